@@ -1,0 +1,32 @@
+# `make demo` shows the main job, `make test` proves it. Both set up what they need.
+.PHONY: help setup demo test unit bench lint clean
+
+help:
+	@echo "make demo    a site dies and comes back up in Azure, told in four acts (about a minute)"
+	@echo "make test    every test, the linters and the type checker (under 20 minutes)"
+	@echo "make unit    the tests that need no lab (seconds)"
+	@echo "make bench   recovery time against the critical path of Azure's own operations"
+	@echo "make clean   removes .venv and Azurite"
+
+setup:
+	@bash lab/setup.sh
+
+demo: setup
+	@.venv/bin/python -m lab.demo
+
+test: lint
+	@.venv/bin/python -m pytest tests -n 2 --dist worksteal
+
+unit: setup
+	@.venv/bin/python -m pytest tests/shared
+
+bench: setup
+	@.venv/bin/python bench/recovery_time.py
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy shared functions lab cli bench function_app.py
+
+clean:
+	rm -rf .venv lab/azurite/node_modules

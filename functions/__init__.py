@@ -1,0 +1,1 @@
+"""Everything that Azure Functions calls: triggers, orchestrators and activities. Thin by design."""

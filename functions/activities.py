@@ -1,0 +1,388 @@
+"""One small function per step of a run. Each calls one thing in ``shared``; each may run twice and be cut off anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import aiohttp
+import azure.durable_functions as df
+
+from functions.step import step
+from shared import evidence, settings
+from shared import notify as notifications
+from shared.cloud import cleanup, compute, replication, traffic
+from shared.cloud.compute import Operation, OperationState, Refused, Started
+from shared.errors import LostLockError, SettingError
+from shared.plan import Fence, Probe, Strict, Trust
+from shared.policy.outage import Round
+from shared.policy.trust import trust_limitation
+from shared.probes import dns
+from shared.probes.http import probe_http
+from shared.probes.sql import probe_sql
+from shared.records import journal, site_state
+from shared.runs import Order, Outcome, StepEnd, StepStatus
+
+bp = df.Blueprint()
+
+
+class ClaimOrder(Order):
+    trust: Trust | str
+
+
+class Claim(Strict):
+    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on."""
+
+    claimed: bool
+    because: str = ""
+    must_ask: str | None = None
+
+
+@step(bp, "around")
+async def claim_run(order: ClaimOrder) -> Claim:
+    """The first step of every run: a run that ended, or that lost its plan, ends here without effect."""
+    run = await journal.read_run(order.run.run_id)
+    if run.outcome is not None:
+        return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
+    try:
+        state = await site_state.change_as(order.run, claimed=True)
+    except LostLockError as error:
+        return Claim(claimed=False, because=str(error))
+    must_ask = None
+    if isinstance(order.trust, Trust):
+        drills = await journal.list_runs(order.run.plan, kind="drill", limit=20)
+        good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
+        must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
+    return Claim(claimed=True, must_ask=must_ask)
+
+
+@step(bp, "after")
+async def gather_evidence(order: evidence.EvidenceOrder) -> Round:
+    """One round: every signal asked once, side by side."""
+    return await evidence.gather(order)
+
+
+class FenceOrder(Order):
+    fence: Fence
+
+
+class Fenced(Strict):
+    done: bool
+    detail: str
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(status="succeeded" if self.done else "failed", error=None if self.done else self.detail)
+
+
+@step(bp, "around")
+async def fence_source(order: FenceOrder) -> Fenced:
+    """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error."""
+    timeout = aiohttp.ClientTimeout(total=order.fence.timeout.total_seconds())
+    try:
+        url = settings.named(order.fence.hook)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, json={"run_id": order.run.run_id, "plan": order.run.plan}) as response,
+        ):
+            return Fenced(done=response.status < 300, detail=f"the hook answered {response.status}")
+    except (aiohttp.ClientError, TimeoutError, SettingError) as error:
+        return Fenced(done=False, detail=f"the hook was not reached ({type(error).__name__})")
+
+
+@step(bp, "around")
+async def freeze_replication(order: replication.ScriptOrder) -> Started | Refused:
+    """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first."""
+    await site_state.change_state(
+        order.run.plan, lambda state: {"frozen_by": order.run.run_id, "frozen_at": datetime.now(UTC)}
+    )
+    return await replication.start_script(order)
+
+
+class NotFrozen(Strict):
+    """Nothing to thaw: the replica is not frozen by this run, or another run has frozen it since."""
+
+    kind: Literal["not_frozen"] = "not_frozen"
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(status="skipped")
+
+
+@step(bp, "around")
+async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused | NotFrozen:
+    """Lets the replication target go on, unless another run has frozen it since."""
+    state = await site_state.read_state(order.run.plan)
+    if state.frozen_by != order.run.run_id:
+        return NotFrozen()
+    return await replication.start_script(order)
+
+
+class SetOrder(Order):
+    """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``."""
+
+    snapshots: dict[str, compute.SnapshotOrder]
+
+
+class SetStarted(Strict):
+    operations: dict[str, Started | Refused]
+
+    def as_step(self) -> StepEnd:
+        refused = [f"{k}: {o.refusal.sentence}" for k, o in self.operations.items() if isinstance(o, Refused)]
+        return StepEnd(status="failed", error="; ".join(refused)) if refused else StepEnd(status="running")
+
+
+@step(bp, "around")
+async def take_recovery_point(order: SetOrder) -> SetStarted:
+    """Starts the snapshots of one set, all at once."""
+    names = list(order.snapshots)
+    started = await asyncio.gather(*(compute.start_snapshot(order.snapshots[name]) for name in names))
+    return SetStarted(operations=dict(zip(names, started, strict=True)))
+
+
+class FindPointsOrder(Order):
+    group: str
+
+
+class PointsFound(Strict):
+    points: list[compute.PointInTime]
+
+
+@step(bp, "after")
+async def find_recovery_points(order: FindPointsOrder) -> PointsFound:
+    """Every whole set of the plan's snapshots, newest first."""
+    return PointsFound(points=await compute.recovery_points(order.group, order.run.plan))
+
+
+class ForgetOrder(Order):
+    """Keep the newest ``keep`` sets that the timer took."""
+
+    group: str
+    keep: int
+
+
+@step(bp, "after")
+async def forget_recovery_points(order: ForgetOrder) -> Strict:
+    """Removes the timer's oldest sets; sets that a run took belong to the run."""
+    await cleanup.forget_points(order.group, order.run.plan, order.keep)
+    return Strict()
+
+
+@step(bp, "around")
+async def create_disk(order: compute.DiskOrder) -> Started | Refused:
+    return await compute.start_disk(order)
+
+
+@step(bp, "around")
+async def create_machine(order: compute.MachineOrder) -> Started | Refused:
+    return await compute.start_machine(order)
+
+
+class Watched(Strict):
+    """An operation and the step that it completes."""
+
+    step: str
+    target: str
+    operation: Operation
+
+
+class CheckOrder(Order):
+    """Look once at each operation."""
+
+    watched: list[Watched]
+
+
+class Checked(Strict):
+    """One state for each watched operation, in the same order."""
+
+    states: list[OperationState]
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(status="running" if any(s.state == "running" for s in self.states) else "succeeded")
+
+
+@step(bp, "after")
+async def check_operation(order: CheckOrder) -> Checked:
+    """Looks once at each operation, and ends in the history the steps whose operations are over."""
+    states = await asyncio.gather(*(compute.look(w.operation) for w in order.watched))
+    for watched, state in zip(order.watched, states, strict=True):
+        if state.state == "running":
+            continue
+        status: StepStatus = "failed" if state.state == "failed" else "succeeded"
+        error = state.refusal.sentence if state.refusal and status == "failed" else None
+        await journal.end_step(order.run, watched.step, watched.target, status, error=error)
+    return Checked(states=list(states))
+
+
+class ProbeOrder(Order):
+    """Ask every probe once. ``address`` is asked where a probe names no address of its own."""
+
+    probes: list[Probe]
+    address: str | None = None
+
+
+class Probed(Strict):
+    """``hopeless`` means that waiting longer cannot help."""
+
+    healthy: bool
+    detail: str
+    hopeless: bool = False
+    newest_commit: datetime | None = None
+
+    def as_step(self) -> StepEnd:
+        if self.hopeless:
+            return StepEnd(status="failed", error=self.detail)
+        return StepEnd(status="succeeded" if self.healthy else "running", detail={"seen": self.detail})
+
+
+async def _probe(order: ProbeOrder) -> Probed:
+    async def ask(probe: Probe) -> Any:
+        if probe.http:
+            return await probe_http(probe.http, order.address)
+        assert probe.sql is not None
+        return await probe_sql(probe.sql, order.address)
+
+    answers = await asyncio.gather(*(ask(probe) for probe in order.probes))
+    commits = [a.newest_commit for a in answers if a.newest_commit]
+    unwell = [a for a in answers if not a.healthy]
+    return Probed(
+        healthy=not unwell,
+        detail="; ".join(a.detail for a in unwell or answers),
+        hopeless=any(a.hopeless for a in unwell),
+        newest_commit=max(commits, default=None),
+    )
+
+
+@step(bp, "after")
+async def probe_workload(order: ProbeOrder) -> Probed:
+    """Asks a recovered machine once; boot is judged by this alone."""
+    return await _probe(order)
+
+
+@step(bp, "after")
+async def verify_site(order: ProbeOrder) -> Probed:
+    """Asks the recovery site as a customer would, at its own public address."""
+    return await _probe(order)
+
+
+@step(bp, "around")
+async def enable_recovery(order: traffic.TrafficOrder) -> Strict:
+    """The first half of the cutover. Refused when the run no longer holds its plan."""
+    await site_state.check_lock(order.run)
+    await traffic.switch(order.traffic, order.traffic.recovery, "Enabled")
+    return Strict()
+
+
+@step(bp, "around")
+async def disable_primary(order: traffic.TrafficOrder) -> Strict:
+    """The second half: the latch. A primary that recovers will not take its traffic back."""
+    await site_state.check_lock(order.run)
+    await traffic.switch(order.traffic, order.traffic.primary, "Disabled")
+    return Strict()
+
+
+class ReadBack(Strict):
+    routing: traffic.Routing
+    agrees: bool
+
+    def as_step(self) -> StepEnd:
+        if self.agrees:
+            return StepEnd()
+        return StepEnd(status="failed", error=f"Traffic Manager sends customers to: {self.routing.active_site}")
+
+
+@step(bp, "around")
+async def read_back(order: traffic.TrafficOrder) -> ReadBack:
+    """Reads what Traffic Manager really holds, and remembers it as the active site."""
+    routing = await traffic.read_routing(order.traffic)
+    site = routing.active_site
+    await site_state.change_as(order.run, active_site=site, latched=site == "recovery")
+    return ReadBack(routing=routing, agrees=site == "recovery")
+
+
+class DnsOrder(Order):
+    hostname: str
+    target_name: str
+
+
+class DnsAnswer(Strict):
+    moved: bool
+    at: datetime
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(status="succeeded" if self.moved else "running")
+
+
+@step(bp, "after")
+async def check_dns(order: DnsOrder) -> DnsAnswer:
+    """Whether DNS leads customers to the recovery site."""
+    return DnsAnswer(moved=await dns.same_place(order.hostname, order.target_name), at=datetime.now(UTC))
+
+
+class RecordOrder(Order):
+    """``changes`` of the run's row, and steps to write as they are (above all those that were skipped)."""
+
+    changes: dict[str, Any] = {}
+    steps: dict[str, StepStatus] = {}
+    thawed: bool = False
+
+
+@step(bp, "never")
+async def record_step(order: RecordOrder) -> Strict:
+    """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
+    if order.changes:
+        await journal.update_run(order.run.run_id, **order.changes)
+    for name, status in order.steps.items():
+        await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
+    if order.thawed:
+        await site_state.change_state(
+            order.run.plan,
+            lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.run.run_id else {},
+        )
+    return Strict()
+
+
+class SealOrder(Order):
+    facts: dict[str, Any]
+
+
+@step(bp, "around")
+async def seal_run(order: SealOrder) -> Strict:
+    """Writes the end of the run with its measures, and seals it."""
+    before = await journal.previous_seal(order.run.run_id)
+    await journal.seal_run(order.run.run_id, before, **order.facts)
+    return Strict()
+
+
+class Notified(Strict):
+    failed: list[str]
+
+    def as_step(self) -> StepEnd:
+        if not self.failed:
+            return StepEnd()
+        return StepEnd(status="failed", error=f"not taken by {', '.join(self.failed)}")
+
+
+@step(bp, "around")
+async def notify(order: notifications.NotifyOrder) -> Notified:
+    """Tells people. A service that does not take the message is written down and never stops a run."""
+    try:
+        return Notified(failed=await notifications.send(order))
+    except SettingError as error:
+        return Notified(failed=[str(error)])
+
+
+class ReleaseOrder(Order):
+    cooldown: timedelta | None = None
+
+
+@step(bp, "around")
+async def release_run(order: ReleaseOrder) -> Strict:
+    """Gives the plan back; ``cooldown`` postpones the next look."""
+    await site_state.release_lock(order.run, order.cooldown)
+    return Strict()
+
+
+@step(bp, "around")
+async def clean_up(order: cleanup.CleanUpOrder) -> cleanup.CleanedUp:
+    """Removes what the run built, as far as that is possible now."""
+    return await cleanup.clean_up(order)

@@ -1,0 +1,29 @@
+"""POST /api/alerts: where Azure Monitor's action groups send the common alert schema."""
+
+from __future__ import annotations
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.http import PLANS, answer, answering
+from functions.hub import DurableHub
+from shared.reacting import react_to_alert
+
+bp = df.Blueprint()
+
+
+@bp.route(route="alerts", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def alerts(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _receive(req, client)
+
+
+@answering
+async def _receive(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    """202 with what became of the alert. An action group retries 503 and gives up on 500, so an outage says 503.
+
+    Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md
+    """
+    told = await react_to_alert(req.get_body(), PLANS.values(), DurableHub(client))
+    location = {"Location": f"/api/runs/{told.run_id}"} if told.run_id else {}
+    return answer(told.model_dump(mode="json"), 202, **location)

@@ -1,0 +1,118 @@
+"""How every run begins and ends: claim, do the work, clear away where it must be, seal, tell, give the plan back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from functions import activities
+from functions.activities import Claim
+from functions.work import AbortedError, Doing, ProblemError, Work, plain
+from shared import names
+from shared.plan import RecoveryPlan
+from shared.runs import Outcome, Phase, RunInput
+
+
+class Ended(Exception):  # noqa: N818 (an ending, not an error)
+    """The run is over with this outcome; ``facts`` go to its row, ``because`` to people."""
+
+    def __init__(self, outcome: Outcome, because: str, cooldown: timedelta | None = None, **facts: Any) -> None:
+        self.outcome = outcome
+        self.because = because
+        self.cooldown = cooldown
+        self.facts = facts
+        super().__init__(because)
+
+
+def conduct(
+    work: Work,
+    run: RunInput,
+    body: Callable[[Claim], Doing[Ended]],
+    clear: Callable[[str], Doing[list[str]]],
+) -> Doing[dict[str, Any]]:
+    """Runs ``body`` between claim and release.
+
+    ``clear`` removes what was built when the run is aborted, and returns what is left. An error that nobody foresaw
+    ends the run as failed, cleared away, rather than leaving the plan locked.
+    """
+    plan = run.plan
+    claim = yield from work.do(activities.claim_run, activities.ClaimOrder(run=run.run, trust=plan.detection.trust))
+    if not claim.claimed:
+        return {"run_id": run.run.run_id, "ignored": claim.because}
+    work.tell(plan.notify, "started", f"{plan.title}: {run.kind} started", f"Run {run.run.run_id}: {run.reason}")
+    try:
+        ended = yield from body(claim)
+    except Ended as early:
+        ended = early
+    except AbortedError as aborted:
+        outcome = Outcome.PREEMPTED if aborted.preempted else Outcome.ABORTED
+        ended = yield from _after_abort(work, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
+    except (ProblemError, task.TaskFailedError) as error:
+        ended = yield from _after_abort(work, clear, Outcome.FAILED, "its own failure", str(error))
+    return (yield from _end(work, plan, ended))
+
+
+def _after_abort(
+    work: Work, clear: Callable[[str], Doing[list[str]]], outcome: Outcome, by: str, because: str
+) -> Doing[Ended]:
+    work.abortable = False
+    yield from work.record(phase=Phase.CLEANING_UP)
+    try:
+        left = yield from clear(by)
+    except (ProblemError, task.TaskFailedError) as error:
+        left = [str(error)]
+    if left:
+        because = f"{because} Not everything could be cleared away: {', '.join(left)}."
+    return Ended(outcome, because)
+
+
+def _end(work: Work, plan: RecoveryPlan, ended: Ended) -> Doing[dict[str, Any]]:
+    work.abortable = False
+    yield from work.settle()
+    facts = {"outcome": ended.outcome.value, "waiting_for": None, "ended_because": ended.because, **ended.facts}
+    order = activities.SealOrder(run=work.run, facts=plain(facts))
+    yield from work.do(activities.seal_run, order)
+    title = f"{plan.title}: {ended.outcome.value.replace('_', ' ')}"
+    work.tell(plan.notify, "finished", title, ended.because)
+    yield from work.do(activities.release_run, activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown))
+    yield from work.settle()
+    return {"run_id": work.run.run_id, "outcome": ended.outcome.value}
+
+
+def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str) -> Doing[None]:
+    """Waits for a person: the lock and what was built are kept. Returns on ``retry``; an abort raises as everywhere.
+
+    After ``hold_for`` the plan's declared default does one of them. During the cutover there is nothing to abort, so
+    only ``retry`` goes on.
+    """
+    yield from work.record(phase=Phase.NEEDS_OPERATOR, waiting_for=problem)
+    work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
+    limit = work.ctx.create_timer(plan.recovery.hold_for)
+    winner = yield from work.first(work.event(names.EVENT_RETRY), limit)
+    if winner is not limit:
+        work.take(names.EVENT_RETRY)
+    elif plan.recovery.after_hold == "abort" and work.abortable:
+        raise AbortedError("the plan's after_hold", preempted=False)
+    yield from work.record(phase=back_to, waiting_for=None)
+
+
+def until_done[T](work: Work, plan: RecoveryPlan, phase: Phase, part: Callable[[], Doing[T]]) -> Doing[T]:
+    """Runs a part of the run; when it meets a problem, a person is told, and ``retry`` runs the part again."""
+    while True:
+        try:
+            return (yield from part())
+        except ProblemError as problem:
+            said = str(problem)
+        except task.TaskFailedError as error:
+            said = f"A step failed again and again: {error}. Find the cause in the run's steps, then retry."
+        yield from hold(work, plan, phase, said)
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds from ``start`` to ``end``, never less than none."""
+    if start is None or end is None:
+        return None
+    return max(0.0, (end - start).total_seconds())

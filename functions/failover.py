@@ -1,0 +1,236 @@
+"""The failover orchestrator: confirm, recover, verify, cut over, latch."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions import activities, replica
+from functions.activities import Claim, Fenced
+from functions.conduct import Ended, conduct, hold, seconds_between, until_done
+from functions.recovery import Recovery, clear_away
+from functions.work import Doing, ProblemError, Work
+from shared import names
+from shared.cloud.compute import PointInTime
+from shared.cloud.traffic import TrafficOrder
+from shared.evidence import EvidenceOrder
+from shared.plan import RecoveryPlan
+from shared.policy.outage import Round, Verdict, decide, operator_verdict, primary_serves
+from shared.runs import Outcome, Phase, RunInput
+
+bp = df.Blueprint()
+
+
+@bp.orchestration_trigger(context_name="context")
+def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Moves the customers to the recovery site, once it is proven that they must and can be moved.
+
+    1. Claim the plan's lock.
+    2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started brings its
+       one pass of evidence along.
+    3. End in observe mode; wait for a person in approve mode, while automatic is not yet trusted, and on a veto.
+    4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set.
+    5. Recover the workloads, each as soon as what it depends on allows.
+    6. Verify the site as a whole at its public address.
+    7. Probe the primary once more, then cut over: enable recovery, disable the primary, read both back, ask DNS.
+    8. Measure, seal, tell, give the plan back.
+    """
+    run = RunInput.model_validate(data)
+    work = Work(ctx, run.run, run.plan.recovery)
+    story = _Failover(work, run)
+    return (yield from conduct(work, run, story.body, story.clear))
+
+
+class _Failover:
+    def __init__(self, work: Work, run: RunInput) -> None:
+        self._work = work
+        self._run = run
+        self._plan: RecoveryPlan = run.plan
+        self._recovery = Recovery(work, run.plan, "failover")
+        self._point: PointInTime | None = None
+        self._frozen = False
+        self._first_down: datetime | None = None
+
+    def body(self, claim: Claim) -> Doing[Ended]:
+        work, plan = self._work, self._plan
+        verdict = yield from self._decide()
+        self._first_down = verdict.first_down_at
+        yield from self._permission(verdict, claim)
+        yield from work.record(phase=Phase.RECOVERING, waiting_for=None)
+        yield from until_done(work, plan, Phase.RECOVERING, self._build)
+        yield from work.record(phase=Phase.VERIFYING)
+        yield from until_done(work, plan, Phase.VERIFYING, self._verify)
+        yield from self._primary_came_back()
+        yield from work.record(phase=Phase.CUTTING_OVER)
+        work.abortable = False
+        served_at = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
+        return self._succeeded(served_at)
+
+    def clear(self, by: str) -> Doing[list[str]]:
+        """Ends what still runs, lets the replica go on, removes what was built."""
+        yield from self._recovery.stop(by)
+        if self._frozen:
+            yield from replica.thaw(self._work, self._plan)
+        return (yield from clear_away(self._work, self._plan, keep_snapshots=False))
+
+    # 2. Confirm
+
+    def _decide(self) -> Doing[Verdict]:
+        work, detection = self._work, self._plan.detection
+        if self._run.trigger == "operator":
+            given = self._run.evidence
+            return operator_verdict(given.evidence if given else [], detection, given.at if given else work.now)
+        rounds: list[Round] = []
+        began = work.now
+        while True:
+            order = EvidenceOrder.of(self._plan, work.run, target="confirming", attempt=len(rounds) + 1, began_at=began)
+            rounds.append((yield from work.do(activities.gather_evidence, order)))
+            verdict = decide(rounds, detection, work.now)
+            if verdict.decision != "keep_looking":
+                break
+            if len(rounds) == 1:
+                yield from self._keep(verdict)
+            yield from work.sleep(detection.interval)
+        yield from self._keep(verdict)
+        work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
+        return verdict
+
+    def _keep(self, verdict: Verdict) -> Doing[None]:
+        yield from self._work.record(verdict=verdict.sentence(), verdict_detail=verdict)
+
+    # 3. Permission
+
+    def _permission(self, verdict: Verdict, claim: Claim) -> Doing[None]:
+        detection, mode = self._plan.detection, self._run.mode
+        if verdict.decision == "stand_down":
+            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown)
+        if mode == "observe":
+            raise Ended(Outcome.OBSERVED, f"Observed only. {verdict.sentence()}", cooldown=detection.cooldown)
+        question = None
+        if verdict.decision == "ask":
+            question = verdict.sentence()
+        elif mode == "approve":
+            question = f"The plan asks for approval. {verdict.sentence()}"
+        elif mode == "automatic" and claim.must_ask:
+            question = claim.must_ask
+        if question:
+            yield from self._ask(question)
+
+    def _ask(self, question: str) -> Doing[None]:
+        work, approval = self._work, self._plan.detection.approval
+        yield from work.record(phase=Phase.WAITING_FOR_APPROVAL, waiting_for=question)
+        work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: fail over?", question)
+        limit = work.ctx.create_timer(approval.deadline)
+        approved, rejected = work.event(names.EVENT_APPROVE), work.event(names.EVENT_REJECT)
+        winner = yield from work.first(approved, rejected, limit)
+        if winner is rejected:
+            by = (work.take(names.EVENT_REJECT) or {}).get("by", "somebody")
+            raise Ended(Outcome.REJECTED, f"Rejected by {by}.", cooldown=self._plan.detection.cooldown)
+        if winner is limit and approval.then == "expire":
+            raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
+
+    # 4 and 5. Freeze, take a set, recover
+
+    def _build(self) -> Doing[None]:
+        if self._point is None:
+            self._point = yield from self._take_point()
+        yield from self._recovery.recover(self._point)
+
+    def _take_point(self) -> Doing[PointInTime]:
+        work, plan = self._work, self._plan
+        fencing = None
+        if plan.fence:
+            order = activities.FenceOrder(run=work.run, target="primary", fence=plan.fence)
+            fencing = activities.fence_source.schedule(work.ctx, order, plan.recovery.retry_after)
+        if fencing and plan.fence and plan.fence.required:
+            yield from work.first(fencing)
+            fenced: Fenced = activities.fence_source.read(fencing.get_result())
+            if not fenced.done:
+                raise ProblemError(
+                    f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry."
+                )
+        self._frozen = bool(plan.replication.script_texts)
+        state = yield from replica.freeze(work, plan)
+        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state))
+
+    # 6. Verify
+
+    def _verify(self) -> Doing[None]:
+        work, plan = self._work, self._plan
+        began, look = work.now, 0
+        while True:
+            look += 1
+            order = activities.ProbeOrder(
+                run=work.run, target="site", attempt=look, began_at=began, probes=plan.traffic.verify
+            )
+            seen = yield from work.do(activities.verify_site, order)
+            if seen.healthy:
+                return
+            if work.now - began > plan.recovery.probe.timeout:
+                raise ProblemError(f"The recovery site does not serve: {seen.detail}. Repair it, then retry.")
+            yield from work.sleep(plan.recovery.probe.interval)
+
+    # 7. Cut over
+
+    def _primary_came_back(self) -> Doing[None]:
+        """Somebody must choose when the primary serves again: two sites with different data are worse than one."""
+        work = self._work
+        order = EvidenceOrder.of(self._plan, work.run, target="before cutover", began_at=work.now)
+        seen: Round = yield from work.do(activities.gather_evidence, order)
+        if primary_serves(seen.evidence) and not self._run.acknowledge_primary_healthy:
+            yield from hold(
+                work,
+                self._plan,
+                Phase.VERIFYING,
+                "The primary site serves again. Abort to stay there and clear away, or retry to move the customers.",
+            )
+
+    def _cut_over(self) -> Doing[datetime]:
+        work, plan = self._work, self._plan
+        order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
+        yield from work.do(activities.enable_recovery, order)
+        yield from work.do(activities.disable_primary, order.model_copy(update={"target": "primary"}))
+        back = yield from work.do(activities.read_back, order.model_copy(update={"target": "traffic"}))
+        if not back.agrees:
+            raise ProblemError(
+                f"Traffic Manager does not hold what was ordered; it sends customers to {back.routing.active_site}. "
+                "Look at the profile in the portal, then retry."
+            )
+        began, look = work.now, 0
+        while True:
+            look += 1
+            ask = activities.DnsOrder(
+                run=work.run,
+                target=plan.traffic.hostname,
+                attempt=look,
+                began_at=began,
+                hostname=plan.traffic.hostname,
+                target_name=back.routing.recovery.target,
+            )
+            answer = yield from work.do(activities.check_dns, ask)
+            if answer.moved:
+                return answer.at
+            if work.now - began > plan.traffic.dns_timeout:
+                raise ProblemError(f"DNS does not lead {plan.traffic.hostname} to the recovery site. Look, then retry.")
+            yield from work.sleep(plan.recovery.poll_at_least)
+
+    # 8. Measure
+
+    def _succeeded(self, served_at: datetime) -> Ended:
+        began = self._run.requested_at if self._run.trigger == "operator" else self._first_down
+        commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
+        outage = self._first_down or self._run.requested_at
+        because = (
+            "Customers are served from Azure. The business is not protected until replication is reversed: "
+            "plan the failback."
+        )
+        self._work.tell(self._plan.notify, "served", f"{self._plan.title}: customers moved", because)
+        return Ended(
+            Outcome.SUCCEEDED,
+            because,
+            recovery_time_actual=seconds_between(began, served_at),
+            recovery_point_actual=seconds_between(max(commits, default=None), outage),
+        )

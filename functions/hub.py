@@ -1,0 +1,43 @@
+"""The durable client as ``shared.starting`` wants to see it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import azure.durable_functions as df
+import grpc.aio
+from durabletask.client import OrchestrationStatus
+
+from shared.errors import StorageUnavailableError
+
+_MOVING = {OrchestrationStatus.RUNNING, OrchestrationStatus.PENDING, OrchestrationStatus.SUSPENDED}
+
+
+class DurableHub:
+    """Starts, asks and tells orchestrations. Raises ``StorageUnavailableError`` when the engine does not answer."""
+
+    def __init__(self, client: df.DurableFunctionsClient) -> None:
+        self._client = client
+
+    async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None:
+        try:
+            await self._client.schedule_new_orchestration(orchestrator, input=data, instance_id=instance_id)
+        except grpc.aio.AioRpcError as error:
+            raise StorageUnavailableError("The durable engine did not accept the run.") from error
+
+    async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
+        try:
+            found = await self._client.get_orchestration_state(instance_id, fetch_payloads=False)
+        except grpc.aio.AioRpcError as error:
+            raise StorageUnavailableError("The durable engine does not answer.") from error
+        if found is None:
+            return "unknown"
+        return "running" if found.runtime_status in _MOVING else "ended"
+
+    async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
+        """Tells an orchestration something. One that is unknown or over hears nothing, which is no error."""
+        try:
+            await self._client.raise_orchestration_event(instance_id, event, data=data)
+        except grpc.aio.AioRpcError as error:
+            if error.code() is not grpc.StatusCode.NOT_FOUND:
+                raise StorageUnavailableError("The durable engine does not answer.") from error

@@ -1,0 +1,62 @@
+"""Small orchestrators between runs: take a recovery point, and thaw a replica that was left frozen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions import activities, replica
+from functions.work import Doing, ProblemError, Work
+from shared.plan import RecoveryPlan, Strict
+from shared.runs import RunRef
+
+bp = df.Blueprint()
+
+
+class KeepingOrder(Strict):
+    """``frozen_by`` names the run in whose name a replica is thawed."""
+
+    instance: str
+    plan: RecoveryPlan
+    frozen_by: str = ""
+
+
+@bp.orchestration_trigger(context_name="context")
+def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Takes one frozen set and forgets the oldest beyond ``keep``; the only source of points from before an attack.
+
+    1. Freeze; a replica that is not good is left alone.
+    2. Snapshot every disk as one set.
+    3. Thaw, whatever happened.
+    4. Remove sets beyond the number to keep.
+    """
+    order = KeepingOrder.model_validate(data)
+    plan = order.plan
+    work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
+    said = "taken"
+    try:
+        state = yield from replica.freeze(work, plan)
+        if state is None or state.usable:
+            set_id = "point-" + order.instance.rsplit("-", 1)[1]
+            consistency = "application" if state and state.frozen else "crash"
+            yield from replica.take_set(work, plan, set_id, consistency, tag_run=False)
+        else:
+            said = f"not taken: the replica is {state.state}"
+    except (ProblemError, task.TaskFailedError) as error:
+        said = f"not taken: {error}"
+    yield from replica.thaw(work, plan)
+    keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
+    forget = activities.ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
+    yield from work.do(activities.forget_recovery_points, forget)
+    return {"recovery_point": said}
+
+
+@bp.orchestration_trigger(context_name="context")
+def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Lets the replication target go on, in the name of the run that froze it and did not."""
+    order = KeepingOrder.model_validate(data)
+    work = Work(ctx, RunRef(run_id=order.frozen_by, plan=order.plan.name, epoch=0), order.plan.recovery)
+    yield from replica.thaw(work, order.plan)
+    return {"thawed": order.frozen_by}

@@ -1,0 +1,268 @@
+"""HTTP for people and tools: start, approve, reject, abort, retry, pause, and read."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import Field, ValidationError
+
+from functions.http import PLANS, BadRequestError, answer, answering, body_of, person_of, plan_of
+from functions.hub import DurableHub
+from shared import errors, names
+from shared.durations import Duration
+from shared.evidence import EvidenceOrder, gather
+from shared.names import Kind
+from shared.plan import RecoveryPlan, Strict
+from shared.policy.outage import Evidence, Round, primary_serves
+from shared.records import journal, site_state
+from shared.runs import Phase, RecoveryRun, RunRef
+from shared.starting import begin_run, lock_is_stale, refusal
+
+bp = df.Blueprint()
+EVIDENCE_LIMIT = 10.0
+"""Seconds. One pass of evidence precedes an operator's failover, and must not keep a person waiting."""
+
+
+class FailoverRequest(Strict):
+    mode: Literal["planned", "unplanned"] = "unplanned"
+    acknowledge_primary_healthy: bool = False
+    recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class DrillRequest(Strict):
+    reason: str = Field(default="A drill", min_length=1, max_length=500)
+
+
+class PauseRequest(Strict):
+    duration: Duration = Field(alias="for")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class NoteRequest(Strict):
+    reason: str = Field(default="", max_length=500)
+
+
+def _read[T: Strict](model: type[T], req: func.HttpRequest) -> T:
+    try:
+        return model.model_validate(body_of(req))
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise BadRequestError(f"The body does not fit: {told}", 422) from None
+
+
+def _started(run: RecoveryRun) -> func.HttpResponse:
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+@bp.route(route="plans/{plan}/failover", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _start_failover(req, DurableHub(client))
+
+
+@answering
+async def _start_failover(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
+    """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged: 409 otherwise."""
+    plan, wanted = plan_of(req), _read(FailoverRequest, req)
+    if wanted.recovery_point.startswith("before:"):
+        _moment(wanted.recovery_point.removeprefix("before:"))
+    state = await site_state.read_state(plan.name)
+    if problem := refusal(state, "failover"):
+        raise errors.RefusedError(problem)
+    if state.active_run and state.active_kind != "drill" and not await lock_is_stale(state, hub):
+        raise errors.PlanBusyError(state.active_run)
+    seen = await _one_pass(plan)
+    if wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy:
+        raise errors.RefusedError(
+            "The primary site serves. An unplanned failover would lose what is not yet replicated; to do it all the "
+            "same, send acknowledge_primary_healthy: true.",
+            evidence=[e.model_dump(mode="json") for e in seen.evidence],
+        )
+    run = await begin_run(
+        hub,
+        plan,
+        "failover",
+        wanted.mode,
+        "operator",
+        wanted.reason,
+        person=person_of(req),
+        recovery_point=wanted.recovery_point,
+        acknowledge_primary_healthy=wanted.acknowledge_primary_healthy or wanted.mode == "planned",
+        evidence=seen,
+    )
+    return _started(run)
+
+
+async def _one_pass(plan: RecoveryPlan) -> Round:
+    order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
+    try:
+        return await asyncio.wait_for(gather(order), EVIDENCE_LIMIT)
+    except TimeoutError:
+        silent = [
+            Evidence(
+                signal=n, path=s.path, role=s.role, state="no_data", counts_as="no_data", detail="no answer in time"
+            )
+            for n, s in plan.detection.signals.items()
+        ]
+        return Round(at=datetime.now(UTC), evidence=silent)
+
+
+@bp.route(route="plans/{plan}/drill", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def start_drill(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _start_drill(req, DurableHub(client))
+
+
+@answering
+async def _start_drill(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
+    plan, wanted = plan_of(req), _read(DrillRequest, req)
+    return _started(await begin_run(hub, plan, "drill", "planned", "operator", wanted.reason, person=person_of(req)))
+
+
+@bp.route(route="plans/{plan}/pause", methods=["POST"])
+async def pause(req: func.HttpRequest) -> func.HttpResponse:
+    return await _pause(req)
+
+
+@answering
+async def _pause(req: func.HttpRequest) -> func.HttpResponse:
+    """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once."""
+    plan, wanted = plan_of(req), _read(PauseRequest, req)
+    until = datetime.now(UTC) + wanted.duration
+    state = await site_state.change_state(
+        plan.name, lambda _: {"paused_until": until, "pause_reason": f"{wanted.reason} ({person_of(req)})"}
+    )
+    return answer(_state_view(plan, state))
+
+
+@bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"])
+@bp.durable_client_input(client_name="client")
+async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _steer(req, DurableHub(client))
+
+
+_STEERING: dict[str, tuple[str, frozenset[Phase], str]] = {
+    "approve": (names.EVENT_APPROVE, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
+    "reject": (names.EVENT_REJECT, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
+    "retry": (names.EVENT_RETRY, frozenset({Phase.NEEDS_OPERATOR}), "needs an operator"),
+    "abort": (
+        names.EVENT_ABORT,
+        frozenset(Phase) - {Phase.CUTTING_OVER, Phase.COMPLETED},
+        "has not begun to move customers",
+    ),
+}
+
+
+@answering
+async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
+    """approve, reject, retry, abort: an event for the run, refused where it would have no effect."""
+    steering = _STEERING.get(req.route_params.get("action", ""))
+    run = await journal.read_run(req.route_params.get("run_id", ""))
+    if steering is None:
+        raise errors.UnknownRunError
+    event, phases, needed = steering
+    note = _read(NoteRequest, req)
+    if run.outcome is not None:
+        raise errors.RefusedError(f"The run has ended: {run.outcome.value}.", phase=run.phase.value)
+    if run.phase not in phases:
+        raise errors.RefusedError(f"Only a run that {needed} can be told so; this one is {run.phase.value}.")
+    await hub.send(run.run_id, event, {"by": person_of(req), "reason": note.reason})
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+@bp.route(route="plans", methods=["GET"])
+async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
+    return await _list_plans(req)
+
+
+@answering
+async def _list_plans(req: func.HttpRequest) -> func.HttpResponse:
+    states = await asyncio.gather(*(site_state.read_state(name) for name in PLANS))
+    return answer({"plans": [_state_view(p, s) for p, s in zip(PLANS.values(), states, strict=True)]})
+
+
+@bp.route(route="plans/{plan}", methods=["GET"])
+async def read_plan(req: func.HttpRequest) -> func.HttpResponse:
+    return await _read_plan(req)
+
+
+@answering
+async def _read_plan(req: func.HttpRequest) -> func.HttpResponse:
+    plan = plan_of(req)
+    state = await site_state.read_state(plan.name)
+    shown = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
+    return answer(_state_view(plan, state) | {"hash": plan.hash, "plan": shown})
+
+
+def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, Any]:
+    return {
+        "name": plan.name,
+        "title": plan.title,
+        "mode": plan.detection.mode,
+        "active_site": state.active_site,
+        "primary_latched": state.latched,
+        "active_run": state.active_run,
+        "open_alerts": len(state.open_alerts),
+        "next_look_not_before": state.not_before,
+        "paused_until": state.paused_until,
+        "pause_reason": state.pause_reason,
+    }
+
+
+@bp.route(route="runs", methods=["GET"])
+async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    return await _list_runs(req)
+
+
+@answering
+async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    """Newest first; ``plan``, ``kind``, ``limit`` (at most 200) and ``before`` (a run id) narrow it down."""
+    query = req.params
+    if query.get("plan") and query["plan"] not in PLANS:
+        raise errors.UnknownPlanError
+    kind = query.get("kind")
+    if kind and kind not in get_args(Kind):
+        raise BadRequestError(f"kind is not one of {', '.join(get_args(Kind))}.", 422)
+    try:
+        limit = min(max(int(query.get("limit", "50")), 1), 200)
+    except ValueError:
+        raise BadRequestError("limit is not a number.", 422) from None
+    before = query.get("before")
+    chosen = [query["plan"]] if query.get("plan") else list(PLANS)
+    if before:
+        parsed = names.parse_run_id(before)
+        if parsed is None:
+            raise errors.UnknownRunError
+        chosen = [name for name in chosen if name == parsed.plan]
+    found = await asyncio.gather(
+        *(journal.list_runs(name, kind, limit, before) for name in chosen)  # type: ignore[arg-type]
+    )
+    runs = sorted((run for part in found for run in part), key=lambda run: run.started_at, reverse=True)[:limit]
+    return answer({"runs": [run.model_dump(mode="json") for run in runs]})
+
+
+@bp.route(route="runs/{run_id}", methods=["GET"])
+async def read_run(req: func.HttpRequest) -> func.HttpResponse:
+    return await _read_run(req)
+
+
+@answering
+async def _read_run(req: func.HttpRequest) -> func.HttpResponse:
+    run_id = req.route_params.get("run_id", "")
+    run, steps = await asyncio.gather(journal.read_run(run_id), journal.read_steps(run_id))
+    return answer(run.model_dump(mode="json") | {"steps": [step.model_dump(mode="json") for step in steps]})
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequestError(
+            "recovery_point: before: needs a time, for example before:2027-01-15T20:00:00Z", 422
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

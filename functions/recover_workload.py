@@ -1,0 +1,254 @@
+"""The sub-orchestrator: one workload from recovery point to healthy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions import activities
+from functions.activities import Watched
+from functions.work import AbortedError, Doing, ProblemError, Work
+from shared import names
+from shared.cloud.cleanup import CleanUpOrder
+from shared.cloud.compute import DiskOrder, MachineOrder, Refused
+from shared.cloud.ids import compute_id
+from shared.plan import RecoveryTerms, Role, Strict, Workload
+from shared.policy.capacity import Refusal, next_rung
+from shared.runs import RunRef
+
+bp = df.Blueprint()
+
+
+class WorkloadOrder(Strict):
+    """One workload to recover. ``snapshots`` are by disk label; ``parent`` is told when others may depend on it."""
+
+    run: RunRef
+    parent: str
+    name: str
+    role: Role
+    workload: Workload
+    disks: list[str]
+    snapshots: dict[str, str]
+    recovery: RecoveryTerms
+
+
+class WorkloadOutcome(Strict):
+    """``problem`` is a sentence when it is not healthy; ``size`` and ``zone`` are what Azure could allocate."""
+
+    name: str
+    healthy: bool
+    problem: str | None = None
+    size: str | None = None
+    zone: str | None = None
+    newest_commit: datetime | None = None
+
+
+@bp.orchestration_trigger(context_name="context")
+def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Recovers one workload; it returns an outcome and never lets an error out.
+
+    1. Make every disk from its snapshot, side by side.
+    2. Wait for what this workload depends on.
+    3. Make the machine, down the ladder of sizes and zones.
+    4. Tell the parent that the machine is created.
+    5. Probe until it is healthy; boot is judged by probes alone.
+    """
+    order = WorkloadOrder.model_validate(data)
+    work = Work(ctx, order.run, order.recovery)
+    try:
+        outcome = yield from _recover(work, order)
+    except AbortedError:
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem="The run was aborted.")
+    except ProblemError as problem:
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
+    except task.TaskFailedError as error:
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=f"{order.name}: {error}")
+    return outcome.model_dump(mode="json")
+
+
+def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
+    zones: list[str | None] = [*order.workload.zones] or [None]
+    waited = False
+    for number, zone in enumerate(zones):
+        yield from _make_disks(work, order, zone)
+        if order.workload.depends_on and not waited:
+            _report(work, order, "waiting")
+            yield from work.first(work.event(names.EVENT_GO))
+            waited = True
+        made = yield from _make_machine(work, order, zone)
+        if isinstance(made, str):
+            _report(work, order, "created")
+            commit = yield from _wait_until_healthy(work, order)
+            return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, newest_commit=commit)
+        if made.kind != "capacity" or number + 1 == len(zones):
+            raise ProblemError(_out_of_rungs(order, made))
+        yield from _clear(work, order)
+    raise AssertionError("the last zone returns or raises")
+
+
+def _report(work: Work, order: WorkloadOrder, at: str) -> None:
+    work.ctx.send_event(order.parent, names.EVENT_PROGRESS, data={"workload": order.name, "at": at})
+
+
+def _tags(order: WorkloadOrder) -> dict[str, str]:
+    return {
+        names.TAG_RUN: order.run.run_id,
+        names.TAG_PLAN: order.run.plan,
+        names.TAG_WORKLOAD: order.name,
+    }
+
+
+def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[None]:
+    """Disks are zonal, so another zone means other disks from the same set."""
+    watched: list[Watched] = []
+    pending = list(order.disks)
+    began, attempt = work.now, 1
+    while pending:
+        orders = [
+            DiskOrder(
+                run=order.run,
+                target=f"{order.name}/{label}",
+                attempt=attempt,
+                group=order.recovery.resource_group,
+                location=order.recovery.location,
+                name=names.disk_name(order.run.run_id, order.name, label),
+                snapshot=order.snapshots[label],
+                storage=order.workload.storage,
+                os=order.workload.os if label == "os" else None,
+                generation=order.workload.generation,
+                zone=zone,
+                tags=_tags(order),
+            )
+            for label in pending
+        ]
+        results = yield from work.do_all(activities.create_disk, orders)
+        pending, patience = [], timedelta(0)
+        for disk, result in zip(orders, results, strict=True):
+            if not isinstance(result, Refused):
+                watched.append(Watched(step="create_disk", target=disk.target, operation=result.operation))
+            elif result.refusal.kind in ("throttled", "conflict"):
+                pending.append(disk.target.split("/")[1])
+                patience = max(patience, work.patience(result))
+            else:
+                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Mend it, then retry.")
+        if pending:
+            if work.now - began > order.recovery.operation_timeout:
+                raise ProblemError(f"Azure keeps refusing disks of {order.name}. Retry later.")
+            yield from work.sleep(patience)
+            attempt += 1
+    states = yield from work.finish(watched, order.recovery.expected.disk, f"{order.name}/disks")
+    for one, state in zip(watched, states, strict=True):
+        if state.state != "succeeded":
+            said = state.refusal.sentence if state.refusal else "It took too long."
+            raise ProblemError(f"Disk {one.target} was not made. {said} Then retry.")
+
+
+def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[str | Refusal]:
+    """Returns the size that Azure could allocate, or the last refusal when the ladder is used up."""
+    sizes = order.workload.sizes
+    group = order.recovery.resource_group
+    rung: int | None = 0
+    attempt, refusal = 0, None
+    while rung is not None:
+        attempt += 1
+        run_id = order.run.run_id
+        data = [label for label in order.disks if label != "os"]
+        machine = MachineOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=group,
+            location=order.recovery.location,
+            name=names.machine_name(run_id, order.name),
+            size=sizes[rung],
+            zone=zone,
+            os=order.workload.os,
+            license=order.workload.license,
+            os_disk=compute_id(group, "disks", names.disk_name(run_id, order.name, "os")),
+            data_disks={
+                int(label.removeprefix("data")): compute_id(group, "disks", names.disk_name(run_id, order.name, label))
+                for label in data
+            },
+            nic=order.workload.nic.of(order.role),
+            tags=_tags(order),
+        )
+        refusal = yield from _try_size(work, order, machine)
+        if refusal is None:
+            return sizes[rung]
+        if refusal.kind not in ("capacity", "quota"):
+            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
+        rung = next_rung(sizes, rung, refusal)
+    assert refusal is not None
+    return refusal
+
+
+def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[Refusal | None]:
+    result = yield from work.insist(activities.create_machine, machine)
+    if isinstance(result, Refused):
+        return result.refusal
+    watched = Watched(step="create_machine", target=order.name, operation=result.operation)
+    states = yield from work.finish([watched], order.recovery.expected.machine, order.name)
+    if states[0].state == "succeeded":
+        return None
+    if states[0].state == "failed" and states[0].refusal:
+        return states[0].refusal
+    raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
+
+
+def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | None]:
+    """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it."""
+    workload, rhythm = order.workload, order.recovery.probe
+    began, look, good = work.now, 0, 0
+    while True:
+        look += 1
+        probe = activities.ProbeOrder(
+            run=order.run,
+            target=order.name,
+            attempt=look,
+            began_at=began,
+            probes=workload.probes,
+            address=workload.address.of(order.role),
+        )
+        seen = yield from work.do(activities.probe_workload, probe)
+        good = good + 1 if seen.healthy else 0
+        if good >= rhythm.successes:
+            return seen.newest_commit
+        elapsed = work.now - began
+        if seen.hopeless:
+            raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
+        if elapsed > workload.boot_timeout + rhythm.timeout:
+            raise ProblemError(f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry.")
+        left = workload.expected_boot - elapsed
+        pause = rhythm.interval if good else max(rhythm.interval, left / 4, elapsed * 0.03)
+        yield from work.sleep(pause)
+
+
+def _clear(work: Work, order: WorkloadOrder) -> Doing[None]:
+    """Removes this workload's machine and disks, so that they can be made again in another zone."""
+    attempt = 1
+    while True:
+        gone = CleanUpOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=order.recovery.resource_group,
+            keep_snapshots=True,
+            workload=order.name,
+        )
+        result = yield from work.do(activities.clean_up, gone)
+        if not result.left:
+            return
+        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least)
+        attempt += 1
+
+
+def _out_of_rungs(order: WorkloadOrder, refusal: Refusal) -> str:
+    tried = ", ".join(order.workload.sizes)
+    if refusal.kind == "quota":
+        advice = "Ask for more quota in the portal (Quotas > Compute), or add a size of another family to the plan"
+    else:
+        advice = "Add other sizes or zones to the plan, or wait for capacity"
+    return f"No size for {order.name} can be had (tried {tried}). {refusal.sentence} {advice}, then retry."

@@ -1,0 +1,140 @@
+"""Freezing the replica, taking one consistent set of it, and letting it go on. Parts of orchestrators."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from functions import activities
+from functions.activities import NotFrozen, Watched
+from functions.work import Doing, ProblemError, Work
+from shared import names
+from shared.cloud.compute import PointInTime, Refused, SnapshotOrder
+from shared.cloud.replication import ReplicaState, ScriptOrder, read_output
+from shared.errors import ReplicationError
+from shared.plan import RecoveryPlan
+from shared.policy.recovery_points import Candidate, choose
+
+_REPLICA = "replica"
+
+
+def freeze(work: Work, plan: RecoveryPlan) -> Doing[ReplicaState | None]:
+    """Stops the replication target and says how the replica is; None when the plan has no scripts for it."""
+    if not plan.replication.script_texts:
+        return None
+    order = ScriptOrder(run=work.run, target=_REPLICA, replication=plan.replication, script="freeze")
+    started = yield from work.insist(activities.freeze_replication, order)
+    if isinstance(started, Refused):
+        raise ProblemError(
+            f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
+        )
+    watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+    if states[0].state != "succeeded":
+        raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
+    try:
+        return read_output(states[0].output)
+    except ReplicationError as error:
+        raise ProblemError(f"{error} Mend the script or the machine, then retry.") from error
+
+
+def thaw(work: Work, plan: RecoveryPlan) -> Doing[None]:
+    """Lets the replication target go on, and keeps at it: a replica left frozen falls behind unnoticed.
+
+    Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
+    """
+    if not plan.replication.script_texts:
+        return
+    began, attempt = work.now, 1
+    while work.now - began <= plan.recovery.operation_timeout:
+        order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="thaw")
+        started = yield from work.do(activities.thaw_replication, order)
+        if isinstance(started, NotFrozen):
+            return
+        if isinstance(started, Refused):
+            yield from work.sleep(work.patience(started))
+        else:
+            watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
+            states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+            if states[0].state == "succeeded":
+                yield from work.do(activities.record_step, activities.RecordOrder(run=work.run, thawed=True))
+                return
+        attempt += 1
+    raise ProblemError("The replica could not be thawed. Thaw it on the replication machine by hand.")
+
+
+def recovery_point(work: Work, plan: RecoveryPlan, wanted: str, replica: ReplicaState | None) -> Doing[PointInTime]:
+    """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none."""
+    usable = replica.usable if replica else True
+    says = f"{replica.state}, {replica.queue_bytes} bytes queued" if replica else "no scripts, so crash-consistent only"
+    points: list[PointInTime] = []
+    if wanted != "latest" or not usable:
+        order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
+        points = (yield from work.do(activities.find_recovery_points, order)).points
+    candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
+    choice = choose(wanted, usable, says, candidates, work.now)
+    if choice.take_new:
+        consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
+        point = yield from take_set(work, plan, names.set_id(work.run.run_id), consistency, tag_run=True)
+    elif choice.set_id:
+        point = next(p for p in points if p.set_id == choice.set_id)
+    else:
+        raise ProblemError(f"{choice.because} Repair replication, or name another recovery point, then retry.")
+    facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
+    yield from work.record(recovery_point=facts)
+    return point
+
+
+def take_set(
+    work: Work, plan: RecoveryPlan, set_id: str, consistency: Literal["application", "crash"], tag_run: bool
+) -> Doing[PointInTime]:
+    """Snapshots every disk of every workload as one set and waits until all are usable."""
+    taken_at = work.now
+    wanted = [(name, label, disk) for name in plan.recovery.workloads for label, disk in plan.workload_disks(name)]
+    orders: dict[str, SnapshotOrder] = {}
+    for workload, label, disk in wanted:
+        tags = {
+            names.TAG_PLAN: plan.name,
+            names.TAG_WORKLOAD: workload,
+            names.TAG_SET: set_id,
+            names.TAG_TAKEN_AT: taken_at.isoformat(),
+            "coldsite-disk": label,
+            "coldsite-set-size": str(len(wanted)),
+            "coldsite-consistency": consistency,
+        }
+        orders[f"{workload}/{label}"] = SnapshotOrder(
+            run=work.run,
+            group=plan.recovery.resource_group,
+            location=plan.recovery.location,
+            name=names.snapshot_name(set_id, workload, label),
+            source=disk,
+            set_id=set_id,
+            tags=tags | ({names.TAG_RUN: work.run.run_id} if tag_run else {}),
+        )
+    watched: list[Watched] = []
+    snapshots: dict[str, str] = {}
+    missing = dict(orders)
+    began, attempt = work.now, 1
+    while missing:
+        order = activities.SetOrder(run=work.run, target=set_id, attempt=attempt, snapshots=missing)
+        started = (yield from work.do(activities.take_recovery_point, order)).operations
+        again: list[Refused] = []
+        for key, result in started.items():
+            if isinstance(result, Refused):
+                if result.refusal.kind not in ("throttled", "conflict"):
+                    raise ProblemError(f"A snapshot was refused ({key}). {result.refusal.sentence} Then retry.")
+                again.append(result)
+            else:
+                watched.append(Watched(step="take_recovery_point", target=set_id, operation=result.operation))
+                snapshots[key] = result.operation.resource
+                missing.pop(key)
+        if again:
+            if work.now - began > plan.recovery.operation_timeout:
+                raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then retry.")
+            yield from work.sleep(max(work.patience(one) for one in again))
+        attempt += 1
+    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
+    for state in states:
+        if state.state != "succeeded":
+            said = state.refusal.sentence if state.refusal else "It took too long."
+            raise ProblemError(f"A snapshot of the recovery point failed. {said} Then retry.")
+    return PointInTime(set_id=set_id, taken_at=taken_at, consistency=consistency, snapshots=snapshots)

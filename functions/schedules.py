@@ -1,0 +1,118 @@
+"""Timers: the watch, the drills, the recovery points, housekeeping. Each does little and may be missed once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import azure.durable_functions as df
+import azure.functions as func
+from croniter import croniter
+
+from functions.http import PLANS
+from functions.hub import DurableHub
+from shared import reacting
+from shared.errors import ColdsiteError, PlanBusyError, RefusedError
+from shared.plan import RecoveryPlan
+from shared.records import site_state
+from shared.records.site_state import SiteState
+from shared.starting import begin_run, lock_is_stale
+
+bp = df.Blueprint()
+_log = logging.getLogger("coldsite.schedules")
+
+
+async def _for_every_plan(what: Any, hub: DurableHub) -> None:
+    """One plan's trouble must not keep the others waiting."""
+
+    async def one(plan: RecoveryPlan) -> None:
+        try:
+            await what(plan, hub)
+        except ColdsiteError as error:
+            _log.warning("%s: %s", plan.name, error)
+
+    await asyncio.gather(*(one(plan) for plan in PLANS.values()))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")
+@bp.durable_client_input(client_name="client")
+async def watch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Every minute: is a primary degraded, or an alert unresolved, and nobody at work?"""
+    await _for_every_plan(reacting.watch, DurableHub(client))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@bp.durable_client_input(client_name="client")
+async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Starts the drills whose time has come since the last look; one that was missed meanwhile starts late, once."""
+    await _for_every_plan(_drill_if_due, DurableHub(client))
+
+
+async def _drill_if_due(plan: RecoveryPlan, hub: DurableHub) -> None:
+    if plan.drill.schedule is None:
+        return
+    now = datetime.now(UTC)
+    state = await site_state.read_state(plan.name)
+    zone = ZoneInfo(plan.time_zone)
+    due = croniter(plan.drill.schedule, now.astimezone(zone), second_at_beginning=True).get_prev(datetime)
+    await site_state.change_state(plan.name, lambda _: {"drills_looked_at": now})
+    if due <= (state.drills_looked_at or state.created_at):
+        return
+    try:
+        await begin_run(hub, plan, "drill", "planned", "schedule", f"Scheduled for {due:%Y-%m-%d %H:%M %Z}")
+    except (PlanBusyError, RefusedError) as error:
+        _log.warning("%s: the scheduled drill does not start: %s", plan.name, error)
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@bp.durable_client_input(client_name="client")
+async def take_recovery_points(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Starts a frozen set for every plan whose last one is old enough, while no run is active."""
+    await _for_every_plan(_set_if_due, DurableHub(client))
+
+
+async def _set_if_due(plan: RecoveryPlan, hub: DurableHub) -> None:
+    rhythm = plan.replication.recovery_points
+    if rhythm is None:
+        return
+    now = datetime.now(UTC)
+
+    def claim(state: SiteState) -> dict[str, Any]:
+        fresh = state.last_set_at is not None and now - state.last_set_at < rhythm.every
+        if fresh or state.active_run or state.active_site != "primary":
+            return {}
+        return {"last_set_at": now}
+
+    state = await site_state.change_state(plan.name, claim)
+    if state.last_set_at == now:
+        await _keep(hub, plan, "take_set", now)
+
+
+@bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")
+@bp.durable_client_input(client_name="client")
+async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Frees locks whose run is over, and thaws replicas that a run left frozen."""
+    await _for_every_plan(_tidy, DurableHub(client))
+
+
+async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
+    state = await site_state.read_state(plan.name)
+    if await lock_is_stale(state, hub):
+        over = state.active_run
+
+        def free(now: SiteState) -> dict[str, Any]:
+            return {"active_run": None, "active_kind": None, "claimed": False} if now.active_run == over else {}
+
+        state = await site_state.change_state(plan.name, free)
+    needless = state.frozen_by and not state.active_run and state.active_site == "primary"
+    if needless and state.frozen_by and await hub.state(state.frozen_by) != "running":
+        await _keep(hub, plan, "thaw_replica", datetime.now(UTC), frozen_by=state.frozen_by)
+
+
+async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, now: datetime, frozen_by: str = "") -> None:
+    instance = f"{plan.name}-{orchestrator.replace('_', '-')}-{now:%Y%m%d%H%M%S%f}"
+    data = {"instance": instance, "plan": plan.model_dump(mode="json"), "frozen_by": frozen_by}
+    await hub.start(orchestrator, instance, data)

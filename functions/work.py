@@ -1,0 +1,184 @@
+"""What an orchestrator works with: typed activities, waits that an abort may end, and operations watched by timers.
+
+Rules kept here (engine-level, see docs/decisions/0001): one waiter per event name, kept until it is used up, since the
+loser of a ``when_any`` would swallow the next event; time only from the context; nothing waits on an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from functions import activities
+from functions.step import Step
+from shared import names
+from shared.cloud.compute import OperationState, Refused, Started
+from shared.notify import NotifyOrder
+from shared.plan import Notification, NotifyOn, RecoveryTerms, Strict
+from shared.runs import Order, RunRef
+
+type Doing[T] = Generator[task.Task[Any], Any, T]
+"""A part of an orchestrator that yields durable tasks and returns a T."""
+
+
+class ProblemError(Exception):
+    """A run cannot go on by itself; the message is one sentence on what is wrong and what to do."""
+
+
+class AbortedError(Exception):
+    """Somebody ended the run. ``by`` is who or what; ``preempted`` means a failover took the plan from a drill."""
+
+    def __init__(self, by: str, preempted: bool) -> None:
+        self.by = by
+        self.preempted = preempted
+        super().__init__(f"Aborted by {by}.")
+
+
+class Work:
+    """One orchestration at work. ``abortable`` is False once the cutover has begun: only forward from there."""
+
+    def __init__(self, ctx: task.OrchestrationContext, run: RunRef, recovery: RecoveryTerms) -> None:
+        self.ctx = ctx
+        self.run = run
+        self.recovery = recovery
+        self.abortable = True
+        self._waiters: dict[str, task.Task[Any]] = {}
+        self._background: list[task.Task[Any]] = []
+        self._last_record: task.Task[Any] | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The orchestration's time. The engine gives naive UTC."""
+        return self.ctx.current_utc_datetime.replace(tzinfo=UTC)
+
+    # Waiting
+
+    def event(self, name: str) -> task.Task[Any]:
+        """The one waiter for an event; a new one is made only after the last was used up by ``take``."""
+        if name not in self._waiters:
+            self._waiters[name] = self.ctx.wait_for_external_event(name)
+        return self._waiters[name]
+
+    def take(self, name: str) -> Any:
+        """The payload of an event that has come, which frees its name for the next."""
+        return self._waiters.pop(name).get_result()
+
+    def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
+        """Waits for the first of several tasks; an abort comes before them all."""
+        raced = [self.event(names.EVENT_ABORT), *tasks] if self.abortable else list(tasks)
+        winner: task.Task[Any] = yield task.when_any(raced)
+        if self.abortable and winner is self.event(names.EVENT_ABORT):
+            told = winner.get_result() or {}
+            raise AbortedError(str(told.get("by", "somebody")), bool(told.get("preempted")))
+        return winner
+
+    def sleep(self, duration: timedelta) -> Doing[None]:
+        yield from self.first(self.ctx.create_timer(duration))
+
+    def do[O: Order, R](self, activity: Step[O, R], order: O) -> Doing[R]:
+        """Runs one activity. Its error, after every retry, is raised as durabletask's ``TaskFailedError``."""
+        scheduled = activity.schedule(self.ctx, order, self.recovery.retry_after)
+        yield from self.first(scheduled)
+        return activity.read(scheduled.get_result())
+
+    def do_all[O: Order, R](self, activity: Step[O, R], orders: Sequence[O]) -> Doing[list[R]]:
+        """Runs one activity on several orders side by side."""
+        if not orders:
+            return []
+        scheduled = [activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders]
+        yield from self.first(task.when_all(scheduled))
+        return [activity.read(one.get_result()) for one in scheduled]
+
+    def in_background[O: Order, R](self, activity: Step[O, R], order: O) -> None:
+        """Starts an activity that nothing waits for until ``settle``."""
+        self._background.append(activity.schedule(self.ctx, order, self.recovery.retry_after))
+
+    def settle(self) -> Doing[None]:
+        """Waits for everything in the background; what failed there was written down and stops nothing."""
+        for one in self._background:
+            if not one.is_complete:
+                yield task.when_any([one])
+        self._background.clear()
+
+    # Operations of Azure
+
+    def finish(
+        self, watched: list[activities.Watched], expected: timedelta, target: str
+    ) -> Doing[list[OperationState]]:
+        """Watches operations until all are over: first at the expected time, then after max(2 s, 3 % of the elapsed).
+
+        What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
+        """
+        began = self.now
+        states: dict[int, OperationState] = {}
+        wait, look = expected, 0
+        while len(states) < len(watched):
+            yield from self.sleep(wait)
+            look += 1
+            open_ones = [i for i in range(len(watched)) if i not in states]
+            checked = yield from self.do(
+                activities.check_operation,
+                activities.CheckOrder(
+                    run=self.run,
+                    target=target,
+                    attempt=look,
+                    began_at=began,
+                    watched=[watched[i] for i in open_ones],
+                ),
+            )
+            elapsed = self.now - began
+            for i, state in zip(open_ones, checked.states, strict=True):
+                if state.state != "running" or elapsed > self.recovery.operation_timeout:
+                    states[i] = state
+            wait = max(self.recovery.poll_at_least, elapsed * 0.03)
+        return [states[i] for i in range(len(watched))]
+
+    def patience(self, refused: Refused) -> timedelta:
+        """How long to wait before the same order again, as Azure asked, but never longer than a sixth of the time-out."""
+        cap = self.recovery.operation_timeout / 6
+        asked = refused.refusal.retry_after
+        return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
+
+    def insist[O: Order](self, activity: Step[O, Started | Refused], order: O) -> Doing[Started | Refused]:
+        """Runs an order again while Azure only says "later" (throttled, in conflict), within the operation's time-out."""
+        began = self.now
+        attempt = order.attempt
+        while True:
+            result = yield from self.do(activity, order.model_copy(update={"attempt": attempt}))
+            later = isinstance(result, Refused) and result.refusal.kind in ("throttled", "conflict")
+            if not later or self.now - began > self.recovery.operation_timeout:
+                return result
+            assert isinstance(result, Refused)
+            yield from self.sleep(self.patience(result))
+            attempt += 1
+
+    # Telling
+
+    def record(self, **changes: Any) -> Doing[None]:
+        """Writes changes of the run's row in the background, but never past the change before."""
+        if self._last_record is not None and not self._last_record.is_complete:
+            yield task.when_any([self._last_record])
+        self.in_background(activities.record_step, activities.RecordOrder(run=self.run, changes=plain(changes)))
+        self._last_record = self._background[-1]
+
+    def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str) -> None:
+        """Notifies, in the background, everybody who wants to hear of this."""
+        wanted = [one.url_setting for one in notify if on in one.on]
+        if wanted:
+            order = NotifyOrder(run=self.run, target=on, url_settings=wanted, title=title, text=text)
+            self.in_background(activities.notify, order)
+
+
+def plain(changes: dict[str, Any]) -> dict[str, Any]:
+    """Models become JSON, so that only plain data enters the durable history."""
+    return {
+        name: value.model_dump(mode="json")
+        if isinstance(value, Strict)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
+        for name, value in changes.items()
+    }

@@ -1,0 +1,45 @@
+"""Simulated time: real time, faster by one factor."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """``speed`` simulated seconds pass in every real second. Zero is the start of the scenario's timeline."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self._zero = time.monotonic()
+        self._zero_wall = time.time()
+
+    def start(self) -> None:
+        """Sets the zero of the timeline to now."""
+        self._zero = time.monotonic()
+        self._zero_wall = time.time()
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since zero."""
+        return (time.monotonic() - self._zero) * self.speed
+
+    def at(self, moment: datetime) -> float:
+        """A wall-clock moment as simulated seconds since zero."""
+        return (moment.timestamp() - self._zero_wall) * self.speed
+
+    def wall(self, simulated: float) -> datetime:
+        """The wall-clock moment of a simulated second."""
+        return datetime.fromtimestamp(self._zero_wall + simulated / self.speed, UTC)
+
+    def real(self, simulated: float) -> float:
+        """How many real seconds a simulated duration takes."""
+        return simulated / self.speed
+
+    async def sleep(self, simulated: float) -> None:
+        await asyncio.sleep(max(0.0, simulated) / self.speed)
+
+    async def until(self, moment: float) -> None:
+        """Sleeps until a simulated second of the timeline."""
+        await self.sleep(moment - self.now)

@@ -1,0 +1,206 @@
+"""Azure Resource Manager over HTTPS: tokens, roles, faults and throttling in front; one handler an operation behind.
+
+A path that no operation models is refused by name: ``404 NotSimulated: PUT ...``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from lab.clock import Clock
+from lab.cloud.errors import ArmError
+from lab.cloud.faults import Fault, Faults, refuse
+from lab.cloud.identity import Identity
+from lab.cloud.operations import Operation, Operations
+from lab.cloud.throttling import Throttling
+from lab.cloud.times import Times
+
+
+@dataclass
+class Call:
+    """One request, as a handler sees it. ``names`` are the path's parameters, in the caller's spelling."""
+
+    method: str
+    path: str
+    names: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: dict[str, Any]
+    caller: str
+    fault: Fault | None = None
+
+    @property
+    def scope(self) -> str:
+        """The resource or group that the call is about, without trailing actions."""
+        return self.path
+
+
+@dataclass
+class Answer:
+    status: int
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+type Handle = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass
+class Route:
+    """One modelled operation. ``label`` names it in faults and counts, ``action`` is the permission it needs."""
+
+    method: str
+    template: str
+    pattern: re.Pattern[str]
+    label: str
+    action: str
+    versions: frozenset[str]
+    handle: Handle
+
+
+class ResourceManager:
+    """The front door. Services register their operations with ``model``."""
+
+    def __init__(self, clock: Clock, times: Times, identity: Identity, audiences: set[str]) -> None:
+        self.clock = clock
+        self.times = times
+        self.identity = identity
+        self.operations = Operations(clock)
+        self.faults = Faults()
+        self.throttling = Throttling(clock)
+        self.calls: Counter[str] = Counter()
+        self.throttled = 0
+        self.base = ""
+        self.after_write: Callable[[str], Awaitable[bool]] | None = None
+        """Called after a write was applied; True means that the caller is gone and gets no answer."""
+        self._audiences = audiences
+        self._routes: list[Route] = []
+
+    def model(self, method: str, template: str, action: str, versions: set[str], handle: Handle) -> None:
+        """Adds one operation. ``template`` has ``{names}``; matching ignores case, as Azure does."""
+        pattern = re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template) + "$", re.IGNORECASE)
+        types = re.findall(r"/([A-Za-z]+)(?=/\{|$)", template.split("/providers/")[-1])
+        label = f"{method} {types[-1] if types else template}"
+        self._routes.append(Route(method, template, pattern, label, action, frozenset(versions), handle))
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answers any request below the front door."""
+        try:
+            answer = await self._answer(request)
+        except ArmError as error:
+            if error.status == 429:
+                self.throttled += 1
+            return web.json_response(error.body, status=error.status, headers=error.headers)
+        if answer.body is None:
+            return web.Response(status=answer.status, headers=answer.headers)
+        return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+
+    async def _answer(self, request: web.Request) -> Answer:
+        path = request.path.rstrip("/")
+        matches = [(route, match) for route in self._routes if (match := route.pattern.match(path))]
+        chosen = next(((r, m) for r, m in matches if r.method == request.method), None)
+        if chosen is None:
+            raise ArmError(404, "NotSimulated", f"NotSimulated: {request.method} {path}. The lab does not model this.")
+        route, match = chosen
+        caller = self.identity.caller(request, self._audiences)
+        version = request.query.get("api-version", "")
+        if route.versions and version not in route.versions:
+            told = ", ".join(sorted(route.versions))
+            raise ArmError(
+                400, "InvalidApiVersionParameter", f"The api-version '{version}' is not modelled; {told} is."
+            )
+        self.identity.check(caller, route.action, path)
+        self.calls[route.label] += 1
+        body = await self._body(request)
+        size = ((body.get("properties") or {}).get("hardwareProfile") or {}).get("vmSize")
+        fault = self.faults.take(request.method, self._words(route), size)
+        if wait := self.throttling.wait(route.label, path, caller):
+            raise self._too_many(wait)
+        call = Call(request.method, path, match.groupdict(), dict(request.query), dict(request.headers), body, caller)
+        if fault is not None:
+            call.fault = fault
+            if fault.error == "429" or (fault.error.isdigit() and int(fault.error) >= 500):
+                raise refuse(fault, self.retry_after(fault.retry_after))
+        answer = await route.handle(call)
+        if request.method in ("PUT", "PATCH", "POST", "DELETE") and self.after_write:
+            if await self.after_write(route.label):
+                await asyncio.Event().wait()
+        return answer
+
+    @staticmethod
+    def _words(route: Route) -> set[str]:
+        named = set(re.findall(r"/([A-Za-z]+)(?=/|$)", route.template.split("/providers/")[-1]))
+        return {word.lower() for word in named} | ({"endpoints"} if "endpoint" in route.template.lower() else set())
+
+    @staticmethod
+    async def _body(request: web.Request) -> dict[str, Any]:
+        raw = await request.read()
+        if not raw:
+            return {}
+        try:
+            data = json.loads(raw)
+        except ValueError:
+            raise ArmError(400, "InvalidRequestContent", "The request content was invalid JSON.") from None
+        if not isinstance(data, dict):
+            raise ArmError(400, "InvalidRequestContent", "The request content must be an object.")
+        return data
+
+    def retry_after(self, simulated: float) -> int:
+        """A Retry-After header's value: scaled like everything else, rounded up to a whole second."""
+        return max(1, math.ceil(self.clock.real(simulated)))
+
+    def _too_many(self, wait: float) -> ArmError:
+        return ArmError(
+            429,
+            "OperationNotAllowed",
+            "The server rejected the request because too many requests have been received for this subscription. "
+            "TooManyRequests.",
+            Retry_After=str(self.retry_after(wait)),
+        )
+
+    def operation_headers(self, operation: Operation, location: str, api_version: str, kind: str) -> dict[str, str]:
+        """Where to ask for an operation. Real answers name both headers and no Retry-After.
+
+        Source: recordings of disk and snapshot PUT in Azure/azure-cli (DiskOperations for disks and snapshots).
+        """
+        subscription = operation.resource.split("/")[2]
+        url = (
+            f"{self.base}/subscriptions/{subscription}/providers/Microsoft.Compute/locations/{location}"
+            f"/{kind}/{operation.name}"
+        )
+        return {
+            "Azure-AsyncOperation": f"{url}?api-version={api_version}",
+            "Location": f"{url}?monitor=true&api-version={api_version}",
+        }
+
+    def model_operations(self) -> None:
+        """The addresses under which operations are asked for."""
+
+        async def read(call: Call) -> Answer:
+            operation = self.operations.all.get(call.names["id"])
+            if operation is None:
+                raise ArmError(404, "NotFound", f"The entity was not found: operation {call.names['id']}.")
+            operation.polls += 1
+            if call.query.get("monitor") == "true":
+                if operation.end is None:
+                    return Answer(202, None, {"Location": self.base + call.path + "?monitor=true"})
+                return Answer(200, operation.output) if operation.output is not None else Answer(204)
+            return Answer(200, self.operations.body(operation))
+
+        for kind in ("operations", "diskOperations"):
+            self.model(
+                "GET",
+                f"/subscriptions/{{subscription}}/providers/Microsoft.Compute/locations/{{location}}/{kind}/{{id}}",
+                f"Microsoft.Compute/locations/{kind}/read",
+                set(),
+                read,
+            )

@@ -1,0 +1,367 @@
+"""Disks, snapshots and machines, with the conflicts that Azure has: what is in use cannot be deleted or used twice."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from lab.cloud.arm import Answer, Call, ResourceManager
+from lab.cloud.errors import ArmError, not_found
+from lab.cloud.faults import ASYNCHRONOUS, MESSAGES, refuse
+from lab.cloud.network import Network
+from lab.cloud.operations import FOREVER
+
+VM_API = {"2026-04-01", "2025-04-01", "2024-11-01", "2024-07-01"}
+DISK_API = {"2026-03-02", "2025-01-02", "2024-03-02", "2023-10-02", "2023-04-02"}
+_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
+
+
+class Machine:
+    """What the lab's sites hear of a machine."""
+
+    def __init__(self, resource: dict[str, Any], disks: list[dict[str, Any]], nic: str) -> None:
+        self.resource = resource
+        self.disks = disks
+        self.nic = nic
+
+
+class Compute:
+    """The compute service. ``on_created`` and ``on_deleted`` tell the sites; ``on_script`` runs a Run Command."""
+
+    def __init__(self, arm: ResourceManager, network: Network) -> None:
+        self._arm = arm
+        self._network = network
+        self.resources: dict[str, dict[str, Any]] = {}
+        self.contents: dict[str, Any] = {}
+        """What is on a disk or a snapshot, by lower-cased id; the sites know what it means."""
+        self.on_snapshot: Callable[[str], Any] = lambda source: self.contents.get(source)
+        self.on_created: Callable[[Machine], None] = lambda machine: None
+        self.on_deleted: Callable[[str], None] = lambda machine: None
+        self.on_script: Callable[[str], tuple[str, str]] = lambda script: ("", "no such script")
+        self._scripts_running: set[str] = set()
+        arm.model_operations()
+        for kind, api, put in (
+            ("snapshots", DISK_API, self._put_snapshot),
+            ("disks", DISK_API, self._put_disk),
+            ("virtualMachines", VM_API, self._put_machine),
+        ):
+            one, many = f"{_GROUP}/{kind}/{{name}}", f"{_GROUP}/{kind}"
+            arm.model("GET", one, f"Microsoft.Compute/{kind}/read", api, self._get)
+            arm.model("GET", many, f"Microsoft.Compute/{kind}/read", api, self._list)
+            everywhere = f"/subscriptions/{{subscription}}/providers/Microsoft.Compute/{kind}"
+            arm.model("GET", everywhere, f"Microsoft.Compute/{kind}/read", api, self._list)
+            arm.model("PUT", one, f"Microsoft.Compute/{kind}/write", api, put)
+            arm.model("DELETE", one, f"Microsoft.Compute/{kind}/delete", api, self._delete)
+        machine = f"{_GROUP}/virtualMachines/{{name}}"
+        view = "Microsoft.Compute/virtualMachines/instanceView/read"
+        arm.model("GET", f"{machine}/instanceView", view, VM_API, self._instance_view)
+        run = "Microsoft.Compute/virtualMachines/runCommand/action"
+        arm.model("POST", f"{machine}/runCommand", run, VM_API, self._run_command)
+
+    # Reading
+
+    def _find(self, path: str) -> dict[str, Any]:
+        found = self.resources.get(path.lower())
+        if found is None:
+            parts = path.split("/")
+            raise not_found(f"Microsoft.Compute/{parts[-2]}", parts[-1], parts[4])
+        return found
+
+    async def _get(self, call: Call) -> Answer:
+        return Answer(200, _shown(self._find(call.path)))
+
+    async def _list(self, call: Call) -> Answer:
+        kind = call.path.split("/")[-1].lower()
+        group = f"/resourcegroups/{call.names['group']}/".lower() if "group" in call.names else "/"
+        found = [r for key, r in self.resources.items() if f"/{kind}/" in key and group in key]
+        return Answer(200, {"value": [_shown(r) for r in found]})
+
+    async def _instance_view(self, call: Call) -> Answer:
+        machine = self._find(call.path.rsplit("/", 1)[0])
+        state = machine["properties"]["provisioningState"]
+        if state == "Failed":
+            code = machine["_failure"]
+            statuses = [
+                _status(f"ProvisioningState/failed/{code}", "Error", "Provisioning failed", MESSAGES.get(code, code))
+            ]
+        else:
+            word = {"Succeeded": "succeeded", "Creating": "creating", "Updating": "updating"}.get(state, state.lower())
+            statuses = [_status(f"ProvisioningState/{word}", "Info", f"Provisioning {word}")]
+        if state == "Succeeded":
+            statuses.append(_status("PowerState/running", "Info", "VM running"))
+        return Answer(200, {"vmAgent": {"vmAgentVersion": "Unknown", "statuses": []}, "statuses": statuses})
+
+    # Disks and snapshots
+
+    def place(self, path: str, location: str, content: Any, **properties: Any) -> None:
+        """Puts a disk there that existed before the lab began."""
+        self._add(path, "disks", location, {}, {"creationData": {"createOption": "Empty"}, **properties}, None)
+        self.resources[path.lower()]["properties"]["provisioningState"] = "Succeeded"
+        self.contents[path.lower()] = content
+
+    def _add(
+        self, path: str, kind: str, location: str, tags: dict[str, str], properties: dict[str, Any], zones: Any
+    ) -> dict[str, Any]:
+        resource: dict[str, Any] = {
+            "id": path,
+            "name": path.split("/")[-1],
+            "type": f"Microsoft.Compute/{kind}",
+            "location": location,
+            "tags": tags,
+            "properties": {
+                **properties,
+                "provisioningState": "Updating",
+                "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
+                "uniqueId": str(uuid.uuid4()),
+                "diskState": "Unattached",
+                "diskSizeGB": 128,
+                "diskSizeBytes": 128 * 2**30,
+            },
+        }
+        if zones:
+            resource["zones"] = zones
+        self.resources[path.lower()] = resource
+        return resource
+
+    async def _put_snapshot(self, call: Call) -> Answer:
+        return await self._copy(call, "snapshots", "disks", "snapshot")
+
+    async def _put_disk(self, call: Call) -> Answer:
+        return await self._copy(call, "disks", "snapshots", "disk")
+
+    async def _copy(self, call: Call, kind: str, source_kind: str, duration: str) -> Answer:
+        if call.path.lower() in self.resources:
+            found = self.resources[call.path.lower()]
+            found["tags"] = call.body.get("tags", found["tags"])
+            return Answer(200, _shown(found))
+        creation = (call.body.get("properties") or {}).get("creationData") or {}
+        if creation.get("createOption") != "Copy" or not call.body.get("location"):
+            raise ArmError(400, "NotSimulated", f"NotSimulated: PUT {kind} other than a Copy with a location.")
+        source = "/" + str(creation.get("sourceResourceId", "")).strip("/")
+        self._arm.identity.check(call.caller, f"Microsoft.Compute/{source_kind}/read", source)
+        if kind == "snapshots":
+            self._arm.identity.check(call.caller, "Microsoft.Compute/disks/beginGetAccess/action", source)
+        origin = self._find(source)
+        if origin["properties"]["provisioningState"] != "Succeeded":
+            raise ArmError(409, "Conflict", f"The source {source} is still being made.")
+        if call.fault and call.fault.error != "hang":
+            raise refuse(call.fault, 1)
+        content = self.on_snapshot(source.lower()) if kind == "snapshots" else self.contents.get(source.lower())
+        properties = dict(call.body["properties"])
+        properties["creationData"] = {
+            "createOption": "Copy",
+            "sourceResourceId": source,
+            "sourceUniqueId": origin["properties"]["uniqueId"],
+        }
+        if kind == "snapshots":
+            properties.setdefault("incremental", False)
+        resource = self._add(
+            call.path, kind, call.body["location"], call.body.get("tags") or {}, properties, call.body.get("zones")
+        )
+        sku = (call.body.get("sku") or {}).get("name", "Standard_LRS")
+        resource["sku"] = {"name": sku, "tier": sku.split("_")[0]}
+        self.contents[call.path.lower()] = content
+        times = self._arm.times
+        seconds = FOREVER if call.fault else times.of(duration, call.path)
+        operation = self._arm.operations.begin(duration, call.path, seconds, lambda: self._succeed(call.path))
+        version = call.query["api-version"]
+        headers = self._arm.operation_headers(operation, resource["location"], version, "diskOperations")
+        return Answer(202, _shown(resource), headers)
+
+    def _succeed(self, path: str) -> Any:
+        resource = self.resources.get(path.lower())
+        if resource is None:
+            return None
+        resource["properties"]["provisioningState"] = "Succeeded"
+        return _shown(resource)
+
+    # Machines
+
+    async def _put_machine(self, call: Call) -> Answer:
+        existing = self.resources.get(call.path.lower())
+        if existing and call.headers.get("If-None-Match") == "*":
+            raise ArmError(412, "PreconditionFailed", "The resource exists, and If-None-Match: * was asked for.")
+        properties = call.body.get("properties") or {}
+        storage = properties.get("storageProfile") or {}
+        os_disk = storage.get("osDisk") or {}
+        if os_disk.get("createOption") != "Attach" or "osProfile" in properties or "imageReference" in storage:
+            raise ArmError(400, "NotSimulated", "NotSimulated: PUT virtualMachines other than from attached disks.")
+        if existing and existing["properties"]["provisioningState"] in ("Creating", "Updating", "Deleting"):
+            raise ArmError(409, "Conflict", "Another operation is in progress on this machine.")
+        disks = [d["managedDisk"]["id"] for d in [os_disk, *storage.get("dataDisks", [])]]
+        for disk in disks:
+            self._free_for(disk, call.path)
+        nics = [n["id"] for n in (properties.get("networkProfile") or {}).get("networkInterfaces", [])]
+        if len(nics) != 1:
+            raise ArmError(400, "InvalidParameter", "The lab models machines with exactly one network interface.")
+        self._arm.identity.check(call.caller, "Microsoft.Network/networkInterfaces/join/action", nics[0])
+        self._network.take(nics[0], call.path)
+        if call.fault and call.fault.error not in ASYNCHRONOUS and call.fault.error != "hang":
+            if not existing:
+                self._network.give_back(nics[0], call.path)
+            raise refuse(call.fault, 1)
+        machine = {
+            "id": call.path,
+            "name": call.names["name"],
+            "type": "Microsoft.Compute/virtualMachines",
+            "location": call.body["location"],
+            "tags": call.body.get("tags") or {},
+            "properties": {
+                **properties,
+                "vmId": existing["properties"]["vmId"] if existing else str(uuid.uuid4()),
+                "provisioningState": "Updating" if existing else "Creating",
+                "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
+            },
+            "_nic": nics[0],
+            "_disks": disks,
+        }
+        if call.body.get("zones"):
+            machine["zones"] = call.body["zones"]
+        self.resources[call.path.lower()] = machine
+        for disk in disks:
+            self._attach(disk, call.path)
+        return self._run_create(call, machine, 200 if existing else 201)
+
+    def _free_for(self, disk: str, machine: str) -> None:
+        found = self._find(disk)
+        holder = found.get("managedBy", machine)
+        if holder.lower() != machine.lower():
+            raise ArmError(409, "AttachDiskWhileBeingDetached", f"Disk {found['name']} is attached to {holder}.")
+        if found["properties"]["provisioningState"] != "Succeeded":
+            raise ArmError(409, "Conflict", f"Disk {found['name']} is still being made.")
+
+    def _attach(self, disk: str, machine: str) -> None:
+        found = self._find(disk)
+        found["managedBy"] = machine
+        found["properties"]["diskState"] = "Attached"
+
+    def _run_create(self, call: Call, machine: dict[str, Any], status: int) -> Answer:
+        fault, times = call.fault, self._arm.times
+        error = None
+        seconds = times.of("machine", call.path)
+        if fault and fault.error == "hang":
+            seconds = FOREVER
+        elif fault:
+            error = {"code": fault.error, "message": MESSAGES[fault.error]}
+            seconds /= 3
+
+        def complete() -> Any:
+            if self.resources.get(call.path.lower()) is not machine:
+                return None
+            if error:
+                machine["properties"]["provisioningState"] = "Failed"
+                machine["_failure"] = error["code"]
+                self._network.reserve(machine["_nic"], call.path, times.nic_reserved)
+                return None
+            machine["properties"]["provisioningState"] = "Succeeded"
+            contents = [{"id": d, "content": self.contents.get(d.lower())} for d in machine["_disks"]]
+            self.on_created(Machine(machine, contents, machine["_nic"]))
+            return _shown(machine)
+
+        operation = self._arm.operations.begin("machine", call.path, seconds, complete, error)
+        headers = self._arm.operation_headers(operation, machine["location"], call.query["api-version"], "operations")
+        return Answer(status, _shown(machine), headers)
+
+    # Deleting
+
+    async def _delete(self, call: Call) -> Answer:
+        resource = self.resources.get(call.path.lower())
+        if resource is None:
+            return Answer(204)
+        kind = call.path.split("/")[-2].lower()
+        if resource.get("managedBy"):
+            raise ArmError(
+                409,
+                "OperationNotAllowed",
+                f"Disk {resource['name']} is attached to VM {resource['managedBy']}.",
+            )
+        if call.fault and call.fault.error != "hang":
+            raise refuse(call.fault, 1)
+        resource["properties"]["provisioningState"] = "Deleting"
+        machine = kind == "virtualmachines"
+        if machine:
+            self.on_deleted(call.path)
+        times = self._arm.times
+        seconds = times.of("delete_machine" if machine else "delete_disk", call.path)
+        if call.fault:
+            seconds = FOREVER
+
+        def complete() -> None:
+            self.resources.pop(call.path.lower(), None)
+            self.contents.pop(call.path.lower(), None)
+            for disk in resource.get("_disks", []):
+                if found := self.resources.get(disk.lower()):
+                    found.pop("managedBy", None)
+                    found["properties"]["diskState"] = "Unattached"
+            if machine:
+                self._network.give_back(resource["_nic"], call.path)
+
+        operation = self._arm.operations.begin(f"delete {kind}", call.path, seconds, complete)
+        operations = "operations" if machine else "diskOperations"
+        headers = self._arm.operation_headers(operation, resource["location"], call.query["api-version"], operations)
+        return Answer(202, None, headers)
+
+    # Run Command
+
+    async def _run_command(self, call: Call) -> Answer:
+        """Two values on Windows, StdOut and StdErr; one command at a time.
+
+        Source: Azure/azure-rest-api-specs, Microsoft.Compute, VirtualMachine_RunCommand example.
+        """
+        path = call.path.rsplit("/", 1)[0]
+        machine = self._find(path)
+        if call.body.get("commandId") != "RunPowerShellScript":
+            raise ArmError(400, "NotSimulated", f"NotSimulated: Run Command {call.body.get('commandId')}.")
+        if call.fault and call.fault.error != "hang":
+            raise refuse(call.fault, 1)
+        key = path.lower()
+        if key in self._scripts_running:
+            raise ArmError(
+                409, "Conflict", "Run command extension execution is in progress. Please wait for completion."
+            )
+        self._scripts_running.add(key)
+        script = "\n".join(call.body.get("script", []))
+
+        def complete() -> dict[str, Any]:
+            self._scripts_running.discard(key)
+            out, err = self.on_script(script)
+            return {
+                "value": [
+                    _status("ComponentStatus/StdOut/succeeded", "Info", "Provisioning succeeded", out),
+                    _status("ComponentStatus/StdErr/succeeded", "Info", "Provisioning succeeded", err),
+                ]
+            }
+
+        seconds = FOREVER if call.fault else self._arm.times.of("run_command", path)
+        operation = self._arm.operations.begin("run command", path, seconds, complete)
+        return Answer(
+            202,
+            None,
+            self._arm.operation_headers(operation, machine["location"], call.query["api-version"], "operations"),
+        )
+
+    def place_machine(self, path: str, location: str) -> None:
+        """Puts a machine there that existed before the lab began: the replication machine."""
+        self.resources[path.lower()] = {
+            "id": path,
+            "name": path.split("/")[-1],
+            "type": "Microsoft.Compute/virtualMachines",
+            "location": location,
+            "tags": {},
+            "properties": {
+                "vmId": str(uuid.uuid4()),
+                "provisioningState": "Succeeded",
+                "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+            },
+            "_nic": "",
+            "_disks": [],
+        }
+
+
+def _shown(resource: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in resource.items() if not name.startswith("_")}
+
+
+def _status(code: str, level: str, display: str, message: str = "") -> dict[str, str]:
+    return {"code": code, "level": level, "displayStatus": display, "message": message}

@@ -1,0 +1,53 @@
+"""Compute's throttling: token buckets per resource and per subscription.
+
+Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/compute-throttling-limits.md (refill a minute / size).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lab.clock import Clock
+
+_LIMITS: dict[str, tuple[tuple[float, float] | None, tuple[float, float] | None]] = {
+    "PUT virtualMachines": ((4, 12), (500, 1500)),
+    "GET virtualMachines": ((12, 36), (8000, 24000)),
+    "GET operations": ((15, 45), (5000, 15000)),
+    "GET diskOperations": ((15, 45), (5000, 15000)),
+}
+"""By operation: (refill a minute, bucket) of one resource, and of the subscription."""
+
+
+@dataclass
+class _Bucket:
+    level: float
+    at: float
+
+
+class Throttling:
+    """Says how long a caller must wait; 0 means that the call goes through."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def wait(self, label: str, path: str, caller: str) -> float:
+        """Takes one token from each bucket that applies; simulated seconds to wait when one is empty."""
+        resource, subscription = _LIMITS.get(label, (None, None))
+        waits = [
+            self._take(key, limit)
+            for key, limit in ((f"{label}|{path.lower()}", resource), (f"{label}|{caller}", subscription))
+            if limit
+        ]
+        return max(waits, default=0.0)
+
+    def _take(self, key: str, limit: tuple[float, float]) -> float:
+        refill, size = limit
+        now = self._clock.now
+        bucket = self._buckets.setdefault(key, _Bucket(size, now))
+        bucket.level = min(size, bucket.level + max(0.0, now - bucket.at) * refill / 60)
+        bucket.at = now
+        if bucket.level < 1:
+            return (1 - bucket.level) * 60 / refill
+        bucket.level -= 1
+        return 0.0

@@ -1,0 +1,266 @@
+"""The Functions host: HTTP routes with their keys, timers, and the durable dispatcher, around one or more workers.
+
+What it promises is what Azure Functions promises: an HTTP request is given once and answered 502 when its worker
+dies; an activity or an orchestrator turn is given again until it is answered.
+
+Sources: azure-functions-host's ``/admin/functions/{name}`` and key rules as documented in
+MicrosoftDocs/azure-docs:articles/azure-functions/{functions-bindings-http-webhook-trigger,security-concepts}.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import secrets
+import sys
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from croniter import croniter
+
+from lab.host.dispatch import Dispatcher
+from lab.host.wire import WorkerDiedError, WorkerProcess
+from lab.processes import ChildProcess
+
+MAX_BODY = 100 * 1024 * 1024
+
+
+class Route(NamedTuple):
+    """One HTTP-triggered function, as its index describes it."""
+
+    function: str
+    parameter: str
+    methods: frozenset[str]
+    pattern: re.Pattern[str]
+    specificity: tuple[bool, ...]
+    level: str
+    client: str | None
+
+
+@dataclass
+class Timer:
+    """One timer-triggered function. ``schedule`` is None when ``AzureWebJobs.NAME.Disabled`` is set."""
+
+    function: str
+    parameter: str
+    schedule: str | None
+    client: str | None
+    last: datetime
+
+
+class FunctionsHost:
+    """Runs one app folder. ``settings`` is the app's whole environment, as app settings are in Azure."""
+
+    def __init__(self, app_dir: Path, settings: dict[str, str], folder: Path, workers: int = 1) -> None:
+        self._app_dir = app_dir
+        self._settings = settings
+        self._folder = folder
+        self._worker_count = workers
+        self._runner: web.AppRunner | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.workers: list[WorkerProcess] = []
+        self.routes: list[Route] = []
+        self.timers: dict[str, Timer] = {}
+        self.index: list[dict[str, Any]] = []
+        self.function_key = secrets.token_urlsafe(24)
+        self.master_key = secrets.token_urlsafe(24)
+        self.url = ""
+        host = json.loads((app_dir / "host.json").read_text())
+        self._prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api").strip("/")
+        self._durable: dict[str, Any] = host.get("extensions", {}).get("durableTask", {})
+
+    async def start(self, port: int = 0) -> None:
+        """Starts the hub, the workers, the dispatcher, the HTTP front and the timers, in that order."""
+        self.hub = await ChildProcess.start([sys.executable, "-m", "lab.host.hub"], self._folder / "hub.log")
+        address = str(self.hub.hello["address"])
+        self._client_binding = json.dumps(
+            {
+                "taskHubName": self._durable.get("hubName", "TestHubName"),
+                "rpcBaseUrl": f"http://{address}",
+                "httpBaseUrl": f"{self.url}/runtime/webhooks/durabletask",
+                "requiredQueryStringParameters": "",
+                "maxGrpcMessageSizeInBytes": 64 * 1024 * 1024,
+            }
+        )
+        self.dispatcher = Dispatcher(
+            address,
+            activities=int(self._durable.get("maxConcurrentActivityFunctions", 10)),
+            orchestrations=int(self._durable.get("maxConcurrentOrchestratorFunctions", 10)),
+        )
+        await asyncio.gather(*(self._start_worker() for _ in range(self._worker_count)))
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=2048)
+        await site.start()
+        bound = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{bound}"
+        self._keep(self._run_timers())
+
+    async def stop(self) -> None:
+        """Ends everything that ``start`` started."""
+        self._stopping = True
+        for task in list(self._tasks):
+            task.cancel()
+        if self._runner:
+            await self._runner.cleanup()
+        await self.dispatcher.close()
+        for worker in self.workers:
+            await worker.stop()
+        await self.hub.stop()
+
+    def _keep(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_worker(self) -> None:
+        worker = await WorkerProcess.start(self._app_dir, self._settings, self._folder, self._folder / "worker.log")
+        if not self.index:
+            self._learn(worker.index)
+        self.workers.append(worker)
+        self._keep(self._attend(worker))
+
+    async def _attend(self, worker: WorkerProcess) -> None:
+        """Gives a worker its work items until it dies; then the platform starts another."""
+        serving = asyncio.ensure_future(self.dispatcher.serve(worker))
+        try:
+            await worker.gone.wait()
+        finally:
+            serving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await serving
+        self.workers.remove(worker)
+        if not self._stopping:
+            await self._start_worker()
+
+    def _learn(self, index: list[dict[str, Any]]) -> None:
+        self.index = index
+        for function in index:
+            name = function["name"]
+            trigger = next(b for b in function["bindings"] if b["type"].endswith("Trigger"))
+            client = next((b["name"] for b in function["bindings"] if b["type"] == "durableClient"), None)
+            if trigger["type"] == "httpTrigger":
+                template = trigger.get("route") or name
+                pattern, specificity = _compile(f"{self._prefix}/{template}")
+                methods = frozenset(
+                    trigger.get("methods") or ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+                )
+                level = trigger.get("authLevel", "FUNCTION").upper()
+                self.routes.append(Route(name, trigger["name"], methods, pattern, specificity, level, client))
+            elif trigger["type"] == "timerTrigger":
+                schedule = re.sub(r"%(\w+)%", lambda m: self._settings[m.group(1)], trigger["schedule"])
+                disabled = self._settings.get(f"AzureWebJobs.{name}.Disabled", "").lower() in ("1", "true")
+                self.timers[name] = Timer(
+                    name, trigger["name"], None if disabled else schedule, client, datetime.now(UTC)
+                )
+            else:
+                self.dispatcher.learn(name, trigger["type"], trigger["name"], client, lambda: self._client_binding)
+        self.routes.sort(key=lambda route: route.specificity, reverse=True)
+
+    def _worker(self) -> WorkerProcess:
+        alive = [worker for worker in self.workers if not worker.gone.is_set()]
+        if not alive:
+            raise WorkerDiedError("No worker is running.")
+        return min(alive, key=lambda worker: worker.busy)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        path = request.path.strip("/")
+        if path.startswith("admin/functions/"):
+            return await self._admin(request, path.removeprefix("admin/functions/"))
+        matched: list[tuple[Route, re.Match[str]]] = []
+        for route in self.routes:
+            if match := route.pattern.fullmatch(path):
+                matched.append((route, match))
+        for route, match in matched:
+            if request.method in route.methods:
+                if not self._allowed(route.level, request):
+                    return web.Response(status=401)
+                return await self._invoke(route, match, request)
+        return web.Response(status=405 if matched else 404)
+
+    def _allowed(self, level: str, request: web.Request) -> bool:
+        given = request.headers.get("x-functions-key") or request.query.get("code") or ""
+        keys = {"ANONYMOUS": None, "FUNCTION": [self.function_key, self.master_key], "ADMIN": [self.master_key]}[level]
+        return keys is None or any(secrets.compare_digest(given.encode(), key.encode()) for key in keys)
+
+    async def _invoke(self, route: Route, match: re.Match[str], request: web.Request) -> web.Response:
+        # Easy Auth owns these headers: what a caller sends under their names never reaches the app.
+        headers = {k: v for k, v in request.headers.items() if not k.lower().startswith("x-ms-client-principal")}
+        value = {
+            "method": request.method,
+            "url": str(request.url),
+            "headers": headers,
+            "params": {name: text for name, text in match.groupdict().items() if text is not None},
+            "query": {name: text for name, text in request.query.items() if name != "code"},
+            "body": base64.b64encode(await request.read()).decode(),
+        }
+        try:
+            answer = await self._worker().invoke(
+                route.function, self._inputs(route.parameter, "http", value, route.client)
+            )
+        except WorkerDiedError:
+            return web.Response(status=502)
+        if not answer["ok"]:
+            return web.Response(status=500)
+        returned = answer["return"]
+        return web.Response(
+            status=returned["status"], headers=returned["headers"], body=base64.b64decode(returned["body"])
+        )
+
+    def _inputs(self, parameter: str, kind: str, value: Any, client: str | None) -> list[tuple[str, str, Any]]:
+        inputs = [(parameter, kind, value)]
+        if client:
+            inputs.append((client, "string", self._client_binding))
+        return inputs
+
+    async def _admin(self, request: web.Request, name: str) -> web.Response:
+        if not self._allowed("ADMIN", request):
+            return web.Response(status=401)
+        if name not in self.timers or request.method != "POST":
+            return web.Response(status=404)
+        self._keep(self.fire(name))
+        return web.Response(status=202)
+
+    async def fire(self, name: str) -> None:
+        """Runs a timer function now, as the portal's "Run" does. Raises ``WorkerDiedError`` if its worker dies."""
+        timer = self.timers[name]
+        now = datetime.now(UTC)
+        status = {"Last": timer.last.isoformat(), "Next": now.isoformat(), "LastUpdated": timer.last.isoformat()}
+        timer.last = now
+        payload = {"IsPastDue": False, "ScheduleStatus": status, "Schedule": {"AdjustForDST": True}}
+        await self._worker().invoke(name, self._inputs(timer.parameter, "json", json.dumps(payload), timer.client))
+
+    async def _run_timers(self) -> None:
+        async def run(name: str, schedule: str) -> None:
+            while True:
+                due = croniter(schedule, datetime.now(UTC), second_at_beginning=True).get_next(datetime)
+                await asyncio.sleep((due - datetime.now(UTC)).total_seconds())
+                with contextlib.suppress(WorkerDiedError):
+                    await self.fire(name)
+
+        await asyncio.gather(*(run(t.function, t.schedule) for t in self.timers.values() if t.schedule))
+
+
+def _compile(template: str) -> tuple[re.Pattern[str], tuple[bool, ...]]:
+    """Turns ``runs/{run_id}``, ``{plan:alpha}`` and ``{*rest}`` into a pattern; literal segments win over parameters."""
+    parts, literal = [], []
+    for segment in template.strip("/").split("/"):
+        parameter = re.fullmatch(r"\{(\*?)(\w+)(?::(\w+))?\??\}", segment)
+        literal.append(parameter is None)
+        if parameter is None:
+            parts.append(re.escape(segment))
+        elif parameter[1]:
+            parts.append(f"(?P<{parameter[2]}>.*)")
+        else:
+            parts.append(f"(?P<{parameter[2]}>{'[A-Za-z]+' if parameter[3] == 'alpha' else '[^/]+'})")
+    return re.compile("/".join(parts)), tuple(literal)

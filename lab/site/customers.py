@@ -1,0 +1,125 @@
+"""Customers: they resolve the shop's name through the lab's DNS, keep the answer for its TTL, read pages, place orders.
+
+So downtime, lost orders and double service are measured, not assumed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from lab.clock import Clock
+
+
+@dataclass
+class Acknowledged:
+    """An order that a site said yes to, in simulated seconds."""
+
+    number: str
+    at: float
+    site: str
+
+
+@dataclass
+class Tally:
+    """What the customers saw."""
+
+    requests: int = 0
+    failed: int = 0
+    served_by: dict[str, int] = field(default_factory=lambda: {"primary": 0, "recovery": 0})
+    orders: list[Acknowledged] = field(default_factory=list)
+    first_failure: float | None = None
+    last_failure: float | None = None
+
+    def dual_served_seconds(self, window: float) -> float:
+        """Time in which both sites acknowledged orders, counted in windows of so many simulated seconds."""
+        seen: dict[int, set[str]] = {}
+        for order in self.orders:
+            seen.setdefault(int(order.at // window), set()).add(order.site)
+        return window * sum(len(sites) > 1 for sites in seen.values())
+
+
+class Customers:
+    """A steady stream of page views and orders."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        host: str,
+        port: int,
+        resolve: Callable[[str], Awaitable[tuple[list[str], float]]],
+        tls: ssl.SSLContext,
+        every: float = 5.0,
+    ) -> None:
+        self._clock = clock
+        self._host = host
+        self._port = port
+        self._resolve = resolve
+        self._tls = tls
+        self._every = max(every, clock.speed * 0.1)
+        self._cached: tuple[list[str], float] = ([], -1.0)
+        self._number = 0
+        self.tally = Tally()
+
+    @property
+    def window(self) -> float:
+        """The resolution of everything measured here, in simulated seconds."""
+        return self._every * 2
+
+    def restart(self) -> None:
+        """Forgets what was seen so far: the timeline begins now."""
+        self._cached = ([], -1.0)
+        self.tally = Tally()
+
+    async def run(self) -> None:
+        """One page view or order every few simulated seconds, whatever became of the one before."""
+        running: set[asyncio.Task[None]] = set()
+        timeout = aiohttp.ClientTimeout(total=2.5)
+        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
+            while True:
+                task = asyncio.create_task(self._visit(session))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                await self._clock.sleep(self._every)
+
+    async def _visit(self, session: aiohttp.ClientSession) -> None:
+        self._number += 1
+        number = f"order-{self._number:06d}" if self._number % 2 else None
+        self.tally.requests += 1
+        try:
+            address = await self._address()
+            url = f"https://{address}:{self._port}" + ("/orders" if number else "/")
+            call = session.post(url, data=number, **self._options()) if number else session.get(url, **self._options())
+            async with call as response:
+                body = await response.text()
+                site = response.headers.get("X-Served-By", "")
+                if response.status != 200 or (number and body != number):
+                    raise aiohttp.ClientError(f"{response.status}")
+        except (aiohttp.ClientError, TimeoutError, OSError, LookupError):
+            self._failed()
+            return
+        self.tally.served_by[site] = self.tally.served_by.get(site, 0) + 1
+        if number:
+            self.tally.orders.append(Acknowledged(number, self._clock.now, site))
+
+    def _options(self) -> dict[str, object]:
+        return {"ssl": self._tls, "server_hostname": self._host, "headers": {"Host": self._host}}
+
+    def _failed(self) -> None:
+        self.tally.failed += 1
+        now = self._clock.now
+        self.tally.first_failure = now if self.tally.first_failure is None else self.tally.first_failure
+        self.tally.last_failure = now
+
+    async def _address(self) -> str:
+        addresses, until = self._cached
+        if not addresses or self._clock.now >= until:
+            addresses, ttl = await self._resolve(self._host)
+            if not addresses:
+                raise LookupError("no address")
+            self._cached = (addresses, self._clock.now + ttl)
+        return addresses[self._number % len(addresses)]

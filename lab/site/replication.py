@@ -1,0 +1,110 @@
+"""Replication: the primary's orders arrive on the replica's disks a little later, unless it is paused, frozen or cut off.
+
+A snapshot of a replica that is neither frozen nor idle is torn: data and log disks differ in time. One that is
+mirroring is worthless.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from lab.clock import Clock
+from lab.site.sql_server import Order
+
+State = Literal["good", "mirroring", "stopped"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a replica disk, or a snapshot of it, holds. ``workload`` says whose disk it is."""
+
+    workload: str
+    label: str
+    orders: tuple[Order, ...] = ()
+    damage: Literal["", "torn", "mirroring"] = ""
+
+
+class Replication:
+    """The replication machine's view. ``lag`` is in simulated seconds."""
+
+    def __init__(
+        self, clock: Clock, source: Callable[[int], list[Order]], connected: Callable[[], bool], lag: float
+    ) -> None:
+        self._clock = clock
+        self._source = source
+        self._connected = connected
+        self._lag = lag
+        self._scripts: dict[str, str] = {}
+        self._received: list[tuple[float, Order]] = []
+        self._applied = 0
+        self.state: State = "good"
+        self.paused = False
+        self.frozen = False
+
+    def learn_scripts(self, texts: dict[str, str]) -> None:
+        """The plan's scripts, which the replication machine recognises by their text."""
+        self._scripts = {_normal(text): name for name, text in texts.items()}
+
+    async def run(self) -> None:
+        """Sends and applies for ever."""
+        while True:
+            self.step()
+            await self._clock.sleep(max(1.0, self._clock.speed * 0.05))
+
+    def step(self) -> None:
+        """One round: what the source committed arrives; what is old enough is applied unless the target is frozen."""
+        now = self._clock.now
+        if self._connected() and not self.paused and self.state != "stopped":
+            for order in self._source(len(self._received)):
+                self._received.append((now, order))
+        if self.frozen or self.state == "stopped":
+            return
+        while self._applied < len(self._received) and self._received[self._applied][0] + self._lag <= now:
+            self._applied += 1
+
+    @property
+    def applied(self) -> tuple[Order, ...]:
+        return tuple(order for _, order in self._received[: self._applied])
+
+    @property
+    def busy(self) -> bool:
+        """Whether the disks are being written now."""
+        return (
+            not self.frozen and self.state != "stopped" and (self._connected() or self._applied < len(self._received))
+        )
+
+    def snapshot(self, disk: Content) -> Content:
+        """What a snapshot of a replica disk holds."""
+        self.step()
+        if self.state == "mirroring":
+            return replace(disk, orders=self.applied, damage="mirroring")
+        return replace(disk, orders=self.applied, damage="torn" if self.busy else "")
+
+    def run_script(self, text: str) -> tuple[str, str]:
+        """Run Command's script: standard output and standard error."""
+        name = self._scripts.get(_normal(text))
+        if name is None:
+            return "", "The replication machine does not know this script."
+        if name == "freeze" and self.state != "mirroring":
+            self.step()
+            self.frozen = True
+        elif name == "thaw":
+            self.frozen = False
+        elif name == "reverse":
+            self.state = "mirroring"
+        newest = self.applied[-1].placed_at if self._applied else None
+        said = {
+            "state": self.state,
+            "frozen": self.frozen,
+            "queue_bytes": 512 * (len(self._received) - self._applied),
+            "replicated_until": newest,
+            "message": "simulated",
+        }
+        return json.dumps(said), ""
+
+
+def _normal(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())

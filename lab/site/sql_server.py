@@ -1,0 +1,182 @@
+"""A SQL Server machine's stand-in: TDS in front, SQLite behind, with the states that a database can be in."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sqlite3
+import ssl
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lab.site import tds
+
+VERSION = "Microsoft SQL Server 2016 (SP3) - 13.0.6300.2 (X64)"
+
+
+class Order(NamedTuple):
+    """An acknowledged order: its number and when it was committed (UTC, ISO 8601)."""
+
+    number: str
+    placed_at: str
+
+
+class SqlServer:
+    """One server with one database. Closing a listener refuses connections; the data stays."""
+
+    def __init__(self, name: str, database: str, user: str, password: str, tls: ssl.SSLContext | None) -> None:
+        self._name = name
+        self._database = database
+        self._login = (user, password)
+        self._tls = tls
+        self._listeners: dict[str, asyncio.Server] = {}
+        self._connections: dict[asyncio.StreamWriter, str] = {}
+        self._sqlite = sqlite3.connect(":memory:", isolation_level=None)
+        self._sqlite.execute("ATTACH ':memory:' AS dbo")
+        self._sqlite.execute("ATTACH ':memory:' AS sys")
+        self._sqlite.execute("CREATE TABLE dbo.Orders (Number TEXT PRIMARY KEY, PlacedAtUtc TEXT NOT NULL)")
+        self._sqlite.execute("CREATE TABLE sys.databases (name TEXT, database_id INTEGER, state_desc TEXT)")
+        self._sqlite.execute("INSERT INTO sys.databases VALUES ('master', 1, 'ONLINE'), (?, 5, 'ONLINE')", (database,))
+
+    # What the lab asks and sets
+
+    @property
+    def state(self) -> str:
+        row = self._sqlite.execute("SELECT state_desc FROM sys.databases WHERE database_id = 5").fetchone()
+        return str(row[0])
+
+    @state.setter
+    def state(self, value: str) -> None:
+        self._sqlite.execute("UPDATE sys.databases SET state_desc = ? WHERE database_id = 5", (value,))
+
+    def load(self, orders: Sequence[Order]) -> None:
+        self._sqlite.executemany("INSERT OR IGNORE INTO dbo.Orders VALUES (?, ?)", orders)
+
+    def orders(self, after_row: int = 0) -> list[Order]:
+        """Committed orders in the order of their commits, beginning after so many."""
+        rows = self._sqlite.execute(
+            "SELECT Number, PlacedAtUtc FROM dbo.Orders ORDER BY rowid LIMIT -1 OFFSET ?", (after_row,)
+        )
+        return [Order(*row) for row in rows]
+
+    # Listening
+
+    async def listen(self, address: str, port: int) -> None:
+        if address not in self._listeners:
+            self._listeners[address] = await asyncio.start_server(
+                lambda reader, writer: self._serve(reader, writer, address), address, port
+            )
+
+    async def refuse(self, address: str) -> None:
+        """Closes one address: connections are cut and refused from now on."""
+        if listener := self._listeners.pop(address, None):
+            listener.close()
+        for writer, came_by in list(self._connections.items()):
+            if came_by == address:
+                writer.transport.abort()
+
+    async def stop(self) -> None:
+        for address in list(self._listeners):
+            await self.refuse(address)
+
+    # Serving
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
+        self._connections[writer] = address
+        connection = tds.Connection(reader, writer, self._tls)
+        try:
+            await connection.prelogin()
+            if await self._accept(connection):
+                while True:
+                    kind, body = await connection.receive()
+                    await connection.send(self._answer(kind, body))
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, tds.ProtocolError, UnicodeDecodeError):
+            pass
+        finally:
+            self._connections.pop(writer, None)
+            with contextlib.suppress(RuntimeError):
+                connection.close()
+
+    async def _accept(self, connection: tds.Connection) -> bool:
+        kind, body = await connection.receive()
+        if kind != tds.LOGIN:
+            raise tds.ProtocolError("no login after the prelogin")
+        login = tds.read_login(body)
+        if (login.user, login.password) != self._login:
+            text = f"Login failed for user '{login.user}'."
+            await connection.send(tds.message(0xAA, 18456, 14, text, self._name) + tds.done(error=True))
+            return False
+        wanted = login.database or "master"
+        if wanted.lower() not in ("master", self._database.lower()):
+            text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
+            await connection.send(tds.message(0xAA, 4060, 11, text, self._name) + tds.done(error=True))
+            return False
+        await connection.send(tds.login_accepted(wanted, self._name))
+        return True
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        if kind == tds.ATTENTION:
+            return tds.done(attention=True)
+        if kind == tds.TRANSACTION:
+            request = int.from_bytes(body[22:24], "little")
+            return tds.transaction_changed({5: 8, 7: 9, 8: 10}.get(request, 8)) + tds.done()
+        try:
+            if kind == tds.BATCH:
+                return self._run(tds.read_batch(body), {}, rpc=False)
+            if kind == tds.RPC:
+                statement, values = tds.read_rpc(body)
+                return self._run(statement, values, rpc=True)
+        except tds.ProtocolError as error:
+            return tds.message(0xAA, 2812, 16, f"Could not do that: {error}.", self._name) + tds.done(error=True)
+        raise tds.ProtocolError(f"message type 0x{kind:02x}")
+
+    def _run(self, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
+        answer, rows = b"", None
+        for statement in (part.strip() for part in batch.split(";")):
+            if not statement:
+                continue
+            try:
+                part, rows = self._execute(statement, values)
+            except _SqlServerError as error:
+                return (
+                    answer + tds.message(0xAA, error.number, 16, str(error), self._name) + tds.done(error=True, rpc=rpc)
+                )
+            answer += part
+        return answer + tds.done(rows, rpc=rpc)
+
+    def _execute(self, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
+        words = statement.upper().split()
+        if words[0] == "SET" or (words[0] in ("BEGIN", "COMMIT", "ROLLBACK") and words[-1].startswith("TRAN")):
+            return b"", None
+        if words[0] == "IF" and "TRANCOUNT" in statement.upper():
+            return b"", None
+        if words[0] == "USE":
+            return self._use(statement[3:].strip().strip("[]"))
+        if "DBO." in statement.upper() and self.state != "ONLINE":
+            raise _SqlServerError(
+                945, f"Database '{self._database}' cannot be opened due to inaccessible files. It is {self.state}."
+            )
+        text = re.sub(r"@@VERSION", f"'{VERSION}'", statement, flags=re.IGNORECASE)
+        text = re.sub(r"@(\w+)", r":\1", text)
+        try:
+            cursor = self._sqlite.execute(text, values)
+        except sqlite3.Error as error:
+            raise _SqlServerError(102, f"Incorrect syntax or object: {error}.") from error
+        if cursor.description is None:
+            return b"", cursor.rowcount
+        rows = cursor.fetchall()
+        return tds.result_set([column[0] for column in cursor.description], rows), len(rows)
+
+    def _use(self, database: str) -> tuple[bytes, int | None]:
+        if database.lower() not in ("master", self._database.lower()):
+            raise _SqlServerError(911, f"Database '{database}' does not exist.")
+        if database.lower() != "master" and self.state != "ONLINE":
+            raise _SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")
+        return tds.database_changed(database), None
+
+
+class _SqlServerError(Exception):
+    def __init__(self, number: int, text: str) -> None:
+        self.number = number
+        super().__init__(text)

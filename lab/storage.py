@@ -1,0 +1,83 @@
+"""Azurite, Microsoft's storage emulator, as a process of its own: Table Storage over HTTPS with Entra tokens, no keys."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import sys
+from pathlib import Path
+
+from lab.processes import ChildStartError
+
+_ENTRY = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+ACCOUNT = "devstoreaccount1"
+
+
+def _node() -> list[str]:
+    """The Node that the set-up brought because the machine had none, or else the machine's own."""
+    beside = Path(sys.executable).parent / "node"
+    if beside.exists():
+        return [str(beside)]
+    if found := shutil.which("node"):
+        return [found]
+    raise ChildStartError("Azurite needs Node 20 or newer, and none was found. Run `make setup`, which brings one.")
+
+
+class Azurite:
+    """Starts, stops and starts again on the same data."""
+
+    def __init__(self, folder: Path, port: int, certificate: Path, key: Path) -> None:
+        self._folder = folder
+        self._port = port
+        self._certificate = certificate
+        self._key = key
+        self._process: asyncio.subprocess.Process | None = None
+        self.endpoint = f"https://127.0.0.1:{port}/{ACCOUNT}"
+
+    async def start(self) -> None:
+        """Returns once it answers. Raises ``ChildStartError`` when it does not."""
+        if self._process is not None:
+            return
+        if not _ENTRY.exists():
+            raise ChildStartError("Azurite is not installed. Run `make setup`.")
+        data = self._folder / "azurite"
+        data.mkdir(exist_ok=True)
+        command = [
+            *_node(),
+            str(_ENTRY),
+            "--tableHost",
+            "127.0.0.1",
+            "--tablePort",
+            str(self._port),
+            "--location",
+            str(data),
+        ]
+        command += ["--oauth", "basic", "--cert", str(self._certificate), "--key", str(self._key)]
+        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        with (self._folder / "azurite.log").open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        for _ in range(300):
+            if self._process.returncode is not None:
+                raise ChildStartError(f"Azurite ended at once; see {self._folder / 'azurite.log'}.")
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+                writer.close()
+                return
+            await asyncio.sleep(0.1)
+        raise ChildStartError("Azurite did not answer within 30 seconds.")
+
+    async def stop(self) -> None:
+        """Ends the process; Azurite writes its data to disk on SIGTERM."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
+        try:
+            await asyncio.wait_for(self._process.wait(), 5)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        self._process = None

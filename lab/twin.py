@@ -1,0 +1,290 @@
+"""The lab itself: every part of the architecture, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import dns.asyncresolver
+import dns.exception
+import trustme
+
+from lab.clock import Clock
+from lab.cloud import traffic_manager as tm
+from lab.cloud.arm import ResourceManager
+from lab.cloud.compute import Compute
+from lab.cloud.dns_server import DnsServer
+from lab.cloud.front import Front
+from lab.cloud.identity import Identity
+from lab.cloud.monitor import AlertRules, LogAnalytics
+from lab.cloud.network import Network
+from lab.cloud.times import Times
+from lab.host.server import FunctionsHost
+from lab.host.wire import WorkerProcess
+from lab.plan_copy import Ports, write_copy
+from lab.site import world
+from lab.site.customers import Customers
+from lab.site.replication import Content, Replication
+from lab.site.world import Sites
+from lab.storage import Azurite
+from shared.cloud.ids import take_apart
+from shared.plan import RecoveryPlan
+
+PROJECT = Path(__file__).parents[1]
+AUDIENCE = "https://management.azure.com"
+TTL = 60.0
+"""Simulated seconds; Traffic Manager's profile says the same."""
+
+
+@dataclass
+class LabOptions:
+    """How to run the lab. ``workers`` is the number of Python workers; ``customers_every`` is in simulated seconds."""
+
+    speed: float = 60.0
+    workers: int = 1
+    times: Times = field(default_factory=Times)
+    customers_every: float = 5.0
+    replication_lag: float = 3.0
+    port: int = 0
+
+
+class Lab:
+    """One plan's world. Use ``async with``; everything listens on loopback addresses only."""
+
+    def __init__(self, plan: RecoveryPlan, plan_file: Path, options: LabOptions) -> None:
+        self.plan = plan
+        self.options = options
+        self._plan_file = plan_file
+        self._folder = tempfile.TemporaryDirectory(prefix="coldsite-lab-")
+        self.folder = Path(self._folder.name)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._stops: list[Any] = []
+        self.clock = Clock(options.speed)
+
+    async def __aenter__(self) -> Lab:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stop in reversed(self._stops):
+            await stop()
+        self._folder.cleanup()
+
+    def _run(self, work: Awaitable[Any]) -> None:
+        self._tasks.append(asyncio.ensure_future(work))
+
+    # Starting
+
+    async def _start(self) -> None:
+        self._make_certificates()
+        self.ports = Ports(*_free_ports(3))
+        subscription = take_apart(self.plan.recovery.resource_group).subscription
+        groups = {
+            "replica": take_apart(self.plan.replication.machine).group,
+            "recovery": take_apart(self.plan.recovery.resource_group).group,
+            "traffic": take_apart(self.plan.traffic.profile).group,
+        }
+        self.identity = Identity(subscription, groups)
+        self.arm = ResourceManager(
+            self.clock, self.options.times, self.identity, {AUDIENCE, "https://management.core.windows.net"}
+        )
+        self.network = Network(self.arm)
+        self.compute = Compute(self.arm, self.network)
+        await self._start_sites()
+        self.logs = LogAnalytics(
+            self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report
+        )
+        self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
+        await self.front.start()
+        self._stops.append(self.front.stop)
+        self.arm.base = self.front.url
+        await self._start_storage_and_app()
+        self._start_monitor()
+        for part in (self.replication.run(), self.logs.run(), self.customers.run()):
+            self._run(part)
+        await self._settle()
+
+    def _make_certificates(self) -> None:
+        authority = trustme.CA(organization_name="Coldsite lab")
+        self.hosts = sorted({p.http.host for p in self.plan.traffic.verify if p.http and p.http.host})
+        certificate = authority.issue_cert("127.0.0.1", "localhost", *self.hosts)
+        self.ca_bundle = self.folder / "ca.pem"
+        authority.cert_pem.write_to_path(str(self.ca_bundle))
+        self._certificate, self._key = self.folder / "lab.pem", self.folder / "lab.key"
+        for number, blob in enumerate(certificate.cert_chain_pems):
+            blob.write_to_path(str(self._certificate), append=number > 0)
+        certificate.private_key_pem.write_to_path(str(self._key))
+        self._server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(self._server_tls)
+        self._client_tls = ssl.create_default_context(cafile=str(self.ca_bundle))
+
+    async def _start_sites(self) -> None:
+        plan, clock = self.plan, self.clock
+        self.sites = Sites(plan, clock, self.options.times, self.ports, self._server_tls)
+        self._stops.append(self.sites.stop)
+        await self.sites.start()
+        source = self.sites.primary_sql
+        self.replication = Replication(
+            clock,
+            lambda after: source.orders(after) if source else [],
+            self.sites.connected,
+            self.options.replication_lag,
+        )
+        self.replication.learn_scripts(plan.replication.script_texts)
+        location = plan.recovery.location
+        for name in plan.recovery.workloads:
+            for label, disk in plan.workload_disks(name):
+                self.compute.place(disk, location, Content(name, label), osType="Windows" if label == "os" else None)
+            workload = plan.recovery.workloads[name]
+            for nic, address in (
+                (workload.nic.failover, workload.address.failover),
+                (workload.nic.drill, workload.address.drill),
+            ):
+                self.network.place(nic, location, address)
+        self.compute.place_machine(plan.replication.machine, location)
+        self.compute.on_snapshot = lambda disk: self.replication.snapshot(self.compute.contents[disk])
+        self.compute.on_created = self.sites.created
+        self.compute.on_deleted = self.sites.deleted
+        self.compute.on_script = self.replication.run_script
+        config = tm.MonitorConfig(host=self.hosts[0] if self.hosts else "")
+        self.traffic = tm.TrafficManager(
+            self.arm, plan.traffic.profile, plan.traffic.hostname, TTL, config, self.ports.https
+        )
+        primary, recovery = plan.traffic.primary, plan.traffic.recovery
+        self.traffic.add(tm.EndpointState(primary.endpoint, primary.type, world.PRIMARY_PUBLIC, 1, enabled=True))
+        self.traffic.add(tm.EndpointState(recovery.endpoint, recovery.type, world.RECOVERY_PUBLIC, 2, enabled=False))
+        self.traffic.start()
+        self._stops.append(self.traffic.stop)
+        aliases = {host.lower(): plan.traffic.hostname.lower() for host in self.hosts}
+        self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(clock.real(TTL))), aliases)
+        await self.dns.start()
+        self.customers = Customers(
+            clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
+        )
+
+    async def resolve(self, name: str) -> tuple[list[str], float]:
+        """Asks the lab's DNS over its socket, as customers do: addresses, and the TTL in simulated seconds."""
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers, resolver.port, resolver.lifetime = ["127.0.0.1"], self.dns.port, 2.0
+        try:
+            answer = await resolver.resolve(name, "A")
+        except (dns.exception.DNSException, OSError):
+            return [], 1.0
+        return [record.address for record in answer], TTL
+
+    async def _start_storage_and_app(self) -> None:
+        self.storage = Azurite(self.folder, _free_ports(1)[0], self._certificate, self._key)
+        await self.storage.start()
+        self._stops.append(self.storage.stop)
+        plans = self.folder / "plans"
+        write_copy(self.plan, self._plan_file, plans, self.options.speed, self.ports)
+        self.functions = FunctionsHost(PROJECT, self.settings(plans), self.folder, self.options.workers)
+        self._stops.append(self.functions.stop)
+        self.arm.after_write = self._after_write
+        await self.functions.start(self.options.port)
+
+    def settings(self, plans: Path) -> dict[str, str]:
+        """The app settings: what ``infra/`` sets in Azure, with the lab's addresses."""
+        every = max(1, round(self.clock.real(60)))
+        cron = f"*/{every} * * * * *" if every < 60 else "0 * * * * *"
+        public = f":{self.ports.https}"
+        settings = {
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONUNBUFFERED": "1",
+            "IDENTITY_ENDPOINT": self.front.identity_url,
+            "IDENTITY_HEADER": self.identity.header,
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            "SSL_CERT_FILE": str(self.ca_bundle),
+            "REQUESTS_CA_BUNDLE": str(self.ca_bundle),
+            "COLDSITE_PLANS": str(plans),
+            "COLDSITE_TABLES_ENDPOINT": self.storage.endpoint,
+            "COLDSITE_RESOURCE_MANAGER": self.front.url,
+            "COLDSITE_LOGS_ENDPOINT": f"{self.front.url}/v1",
+            "COLDSITE_WORKSPACE_ID": self.logs.workspace,
+            "COLDSITE_DNS_SERVER": f"127.0.0.1:{self.dns.port}",
+            "COLDSITE_WATCH_SCHEDULE": cron,
+            "COLDSITE_HOUSEKEEPING_SCHEDULE": cron,
+            "AzureWebJobs.start_drills.Disabled": "true",
+            "AzureWebJobs.take_recovery_points.Disabled": "true",
+            "PRIMARY_ADDRESS": world.PRIMARY_PUBLIC + public,
+            "RECOVERY_PUBLIC_ADDRESS": world.RECOVERY_PUBLIC + public,
+            "OBSERVER_ADDRESS": f"{world.OBSERVER}:{self.ports.http}",
+            "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
+            "NOTIFY_URL": self.front.notify_url,
+        }
+        return {name: value for name, value in settings.items() if value}
+
+    def _start_monitor(self) -> None:
+        self.alert_rules = AlertRules(
+            self.clock,
+            self.options.times,
+            self.traffic,
+            self.plan.traffic.primary.endpoint,
+            self.plan.traffic.profile,
+            self.deliver_alert,
+        )
+        self._run(self.alert_rules.run())
+
+    async def deliver_alert(self, body: bytes) -> int:
+        """Posts an alert as an action group does, with the function's key in the address."""
+        url = f"{self.functions.url}/api/alerts?code={self.functions.function_key}"
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        timeout = aiohttp.ClientTimeout(total=30)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post(url, data=body, headers=headers) as response,
+        ):
+            return response.status
+
+    async def _after_write(self, label: str) -> bool:
+        """``worker.kill during``: the write is applied, the worker dies, and nobody answers it."""
+        doomed = [w for w in self.functions.dispatcher.under_fire if isinstance(w, WorkerProcess)]
+        for worker in doomed:
+            self.functions.dispatcher.under_fire.discard(worker)
+            worker.kill()
+        return bool(doomed)
+
+    async def _settle(self) -> None:
+        """The timeline begins when the primary is online, a customer was served and the alert rules have run."""
+        primary = self.traffic.endpoints[self.plan.traffic.primary.endpoint.lower()]
+        for _ in range(600):
+            ready = primary.monitor == "Online" and self.customers.tally.served_by["primary"] > 0
+            if ready and self.alert_rules.evaluated.is_set():
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise RuntimeError("The lab's primary site did not come up within 30 seconds.")
+        await self.functions.fire("watch")
+        self.customers.restart()
+        self.clock.start()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody on this machine listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,0 +1,1 @@
+"""Plain Python that Coldsite is made of: no triggers and no orchestration live here."""

@@ -1,0 +1,100 @@
+"""Removing what a run built. Only what carries both the run's tag and a name derived from the run is ever deleted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from shared import names
+from shared.cloud import clients
+from shared.cloud.compute import refusal_of
+from shared.cloud.ids import take_apart
+from shared.plan import Strict
+from shared.runs import Order, StepEnd
+
+
+class CleanUpOrder(Order):
+    """Remove what the run built in the recovery group, or only one workload of it.
+
+    ``keep_snapshots`` spares the run's recovery point.
+    """
+
+    group: str
+    keep_snapshots: bool = False
+    workload: str | None = None
+
+
+class CleanedUp(Strict):
+    """What is still there. An empty ``left`` means that nothing is left; ``reasons`` says why something cannot go."""
+
+    left: list[str]
+    reasons: list[str] = []
+
+    def as_step(self) -> StepEnd:
+        if not self.left:
+            return StepEnd()
+        return StepEnd(status="running", error="; ".join(self.reasons) or None, detail={"left": self.left})
+
+
+async def clean_up(order: CleanUpOrder) -> CleanedUp:
+    """Starts every deletion that is possible now and says what is left: machines first, then disks, then snapshots.
+
+    Safe to repeat: it is called until nothing is left. A disk stays in use until its machine is gone.
+    """
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    machines = await _owned(client.virtual_machines.list(place.group), order)
+    disks = await _owned(client.disks.list_by_resource_group(place.group), order)
+    snapshots = (
+        [] if order.keep_snapshots else await _owned(client.snapshots.list_by_resource_group(place.group), order)
+    )
+    reasons: list[str] = []
+
+    async def delete(operations: Any, item: Any) -> None:
+        if (item.properties.provisioning_state or "") == "Deleting":
+            return
+        try:
+            await operations.begin_delete(place.group, item.name, polling=False)
+        except ResourceNotFoundError:
+            return
+        except HttpResponseError as error:
+            if error.status_code and error.status_code >= 500:
+                raise
+            reasons.append(f"{item.name}: {refusal_of(error).sentence}")
+
+    work = [delete(client.virtual_machines, item) for item in machines]
+    work += [delete(client.snapshots, item) for item in snapshots]
+    work += [delete(client.disks, item) for item in disks if not item.managed_by]
+    await asyncio.gather(*work)
+    return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), reasons=sorted(reasons))
+
+
+async def _owned(listing: Any, order: CleanUpOrder) -> list[Any]:
+    run_id = order.run.run_id
+    run = names.parse_run_id(run_id)
+    short = run.short if run else run_id
+    found = []
+    async for item in listing:
+        tags = item.tags or {}
+        ours = tags.get(names.TAG_RUN) == run_id and short in (item.name or "")
+        if ours and order.workload in (None, tags.get(names.TAG_WORKLOAD)):
+            found.append(item)
+    return found
+
+
+async def forget_points(group: str, plan: str, keep: int) -> None:
+    """Deletes the snapshots of the timer's oldest sets; only what carries the plan's and a set's tag, and no run's."""
+    place = take_apart(group)
+    client = clients.compute(place.subscription)
+    sets: dict[str, list[str]] = {}
+    async for item in client.snapshots.list_by_resource_group(place.group):
+        tags = item.tags or {}
+        set_id = tags.get(names.TAG_SET, "")
+        mine = tags.get(names.TAG_PLAN) == plan and names.TAG_RUN not in tags
+        if mine and set_id.startswith("point-") and (item.name or "").endswith(set_id):
+            sets.setdefault(set_id, []).append(item.name or "")
+    too_old = sorted(sets, reverse=True)[keep:]
+    doomed = [name for set_id in too_old for name in sets[set_id]]
+    await asyncio.gather(*(client.snapshots.begin_delete(place.group, name, polling=False) for name in doomed))

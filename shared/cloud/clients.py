@@ -1,0 +1,87 @@
+"""The Azure SDK's asynchronous clients: one of each per event loop, reused, with a retry policy that never sleeps long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from azure.core.pipeline.policies import AsyncRetryPolicy
+from azure.identity.aio import DefaultAzureCredential
+from azure.mgmt.compute.aio import ComputeManagementClient
+from azure.mgmt.trafficmanager.aio import TrafficManagerManagementClient
+from azure.monitor.query.aio import LogsQueryClient
+
+from shared import settings
+
+RETRY_AFTER_CAP = 5.0
+"""Seconds. A 429 may say ``Retry-After: 1200``; an activity must not sleep that long, the orchestrator's timer may."""
+
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKeyDictionary()
+
+
+class BriefRetryPolicy(AsyncRetryPolicy):
+    """Retries faults of the moment a few times and leaves throttling to the caller.
+
+    azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST only with Retry-After
+    (source: Azure/azure-sdk-for-python:sdk/core/azure-core/azure/core/pipeline/policies/_retry.py).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(retry_total=3, retry_backoff_factor=0.2, retry_backoff_max=2, retry_on_status_codes=[])
+        self._retry_on_status_codes.discard(429)
+
+    def get_retry_after(self, response: Any) -> float | None:
+        told = super().get_retry_after(response)
+        return None if told is None else min(told, RETRY_AFTER_CAP)
+
+
+def _shared[T](key: Any, make: Callable[[], T]) -> T:
+    kept = _clients.setdefault(asyncio.get_running_loop(), {})
+    if key not in kept:
+        kept[key] = make()
+    client: T = kept[key]
+    return client
+
+
+def credential() -> DefaultAzureCredential:
+    """The app's identity: managed in Azure, the developer's own elsewhere."""
+    return _shared("credential", DefaultAzureCredential)
+
+
+def _arm_options() -> dict[str, Any]:
+    return {
+        "base_url": settings.resource_manager(),
+        "credential_scopes": [f"{settings.resource_manager_audience()}/.default"],
+        "retry_policy": BriefRetryPolicy(),
+        "connection_timeout": 5,
+        "read_timeout": 20,
+    }
+
+
+def compute(subscription: str) -> ComputeManagementClient:
+    """Machines, disks, snapshots and Run Command of one subscription."""
+    return _shared(
+        ("compute", subscription), lambda: ComputeManagementClient(credential(), subscription, **_arm_options())
+    )
+
+
+def traffic(subscription: str) -> TrafficManagerManagementClient:
+    """Traffic Manager profiles of one subscription."""
+    return _shared(
+        ("traffic", subscription), lambda: TrafficManagerManagementClient(credential(), subscription, **_arm_options())
+    )
+
+
+def logs() -> LogsQueryClient:
+    """Log Analytics. Its audience defaults to the endpoint, so the public one is named."""
+    return _shared(
+        "logs",
+        lambda: LogsQueryClient(
+            credential(),
+            endpoint=settings.logs_endpoint(),
+            audience="https://api.loganalytics.io",
+            retry_policy=BriefRetryPolicy(),
+        ),
+    )

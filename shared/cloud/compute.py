@@ -1,0 +1,308 @@
+"""Snapshots, disks and machines: started without waiting, safe to start twice, looked at until they are done.
+
+Every function looks before it acts, so a step that was cut off anywhere may simply run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.rest import HttpRequest
+
+from shared import names
+from shared.cloud import clients
+from shared.cloud.ids import compute_id, take_apart
+from shared.plan import Strict
+from shared.policy.capacity import Refusal, classify
+from shared.runs import Order
+
+Kind = Literal["snapshots", "disks", "virtualMachines"]
+
+
+class Operation(Strict):
+    """A long-running operation. Without ``url`` (it was started before a crash) the resource itself is asked."""
+
+    resource: str
+    url: str | None = None
+
+
+class Started(Strict):
+    kind: Literal["started"] = "started"
+    operation: Operation
+
+
+class Refused(Strict):
+    kind: Literal["refused"] = "refused"
+    refusal: Refusal
+
+
+class OperationState(Strict):
+    """``refusal`` is set when the operation failed; ``output`` is what Run Command's operation returned."""
+
+    state: Literal["running", "succeeded", "failed", "gone"]
+    refusal: Refusal | None = None
+    output: list[dict[str, Any]] | None = None
+
+
+class SnapshotOrder(Order):
+    """Snapshot one replica disk into the recovery group as part of the set ``set_id``."""
+
+    group: str
+    location: str
+    name: str
+    source: str
+    set_id: str
+    tags: dict[str, str]
+
+
+class DiskOrder(Order):
+    """Make a disk from a snapshot."""
+
+    group: str
+    location: str
+    name: str
+    snapshot: str
+    storage: str
+    os: Literal["windows", "linux"] | None
+    generation: str
+    zone: str | None
+    tags: dict[str, str]
+
+
+class MachineOrder(Order):
+    """Make a machine from disks that hold an installed system."""
+
+    group: str
+    location: str
+    name: str
+    size: str
+    zone: str | None
+    os: Literal["windows", "linux"]
+    license: str | None
+    os_disk: str
+    data_disks: dict[int, str]
+    nic: str
+    tags: dict[str, str]
+
+
+def refusal_of(error: HttpResponseError) -> Refusal:
+    """Azure's error as data: its code and words survive to the decision."""
+    code, message = getattr(error.error, "code", None), getattr(error.error, "message", None)
+    header = error.response.headers.get("Retry-After") if error.response else None
+    wait = float(header) if header and header.replace(".", "", 1).isdigit() else None
+    return classify(error.status_code or 0, code or "", message or error.message or "no message", wait)
+
+
+async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started | Refused:
+    """Sends one PUT or DELETE and keeps the address of its operation; a refusal is a result."""
+    seen: dict[str, str] = {}
+
+    def keep(response: Any) -> None:
+        headers = response.http_response.headers
+        url = headers.get("Azure-AsyncOperation") or headers.get("Location")
+        if url:
+            seen["url"] = url
+
+    try:
+        await put(keep)
+    except ResourceNotFoundError:
+        raise
+    except HttpResponseError as error:
+        if error.status_code and error.status_code >= 500:
+            raise
+        return Refused(refusal=refusal_of(error))
+    return Started(operation=Operation(resource=resource, url=seen.get("url")))
+
+
+async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
+    """Starts an incremental snapshot unless it exists. The source is only read."""
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "snapshots", order.name)
+    with contextlib.suppress(ResourceNotFoundError):
+        await client.snapshots.get(place.group, order.name)
+        return Started(operation=Operation(resource=resource))
+    body = {
+        "location": order.location,
+        "tags": order.tags,
+        "properties": {
+            "creationData": {"createOption": "Copy", "sourceResourceId": order.source},
+            "incremental": True,
+        },
+    }
+    return await start_operation(
+        resource,
+        lambda keep: client.snapshots.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep
+        ),
+    )
+
+
+async def start_disk(order: DiskOrder) -> Started | Refused:
+    """Starts a disk from a snapshot unless it exists."""
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "disks", order.name)
+    with contextlib.suppress(ResourceNotFoundError):
+        await client.disks.get(place.group, order.name)
+        return Started(operation=Operation(resource=resource))
+    properties: dict[str, Any] = {"creationData": {"createOption": "Copy", "sourceResourceId": order.snapshot}}
+    if order.os:
+        properties |= {"osType": order.os.capitalize(), "hyperVGeneration": order.generation}
+    body: dict[str, Any] = {
+        "location": order.location,
+        "tags": order.tags,
+        "sku": {"name": order.storage},
+        "properties": properties,
+    }
+    if order.zone:
+        body["zones"] = [order.zone]
+    return await start_operation(
+        resource,
+        lambda keep: client.disks.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep
+        ),
+    )
+
+
+async def start_machine(order: MachineOrder) -> Started | Refused:
+    """Starts the machine. One that exists and failed, or has another size, is PUT again: it stays the same machine.
+
+    Attaching a specialised disk takes no osProfile and no imageReference
+    (source: Azure/azure-rest-api-specs, Microsoft.Compute virtualMachines, osDisk.createOption Attach).
+    """
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "virtualMachines", order.name)
+    condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+    with contextlib.suppress(ResourceNotFoundError):
+        found = await client.virtual_machines.get(place.group, order.name)
+        hardware = found.properties.hardware_profile if found.properties else None
+        size = str(hardware.vm_size) if hardware and hardware.vm_size else ""
+        state = (found.properties.provisioning_state if found.properties else None) or ""
+        if state != "Failed" and (size == order.size or state in ("Creating", "Updating")):
+            return Started(operation=Operation(resource=resource))
+        condition = {}
+    data = [
+        {"lun": lun, "createOption": "Attach", "managedDisk": {"id": disk}}
+        for lun, disk in sorted(order.data_disks.items())
+    ]
+    properties: dict[str, Any] = {
+        "hardwareProfile": {"vmSize": order.size},
+        "storageProfile": {
+            "osDisk": {
+                "osType": order.os.capitalize(),
+                "createOption": "Attach",
+                "managedDisk": {"id": order.os_disk},
+            },
+            "dataDisks": data,
+        },
+        "networkProfile": {"networkInterfaces": [{"id": order.nic, "properties": {"primary": True}}]},
+        "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
+    }
+    if order.license:
+        properties["licenseType"] = order.license
+    body: dict[str, Any] = {"location": order.location, "tags": order.tags, "properties": properties}
+    if order.zone:
+        body["zones"] = [order.zone]
+    try:
+        return await start_operation(
+            resource,
+            lambda keep: client.virtual_machines.begin_create_or_update(
+                place.group, order.name, body, polling=False, raw_response_hook=keep, **condition
+            ),
+        )
+    except ResourceModifiedError:
+        return Started(operation=Operation(resource=resource))
+
+
+async def look(operation: Operation) -> OperationState:
+    """One look at an operation, by its own address where known, else at its resource."""
+    place = take_apart(operation.resource)
+    client = clients.compute(place.subscription)
+    try:
+        if operation.url:
+            response = await client.send_request(HttpRequest("GET", operation.url))
+            response.raise_for_status()
+            return _from_status(response.json() if response.content else {}, response.status_code)
+        getter = {"snapshots": client.snapshots, "disks": client.disks, "virtualMachines": client.virtual_machines}
+        found: Any = await getter[place.kind].get(place.group, place.name)
+    except ResourceNotFoundError:
+        return OperationState(state="gone")
+    except HttpResponseError as error:
+        if error.status_code == 404:
+            return OperationState(state="gone")
+        if error.status_code == 429:
+            return OperationState(state="running", refusal=refusal_of(error))
+        raise
+    state = found.properties.provisioning_state or ""
+    if state == "Succeeded":
+        return OperationState(state="succeeded")
+    if state in ("Failed", "Canceled"):
+        return OperationState(state="failed", refusal=await _why_failed(client, place.kind, place.group, place.name))
+    return OperationState(state="running")
+
+
+def _from_status(body: dict[str, Any], status_code: int) -> OperationState:
+    """Reads an Azure-AsyncOperation body.
+
+    Source: Azure/azure-resource-manager-rpc:v1.0/async-api-reference.md (terminal: Succeeded, Failed, Canceled).
+    """
+    status = str(body.get("status", "Succeeded" if status_code in (200, 204) else "InProgress"))
+    if status == "Succeeded":
+        output = ((body.get("properties") or {}).get("output") or {}).get("value")
+        return OperationState(state="succeeded", output=output)
+    if status in ("Failed", "Canceled"):
+        error = body.get("error") or {}
+        return OperationState(
+            state="failed", refusal=classify(0, str(error.get("code", status)), str(error.get("message", status)))
+        )
+    return OperationState(state="running")
+
+
+async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:
+    """A failed machine's instance view names the reason: ``ProvisioningState/failed/AllocationFailed``."""
+    if kind == "virtualMachines":
+        view = await client.virtual_machines.instance_view(group, name)
+        for status in view.statuses or []:
+            parts = (status.code or "").split("/")
+            if len(parts) == 3 and parts[1] == "failed":
+                return classify(0, parts[2], status.message or parts[2])
+    return classify(0, "ProvisioningFailed", f"{name} did not become ready, and Azure names no reason.")
+
+
+class PointInTime(Strict):
+    """One recovery point on record in Azure: the snapshots of one set."""
+
+    set_id: str
+    taken_at: datetime
+    consistency: Literal["application", "crash"]
+    snapshots: dict[str, str]
+
+
+async def recovery_points(group: str, plan: str) -> list[PointInTime]:
+    """Every set of this plan's snapshots that is whole and finished, newest first."""
+    place = take_apart(group)
+    sets: dict[str, dict[str, str]] = {}
+    facts: dict[str, tuple[datetime, str, int]] = {}
+    async for snapshot in clients.compute(place.subscription).snapshots.list_by_resource_group(place.group):
+        tags = snapshot.tags or {}
+        ready = snapshot.properties and snapshot.properties.provisioning_state == "Succeeded"
+        if tags.get(names.TAG_PLAN) != plan or names.TAG_SET not in tags or not ready:
+            continue
+        key = tags[names.TAG_SET]
+        label = f"{tags[names.TAG_WORKLOAD]}/{tags['coldsite-disk']}"
+        sets.setdefault(key, {})[label] = snapshot.id or ""
+        taken = datetime.fromisoformat(tags[names.TAG_TAKEN_AT])
+        facts[key] = (taken, tags["coldsite-consistency"], int(tags["coldsite-set-size"]))
+    whole = [
+        PointInTime(set_id=key, taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)  # type: ignore[arg-type]
+        for key, found in sets.items()
+        if len(found) == facts[key][2]
+    ]
+    return sorted(whole, key=lambda point: point.taken_at, reverse=True)

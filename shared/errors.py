@@ -1,0 +1,103 @@
+"""What can go wrong, as one tree. Each error carries its facts as fields and says what to do next.
+
+ColdsiteError
+├── PlanError              a plan file cannot be used; lists every problem found
+├── SettingError           an app setting is missing or unusable
+├── UnknownPlanError       no plan of that name is deployed
+├── UnknownRunError        no run of that id is on record
+├── PlanBusyError          another run holds the plan
+├── RefusedError           an operation would be unsafe now
+├── AlertError             an alert that cannot be used
+│   ├── MalformedAlertError    not JSON
+│   ├── UnusableAlertError     not the common alert schema, or from nobody we know
+│   └── AlertTooLargeError     longer than any alert of Azure Monitor
+├── StorageUnavailableError    the history cannot be reached
+├── StateConflictError     somebody else changed the plan's state first
+├── LostLockError          this run no longer holds its plan
+└── ReplicationError       the replication machine answered something that cannot be trusted
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ColdsiteError(Exception):
+    """The base of everything that Coldsite raises on purpose."""
+
+
+class PlanError(ColdsiteError):
+    """``problems`` holds one line a problem: key, value and what was expected."""
+
+    def __init__(self, file: str, problems: list[str]) -> None:
+        self.file = file
+        self.problems = problems
+        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
+
+
+class SettingError(ColdsiteError):
+    """The message names the setting and what it should hold, never its value."""
+
+
+class UnknownPlanError(ColdsiteError):
+    """The name is not repeated: it came from outside."""
+
+    def __init__(self) -> None:
+        super().__init__("No such plan. GET /api/plans lists the plans that are deployed.")
+
+
+class UnknownRunError(ColdsiteError):
+    """The id is not repeated: it came from outside."""
+
+    def __init__(self) -> None:
+        super().__init__("No such run. GET /api/runs lists the runs on record.")
+
+
+class PlanBusyError(ColdsiteError):
+    """``run_id`` is the run that holds the plan."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"The plan is busy with run {run_id}. Follow it, or abort it first.")
+
+
+class RefusedError(ColdsiteError):
+    """``facts`` is shown to the caller beside the message."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(message)
+
+
+class AlertError(ColdsiteError):
+    """The base of the alert errors; ``status`` is the HTTP status of the answer."""
+
+    status = 422
+
+
+class MalformedAlertError(AlertError):
+    status = 400
+
+
+class UnusableAlertError(AlertError):
+    status = 422
+
+
+class AlertTooLargeError(AlertError):
+    status = 413
+
+
+class StorageUnavailableError(ColdsiteError):
+    """Table Storage did not answer in time, or refused."""
+
+
+class StateConflictError(ColdsiteError):
+    """The site state changed between reading and writing; read again and decide again."""
+
+
+class LostLockError(ColdsiteError):
+    """A write of a former run was refused: its epoch is over."""
+
+
+class ReplicationError(ColdsiteError):
+    """A replication script failed or printed something that is not its contract's one JSON line."""

@@ -1,0 +1,74 @@
+"""Gathering evidence: every signal of a plan is asked at once, and each answers up, down or no data."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core.exceptions import AzureError
+
+from shared.cloud.monitor import newest_sign
+from shared.cloud.traffic import read_endpoint
+from shared.errors import SettingError
+from shared.plan import Detection, LogsSignal, RecoveryPlan, Signal, Traffic
+from shared.policy.outage import Evidence, Round, State
+from shared.probes.http import probe_http
+from shared.probes.sql import probe_sql
+from shared.runs import Order, RunRef
+
+_MONITOR_STATES: dict[str, State] = {"Online": "up", "Degraded": "down", "CheckingEndpoint": "no_data"}
+
+
+class EvidenceOrder(Order):
+    """What one round of evidence needs of the plan. ``queries`` are the KQL texts by file name."""
+
+    detection: Detection
+    traffic: Traffic
+    queries: dict[str, str]
+
+    @classmethod
+    def of(cls, plan: RecoveryPlan, run: RunRef, **fields: Any) -> EvidenceOrder:
+        return cls(run=run, detection=plan.detection, traffic=plan.traffic, queries=plan.query_texts, **fields)
+
+
+async def gather(order: EvidenceOrder) -> Round:
+    """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for."""
+    at = datetime.now(UTC)
+    asked = [_ask(order, name, signal) for name, signal in order.detection.signals.items()]
+    return Round(at=at, evidence=list(await asyncio.gather(*asked)))
+
+
+async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
+    age = 0.0
+    try:
+        state: State
+        if signal.http:
+            answer = await probe_http(signal.http)
+            state, detail = "up" if answer.healthy else "down", answer.detail
+        elif signal.sql:
+            answer = await probe_sql(signal.sql)
+            state, detail = "up" if answer.healthy else "down", answer.detail
+        elif signal.traffic_manager is not None:
+            view = await read_endpoint(order.traffic, order.traffic.primary)
+            state = _MONITOR_STATES.get(view.monitor, "no_data")
+            detail = f"Traffic Manager says {view.monitor}"
+        elif signal.logs:
+            state, detail, age = await _from_logs(order.queries[signal.logs.query], signal.logs)
+    except SettingError as error:
+        state, detail = "no_data", str(error)
+    except AzureError as error:
+        state, detail = "no_data", f"Azure did not answer ({type(error).__name__})"
+    counts_as: State = "down" if state == "no_data" and signal.no_data == "down" else state
+    return Evidence(
+        signal=name, path=signal.path, role=signal.role, state=state, counts_as=counts_as, detail=detail, age=age
+    )
+
+
+async def _from_logs(query: str, logs: LogsSignal) -> tuple[State, str, float]:
+    newest = await newest_sign(query, logs.stale_after)
+    if newest is None:
+        return "no_data", "no sign of life on record", 0.0
+    age = max(0.0, (datetime.now(UTC) - newest).total_seconds())
+    state: State = "up" if age <= logs.stale_after.total_seconds() else "down"
+    return state, "last sign of life", age

@@ -1,0 +1,346 @@
+"""RecoveryPlan: everything that varies between protected businesses, as one strict, frozen model.
+
+Every wait is a field with a default. Reading a plan file, with its errors, is ``shared.plan_file``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from shared.durations import Duration, IoTimeout
+
+Role = Literal["failover", "drill"]
+"""Which of the two networks a workload is recovered into."""
+
+ResourceId = Annotated[str, Field(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+(/providers/.+)?$")]
+SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
+WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+
+
+def _seconds(value: float) -> timedelta:
+    return timedelta(seconds=value)
+
+
+def _known_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError) as error:
+        raise ValueError("is not a time zone, for example Europe/Amsterdam") from error
+    return value
+
+
+def _valid_schedule(value: str) -> str:
+    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
+        raise ValueError("is not a schedule of six fields, for example 0 0 3 1 1,4,7,10 *")
+    return value
+
+
+class Strict(BaseModel):
+    """Unknown keys are refused, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Objectives(Strict):
+    """What the business wants: RTO and RPO. What was reached is measured by every run."""
+
+    recovery_time: Duration
+    recovery_point: Duration
+
+
+class HttpExpectation(Strict):
+    status: list[int] = [200]
+    text: str | None = None
+
+
+class HttpProbe(Strict):
+    """One GET. With a ``host`` it speaks TLS and verifies the certificate against that name; without, plain HTTP."""
+
+    connect_to: str | None = None
+    """An address with an optional port, or the name of an app setting that holds one."""
+    host: str | None = None
+    path: str = "/"
+    port: int | None = None
+    expect: HttpExpectation = HttpExpectation()
+    timeout: IoTimeout = _seconds(5)
+
+
+class SqlProbe(Strict):
+    """Asks whether ``database`` is ONLINE; only ONLINE is healthy."""
+
+    server: str | None = None
+    port: int = 1433
+    database: str
+    credential: SettingName
+    recovery_point_query: str | None = None
+    certificate_authority: SettingName | None = None
+    """An app setting naming a CA bundle file; with it the connection is encrypted and verified."""
+    timeout: IoTimeout = _seconds(5)
+
+
+class Probe(Strict):
+    """Exactly one way of asking."""
+
+    http: HttpProbe | None = None
+    sql: SqlProbe | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Probe:
+        if (self.http is None) == (self.sql is None):
+            raise ValueError("needs exactly one of http, sql")
+        return self
+
+
+class TrafficManagerSignal(Strict):
+    """Traffic Manager's own view of the primary's endpoint."""
+
+
+class LogsSignal(Strict):
+    """A KQL file beside the plan whose first row's first column is the time of the newest sign of life."""
+
+    query: str
+    stale_after: Duration
+    timeout: IoTimeout = _seconds(10)
+
+
+class Signal(Strict):
+    """One named source of evidence. Signals of one ``path`` share a line, so together they count once."""
+
+    path: str = "control"
+    role: Literal["evidence", "control"] = "evidence"
+    no_data: Literal["down", "ignored"] = "ignored"
+    http: HttpProbe | None = None
+    sql: SqlProbe | None = None
+    traffic_manager: TrafficManagerSignal | None = None
+    logs: LogsSignal | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Signal:
+        sources = [self.http, self.sql, self.traffic_manager, self.logs]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("needs exactly one of http, sql, traffic_manager, logs")
+        if self.role == "evidence" and self.path == "control":
+            raise ValueError("needs a path: public, private or another line that can fail on its own")
+        return self
+
+
+class Trust(Strict):
+    """Until both hold, automatic acts as approve."""
+
+    drill_within: Duration
+    observed_for: Duration
+
+
+class Approval(Strict):
+    deadline: Duration = timedelta(minutes=30)
+    then: Literal["expire", "proceed"] = "expire"
+
+
+class Detection(Strict):
+    """How an outage is proven. ``quorum`` counts independent paths."""
+
+    mode: Literal["observe", "approve", "automatic"]
+    trust: Trust | Literal["off"]
+    confirm_for: Duration = _seconds(90)
+    confirm_deadline: Duration = timedelta(minutes=10)
+    interval: Duration = _seconds(10)
+    quorum: int = Field(default=2, ge=1)
+    signals: dict[str, Signal]
+    approval: Approval = Approval()
+    cooldown: Duration = timedelta(minutes=30)
+
+    @property
+    def paths(self) -> set[str]:
+        return {signal.path for signal in self.signals.values() if signal.role == "evidence"}
+
+
+class Endpoint(Strict):
+    endpoint: str
+    type: Literal["externalEndpoints", "azureEndpoints"]
+
+
+class Traffic(Strict):
+    """The Traffic Manager profile that moves the customers. ``verify`` must pass before they move."""
+
+    profile: ResourceId
+    hostname: str
+    primary: Endpoint
+    recovery: Endpoint
+    verify: list[Probe] = Field(min_length=1)
+    dns_timeout: Duration = timedelta(minutes=10)
+
+
+class RecoveryPoints(Strict):
+    every: Duration = timedelta(hours=1)
+    keep: int = Field(default=24, ge=1)
+
+
+class Replication(Strict):
+    """The machine that receives the replicated disks, and the scripts that Run Command runs on it."""
+
+    machine: ResourceId
+    scripts: str | None = None
+    pause_limit: Duration = timedelta(minutes=5)
+    recovery_points: RecoveryPoints | None = None
+    script_texts: dict[str, str] = Field(default_factory=dict)
+    """Filled by the loader, so that a run carries the scripts it started with."""
+
+
+class DataDisk(Strict):
+    lun: int = Field(ge=0, le=63)
+    disk: ResourceId
+
+
+class Disks(Strict):
+    os: ResourceId
+    data: list[DataDisk] = []
+
+
+class PerRole(Strict):
+    """One value for the failover network and one for the drill network."""
+
+    failover: str
+    drill: str
+
+    def of(self, role: Role) -> str:
+        return self.failover if role == "failover" else self.drill
+
+
+class Workload(Strict):
+    """One machine of the recovery site. ``sizes`` is the capacity ladder: the first that Azure can allocate is used."""
+
+    os: Literal["windows", "linux"] = "windows"
+    generation: Literal["V1", "V2"] = "V2"
+    license: Literal["Windows_Server", "Windows_Client", "None"] | None = None
+    disks: Disks
+    sizes: list[str] = Field(min_length=1)
+    zones: list[str] = []
+    storage: str = "Premium_LRS"
+    nic: PerRole
+    address: PerRole
+    boot_timeout: Duration = timedelta(minutes=30)
+    expected_boot: Duration = timedelta(minutes=4)
+    probes: list[Probe] = Field(min_length=1)
+    depends_on: dict[str, Literal["healthy", "created"]] = {}
+
+
+class ProbeRhythm(Strict):
+    interval: Duration = _seconds(5)
+    timeout: Duration = timedelta(minutes=20)
+    successes: int = Field(default=3, ge=1)
+
+
+class ExpectedDurations(Strict):
+    """When to ask first whether an operation of Azure is done. Too early costs calls, too late costs time."""
+
+    run_command: Duration = _seconds(30)
+    snapshot: Duration = _seconds(5)
+    disk: Duration = _seconds(5)
+    machine: Duration = _seconds(60)
+    delete: Duration = _seconds(40)
+
+
+class RecoveryTerms(Strict):
+    """Where the workloads are rebuilt, and with how much patience."""
+
+    resource_group: ResourceId
+    location: str
+    probe: ProbeRhythm = ProbeRhythm()
+    operation_timeout: Duration = timedelta(minutes=30)
+    poll_at_least: Duration = _seconds(2)
+    retry_after: Duration = _seconds(2)
+    expected: ExpectedDurations = ExpectedDurations()
+    hold_for: Duration = timedelta(hours=24)
+    after_hold: Literal["retry", "abort"] = "retry"
+
+
+class Recovery(RecoveryTerms):
+    """The workloads and the terms of their recovery."""
+
+    workloads: dict[WorkloadName, Workload] = Field(min_length=1)
+
+    @property
+    def terms(self) -> RecoveryTerms:
+        """Everything but the workloads: what each of them needs to know."""
+        return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads"}))
+
+
+class Fence(Strict):
+    """Asked to stop the source's writes, if it can be reached. ``hook`` names a setting that holds the URL."""
+
+    hook: SettingName
+    timeout: IoTimeout = _seconds(60)
+    required: bool = False
+
+
+class Drill(Strict):
+    schedule: Annotated[str, AfterValidator(_valid_schedule)] | None = None
+    keep_for: Duration = timedelta(minutes=15)
+
+
+class Failback(Strict):
+    sign_off: Literal["required", "off"] = "required"
+    retire_after: Duration = timedelta(hours=24)
+
+
+class MaintenanceWindow(Strict):
+    """Between ``start`` and ``end`` nothing fails over by itself; it still observes."""
+
+    start: datetime
+    end: datetime
+    reason: str
+
+
+NotifyOn = Literal["started", "decided", "needs_operator", "served", "finished"]
+
+
+class Notification(Strict):
+    url_setting: SettingName
+    on: list[NotifyOn] = Field(min_length=1)
+
+
+class RecoveryPlan(Strict):
+    """A whole plan. Runs carry it with them, so a deployment cannot change a run in flight."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*$", max_length=40)
+    title: str
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    objectives: Objectives
+    traffic: Traffic
+    detection: Detection
+    replication: Replication
+    recovery: Recovery
+    fence: Fence | None = None
+    drill: Drill = Drill()
+    failback: Failback = Failback()
+    pause: list[MaintenanceWindow] = []
+    notify: list[Notification] = []
+    query_texts: dict[str, str] = Field(default_factory=dict)
+    """The KQL files' texts, filled by the loader."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the canonical JSON: two runs with the same hash followed the same plan."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def workload_disks(self, name: str) -> list[tuple[str, str]]:
+        """The workload's replica disks as (label, resource id); labels are ``os`` and ``data0``, ``data1`` by LUN."""
+        disks = self.recovery.workloads[name].disks
+        return [("os", disks.os), *((f"data{d.lun}", d.disk) for d in disks.data)]
+
+
+def json_schema() -> dict[str, Any]:
+    """The plan file's JSON Schema, for editors. What only the loader fills is left out."""
+    schema = RecoveryPlan.model_json_schema()
+    schema["properties"].pop("query_texts")
+    schema["$defs"]["Replication"]["properties"].pop("script_texts")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

@@ -1,0 +1,233 @@
+"""Reading plan files: strict, with messages that name file, key, value and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Hashable, Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.errors import PlanError
+from shared.plan import HttpProbe, RecoveryPlan, Strict
+
+SCRIPTS = ("status", "freeze", "thaw", "reverse")
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without its two traps: the last of two equal keys winning silently, and on, off, yes, no as booleans."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own class attribute)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.YAMLError(f"key {key!r} stands twice (line {key_node.start_mark.line + 1})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
+def read_yaml(path: Path) -> Any:
+    """Reads one YAML file. Raises ``PlanError`` for a missing file, broken YAML or a key that stands twice."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+    except OSError as error:
+        raise PlanError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise PlanError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+
+
+def load_plan(path: Path) -> RecoveryPlan:
+    """Reads, checks and completes one plan file. Raises ``PlanError`` with every problem found."""
+    return build_plan(read_yaml(path), path)
+
+
+def load_plans(folder: Path) -> dict[str, RecoveryPlan]:
+    """Reads every plan of a folder by name. One bad plan stops the start: better at noon than in the disaster."""
+    plans: dict[str, RecoveryPlan] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        plan = load_plan(path)
+        if plan.name in plans:
+            raise PlanError(str(path), [f"name: {plan.name!r} is already another plan's name"])
+        plans[plan.name] = plan
+    return plans
+
+
+def build_plan(data: Any, path: Path) -> RecoveryPlan:
+    """Turns a parsed document into a plan; ``path`` is for messages and for the files beside it."""
+    if not isinstance(data, dict):
+        raise PlanError(str(path), ["is not a plan: expected a mapping with name, title, traffic, ..."])
+    try:
+        plan = RecoveryPlan.model_validate(data)
+    except ValidationError as error:
+        raise PlanError(str(path), [_explain(e) for e in error.errors()]) from None
+    plan, problems = _with_files(plan, path)
+    problems += list(_contradictions(plan))
+    if problems:
+        raise PlanError(str(path), problems)
+    return plan
+
+
+def _explain(error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith("function-"))
+    value = error.get("input")
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key{_suggestion(error)}"
+        case "missing":
+            return f"{key}: is missing"
+        case "literal_error":
+            expected = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
+            return f"{key}: {value!r} is not one of {expected}"
+        case "value_error":
+            said = str(error["ctx"]["error"])
+            return f"{key}: {_short(value)} {said}" if not isinstance(value, dict) else f"{key}: {said}"
+        case "string_pattern_mismatch":
+            return f"{key}: {value!r} does not look like {error['ctx']['pattern']}"
+        case _:
+            message = error["msg"]
+            return f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _suggestion(error: ErrorDetails) -> str:
+    model: Any = RecoveryPlan
+    for part in error["loc"][:-1]:
+        fields = getattr(model, "model_fields", {})
+        if str(part) in fields:
+            model = next((m for m in _models_in(fields[str(part)].annotation)), None)
+    known = list(getattr(model, "model_fields", {}))
+    close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; expected one of {', '.join(known)}" if known else ""
+
+
+def _models_in(annotation: Any) -> Iterator[type[Strict]]:
+    if isinstance(annotation, type) and issubclass(annotation, Strict):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]]:
+    """Brings in the texts of the scripts and queries that the plan names."""
+    problems: list[str] = []
+    queries: dict[str, str] = {}
+    folder = path.parent / plan.name
+    for name, signal in plan.detection.signals.items():
+        if signal.logs is None:
+            continue
+        query = _inside(folder, signal.logs.query)
+        if query is None or not query.is_file():
+            problems.append(f"detection.signals.{name}.logs.query: {signal.logs.query!r} is not a file in {folder}")
+        else:
+            queries[signal.logs.query] = query.read_text(encoding="utf-8")
+    scripts: dict[str, str] = {}
+    if plan.replication.scripts:
+        scripts_folder = _inside(path.parent, plan.replication.scripts)
+        for script in SCRIPTS:
+            file = scripts_folder / f"{script}.ps1" if scripts_folder else None
+            if file is None or not file.is_file():
+                problems.append(f"replication.scripts: {plan.replication.scripts!r} holds no {script}.ps1")
+            else:
+                scripts[script] = file.read_text(encoding="utf-8")
+    replication = plan.replication.model_copy(update={"script_texts": scripts})
+    return plan.model_copy(update={"query_texts": queries, "replication": replication}), problems
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    path = (folder / name).resolve()
+    return path if path.is_relative_to(folder.resolve()) else None
+
+
+def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
+    detection = plan.detection
+    if detection.mode == "automatic" and len(detection.paths) < 2:
+        yield f"detection.mode: 'automatic' needs signals on at least two paths, and these are on {_list(detection.paths)}"
+    if detection.quorum > len(detection.paths):
+        yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {_list(detection.paths)}"
+    if detection.confirm_deadline <= detection.confirm_for:
+        yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
+    yield from _probes_that_follow_the_customers(plan)
+    yield from _bad_dependencies(plan)
+    yield from _shared_places(plan)
+    for number, window in enumerate(plan.pause):
+        if window.end <= window.start:
+            yield f"pause.{number}: ends before it starts"
+        if window.start.tzinfo is None or window.end.tzinfo is None:
+            yield f"pause.{number}: start and end need a time zone, for example 2027-01-15T20:00:00+01:00"
+
+
+def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
+    probes: list[tuple[str, HttpProbe]] = []
+    for name, signal in plan.detection.signals.items():
+        if signal.http:
+            probes.append((f"detection.signals.{name}.http", signal.http))
+        if signal.sql and not signal.sql.server:
+            yield f"detection.signals.{name}.sql.server: is missing"
+    probes += [(f"traffic.verify.{i}.http", p.http) for i, p in enumerate(plan.traffic.verify) if p.http]
+    for key, probe in probes:
+        if probe.connect_to is None:
+            yield (
+                f"{key}.connect_to: is missing. The name {probe.host!r} leads where customers are sent, so the probe "
+                "would follow them to the other site; name the site's own address"
+            )
+        elif re.sub(r":\d+$", "", probe.connect_to).lower() == plan.traffic.hostname.lower():
+            yield f"{key}.connect_to: {probe.connect_to!r} is traffic.hostname: the probe would follow the customers"
+    for i, verification in enumerate(plan.traffic.verify):
+        if verification.sql and not verification.sql.server:
+            yield f"traffic.verify.{i}.sql.server: is missing"
+
+
+def _bad_dependencies(plan: RecoveryPlan) -> Iterator[str]:
+    workloads = plan.recovery.workloads
+    for name, workload in workloads.items():
+        for needed in workload.depends_on:
+            if needed not in workloads:
+                yield f"recovery.workloads.{name}.depends_on: {needed!r} is not one of {_list(workloads)}"
+    try:
+        TopologicalSorter({name: list(w.depends_on) for name, w in workloads.items()}).prepare()
+    except CycleError as error:
+        yield f"recovery.workloads: depends_on goes round in a circle: {' -> '.join(error.args[1])}"
+
+
+def _shared_places(plan: RecoveryPlan) -> Iterator[str]:
+    """Two workloads, or a drill and a failover, must never want the same NIC, address or disk."""
+    taken: dict[str, str] = {}
+    for name, workload in plan.recovery.workloads.items():
+        places = [
+            (f"{kind}.{role}", getattr(workload, kind).of(role))
+            for kind in ("nic", "address")
+            for role in ("failover", "drill")
+        ]
+        places += [("disks", disk) for _, disk in plan.workload_disks(name)]
+        for key, value in places:
+            here = f"recovery.workloads.{name}.{key}"
+            other = taken.setdefault(value.lower(), here)
+            if other != here or (key == "disks" and sum(v == value for _, v in places) > 1):
+                yield f"{here}: {value!r} is already {other}'s"
+        luns = [disk.lun for disk in workload.disks.data]
+        if len(set(luns)) < len(luns):
+            yield f"recovery.workloads.{name}.disks.data: two disks have one LUN"
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,180 @@
+"""Is the primary unreachable? Evidence in rounds goes in; a verdict with its sentence comes out.
+
+The verdict says "unreachable", never "dead": nobody can see the difference from outside.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from shared.durations import spoken
+from shared.plan import Detection, Strict
+
+State = Literal["up", "down", "no_data"]
+
+
+class Evidence(Strict):
+    """One signal's answer. ``age`` is how many seconds old the observation was when it was asked for."""
+
+    signal: str
+    path: str
+    role: Literal["evidence", "control"] = "evidence"
+    state: State
+    counts_as: State
+    detail: str
+    age: float = 0.0
+
+
+class Round(Strict):
+    """All signals asked once, at one time."""
+
+    at: datetime
+    evidence: list[Evidence]
+
+
+class RoundView(Strict):
+    """What one round says. ``veto`` names the signals on the private path that are up."""
+
+    says: Literal["down", "up", "unclear", "blind"]
+    down_paths: list[str]
+    up_paths: list[str]
+    veto: list[str]
+
+
+class Verdict(Strict):
+    """The decision so far. Sentences are rendered from these fields, so that the lab can speak in simulated time."""
+
+    decision: Literal["keep_looking", "confirmed", "ask", "stand_down"]
+    reason: Literal[
+        "agreeing", "healthy", "flapping", "confirmed", "partial_outage", "never_agreed", "observer_cut_off", "operator"
+    ]
+    agreed_for: float
+    needed_for: float
+    looked_for: float
+    quorum: int
+    first_down_at: datetime | None
+    evidence: list[Evidence]
+
+    def sentence(self, time_factor: float = 1.0) -> str:
+        """The verdict in plain words, naming every signal. ``time_factor`` multiplies every duration."""
+        checks = [e for e in self.evidence if e.role == "evidence"]
+        down = sum(e.counts_as == "down" for e in checks)
+        agreed, looked = spoken(self.agreed_for * time_factor), spoken(self.looked_for * time_factor)
+        opening = {
+            "confirmed": f"The primary site is unreachable: {down} of {len(checks)} checks have said so for {agreed}",
+            "agreeing": f"{down} of {len(checks)} checks say unreachable, for {agreed} so far; "
+            f"{spoken(self.needed_for * time_factor)} are needed",
+            "healthy": f"A false alarm or a short interruption: the primary site has answered for {agreed}",
+            "flapping": f"{down} of {len(checks)} checks say unreachable; they do not agree for long enough",
+            "partial_outage": f"A partial outage: {down} of {len(checks)} checks say unreachable, but the private path "
+            "still reaches the site, so a person must decide",
+            "never_agreed": f"The checks did not agree within {looked}, so a person must decide: now {down} of "
+            f"{len(checks)} say unreachable",
+            "observer_cut_off": "The observer itself is cut off: its control check fails, so nothing is concluded",
+            "operator": f"Started by a person: {down} of {len(checks)} checks say unreachable",
+        }[self.reason]
+        return f"{opening}. {self._details(time_factor)}"
+
+    def _details(self, time_factor: float) -> str:
+        parts = []
+        for item in self.evidence:
+            old = f", {spoken(item.age * time_factor)} ago" if item.age * time_factor >= 1 else ""
+            word = {"up": "up", "down": "unreachable", "no_data": "no data"}[item.state]
+            parts.append(f"{item.signal}: {word} ({item.detail}{old})")
+        return "; ".join(parts) + "."
+
+
+def view(evidence: list[Evidence], quorum: int) -> RoundView:
+    """Reads one round. A path is down when something on it is down and nothing on it is up, and the other way round.
+
+    Signals of one path share a line: their disagreement means that the path is not known.
+    """
+    control = [e for e in evidence if e.role == "control"]
+    checks = [e for e in evidence if e.role == "evidence"]
+    states: dict[str, set[State]] = {}
+    for item in checks:
+        states.setdefault(item.path, set()).add(item.counts_as)
+    down = sorted(p for p, s in states.items() if "down" in s and "up" not in s)
+    up = sorted(p for p, s in states.items() if "up" in s and "down" not in s)
+    mixed = any({"up", "down"} <= s for s in states.values())
+    veto = sorted(e.signal for e in checks if e.path == "private" and e.counts_as == "up")
+    if any(e.counts_as != "up" for e in control):
+        says: Literal["down", "up", "unclear", "blind"] = "blind"
+    elif len(down) >= quorum:
+        says = "down"
+    elif up and not down and not mixed:
+        says = "up"
+    else:
+        says = "unclear"
+    return RoundView(says=says, down_paths=down, up_paths=up, veto=veto)
+
+
+def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
+    """Decides from every round so far, oldest first; ``rounds`` must not be empty.
+
+    Agreement must be unbroken: one round that does not say "down" starts the count again. Evidence that never agrees
+    ends at ``confirm_deadline`` with a person being asked, and an observer that is cut off concludes nothing.
+    """
+    views = [view(r.evidence, detection.quorum) for r in rounds]
+    last = views[-1]
+    since = now
+    for one, seen in zip(reversed(rounds), reversed(views), strict=True):
+        if seen.says != last.says or bool(seen.veto) != bool(last.veto):
+            break
+        since = one.at
+    agreed = max(0.0, (now - since).total_seconds())
+    looked = max(0.0, (now - rounds[0].at).total_seconds())
+    needed = detection.confirm_for.total_seconds()
+    late = looked >= detection.confirm_deadline.total_seconds()
+    first_down = next(
+        (
+            r.at
+            for r, v in zip(rounds, views, strict=True)
+            if any(e.counts_as == "down" for e in r.evidence) and v.says != "blind"
+        ),
+        None,
+    )
+
+    def verdict(decision: Literal["keep_looking", "confirmed", "ask", "stand_down"], reason: str) -> Verdict:
+        return Verdict.model_validate(
+            {
+                "decision": decision,
+                "reason": reason,
+                "agreed_for": agreed,
+                "needed_for": needed,
+                "looked_for": looked,
+                "quorum": detection.quorum,
+                "first_down_at": first_down,
+                "evidence": [e.model_dump() for e in rounds[-1].evidence],
+            }
+        )
+
+    if last.says == "down" and agreed >= needed:
+        return verdict("ask", "partial_outage") if last.veto else verdict("confirmed", "confirmed")
+    if last.says == "up" and agreed >= needed:
+        return verdict("stand_down", "healthy")
+    if late:
+        return verdict("stand_down", "observer_cut_off") if last.says == "blind" else verdict("ask", "never_agreed")
+    return verdict("keep_looking", "agreeing" if last.says == "down" else "flapping")
+
+
+def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetime) -> Verdict:
+    """The verdict of a run that a person started: one pass of evidence, kept and shown."""
+    down = any(e.counts_as == "down" for e in evidence if e.role == "evidence")
+    return Verdict(
+        decision="confirmed",
+        reason="operator",
+        agreed_for=0,
+        needed_for=0,
+        looked_for=0,
+        quorum=detection.quorum,
+        first_down_at=at if down else None,
+        evidence=evidence,
+    )
+
+
+def primary_serves(evidence: list[Evidence]) -> bool:
+    """Whether the evidence says that customers are served by the primary: nothing is down and something is up."""
+    checks = [e for e in evidence if e.role == "evidence"]
+    return any(e.counts_as == "up" for e in checks) and not any(e.counts_as == "down" for e in checks)

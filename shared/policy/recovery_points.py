@@ -1,0 +1,53 @@
+"""Which recovery point to use: a fresh set, or one that was taken before."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from shared.durations import spoken
+from shared.plan import Strict
+
+
+class Candidate(Strict):
+    """A whole set on record."""
+
+    set_id: str
+    taken_at: datetime
+    consistency: Literal["application", "crash"]
+
+
+class Choice(Strict):
+    """``take_new`` or a ``set_id``, or neither: then a person must act. ``because`` says why in plain words."""
+
+    take_new: bool = False
+    set_id: str | None = None
+    because: str
+
+
+def usable_now(wanted: str) -> bool:
+    """Whether the wish can be met by a fresh set at all."""
+    return wanted == "latest"
+
+
+def choose(wanted: str, replica_usable: bool, replica_says: str, points: list[Candidate], now: datetime) -> Choice:
+    """Chooses by ``wanted``: latest, latest_good, a set's id, or ``before:`` a time. ``points`` are newest first.
+
+    A replica that is mirroring or was stopped in mid-write is never used: the newest set on record is, and its age is
+    said.
+    """
+    if wanted == "latest" and replica_usable:
+        return Choice(take_new=True, because=f"The replica is good ({replica_says}); a fresh recovery point is taken.")
+    prefix = "" if wanted != "latest" else f"The replica cannot be used ({replica_says}). "
+    if wanted in ("latest", "latest_good"):
+        fit = points[:1]
+    elif wanted.startswith("before:"):
+        limit = datetime.fromisoformat(wanted.removeprefix("before:"))
+        fit = [p for p in points if p.taken_at < limit][:1]
+    else:
+        fit = [p for p in points if p.set_id == wanted]
+    if not fit:
+        return Choice(because=f"{prefix}There is no recovery point that fits '{wanted}'.")
+    point = fit[0]
+    age = spoken((now - point.taken_at).total_seconds())
+    return Choice(set_id=point.set_id, because=f"{prefix}The recovery point {point.set_id}, {age} old, is used.")

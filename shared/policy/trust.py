@@ -1,0 +1,24 @@
+"""Whether automatic failover has been earned: a recent drill, and a time of observing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from shared.durations import spoken
+from shared.plan import Trust
+
+
+def trust_limitation(
+    trust: Trust | Literal["off"], last_good_drill: datetime | None, observing_since: datetime, now: datetime
+) -> str | None:
+    """Why an automatic failover must ask a person first, in a sentence; None when it need not."""
+    if trust == "off":
+        return None
+    if last_good_drill is None or now - last_good_drill > trust.drill_within:
+        limit = spoken(trust.drill_within.total_seconds())
+        return f"No drill has succeeded within the last {limit}, so a person must approve."
+    if now - observing_since < trust.observed_for:
+        limit = spoken(trust.observed_for.total_seconds())
+        return f"Coldsite has watched this plan for less than {limit}, so a person must approve."
+    return None

@@ -1,0 +1,31 @@
+"""The DNS probe: where are customers sent?"""
+
+from __future__ import annotations
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+
+from shared import settings
+
+
+async def resolve(name: str, timeout: float = 3.0) -> list[str]:
+    """The addresses that ``name`` leads to now, following aliases; empty when there is no answer."""
+    server = settings.dns_server()
+    resolver = dns.asyncresolver.Resolver(configure=server is None)
+    if server:
+        resolver.nameservers = [server[0]]
+        resolver.port = server[1]
+    resolver.lifetime = timeout
+    try:
+        answer = await resolver.resolve(name, "A")
+    except (dns.exception.DNSException, OSError):
+        return []
+    return sorted(record.address for record in answer)
+
+
+async def same_place(hostname: str, target: str) -> bool:
+    """Whether ``hostname`` leads to the same address as ``target``, which is a name or an address."""
+    found = set(await resolve(hostname))
+    wanted = {target} if target.replace(".", "").isdigit() else set(await resolve(target))
+    return bool(found) and found <= wanted

@@ -1,0 +1,228 @@
+"""The history: runs, their steps, and the alerts that were received.
+
+Rows are written idempotently: the same step of the same run is the same row. Runs lie newest first within their plan,
+and a run id leads to its row without a scan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+
+from shared.alerts import Alert
+from shared.errors import StateConflictError, UnknownRunError
+from shared.names import Kind, RunName, parse_run_id
+from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
+from shared.runs import Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
+
+_RUN_STRUCTURES = frozenset({"verdict_detail", "recovery_point"})
+_STEP_STRUCTURES = frozenset({"detail"})
+_ATTEMPTS = 5
+
+
+def _row(run: RecoveryRun) -> dict[str, Any]:
+    name = _name(run.run_id)
+    fields = run.model_dump(mode="python")
+    return to_entity(
+        name.plan, name.row_key, fields | {"phase": run.phase.value, "outcome": run.outcome and run.outcome.value}
+    )
+
+
+def _name(run_id: str) -> RunName:
+    name = parse_run_id(run_id)
+    if name is None:
+        raise UnknownRunError
+    return name
+
+
+async def open_run(run: RecoveryRun) -> None:
+    """Writes a new run; writing it again changes nothing."""
+    async with storage():
+        rows = await table(RUNS)
+        try:
+            await rows.create_entity(_row(run))
+        except ResourceExistsError:
+            return
+
+
+async def read_run(run_id: str) -> RecoveryRun:
+    """Raises ``UnknownRunError`` when the id cannot be, or is not, on record."""
+    name = _name(run_id)
+    async with storage():
+        rows = await table(RUNS)
+        try:
+            entity = await rows.get_entity(name.plan, name.row_key)
+        except ResourceNotFoundError as error:
+            raise UnknownRunError from error
+    return RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
+
+
+async def update_run(run_id: str, **changes: Any) -> RecoveryRun:
+    """Changes a run's row under its ETag. A phase that may not follow the present one is not written back in time.
+
+    Repeating a change is harmless. Raises ``StateConflictError`` when the row keeps changing underneath.
+    """
+    name = _name(run_id)
+    for _ in range(_ATTEMPTS):
+        async with storage():
+            rows = await table(RUNS)
+            try:
+                entity = await rows.get_entity(name.plan, name.row_key)
+            except ResourceNotFoundError as error:
+                raise UnknownRunError from error
+            run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
+            wanted = dict(changes)
+            if "phase" in wanted and not may_follow(run.phase, Phase(wanted["phase"])):
+                wanted.pop("phase")
+            if run.outcome is not None:
+                wanted.pop("outcome", None)
+                wanted.pop("ended_at", None)
+            changed = RecoveryRun.model_validate(run.model_dump() | wanted)
+            try:
+                await rows.update_entity(
+                    _row(changed),
+                    mode=UpdateMode.REPLACE,
+                    etag=entity.metadata["etag"],
+                    match_condition=MatchConditions.IfNotModified,
+                )
+            except ResourceModifiedError:
+                continue
+            return changed
+    raise StateConflictError(f"The row of run {run_id} keeps changing.")
+
+
+async def list_runs(
+    plan: str, kind: Kind | None = None, limit: int = 50, before: str | None = None
+) -> list[RecoveryRun]:
+    """A plan's runs, newest first; ``before`` is a run id, and older ones than that follow."""
+    parts, values = ["PartitionKey eq @plan"], {"plan": plan}
+    if before:
+        parts.append("RowKey gt @before")
+        values["before"] = _name(before).row_key
+    if kind:
+        parts.append("kind eq @kind")
+        values["kind"] = kind
+    found: list[RecoveryRun] = []
+    async with storage():
+        rows = await table(RUNS)
+        async for entity in rows.query_entities(
+            " and ".join(parts), parameters=values, results_per_page=min(limit, 1000)
+        ):
+            found.append(RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES)))
+            if len(found) >= limit:
+                break
+    return found
+
+
+async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
+    """Writes the intent before the act: a step that was cut off shows as running."""
+    now = datetime.now(UTC)
+    first = {"name": name, "target": target, "status": "running", "attempts": attempt, "started_at": now}
+    async with storage():
+        rows = await table(STEPS)
+        try:
+            await rows.create_entity(to_entity(run.run_id, _step_key(name, target), first))
+        except ResourceExistsError:
+            entity = await rows.get_entity(run.run_id, _step_key(name, target))
+            attempts = max(attempt, int(entity["attempts"]) + 1)
+            again = {"status": "running", "attempts": attempts}
+            await rows.update_entity(to_entity(run.run_id, _step_key(name, target), again), mode=UpdateMode.MERGE)
+
+
+async def end_step(
+    run: RunRef,
+    name: str,
+    target: str,
+    status: StepStatus,
+    *,
+    attempts: int | None = None,
+    started_at: datetime | None = None,
+    error: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays."""
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
+    if attempts is not None:
+        fields |= {"attempts": attempts, "started_at": started_at or now}
+    if status != "running":
+        fields["ended_at"] = now
+    async with storage():
+        rows = await table(STEPS)
+        await rows.upsert_entity(to_entity(run.run_id, _step_key(name, target), fields), mode=UpdateMode.MERGE)
+
+
+def _step_key(name: str, target: str) -> str:
+    return f"{name}|{target.replace('/', ':')}"
+
+
+async def read_steps(run_id: str) -> list[Step]:
+    """A run's steps in the order in which they began."""
+    _name(run_id)
+    found: list[Step] = []
+    async with storage():
+        rows = await table(STEPS)
+        async for entity in rows.query_entities("PartitionKey eq @run", parameters={"run": run_id}):
+            fields = from_entity(entity, _STEP_STRUCTURES)
+            found.append(Step.model_validate(fields | {"error": fields.get("error") or None}))
+    return sorted(found, key=lambda step: (step.started_at, step.name, step.target))
+
+
+async def record_alert(alert: Alert, plan: str, run_id: str | None, answer: str) -> None:
+    """Keeps an alert and what was made of it. The first news under a key stays; repetitions change nothing."""
+    fields = {
+        "alert_id": alert.alert_id,
+        "rule": alert.rule,
+        "condition": alert.condition,
+        "service": alert.service,
+        "endpoint": alert.endpoint,
+        "run_id": run_id,
+        "answer": answer,
+        "received_at": datetime.now(UTC),
+    }
+    async with storage():
+        rows = await table(ALERTS)
+        try:
+            await rows.create_entity(to_entity(plan, alert.dedupe_key, fields))
+        except ResourceExistsError:
+            return
+
+
+async def alert_run(alert: Alert, plan: str) -> str | None:
+    """The run that an earlier delivery of the same news led to, if any."""
+    async with storage():
+        rows = await table(ALERTS)
+        try:
+            entity = await rows.get_entity(plan, alert.dedupe_key)
+        except ResourceNotFoundError:
+            return None
+    value = entity.get("run_id")
+    return str(value) if value else None
+
+
+async def seal_run(run_id: str, previous_seal: str | None, **last_facts: Any) -> RecoveryRun:
+    """Ends a run and seals it: SHA-256 over its canonical rows and the previous run's seal."""
+    run = await update_run(run_id, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
+    steps = await read_steps(run_id)
+    return await update_run(run_id, seal=seal_of(run, steps, previous_seal))
+
+
+def seal_of(run: RecoveryRun, steps: list[Step], previous_seal: str | None) -> str:
+    """The seal that a run's rows must have. Steps that follow the sealing itself are not part of it."""
+    sealed = [s.model_dump(mode="json") for s in steps if s.name not in ("seal_run", "release_run", "notify")]
+    content = {"run": run.model_dump(mode="json", exclude={"seal"}), "steps": sealed, "previous": previous_seal}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+async def previous_seal(run_id: str) -> str | None:
+    """The seal of the newest older run of the same plan that has one."""
+    for run in await list_runs(_name(run_id).plan, limit=20, before=run_id):
+        if run.seal:
+            return run.seal
+    return None

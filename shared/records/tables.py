@@ -1,0 +1,89 @@
+"""Table Storage: one client per event loop, tables made on first use, outages told apart from answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from shared import settings
+from shared.cloud.clients import credential
+from shared.errors import StorageUnavailableError
+
+RUNS = "ColdsiteRuns"
+STEPS = "ColdsiteSteps"
+ALERTS = "ColdsiteAlerts"
+STATE = "ColdsiteState"
+
+_tables: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, TableClient]] = WeakKeyDictionary()
+_MEANS_AWAY = {408, 429, 500, 502, 503, 504}
+
+
+@contextlib.asynccontextmanager
+async def storage() -> AsyncIterator[None]:
+    """Turns every way in which storage can be away into ``StorageUnavailableError``; other answers pass."""
+    try:
+        yield
+    except (ServiceRequestError, ServiceResponseError, ClientAuthenticationError, TimeoutError) as error:
+        raise StorageUnavailableError("The history's storage does not answer.") from error
+    except HttpResponseError as error:
+        if error.status_code in _MEANS_AWAY:
+            raise StorageUnavailableError(f"The history's storage answered {error.status_code}.") from error
+        raise
+
+
+async def table(name: str) -> TableClient:
+    """A table's client; the table itself is made the first time. Call it within ``storage()``."""
+    known = _tables.setdefault(asyncio.get_running_loop(), {})
+    if name not in known:
+        service = TableServiceClient(
+            settings.tables_endpoint(),
+            credential=credential(),
+            retry_total=1,
+            retry_backoff_factor=0.2,
+            connection_timeout=2,
+            read_timeout=4,
+        )
+        client = service.get_table_client(name)
+        with contextlib.suppress(ResourceExistsError):
+            await client.create_table()
+        known[name] = client
+    return known[name]
+
+
+def to_entity(partition: str, row: str, fields: dict[str, Any]) -> dict[str, Any]:
+    """A flat entity: times stay times, structures become JSON text, None is left out."""
+    entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": row}
+    for name, value in fields.items():
+        if isinstance(value, (dict, list)):
+            entity[name] = json.dumps(value, separators=(",", ":"))
+        elif value is not None:
+            entity[name] = value
+    return entity
+
+
+def from_entity(entity: Any, structures: frozenset[str]) -> dict[str, Any]:
+    """The reverse of ``to_entity``; ``structures`` names the fields that hold JSON text."""
+    fields: dict[str, Any] = {}
+    for name, value in entity.items():
+        if name in ("PartitionKey", "RowKey"):
+            continue
+        if name in structures:
+            value = json.loads(value)
+        elif isinstance(value, datetime):
+            value = value.astimezone(UTC)
+        fields[name] = value
+    return fields

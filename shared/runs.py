@@ -1,0 +1,146 @@
+"""RecoveryRun: one execution of a plan, its phases and outcomes, and the table of allowed transitions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from shared.names import Kind
+from shared.plan import RecoveryPlan, Strict
+from shared.policy.outage import Round
+
+Trigger = Literal["alert", "watch", "operator", "schedule"]
+Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
+StepStatus = Literal["running", "succeeded", "failed", "skipped"]
+
+
+class Phase(StrEnum):
+    """Where a run stands. ``needs_operator`` is no end: the lock and what was built are kept."""
+
+    CONFIRMING = "confirming"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    RECOVERING = "recovering"
+    VERIFYING = "verifying"
+    CUTTING_OVER = "cutting_over"
+    NEEDS_OPERATOR = "needs_operator"
+    CLEANING_UP = "cleaning_up"
+    COMPLETED = "completed"
+
+
+class Outcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    STOOD_DOWN = "stood_down"
+    OBSERVED = "observed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    ABORTED = "aborted"
+    PREEMPTED = "preempted"
+    FAILED = "failed"
+
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.RECOVERING: frozenset({Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR}),
+    Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
+    Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
+    Phase.COMPLETED: frozenset(),
+}
+"""What may follow what. Once customers move (cutting_over) there is no way back to cleaning up: only forward."""
+
+FIRST_PHASE: dict[Kind, Phase] = {
+    "failover": Phase.CONFIRMING,
+    "drill": Phase.RECOVERING,
+    "failback": Phase.CONFIRMING,
+}
+
+
+def may_follow(before: Phase, after: Phase) -> bool:
+    """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
+    return before == after or after in TRANSITIONS[before]
+
+
+class RunRef(Strict):
+    """Who is acting: a run and the epoch under which it holds its plan."""
+
+    run_id: str
+    plan: str
+    epoch: int
+
+
+class Order(Strict):
+    """The base of every activity's input.
+
+    ``target`` names in the history what the step works on. A step that looks again and again carries ``began_at``, the
+    time of its first look, so that every look writes the same row.
+    """
+
+    run: RunRef
+    target: str = ""
+    attempt: int = 1
+    began_at: datetime | None = None
+
+
+class StepEnd(Strict):
+    """How a step ended, for the history. A result tells it by ``as_step()``; without one it has succeeded."""
+
+    status: StepStatus = "succeeded"
+    error: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class RunInput(Strict):
+    """What an orchestration starts with: everything it will ever need to know."""
+
+    run: RunRef
+    kind: Kind
+    mode: Mode
+    trigger: Trigger
+    reason: str
+    person: str | None = None
+    requested_at: datetime
+    recovery_point: str = "latest"
+    acknowledge_primary_healthy: bool = False
+    evidence: Round | None = None
+    plan: RecoveryPlan
+
+
+class Step(Strict):
+    """One thing a run did, as the history tells it."""
+
+    name: str
+    target: str
+    status: StepStatus
+    attempts: int
+    started_at: datetime
+    ended_at: datetime | None = None
+    error: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class RecoveryRun(Strict):
+    """A run as the history tells it. ``outcome`` is None while it is unfinished; durations are seconds."""
+
+    run_id: str
+    plan: str
+    plan_hash: str
+    kind: Kind
+    mode: Mode
+    trigger: Trigger
+    reason: str
+    person: str | None = None
+    phase: Phase
+    outcome: Outcome | None = None
+    verdict: str | None = None
+    verdict_detail: dict[str, Any] | None = None
+    waiting_for: str | None = None
+    ended_because: str | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+    recovery_time_actual: float | None = None
+    recovery_point_actual: float | None = None
+    recovery_point: dict[str, Any] | None = None
+    seal: str | None = None

@@ -1,0 +1,140 @@
+"""Starting a run: who may, who must wait, and whose lock is taken over. Triggers call this; orchestrators do not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from shared import names
+from shared.errors import RefusedError
+from shared.names import Kind
+from shared.plan import RecoveryPlan
+from shared.policy.outage import Round, operator_verdict
+from shared.records import journal, site_state
+from shared.records.site_state import SiteState
+from shared.runs import FIRST_PHASE, Mode, Outcome, Phase, RecoveryRun, RunInput, RunRef, Trigger
+
+START_GRACE = timedelta(seconds=30)
+"""How long a lock may stand before its orchestration is known to the hub."""
+
+
+class Hub(Protocol):
+    """What starting needs of the durable engine."""
+
+    async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None: ...
+
+    async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]: ...
+
+    async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None: ...
+
+
+async def lock_is_stale(state: SiteState, hub: Hub) -> bool:
+    """Whether the run that holds the plan is over, or was never started."""
+    if state.active_run is None:
+        return False
+    known = await hub.state(state.active_run)
+    if known == "unknown":
+        return state.locked_at is None or datetime.now(UTC) - state.locked_at > START_GRACE
+    return known == "ended"
+
+
+def refusal(state: SiteState, kind: Kind) -> str | None:
+    """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
+    if kind == "drill" and state.active_site != "primary":
+        return "Customers are served from Azure now; a drill would compete with them. Drill after failback."
+    if kind == "failover" and state.active_site == "recovery":
+        return "Customers are already served from Azure. To go back, run a failback."
+    return None
+
+
+async def begin_run(
+    hub: Hub,
+    plan: RecoveryPlan,
+    kind: Kind,
+    mode: Mode,
+    trigger: Trigger,
+    reason: str,
+    *,
+    person: str | None = None,
+    recovery_point: str = "latest",
+    acknowledge_primary_healthy: bool = False,
+    evidence: Round | None = None,
+) -> RecoveryRun:
+    """Takes the plan, writes the run and starts its orchestration, in this order; each may be cut off safely.
+
+    A failover takes the plan over from a drill, which then clears away by itself. Raises ``PlanBusyError`` when
+    another run holds the plan, and ``RefusedError`` when the run would be unsafe.
+    """
+    now = datetime.now(UTC)
+    state = await site_state.read_state(plan.name)
+    if problem := refusal(state, kind):
+        raise RefusedError(problem)
+    over = None
+    preempts = kind == "failover" and state.active_kind == "drill"
+    if state.active_run and (preempts or await lock_is_stale(state, hub)):
+        over = state.active_run
+    run_id = names.new_run_id(plan.name, kind, now)
+    held = await site_state.take_lock(plan.name, run_id, kind, over)
+    if over and preempts:
+        await hub.send(over, names.EVENT_ABORT, {"by": run_id, "preempted": True})
+    verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None
+    run = RecoveryRun(
+        run_id=run_id,
+        plan=plan.name,
+        plan_hash=plan.hash,
+        kind=kind,
+        mode=mode,
+        trigger=trigger,
+        reason=reason,
+        person=person,
+        phase=FIRST_PHASE[kind],
+        verdict=verdict.sentence() if verdict else None,
+        verdict_detail=verdict.model_dump(mode="json") if verdict else None,
+        started_at=now,
+    )
+    order = RunInput(
+        run=held,
+        kind=kind,
+        mode=mode,
+        trigger=trigger,
+        reason=reason,
+        person=person,
+        requested_at=now,
+        recovery_point=recovery_point,
+        acknowledge_primary_healthy=acknowledge_primary_healthy,
+        evidence=evidence,
+        plan=plan,
+    )
+    try:
+        await journal.open_run(run)
+        await hub.start(kind, run_id, order.model_dump(mode="json"))
+    except BaseException:
+        await _give_up(held)
+        raise
+    return run
+
+
+async def _give_up(held: RunRef) -> None:
+    """The run could not be started: free the plan at once instead of leaving it to housekeeping."""
+    await site_state.release_lock(held)
+    await journal.update_run(
+        held.run_id,
+        phase=Phase.COMPLETED,
+        outcome=Outcome.FAILED,
+        ended_at=datetime.now(UTC),
+        verdict="The run could not be started: the durable engine did not accept it.",
+    )
+
+
+def may_look(plan: RecoveryPlan, state: SiteState, now: datetime) -> str | None:
+    """Why an alert or the watch must not start a run now, in a sentence; None when it may."""
+    if state.active_site == "recovery":
+        return "Customers are already served from Azure."
+    if state.paused_until and now < state.paused_until:
+        return f"Automatic failover is paused until {state.paused_until:%Y-%m-%d %H:%M} UTC: {state.pause_reason}."
+    for window in plan.pause:
+        if window.start <= now < window.end:
+            return f"A maintenance window is open until {window.end:%Y-%m-%d %H:%M %Z}: {window.reason}."
+    if state.not_before and now < state.not_before:
+        return f"The last look ended in a stand-down; the next is due at {state.not_before:%H:%M:%S} UTC."
+    return None

@@ -1,0 +1,329 @@
+"""Plan files: what loads, and what is refused with file, key, value and what was expected."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import PlanError
+from shared.plan_file import SCRIPTS, build_plan, load_plan, load_plans, read_yaml
+from tests.plans import CONTOSO, REMOVED, contoso, contoso_data
+
+SQL, IIS = "recovery.workloads.sql", "recovery.workloads.iis"
+SIGNALS = "detection.signals"
+DISK = "/subscriptions/s/resourceGroups/contoso-replica/providers/Microsoft.Compute/disks/shared"
+SQL_OS_DISK = contoso().recovery.workloads["sql"].disks.os
+SQL_NIC = contoso().recovery.workloads["sql"].nic.failover
+IIS_NIC = contoso().recovery.workloads["iis"].nic.failover
+UNIT = "needs a number with a unit: ms, s, m, h or d, for example 90s or 1h30m"
+SCHEDULE = "is not a schedule of six fields"
+FOLLOWS = "would follow"
+
+
+def refused(changes: dict[str, Any]) -> PlanError:
+    with pytest.raises(PlanError) as caught:
+        build_plan(contoso_data(changes), CONTOSO)
+    return caught.value
+
+
+def window(start: str, end: str) -> dict[str, list[dict[str, str]]]:
+    return {"pause": [{"start": start, "end": end, "reason": "patching"}]}
+
+
+REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
+    # unknown keys
+    (
+        "key misspelt",
+        {"detection.confirmfor": "90s"},
+        "detection.confirmfor",
+        ["unknown key", "did you mean confirm_for?"],
+    ),
+    ("key misspelt at the top", {"recovry": {}}, "recovry", ["unknown key", "did you mean recovery?"]),
+    ("key misspelt in a workload", {f"{SQL}.adress": {}}, f"{SQL}.adress", ["did you mean address?"]),
+    ("key misspelt in a list", {"traffic.verify.0.http.pth": "/"}, "traffic.verify.0.http.pth", ["did you mean path?"]),
+    ("key like none", {"objectives.zzz": 1}, "objectives.zzz", ["unknown key", "recovery_time, recovery_point"]),
+    (
+        "key misspelt in a signal that is named like a field",
+        {f"{SIGNALS}.sql": {"rol": "control", "traffic_manager": {}}},
+        f"{SIGNALS}.sql.rol",
+        ["did you mean role?"],
+    ),
+    ("texts that only the loader fills", {"query_texts": {"a.kql": "b"}}, "query_texts", ["unknown key"]),
+    # safety words
+    ("mode", {"detection.mode": "automattic"}, "detection.mode", ["'automattic'", "observe, approve, automatic"]),
+    ("mode a boolean", {"detection.mode": True}, "detection.mode", ["True", "observe, approve, automatic"]),
+    ("approval", {"detection.approval.then": "procede"}, "detection.approval.then", ["'procede'", "expire, proceed"]),
+    ("trust", {"detection.trust": "of"}, "detection.trust", ["'of'", "off"]),
+    ("trust by half", {"detection.trust": {"drill_within": "90d"}}, "detection.trust.observed_for", ["is missing"]),
+    ("trust left out", {"detection.trust": REMOVED}, "detection.trust", ["is missing"]),
+    ("role", {f"{SIGNALS}.observer.role": "controll"}, f"{SIGNALS}.observer.role", ["'controll'", "evidence, control"]),
+    ("no data", {f"{SIGNALS}.vpn.no_data": "dwn"}, f"{SIGNALS}.vpn.no_data", ["'dwn'", "down, ignored"]),
+    ("private path, the veto's", {f"{SIGNALS}.vpn.path": "privat"}, f"{SIGNALS}.vpn.path", ["'privat'", "private"]),
+    ("sign-off", {"failback.sign_off": "no"}, "failback.sign_off", ["'no'", "required, off"]),
+    ("notification", {"notify.0.on": ["startet"]}, "notify.0.on.0", ["'startet'", "started, decided"]),
+    # the graph
+    ("cycle of two", {f"{SQL}.depends_on": {"iis": "created"}}, "recovery.workloads", ["circle", "sql -> iis -> sql"]),
+    ("cycle of one", {f"{IIS}.depends_on": {"iis": "healthy"}}, "recovery.workloads", ["circle", "iis -> iis"]),
+    ("dependency unknown", {f"{IIS}.depends_on": {"sqll": "healthy"}}, f"{IIS}.depends_on", ["'sqll'", "iis, sql"]),
+    ("dependency's word", {f"{IIS}.depends_on": {"sql": "up"}}, f"{IIS}.depends_on.sql", ["'up'", "healthy, created"]),
+    # places
+    ("nic missing", {f"{SQL}.nic": REMOVED}, f"{SQL}.nic", ["is missing"]),
+    ("drill nic missing", {f"{SQL}.nic.drill": REMOVED}, f"{SQL}.nic.drill", ["is missing"]),
+    (
+        "address of another workload",
+        {f"{IIS}.address.failover": "10.20.1.5"},
+        f"{IIS}.address.failover",
+        ["'10.20.1.5'", f"already {SQL}.address.failover's"],
+    ),
+    (
+        "drill and failover share an address",
+        {f"{IIS}.address.drill": "10.20.1.4"},
+        f"{IIS}.address.drill",
+        ["'10.20.1.4'", f"already {IIS}.address.failover's"],
+    ),
+    (
+        "nic of another workload",
+        {f"{IIS}.nic.failover": SQL_NIC},
+        f"{IIS}.nic.failover",
+        [SQL_NIC, f"already {SQL}.nic.failover's"],
+    ),
+    (
+        "nic in other letters",
+        {f"{IIS}.nic.drill": SQL_NIC.upper()},
+        f"{IIS}.nic.drill",
+        [f"already {SQL}.nic.failover's"],
+    ),
+    (
+        "drill and failover share a nic",
+        {f"{IIS}.nic.drill": IIS_NIC},
+        f"{IIS}.nic.drill",
+        [f"already {IIS}.nic.failover's"],
+    ),
+    (
+        "disk of another workload",
+        {f"{IIS}.disks.os": SQL_OS_DISK},
+        f"{IIS}.disks",
+        [SQL_OS_DISK, f"already {SQL}.disks's"],
+    ),
+    ("disk twice", {f"{IIS}.disks": {"os": DISK, "data": [{"lun": 0, "disk": DISK}]}}, f"{IIS}.disks", [DISK]),
+    (
+        "disk twice in other letters",
+        {f"{IIS}.disks": {"os": DISK, "data": [{"lun": 0, "disk": DISK.replace("shared", "SHARED")}]}},
+        f"{IIS}.disks",
+        ["already"],
+    ),
+    (
+        "LUN twice",
+        {f"{SQL}.disks.data": [{"lun": 1, "disk": DISK}, {"lun": 1, "disk": DISK + "2"}]},
+        f"{SQL}.disks.data",
+        ["two disks have one LUN"],
+    ),
+    ("not a resource id", {f"{IIS}.disks.os": "dt-iis-os"}, f"{IIS}.disks.os", ["'dt-iis-os'", "subscriptions"]),
+    (
+        "one endpoint for both sites",
+        {"traffic.recovery.endpoint": "on-premises"},
+        "traffic.recovery.endpoint",
+        ["'on-premises'"],
+    ),
+    # durations
+    ("no unit", {"detection.confirm_for": 90}, "detection.confirm_for", ["90", UNIT]),
+    ("no unit in quotes", {f"{SQL}.boot_timeout": "30"}, f"{SQL}.boot_timeout", ["'30'", UNIT]),
+    ("beyond counting", {"detection.cooldown": "99999999999d"}, "detection.cooldown", ["99999999999d"]),
+    (
+        "deadline too short",
+        {"detection.confirm_deadline": "90s"},
+        "detection.confirm_deadline",
+        ["longer than confirm_for"],
+    ),
+    # probes that would follow the customers
+    (
+        "signal: nowhere",
+        {f"{SIGNALS}.public.http.connect_to": REMOVED},
+        f"{SIGNALS}.public.http.connect_to",
+        ["missing", FOLLOWS],
+    ),
+    ("signal: empty", {f"{SIGNALS}.public.http.connect_to": ""}, f"{SIGNALS}.public.http.connect_to", []),
+    (
+        "verify: nowhere",
+        {"traffic.verify.0.http.connect_to": REMOVED},
+        "traffic.verify.0.http.connect_to",
+        ["missing", FOLLOWS],
+    ),
+    *[
+        (
+            f"signal: {name}",
+            {f"{SIGNALS}.public.http.connect_to": name},
+            f"{SIGNALS}.public.http.connect_to",
+            [name, "traffic.hostname", FOLLOWS],
+        )
+        for name in (
+            "contoso.trafficmanager.net",
+            "contoso.trafficmanager.net:443",
+            "Contoso.TrafficManager.net",
+            "contoso.trafficmanager.net.",
+        )
+    ],
+    (
+        "verify: hostname",
+        {"traffic.verify.0.http.connect_to": "contoso.trafficmanager.net"},
+        "traffic.verify.0.http.connect_to",
+        ["traffic.hostname"],
+    ),
+    (
+        "sql signal: hostname",
+        {f"{SIGNALS}.vpn.sql.server": "contoso.trafficmanager.net"},
+        f"{SIGNALS}.vpn.sql.server",
+        ["traffic.hostname"],
+    ),
+    ("sql signal: nowhere", {f"{SIGNALS}.vpn.sql.server": REMOVED}, f"{SIGNALS}.vpn.sql.server", ["missing"]),
+    # evidence
+    (
+        "automatic with one path",
+        {"detection.signals": {"traffic": {"path": "public", "traffic_manager": {}}}, "detection.quorum": 1},
+        "detection.mode",
+        ["'automatic'", "at least two paths", "public"],
+    ),
+    (
+        "quorum beyond the paths",
+        {"detection.quorum": 4},
+        "detection.quorum",
+        ["4", "3 paths", "agent, private, public"],
+    ),
+    ("quorum of none", {"detection.quorum": 0}, "detection.quorum", ["0", "greater than or equal to 1"]),
+    ("signal without a path", {f"{SIGNALS}.vpn.path": REMOVED}, f"{SIGNALS}.vpn", ["needs a path"]),
+    ("signal of two sources", {f"{SIGNALS}.vpn.traffic_manager": {}}, f"{SIGNALS}.vpn", ["exactly one of http, sql"]),
+    ("probe of no kind", {f"{SQL}.probes": [{}]}, f"{SQL}.probes.0", ["exactly one of http, sql"]),
+    # time
+    ("time zone", {"time_zone": "Europe/Amsterdamn"}, "time_zone", ["'Europe/Amsterdamn'", "Europe/Amsterdam"]),
+    ("time zone by half", {"time_zone": "Europe"}, "time_zone", ["'Europe'", "is not a time zone"]),
+    ("time zone a path", {"time_zone": "../../etc/passwd"}, "time_zone", ["is not a time zone"]),
+    ("five fields", {"drill.schedule": "0 3 1 1 *"}, "drill.schedule", ["'0 3 1 1 *'", SCHEDULE]),
+    ("seven fields", {"drill.schedule": "0 0 3 1 1 * *"}, "drill.schedule", [SCHEDULE]),
+    ("hour 25", {"drill.schedule": "0 0 25 1 1 *"}, "drill.schedule", ["'0 0 25 1 1 *'", SCHEDULE]),
+    ("window ends first", window("2027-01-15T20:00:00Z", "2027-01-15T19:00:00Z"), "pause.0", ["ends before it starts"]),
+    ("window without a zone", window("2027-01-15T19:00:00", "2027-01-15T20:00:00"), "pause.0", ["need a time zone"]),
+    ("window with half a zone", window("2027-01-15T19:00:00", "2027-01-15T20:00:00Z"), "pause.0", ["need a time zone"]),
+    # names
+    ("plan's name", {"name": "Contoso Web"}, "name", ["'Contoso Web'", "does not look like"]),
+    (
+        "setting's name",
+        {f"{SIGNALS}.vpn.sql.credential": "user:pw"},
+        f"{SIGNALS}.vpn.sql.credential",
+        ["does not look like"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "key", "says"), [pytest.param(*case[1:], id=case[0]) for case in REFUSED])
+def test_refuses_a_bad_plan_and_names_file_key_value_and_what_was_expected(
+    changes: dict[str, Any], key: str, says: list[str]
+) -> None:
+    error = refused(changes)
+    lines = [line for line in error.problems if line.startswith(f"{key}: ")]
+    assert lines, f"no problem is about {key}: {error.problems}"
+    assert [part for part in says if not any(part in line for line in lines)] == [], lines
+    assert all(line.startswith(f"{CONTOSO}: ") for line in str(error).splitlines())
+
+
+def test_names_every_problem_at_once() -> None:
+    error = refused({"detection.mode": "auto", "detection.interval": 10, f"{SQL}.nic": REMOVED, "titel": "x"})
+    keys = {line.split(":")[0] for line in error.problems}
+    assert keys == {"detection.mode", "detection.interval", f"{SQL}.nic", "titel"}
+
+
+@pytest.mark.parametrize("data", [None, [], ["name"], "contoso", 5])
+def test_refuses_a_document_that_is_no_mapping(data: Any) -> None:
+    with pytest.raises(PlanError, match=r"contoso\.yaml: is not a plan: expected a mapping with name"):
+        build_plan(data, CONTOSO)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mode: observe\nmode: automatic\n", "key 'mode' stands twice (line 2)"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "key 'b' stands twice (line 4)"),
+        ("a: {b: 1, b: 2}\n", "key 'b' stands twice"),
+        ("a: [1\n", "line 2"),
+        ("a: 1\n  b: 2\n", "line 2"),
+        ("a: !!python/object/apply:os.getcwd []\n", "tag"),
+        ("a: 1\n---\nb: 2\n", "single document"),
+        ("? [a, b]\n: 1\n", "is not YAML"),
+    ],
+)
+def test_refuses_what_is_not_plain_yaml(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(PlanError) as caught:
+        read_yaml(file)
+    assert str(caught.value).startswith(f"{file}: is not YAML: ")
+    assert says in str(caught.value)
+
+
+def test_refuses_bytes_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_bytes(b"name: \xff\xfe")
+    with pytest.raises(PlanError, match="is not YAML"):
+        load_plan(tmp_path / "bad.yaml")
+
+
+def test_refuses_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"none\.yaml: cannot be read: No such file"):
+        load_plan(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("on: off", {"on": "off"}), ("yes: no", {"yes": "no"}), ("a: true\nb: false", {"a": True, "b": False})],
+)
+def test_on_off_yes_and_no_are_words_and_true_and_false_booleans(tmp_path: Path, text: str, value: Any) -> None:
+    (tmp_path / "words.yaml").write_text(text)
+    assert read_yaml(tmp_path / "words.yaml") == value
+
+
+# The files beside the plan
+
+
+def test_refuses_a_plan_whose_query_is_missing(folder: Path) -> None:
+    (folder / "contoso" / "heartbeat.kql").unlink()
+    with pytest.raises(PlanError, match=r"heartbeat\.logs\.query: 'heartbeat\.kql' is not a file in .*contoso"):
+        load_plan(folder / "contoso.yaml")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_refuses_a_plan_whose_script_is_missing(folder: Path, script: str) -> None:
+    (folder / "contoso" / f"{script}.ps1").unlink()
+    with pytest.raises(PlanError) as caught:
+        load_plan(folder / "contoso.yaml")
+    assert caught.value.problems == [f"replication.scripts: 'contoso' holds no {script}.ps1"]
+
+
+@pytest.mark.parametrize("query", ["../../outside.kql", "../contoso.yaml", "{outside}", "link.kql"])
+def test_refuses_a_query_outside_the_plans_folder(folder: Path, query: str) -> None:
+    outside = folder.parent / "outside.kql"
+    outside.write_text("Heartbeat")
+    (folder / "contoso" / "link.kql").symlink_to(outside)
+    name = query.format(outside=outside)
+    with pytest.raises(PlanError, match=r"signals\.heartbeat\.logs\.query: .* is not a file in"):
+        build_plan(contoso_data({f"{SIGNALS}.heartbeat.logs.query": name}), folder / "contoso.yaml")
+
+
+@pytest.mark.parametrize("scripts", ["../outside", "contoso/../../outside", "{outside}"])
+def test_refuses_scripts_outside_the_plans_folder(folder: Path, scripts: str) -> None:
+    outside = Path(shutil.copytree(folder / "contoso", folder.parent / "outside"))
+    name = scripts.format(outside=outside)
+    with pytest.raises(PlanError, match=r"replication\.scripts: .* holds no freeze\.ps1"):
+        build_plan(contoso_data({"replication.scripts": name}), folder / "contoso.yaml")
+
+
+def test_one_bad_plan_of_a_folder_stops_the_start(folder: Path) -> None:
+    (folder / "zebra.yaml").write_text("name: zebra\n")
+    with pytest.raises(PlanError, match=r"zebra\.yaml: traffic: is missing"):
+        load_plans(folder)
+
+
+def test_refuses_two_plans_of_one_name(folder: Path) -> None:
+    shutil.copy(folder / "contoso.yaml", folder / "zebra.yaml")
+    with pytest.raises(PlanError, match=r"zebra\.yaml: name: 'contoso' is already another plan's name"):
+        load_plans(folder)
