@@ -169,6 +169,8 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     note = _read(NoteRequest, req)
     if run.outcome is not None:
         raise errors.RefusedError(f"The run has ended: {run.outcome.value}.", phase=run.phase.value)
+    if event == names.EVENT_ABORT and run.cutover_began:
+        raise errors.RefusedError("The customers are being moved; from here it only goes forward. Retry instead.")
     if run.phase not in phases:
         raise errors.RefusedError(f"Only a run that {needed} can be told so; this one is {run.phase.value}.")
     await hub.send(run.run_id, event, {"by": person_of(req), "reason": note.reason})

@@ -82,7 +82,7 @@ def parse_alert(body: bytes) -> Alert:
     moment = _text(essentials, "resolvedDateTime" if condition == "Resolved" else "firedDateTime") or ""
     key = "|".join([alert_id.lower(), condition, moment])
     return Alert(
-        alert_id=alert_id,
+        alert_id=alert_id.lower(),
         rule=rule,
         condition="Fired" if condition == "Fired" else "Resolved",
         service=service,
@@ -98,8 +98,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
+    """A text that is there and can be stored: half a surrogate pair, which JSON can spell, cannot."""
     value = mapping.get(key)
-    return value.strip() if isinstance(value, str) and value.strip() else None
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        return None
+    return value.strip()
 
 
 def _endpoint(context: Mapping[str, Any]) -> str | None:
@@ -119,15 +122,18 @@ def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPla
     Only Traffic Manager's metric for the primary's endpoint, and log alerts that name the plan, may start a run; the
     health of other resources of the plan is noted. Raises ``UnusableAlertError`` when no plan matches.
     """
-    endpoint_seen = None
-    for plan in plans:
+    endpoint_seen, known = None, list(plans)
+    for plan in known:
         if plan.traffic.profile.lower() in alert.targets:
+            if alert.service.lower() != "platform":
+                return plan, "noted"
             if alert.endpoint is None or alert.endpoint.lower() == plan.traffic.primary.endpoint.lower():
                 return plan, _down_or_resolved(alert)
             endpoint_seen = alert.endpoint
         elif alert.plan_hint == plan.name:
             return plan, _down_or_resolved(alert) if alert.service.lower().startswith("log") else "noted"
-        elif _is_of(plan, alert.targets):
+    for plan in known:
+        if _is_of(plan, alert.targets):
             return plan, "noted"
     if endpoint_seen:
         raise UnusableAlertError(f"The alert is about endpoint {endpoint_seen}, which is no plan's primary endpoint.")

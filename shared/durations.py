@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
@@ -19,7 +19,10 @@ def parse_duration(value: Any) -> timedelta:
         return value
     if not isinstance(value, str) or not _WHOLE.fullmatch(value):
         raise ValueError("needs a number with a unit: ms, s, m, h or d, for example 90s or 1h30m")
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value)))
+    try:
+        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value)))
+    except OverflowError as error:
+        raise ValueError("is longer than time can be counted") from error
 
 
 def format_duration(value: timedelta) -> str:
@@ -32,7 +35,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """A duration for a sentence: ``8 s``, ``1 min 32 s``, ``14 min``, ``2 h 5 min``."""
+    """A duration for a sentence: ``8 s``, ``1 min 32 s``, ``14 min``, ``2 h 5 min``, ``90 days``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -40,7 +43,10 @@ def spoken(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if hours < 72:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 class IoTimeoutMark:

@@ -24,7 +24,7 @@ TAG_SET = "coldsite-set"
 TAG_TAKEN_AT = "coldsite-taken-at"
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
-_RUN_ID = re.compile(r"(?P<plan>[a-z][a-z0-9-]{0,39})-(?P<kind>[fdb])(?P<at>\d{17})-(?P<salt>[0-9a-f]{4})")
+_RUN_ID = re.compile(r"(?P<plan>[a-z][a-z0-9-]{0,39})-(?P<kind>[fdb])(?P<at>[0-9]{17})-(?P<salt>[0-9a-f]{4})")
 
 
 class RunName(NamedTuple):

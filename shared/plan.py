@@ -5,6 +5,7 @@ Every wait is a field with a default. Reading a plan file, with its errors, is `
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from datetime import datetime, timedelta
@@ -31,7 +32,7 @@ def _seconds(value: float) -> timedelta:
 def _known_zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise ValueError("is not a time zone, for example Europe/Amsterdam") from error
     return value
 
@@ -39,6 +40,15 @@ def _known_zone(value: str) -> str:
 def _valid_schedule(value: str) -> str:
     if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
         raise ValueError("is not a schedule of six fields, for example 0 0 3 1 1,4,7,10 *")
+    return value
+
+
+def _known_path(value: str) -> str:
+    """Any name will do for a path of one's own, but a misspelt "private" would silently lose its veto."""
+    known = ("public", "private", "agent", "control")
+    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.75)
+    if near and value not in known:
+        raise ValueError(f"is nearly {near[0]}; did you mean that?")
     return value
 
 
@@ -113,7 +123,7 @@ class LogsSignal(Strict):
 class Signal(Strict):
     """One named source of evidence. Signals of one ``path`` share a line, so together they count once."""
 
-    path: str = "control"
+    path: Annotated[str, AfterValidator(_known_path)] = "control"
     role: Literal["evidence", "control"] = "evidence"
     no_data: Literal["down", "ignored"] = "ignored"
     http: HttpProbe | None = None
@@ -155,6 +165,12 @@ class Detection(Strict):
     signals: dict[str, Signal]
     approval: Approval = Approval()
     cooldown: Duration = timedelta(minutes=30)
+
+    @property
+    def slowest_answer(self) -> timedelta:
+        """How long one round of evidence may take: the longest time-out of its signals."""
+        probes = [p for s in self.signals.values() for p in (s.http, s.sql, s.logs) if p]
+        return max((probe.timeout for probe in probes), default=_seconds(5))
 
     @property
     def paths(self) -> set[str]:

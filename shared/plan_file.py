@@ -7,7 +7,8 @@ import re
 from collections.abc import Hashable, Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -31,6 +32,8 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.YAMLError(f"a key is no plain word (line {key_node.start_mark.line + 1})")
             if key in seen:
                 raise yaml.YAMLError(f"key {key!r} stands twice (line {key_node.start_mark.line + 1})")
             seen.add(key)
@@ -70,10 +73,15 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
     """Turns a parsed document into a plan; ``path`` is for messages and for the files beside it."""
     if not isinstance(data, dict):
         raise PlanError(str(path), ["is not a plan: expected a mapping with name, title, traffic, ..."])
+    reserved = [key for key in ("query_texts",) if key in data]
+    if isinstance(data.get("replication"), dict) and "script_texts" in data["replication"]:
+        reserved.append("replication.script_texts")
+    if reserved:
+        raise PlanError(str(path), [f"{key}: unknown key; the files' texts are read by Coldsite" for key in reserved])
     try:
         plan = RecoveryPlan.model_validate(data)
     except ValidationError as error:
-        raise PlanError(str(path), [_explain(e) for e in error.errors()]) from None
+        raise PlanError(str(path), _problems(error.errors())) from None
     plan, problems = _with_files(plan, path)
     problems += list(_contradictions(plan))
     if problems:
@@ -81,8 +89,22 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
     return plan
 
 
-def _explain(error: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith("function-"))
+def _problems(errors: list[ErrorDetails]) -> list[str]:
+    """One line a problem. Where a key may be a word or a mapping, only what fits the given value is said."""
+    mappings = {".".join(_walk(e["loc"])[0]) for e in errors if e["type"] == "model_type"}
+    told: list[str] = []
+    for error in errors:
+        key = ".".join(_walk(error["loc"])[0])
+        in_union = any(str(part).startswith("literal[") for part in error["loc"])
+        if in_union and isinstance(error.get("input"), dict):
+            continue
+        if error["type"] == "model_type" and any(e["type"] == "literal_error" and key in mappings for e in errors):
+            continue
+        told.append(_explain(key, error))
+    return told
+
+
+def _explain(key: str, error: ErrorDetails) -> str:
     value = error.get("input")
     match error["type"]:
         case "extra_forbidden":
@@ -108,23 +130,48 @@ def _short(value: Any) -> str:
 
 
 def _suggestion(error: ErrorDetails) -> str:
-    model: Any = RecoveryPlan
-    for part in error["loc"][:-1]:
-        fields = getattr(model, "model_fields", {})
-        if str(part) in fields:
-            model = next((m for m in _models_in(fields[str(part)].annotation)), None)
-    known = list(getattr(model, "model_fields", {}))
+    here = _walk(error["loc"][:-1])[1]
+    model = next((one for one in (here, *get_args(here)) if _is_model(one)), None)
+    known = [f.alias or name for name, f in model.model_fields.items()] if model else []
     close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     if close:
         return f"; did you mean {close[0]}?"
     return f"; expected one of {', '.join(known)}" if known else ""
 
 
-def _models_in(annotation: Any) -> Iterator[type[Strict]]:
-    if isinstance(annotation, type) and issubclass(annotation, Strict):
-        yield annotation
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
+def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any]:
+    """The keys of an error's location, without the names that pydantic puts in for unions, and the type there."""
+    here: Any = RecoveryPlan
+    keys: list[str] = []
+    for part in location:
+        here, is_key = _step_into(here, part)
+        if is_key:
+            keys.append(str(part))
+    return keys, here
+
+
+def _step_into(here: Any, part: int | str) -> tuple[Any, bool]:
+    if _is_model(here):
+        field = here.model_fields.get(str(part))
+        return (field.annotation if field else None), True
+    arguments = [a for a in get_args(here) if a is not type(None)]
+    origin = get_origin(here)
+    if origin is Annotated:
+        return _step_into(arguments[0], part)
+    if origin is dict:
+        return arguments[1], True
+    if origin is list:
+        return arguments[0], True
+    if origin in (Union, UnionType):
+        named = next((a for a in arguments if getattr(a, "__name__", "") == part), None)
+        if named is not None or str(part).startswith("literal["):
+            return named, False
+        return _step_into(arguments[0], part)
+    return None, not str(part).startswith("function-")
+
+
+def _is_model(thing: Any) -> bool:
+    return isinstance(thing, type) and issubclass(thing, Strict)
 
 
 def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]]:
@@ -166,14 +213,16 @@ def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
         yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {_list(detection.paths)}"
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
+    if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():
+        yield f"traffic.recovery.endpoint: {plan.traffic.recovery.endpoint!r} is the primary's endpoint too"
     yield from _probes_that_follow_the_customers(plan)
     yield from _bad_dependencies(plan)
     yield from _shared_places(plan)
     for number, window in enumerate(plan.pause):
-        if window.end <= window.start:
-            yield f"pause.{number}: ends before it starts"
         if window.start.tzinfo is None or window.end.tzinfo is None:
             yield f"pause.{number}: start and end need a time zone, for example 2027-01-15T20:00:00+01:00"
+        elif window.end <= window.start:
+            yield f"pause.{number}: ends before it starts"
 
 
 def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
@@ -181,20 +230,26 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
     for name, signal in plan.detection.signals.items():
         if signal.http:
             probes.append((f"detection.signals.{name}.http", signal.http))
-        if signal.sql and not signal.sql.server:
-            yield f"detection.signals.{name}.sql.server: is missing"
     probes += [(f"traffic.verify.{i}.http", p.http) for i, p in enumerate(plan.traffic.verify) if p.http]
     for key, probe in probes:
-        if probe.connect_to is None:
+        if not probe.connect_to:
             yield (
                 f"{key}.connect_to: is missing. The name {probe.host!r} leads where customers are sent, so the probe "
                 "would follow them to the other site; name the site's own address"
             )
-        elif re.sub(r":\d+$", "", probe.connect_to).lower() == plan.traffic.hostname.lower():
+        elif _leads_to_customers(plan, probe.connect_to):
             yield f"{key}.connect_to: {probe.connect_to!r} is traffic.hostname: the probe would follow the customers"
-    for i, verification in enumerate(plan.traffic.verify):
-        if verification.sql and not verification.sql.server:
-            yield f"traffic.verify.{i}.sql.server: is missing"
+    asked = [(f"detection.signals.{name}.sql.server", s.sql) for name, s in plan.detection.signals.items() if s.sql]
+    asked += [(f"traffic.verify.{i}.sql.server", v.sql) for i, v in enumerate(plan.traffic.verify) if v.sql]
+    for key, sql in asked:
+        if not sql.server:
+            yield f"{key}: is missing"
+        elif _leads_to_customers(plan, sql.server):
+            yield f"{key}: {sql.server!r} is traffic.hostname: the probe would follow the customers"
+
+
+def _leads_to_customers(plan: RecoveryPlan, place: str) -> bool:
+    return re.sub(r":[0-9]+$", "", place).rstrip(".").lower() == plan.traffic.hostname.rstrip(".").lower()
 
 
 def _bad_dependencies(plan: RecoveryPlan) -> Iterator[str]:
@@ -222,7 +277,7 @@ def _shared_places(plan: RecoveryPlan) -> Iterator[str]:
         for key, value in places:
             here = f"recovery.workloads.{name}.{key}"
             other = taken.setdefault(value.lower(), here)
-            if other != here or (key == "disks" and sum(v == value for _, v in places) > 1):
+            if other != here or (key == "disks" and sum(v.lower() == value.lower() for _, v in places) > 1):
                 yield f"{here}: {value!r} is already {other}'s"
         luns = [disk.lun for disk in workload.disks.data]
         if len(set(luns)) < len(luns):

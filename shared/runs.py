@@ -42,14 +42,17 @@ class Outcome(StrEnum):
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
-    Phase.RECOVERING: frozenset({Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.RECOVERING: frozenset({Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
     Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR}),
     Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
     Phase.COMPLETED: frozenset(),
 }
-"""What may follow what. Once customers move (cutting_over) there is no way back to cleaning up: only forward."""
+"""What may follow what. A drill that could not be started at all goes from its first phase to completed."""
+
+FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
+"""Once the cutover has begun there is no way back: these are the only phases left."""
 
 FIRST_PHASE: dict[Kind, Phase] = {
     "failover": Phase.CONFIRMING,
@@ -58,8 +61,10 @@ FIRST_PHASE: dict[Kind, Phase] = {
 }
 
 
-def may_follow(before: Phase, after: Phase) -> bool:
+def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool:
     """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
+    if (cutover_began or before is Phase.CUTTING_OVER) and after not in FORWARD:
+        return False
     return before == after or after in TRANSITIONS[before]
 
 
@@ -133,6 +138,7 @@ class RecoveryRun(Strict):
     reason: str
     person: str | None = None
     phase: Phase
+    cutover_began: bool = False
     outcome: Outcome | None = None
     verdict: str | None = None
     verdict_detail: dict[str, Any] | None = None

@@ -47,7 +47,7 @@ class Verdict(Strict):
 
     decision: Literal["keep_looking", "confirmed", "ask", "stand_down"]
     reason: Literal[
-        "agreeing", "healthy", "flapping", "confirmed", "partial_outage", "never_agreed", "observer_cut_off", "operator"
+        "agreeing", "healthy", "recovering", "flapping", "confirmed", "partial_outage", "never_agreed", "observer_cut_off", "operator"
     ]
     agreed_for: float
     needed_for: float
@@ -66,6 +66,8 @@ class Verdict(Strict):
             "agreeing": f"{down} of {len(checks)} checks say unreachable, for {agreed} so far; "
             f"{spoken(self.needed_for * time_factor)} are needed",
             "healthy": f"A false alarm or a short interruption: the primary site has answered for {agreed}",
+            "recovering": f"The primary site answers, for {agreed} so far; {spoken(self.needed_for * time_factor)} are "
+            "needed",
             "flapping": f"{down} of {len(checks)} checks say unreachable; they do not agree for long enough",
             "partial_outage": f"A partial outage: {down} of {len(checks)} checks say unreachable, but the private path "
             "still reaches the site, so a person must decide",
@@ -113,16 +115,18 @@ def view(evidence: list[Evidence], quorum: int) -> RoundView:
 def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     """Decides from every round so far, oldest first; ``rounds`` must not be empty.
 
-    Agreement must be unbroken: one round that does not say "down" starts the count again. Evidence that never agrees
+    Agreement must be unbroken: one round that says otherwise starts the count again, and so does a gap in which nobody
+    looked (the app was restarted, say). Evidence that never agrees
     ends at ``confirm_deadline`` with a person being asked, and an observer that is cut off concludes nothing.
     """
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
-    since = now
+    since = later = now
+    patience = 2 * (detection.interval + detection.slowest_answer)
     for one, seen in zip(reversed(rounds), reversed(views), strict=True):
-        if seen.says != last.says or bool(seen.veto) != bool(last.veto):
+        if seen.says != last.says or bool(seen.veto) != bool(last.veto) or later - one.at > patience:
             break
-        since = one.at
+        since = later = one.at
     agreed = max(0.0, (now - since).total_seconds())
     looked = max(0.0, (now - rounds[0].at).total_seconds())
     needed = detection.confirm_for.total_seconds()
@@ -156,7 +160,8 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
         return verdict("stand_down", "healthy")
     if late:
         return verdict("stand_down", "observer_cut_off") if last.says == "blind" else verdict("ask", "never_agreed")
-    return verdict("keep_looking", "agreeing" if last.says == "down" else "flapping")
+    reasons = {"down": "agreeing", "up": "recovering", "blind": "observer_cut_off", "unclear": "flapping"}
+    return verdict("keep_looking", reasons[last.says])
 
 
 def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetime) -> Verdict:

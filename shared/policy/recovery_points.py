@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from shared.durations import spoken
@@ -43,6 +43,7 @@ def choose(wanted: str, replica_usable: bool, replica_says: str, points: list[Ca
         fit = points[:1]
     elif wanted.startswith("before:"):
         limit = datetime.fromisoformat(wanted.removeprefix("before:"))
+        limit = limit if limit.tzinfo else limit.replace(tzinfo=UTC)
         fit = [p for p in points if p.taken_at < limit][:1]
     else:
         fit = [p for p in points if p.set_id == wanted]

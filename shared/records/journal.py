@@ -78,8 +78,10 @@ async def update_run(run_id: str, **changes: Any) -> RecoveryRun:
                 raise UnknownRunError from error
             run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
             wanted = dict(changes)
-            if "phase" in wanted and not may_follow(run.phase, Phase(wanted["phase"])):
+            if "phase" in wanted and not may_follow(run.phase, Phase(wanted["phase"]), run.cutover_began):
                 wanted.pop("phase")
+            if wanted.get("phase") == Phase.CUTTING_OVER:
+                wanted["cutover_began"] = True
             if run.outcome is not None:
                 wanted.pop("outcome", None)
                 wanted.pop("ended_at", None)
