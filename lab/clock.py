@@ -21,6 +21,11 @@ class Clock:
         self._zero_wall = time.time()
 
     @property
+    def ticks(self) -> float:
+        """Simulated seconds that never start again, for ages that span the beginning of the timeline."""
+        return time.monotonic() * self.speed
+
+    @property
     def now(self) -> float:
         """Simulated seconds since zero."""
         return (time.monotonic() - self._zero) * self.speed

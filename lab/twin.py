@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import ssl
@@ -254,6 +255,19 @@ class Lab:
             session.post(url, data=body, headers=headers) as response,
         ):
             return response.status
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Calls the app's HTTP API; a connection that breaks answers as status 0."""
+        headers = {"x-functions-key": self.functions.function_key}
+        try:
+            async with (
+                aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session,
+                session.request(method, f"{self.functions.url}/api/{path}", json=body) as response,
+            ):
+                text = await response.text()
+                return response.status, json.loads(text) if text.startswith("{") else {}
+        except (aiohttp.ClientError, TimeoutError):
+            return 0, {}
 
     async def _after_write(self, label: str) -> bool:
         """``worker.kill during``: the write is applied, the worker dies, and nobody answers it."""

@@ -67,7 +67,7 @@ class Network:
         if holder.lower() != machine.lower():
             raise ArmError(409, "NicInUse", f"Network Interface {path} is used by existing resource {holder}.")
         owner, until = self._reserved.get(path.lower(), (machine, 0.0))
-        if owner.lower() != machine.lower() and self._clock.now < until:
+        if owner.lower() != machine.lower() and self._clock.ticks < until:
             raise ArmError(
                 409,
                 "NicReservedForAnotherVm",
@@ -83,4 +83,4 @@ class Network:
 
     def reserve(self, path: str, machine: str, seconds: float) -> None:
         """After a failed create, the interface stays reserved for that machine."""
-        self._reserved[path.lower()] = (machine, self._clock.now + seconds)
+        self._reserved[path.lower()] = (machine, self._clock.ticks + seconds)

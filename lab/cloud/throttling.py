@@ -43,9 +43,9 @@ class Throttling:
 
     def _take(self, key: str, limit: tuple[float, float]) -> float:
         refill, size = limit
-        now = self._clock.now
+        now = self._clock.ticks
         bucket = self._buckets.setdefault(key, _Bucket(size, now))
-        bucket.level = min(size, bucket.level + max(0.0, now - bucket.at) * refill / 60)
+        bucket.level = min(size, bucket.level + (now - bucket.at) * refill / 60)
         bucket.at = now
         if bucket.level < 1:
             return (1 - bucket.level) * 60 / refill

@@ -117,9 +117,9 @@ class Customers:
 
     async def _address(self) -> str:
         addresses, until = self._cached
-        if not addresses or self._clock.now >= until:
+        if not addresses or self._clock.ticks >= until:
             addresses, ttl = await self._resolve(self._host)
             if not addresses:
                 raise LookupError("no address")
-            self._cached = (addresses, self._clock.now + ttl)
+            self._cached = (addresses, self._clock.ticks + ttl)
         return addresses[self._number % len(addresses)]

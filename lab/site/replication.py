@@ -56,7 +56,7 @@ class Replication:
 
     def step(self) -> None:
         """One round: what the source committed arrives; what is old enough is applied unless the target is frozen."""
-        now = self._clock.now
+        now = self._clock.ticks
         if self._connected() and not self.paused and self.state != "stopped":
             for order in self._source(len(self._received)):
                 self._received.append((now, order))

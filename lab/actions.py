@@ -1,0 +1,142 @@
+"""What a scenario's timeline can do to the lab."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from lab.cloud.faults import Fault
+from lab.cloud.monitor import SAMPLES, sample, send_with_retries
+from lab.host.dispatch import KillOrder
+from lab.scenario import Event, ScenarioError, seconds
+from lab.twin import Lab
+
+
+class Actions:
+    """Performs events. ``folder`` is where a scenario's alert files lie."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self._lab = lab
+        self._folder = folder
+        self.failures: list[str] = []
+        self._does: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
+            "site.stop": lambda d: lab.sites.run(d["target"], running=False),
+            "site.start": lambda d: lab.sites.run(d["target"], running=True),
+            "network.cut": lambda d: lab.sites.cut(d["path"], cut=True),
+            "network.heal": lambda d: lab.sites.cut(d["path"], cut=False),
+            "storage.stop": lambda d: lab.storage.stop(),
+            "storage.start": lambda d: lab.storage.start(),
+            "timer.fire": self._fire,
+            "alert.send": self._send_alerts,
+            "worker.kill": self._kill,
+        }
+
+    async def perform(self, event: Event) -> None:
+        """Does one thing. Raises ``ScenarioError`` when it names something that is not there."""
+        details = event.details
+        if does := self._does.get(event.do):
+            await does(details)
+        elif event.do.startswith("operator."):
+            await self._operate(event.do.removeprefix("operator."), dict(details))
+        else:
+            self._at_once(event.do, details)
+
+    def _at_once(self, do: str, details: dict[str, Any]) -> None:
+        lab = self._lab
+        match do:
+            case "site.respond":
+                lab.sites.respond(details["target"], int(details["status"]), str(details.get("body", "")))
+            case "sql.state":
+                lab.sites.set_state(details["target"], str(details["state"]))
+            case "replication.pause" | "replication.resume":
+                lab.replication.paused = do.endswith("pause")
+            case "replication.state":
+                lab.replication.state = details["state"]
+            case "monitor.stop" | "monitor.start":
+                lab.alert_rules.stopped = do.endswith("stop")
+            case "arm.fault":
+                wanted = {"operation": str(details["operation"]), "error": str(details["error"])}
+                lab.arm.faults.add(
+                    Fault(
+                        **wanted,
+                        size=details.get("size"),
+                        times=int(details.get("times", 1)),
+                        retry_after=seconds(details.get("retry_after", 30)),
+                    )
+                )
+            case "traffic.enable" | "traffic.disable":
+                lab.traffic.switch(self._endpoint(details["endpoint"]), enabled=do.endswith("enable"))
+
+    def _endpoint(self, name: str) -> str:
+        traffic = self._lab.plan.traffic
+        names = {"primary": traffic.primary.endpoint, "recovery": traffic.recovery.endpoint}
+        wanted = names.get(name, name)
+        if wanted.lower() not in self._lab.traffic.endpoints:
+            raise ScenarioError(f"endpoint {name!r} is not one of {', '.join(self._lab.traffic.endpoints)}")
+        return wanted
+
+    async def _fire(self, details: dict[str, Any]) -> None:
+        timers = self._lab.functions.timers
+        if details["function"] not in timers:
+            raise ScenarioError(f"function {details['function']!r} is not one of {', '.join(sorted(timers))}")
+        await self._lab.functions.fire(details["function"])
+
+    async def _kill(self, details: dict[str, Any]) -> None:
+        when, _, activity = str(details["when"]).partition(":")
+        functions = self._lab.functions
+        if when == "now":
+            functions.workers[0].kill()
+            return
+        known = functions.dispatcher.activities
+        if when not in ("before", "during", "after") or activity not in known:
+            raise ScenarioError(f"when: {details['when']!r} is not now, or before:, during: or after: one of {known}")
+        functions.dispatcher.kill_next(KillOrder(when, activity, int(details.get("times", 1))))
+
+    async def _send_alerts(self, details: dict[str, Any]) -> None:
+        """Sends as an action group does, all at once."""
+        if "file" in details:
+            body = (self._folder / details["file"]).read_bytes()
+        else:
+            name = str(details["sample"])
+            if not (SAMPLES / f"{name}.json").is_file():
+                known = ", ".join(sorted(p.stem for p in SAMPLES.glob("*.json")))
+                raise ScenarioError(f"sample {name!r} is not one of {known}")
+            traffic = self._lab.plan.traffic
+            body = sample(name, traffic.profile, traffic.primary.endpoint, str(uuid.uuid4()))
+        send = [send_with_retries(self._lab.deliver_alert, body) for _ in range(int(details.get("times", 1)))]
+        await asyncio.gather(*send)
+
+    # People
+
+    async def _operate(self, what: str, details: dict[str, Any]) -> None:
+        wanted = details.pop("answer", None)
+        plan = details.pop("plan", self._lab.plan.name)
+        details.pop("by", None)
+        if what in ("approve", "reject", "abort", "retry"):
+            run = details.pop("run", None) or await self._current_run()
+            path = f"runs/{run}/{what}"
+        else:
+            path = f"plans/{plan}/{what}"
+            details.setdefault("reason", "The scenario says so")
+            self._scale(details)
+        status, body = await self._lab.call("POST", path, details)
+        if wanted is not None and status != int(wanted):
+            self.failures.append(f"operator.{what} answered {status} instead of {wanted}: {body.get('detail', body)}")
+
+    def _scale(self, details: dict[str, Any]) -> None:
+        """Times that a person gives are simulated ones."""
+        if "for" in details:
+            details["for"] = f"{seconds(details['for']) / self._lab.clock.speed:.3f}s"
+        point = str(details.get("recovery_point", ""))
+        if point.startswith("before:") and "T" not in point:
+            details["recovery_point"] = f"before:{self._lab.clock.wall(seconds(point[7:])).isoformat()}"
+
+    async def _current_run(self) -> str:
+        _, body = await self._lab.call("GET", f"runs?plan={self._lab.plan.name}&limit=20")
+        runs = body.get("runs", [])
+        run = next((r for r in runs if r["outcome"] is None), runs[0] if runs else None)
+        return run["run_id"] if run else "none"
+

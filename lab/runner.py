@@ -1,0 +1,110 @@
+"""Runs one scenario: the timeline, the wait until nothing moves any more, the report."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.actions import Actions
+from lab.cloud.times import Times
+from lab.report import build_report, judge
+from lab.scenario import Scenario, ScenarioError
+from lab.twin import TTL, Lab, LabOptions
+from shared.plan import RecoveryPlan
+
+WAITING = {"waiting_for_approval", "needs_operator"}
+LONGEST = 6 * 3600.0
+"""Simulated seconds after which a scenario that does not come to rest has failed."""
+
+type Tell = Callable[[float, str], None]
+
+
+async def run_scenario(
+    scenario: Scenario, plan: RecoveryPlan, plan_file: Path, folder: Path, speed: float | None, tell: Tell
+) -> dict[str, Any]:
+    """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
+    try:
+        times = Times().with_changes(scenario.times)
+    except KeyError as error:
+        raise ScenarioError(f"times: {error.args[0]}") from error
+    options = LabOptions(speed=speed or scenario.speed, workers=scenario.workers, times=times)
+    async with Lab(plan, plan_file, options) as lab:
+        actions = Actions(lab, folder)
+        watcher = Watcher(lab, tell)
+        watching = asyncio.create_task(watcher.run())
+        try:
+            for event in sorted(scenario.timeline, key=lambda e: e.at):
+                await lab.clock.until(event.at.total_seconds())
+                details = ", ".join(f"{k} {v}" for k, v in event.details.items())
+                tell(lab.clock.now, f"{event.do} {details}".strip())
+                await actions.perform(event)
+                watcher.changed()
+            await _wait(lab, scenario, watcher)
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        report = await build_report(lab, scenario)
+    report["failures"] = [*actions.failures, *watcher.failures, *judge(report, scenario.expect)]
+    report["passed"] = not report["failures"]
+    return report
+
+
+async def _wait(lab: Lab, scenario: Scenario, watcher: Watcher) -> None:
+    if scenario.until != "idle":
+        await lab.clock.until(scenario.until.total_seconds())
+        return
+    while not watcher.at_rest:
+        if lab.clock.now > LONGEST:
+            watcher.failures.append("The scenario did not come to rest within six simulated hours.")
+            return
+        await asyncio.sleep(0.1)
+
+
+class Watcher:
+    """Follows the runs and the endpoints, tells what changes, and knows when nothing has changed for twice the TTL."""
+
+    def __init__(self, lab: Lab, tell: Tell) -> None:
+        self._lab = lab
+        self._tell = tell
+        self._last_change = lab.clock.now
+        self._moving = True
+        self._seen: dict[str, tuple[str, str | None]] = {}
+        self._endpoints: dict[str, str] = {}
+        self.failures: list[str] = []
+
+    def changed(self) -> None:
+        self._last_change = self._lab.clock.now
+
+    @property
+    def at_rest(self) -> bool:
+        quiet = self._lab.clock.now - self._last_change > 2 * TTL
+        return quiet and not self._moving and not self._lab.arm.operations.running
+
+    async def run(self) -> None:
+        while True:
+            await self._look()
+            await asyncio.sleep(0.1)
+
+    async def _look(self) -> None:
+        lab = self._lab
+        for endpoint in lab.traffic.endpoints.values():
+            if self._endpoints.get(endpoint.name, endpoint.monitor) != endpoint.monitor:
+                self._tell(lab.clock.now, f"Traffic Manager: endpoint {endpoint.name} is {endpoint.monitor}")
+                self.changed()
+            self._endpoints[endpoint.name] = endpoint.monitor
+        status, body = await lab.call("GET", "runs?limit=50")
+        if status != 200:
+            self._moving = True
+            self.changed()
+            return
+        runs = body["runs"]
+        for run in reversed(runs):
+            word = run["outcome"] or run["phase"]
+            if self._seen.get(run["run_id"]) != (word, run["waiting_for"]):
+                self._seen[run["run_id"]] = (word, run["waiting_for"])
+                because = run["waiting_for"] or run["ended_because"] or ""
+                self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {word.replace('_', ' ')}. {because}".strip())
+                self.changed()
+        self._moving = any(run["outcome"] is None and run["phase"] not in WAITING for run in runs)

@@ -1,0 +1,144 @@
+"""Scenario files: a plan, a timeline of what happens, and what must be true at the end. Strict, like plan files."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+
+from lab.plan_copy import merge
+from shared.durations import Duration, parse_duration
+from shared.errors import PlanError
+from shared.plan import RecoveryPlan, Strict
+from shared.plan_file import build_plan, read_yaml
+
+PROJECT = Path(__file__).parents[1]
+
+# Every action with the fields it must have and those it may have.
+ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "site.stop": (frozenset({"target"}), frozenset()),
+    "site.start": (frozenset({"target"}), frozenset()),
+    "site.respond": (frozenset({"target", "status"}), frozenset({"body"})),
+    "sql.state": (frozenset({"target", "state"}), frozenset()),
+    "network.cut": (frozenset({"path"}), frozenset()),
+    "network.heal": (frozenset({"path"}), frozenset()),
+    "replication.pause": (frozenset(), frozenset()),
+    "replication.resume": (frozenset(), frozenset()),
+    "replication.state": (frozenset({"state"}), frozenset()),
+    "monitor.stop": (frozenset(), frozenset()),
+    "monitor.start": (frozenset(), frozenset()),
+    "alert.send": (frozenset(), frozenset({"file", "sample", "times"})),
+    "operator.failover": (
+        frozenset(),
+        frozenset({"mode", "acknowledge_primary_healthy", "recovery_point", "reason", "plan", "by"}),
+    ),
+    "operator.drill": (frozenset(), frozenset({"reason", "plan", "by"})),
+    "operator.failback": (frozenset(), frozenset({"reason", "plan", "by"})),
+    "operator.approve": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.reject": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
+    "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "retry_after"})),
+    "traffic.enable": (frozenset({"endpoint"}), frozenset()),
+    "traffic.disable": (frozenset({"endpoint"}), frozenset()),
+    "storage.stop": (frozenset(), frozenset()),
+    "storage.start": (frozenset(), frozenset()),
+    "worker.kill": (frozenset({"when"}), frozenset({"times"})),
+    "timer.fire": (frozenset({"function"}), frozenset()),
+}
+_WORDS: dict[tuple[str, str], frozenset[str]] = {
+    ("network.cut", "path"): frozenset({"public", "private", "observer"}),
+    ("network.heal", "path"): frozenset({"public", "private", "observer"}),
+    ("replication.state", "state"): frozenset({"good", "mirroring", "stopped"}),
+    ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
+}
+
+
+class ScenarioError(Exception):
+    """A scenario that cannot be run; the message says where and what was expected."""
+
+
+class Event(Strict):
+    """One line of the timeline. ``status`` is what an operator's call must answer, when that matters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    at: Duration
+    do: str
+
+    @property
+    def details(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _known(self) -> Event:
+        if self.do not in ACTIONS:
+            raise ValueError(f"do: {self.do!r} is not one of {', '.join(sorted(ACTIONS))}")
+        needed, allowed = ACTIONS[self.do]
+        given = set(self.details)
+        if missing := needed - given:
+            raise ValueError(f"{self.do} lacks {', '.join(sorted(missing))}")
+        operator = {"answer"} if self.do.startswith("operator.") else set()
+        if unknown := given - needed - allowed - operator:
+            raise ValueError(f"{self.do} takes no {', '.join(sorted(unknown))}")
+        if self.do == "alert.send" and len(given & {"file", "sample"}) != 1:
+            raise ValueError("alert.send needs exactly one of file, sample")
+        for key, value in self.details.items():
+            words = _WORDS.get((self.do, key))
+            if words and value not in words:
+                raise ValueError(f"{key}: {value!r} is not one of {', '.join(sorted(words))}")
+        return self
+
+
+class Scenario(Strict):
+    """A whole scenario. ``until`` is a simulated time or ``idle``."""
+
+    name: str
+    about: str = ""
+    plan: str
+    plan_overrides: dict[str, Any] = {}
+    times: dict[str, float] = {}
+    workers: int = Field(default=1, ge=1, le=4)
+    speed: float = Field(default=60.0, gt=0, le=200)
+    timeline: list[Event] = []
+    until: Duration | Literal["idle"] = "idle"
+    expect: dict[str, Any] = {}
+
+
+def load_scenario(path: Path) -> tuple[Scenario, RecoveryPlan, Path]:
+    """Reads a scenario with its plan, overrides applied. Raises ``ScenarioError`` or ``PlanError``, saying where."""
+    try:
+        data = read_yaml(path)
+    except PlanError as error:
+        raise ScenarioError(str(error)) from error
+    if not isinstance(data, dict):
+        raise ScenarioError(f"{path}: is not a scenario: expected a mapping with name, plan, timeline, expect")
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError("\n".join(_explain(path, e) for e in error.errors())) from None
+    plan_file = next((p for p in (path.parent / scenario.plan, PROJECT / scenario.plan) if p.is_file()), None)
+    if plan_file is None:
+        raise ScenarioError(f"{path}: plan: {scenario.plan!r} is a file neither beside the scenario nor in the project")
+    for number, event in enumerate(scenario.timeline):
+        file = event.details.get("file")
+        if file is not None and not (path.parent / str(file)).is_file():
+            raise ScenarioError(f"{path}: timeline.{number}.file: {file!r} is not a file beside the scenario")
+    plan = build_plan(merge(read_yaml(plan_file), scenario.plan_overrides), plan_file)
+    return scenario, plan, plan_file
+
+
+def _explain(path: Path, error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal[")))
+    said = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    return f"{path}: {key}: {said}"
+
+
+def seconds(value: Any) -> float:
+    """A number of seconds, or a duration as people write it."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value) if isinstance(value, (int, float)) else parse_duration(value).total_seconds()
