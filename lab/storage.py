@@ -12,6 +12,8 @@ from lab.processes import ChildStartError
 
 _ENTRY = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
 ACCOUNT = "devstoreaccount1"
+_WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's documented key, for tools that look into the tables; the app itself uses its identity."""
 
 
 def _node() -> list[str]:
@@ -34,6 +36,10 @@ class Azurite:
         self._key = key
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = f"https://127.0.0.1:{port}/{ACCOUNT}"
+        self.connection_string = (
+            f"DefaultEndpointsProtocol=https;AccountName={ACCOUNT};AccountKey={_WELL_KNOWN_KEY};"
+            f"TableEndpoint={self.endpoint};"
+        )
 
     async def start(self) -> None:
         """Returns once it answers. Raises ``ChildStartError`` when it does not."""

@@ -30,11 +30,11 @@ from lab.cloud.network import Network
 from lab.cloud.times import Times
 from lab.host.server import FunctionsHost
 from lab.host.wire import WorkerProcess
-from lab.plan_copy import Ports, write_copy
+from lab.plan_copy import Ports, loopback, write_copy
 from lab.site import world
 from lab.site.customers import Customers
 from lab.site.replication import Content, Replication
-from lab.site.world import Sites
+from lab.site.world import Sites, is_sql
 from lab.storage import Azurite
 from shared.cloud.ids import take_apart
 from shared.plan import RecoveryPlan
@@ -180,6 +180,12 @@ class Lab:
         self.customers = Customers(
             clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
         )
+
+    def recovery_place(self, workload: str) -> str:
+        """Where a recovered workload will answer."""
+        found = self.plan.recovery.workloads[workload]
+        port = self.ports.sql if is_sql(found) else self.ports.http
+        return f"{loopback(found.address.failover)}:{port}"
 
     async def resolve(self, name: str) -> tuple[list[str], float]:
         """Asks the lab's DNS over its socket, as customers do: addresses, and the TTL in simulated seconds."""

@@ -78,6 +78,10 @@ class Peer:
         chunks = self.stub.StreamInstanceHistory(pb.StreamInstanceHistoryRequest(instanceId=instance_id))
         return [kind for chunk in chunks for kind in kinds(chunk.events)]
 
+    def waiting(self, instance_id: str) -> int:
+        """How many clients' waits for this instance have reached the backend."""
+        return len(self._backend._state_waiters.get(instance_id, []))
+
     def tell(self, instance_id: str) -> None:
         self.stub.RaiseEvent(pb.RaiseEventRequest(instanceId=instance_id, name="told"))
 

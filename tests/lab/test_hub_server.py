@@ -45,6 +45,7 @@ def wait_with(peer: Peer, clients: int, seconds: float) -> list[grpc.Future]:
 
 def test_sixty_clients_wait_for_an_instance_that_a_worker_then_ends(hub: Peer) -> None:
     waiting = wait_with(hub, 60, LIMIT)
+    wait_until(lambda: hub.waiting("order") == 60, LIMIT, "sixty clients are waiting at once")
     stream = hub.stream()
     hub.start("order")
     hub.answer(stream.take(), end())
@@ -52,18 +53,12 @@ def test_sixty_clients_wait_for_an_instance_that_a_worker_then_ends(hub: Peer) -
     assert told == [pb.ORCHESTRATION_STATUS_COMPLETED] * 60
 
 
-def answers(peer: Peer) -> bool:
-    try:
-        peer.stub.Hello(empty_pb2.Empty(), timeout=0.3)
-    except grpc.RpcError as late:
-        assert late.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        return False
-    return True
-
-
 def test_uncorrected_backend_answers_nobody_while_ten_clients_wait(uncorrected: Peer) -> None:
     waiting = wait_with(uncorrected, 10, 2.0)
-    wait_until(lambda: not answers(uncorrected), 1.5, "ten waiting clients keep all others out")
+    wait_until(lambda: uncorrected.waiting("order") == 10, LIMIT, "ten clients are waiting at once")
+    with pytest.raises(grpc.RpcError) as late:
+        uncorrected.stub.Hello(empty_pb2.Empty(), timeout=0.3)
+    assert late.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert not any(call.done() for call in waiting)
 
 

@@ -1,0 +1,150 @@
+"""`coldsite lab`: the whole architecture on this machine, without an Azure account."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli import show
+from cli.api import ENDPOINTS
+from lab.cloud.identity import TENANT
+from lab.processes import ChildStartError
+from lab.runner import run_scenario
+from lab.scenario import PROJECT, ScenarioError, load_scenario
+from lab.site import world
+from lab.site.world import UnknownTargetError
+from lab.twin import Lab, LabOptions
+from shared.cloud.ids import take_apart
+from shared.durations import spoken
+from shared.errors import PlanError
+from shared.plan_file import load_plan
+
+app = typer.Typer(
+    no_args_is_help=True, help="A digital twin of both sites, Azure and the customers, to try everything on this machine."
+)
+SCENARIOS = PROJECT / "lab" / "scenarios"
+out = show.console()
+
+
+@app.command("list")
+def list_scenarios() -> None:
+    """The scenarios that come with Coldsite, each in a sentence."""
+    for path in sorted(SCENARIOS.glob("*.yaml")):
+        scenario, _, _ = load_scenario(path)
+        out.print(f"[bold]{path.relative_to(PROJECT)}[/]  {scenario.about or scenario.name}")
+    out.print("\nRun one with `coldsite lab run FILE`.")
+
+
+@app.command("run")
+def run(
+    files: Annotated[list[Path], typer.Argument(help="Scenario files.", metavar="SCENARIO.yaml...")],
+    speed: Annotated[float | None, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there (one scenario).")] = None,
+) -> None:
+    """Run scenarios. Status 0: all that was expected holds; 1: something differs, and is named; 2: bad input."""
+    failed = False
+    for file in files:
+        try:
+            report = _run(file, speed)
+        except (ScenarioError, PlanError, UnknownTargetError, ChildStartError) as error:
+            show.console(stderr=True).print(str(error), style="red", markup=False)
+            raise typer.Exit(2) from None
+        if json_file:
+            json_file.write_text(json.dumps(report, indent=2) + "\n")
+        for failure in report["failures"]:
+            out.print(f"  differs: {failure}", style="red", markup=False)
+        word, style = ("passed", "green") if report["passed"] else ("failed", "red")
+        out.print(f"{report['scenario']}: {word}", style=style, markup=False)
+        failed = failed or not report["passed"]
+    raise typer.Exit(1 if failed else 0)
+
+
+def _run(file: Path, speed: float | None) -> dict[str, Any]:
+    scenario, plan, plan_file = load_scenario(file)
+    chosen = speed or scenario.speed
+    out.print(f"[bold]{scenario.name}[/] (one real second is {chosen:g} simulated ones)")
+
+    def tell(at: float, text: str) -> None:
+        out.print(f"  {spoken(max(0, at)):>12}  {text}", markup=False)
+
+    _quiet()
+    return asyncio.run(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell))
+
+
+def _quiet() -> None:
+    """A person follows a story here; the details are in the lab's log files."""
+    logging.getLogger().setLevel(logging.CRITICAL)
+
+
+@app.command("up")
+def up(
+    speed: Annotated[float, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = 10.0,
+    plan: Annotated[Path, typer.Option(help="The plan to run.")] = PROJECT / "plans" / "contoso.yaml",
+    port: Annotated[int, typer.Option(help="The Functions host's port; 0 takes a free one.")] = 7071,
+) -> None:
+    """Start the lab and keep it running until Ctrl-C. Where everything is goes to .lab/endpoints.json."""
+    _quiet()
+    try:
+        asyncio.run(_up(plan, LabOptions(speed=speed, port=port)))
+    except (PlanError, ChildStartError, OSError) as error:
+        show.console(stderr=True).print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+
+
+async def _up(plan_file: Path, options: LabOptions) -> None:
+    plan = load_plan(plan_file)
+    stop = asyncio.Event()
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(wanted, stop.set)
+    out.print("Starting the lab ...")
+    async with Lab(plan, plan_file, options) as lab:
+        ENDPOINTS.parent.mkdir(exist_ok=True)
+        ENDPOINTS.write_text(json.dumps(endpoints(lab), indent=2) + "\n")
+        out.print(f"The lab is up; where everything is: {ENDPOINTS}", markup=False)
+        out.print("In another terminal: `coldsite` says how things stand, `coldsite drill contoso` tries a drill.")
+        out.print("Ctrl-C ends it.")
+        sys.stdout.flush()
+        await stop.wait()
+    ENDPOINTS.unlink(missing_ok=True)
+
+
+def endpoints(lab: Lab) -> dict[str, Any]:
+    """What tools outside need to reach the lab."""
+    workloads = lab.plan.recovery.workloads
+    return {
+        "functions": lab.functions.url,
+        "function_key": lab.functions.function_key,
+        "master_key": lab.functions.master_key,
+        "dashboard": f"{lab.functions.url}/api/dashboard",
+        "arm": lab.front.url,
+        "ca_bundle": str(lab.ca_bundle),
+        "identity_endpoint": lab.front.identity_url,
+        "identity_header": lab.identity.person_header,
+        "dns": f"127.0.0.1:{lab.dns.port}",
+        "tables": lab.storage.connection_string,
+        "subscription_id": take_apart(lab.plan.recovery.resource_group).subscription,
+        "tenant_id": TENANT,
+        "speed": lab.clock.speed,
+        "sites": {
+            "primary": {
+                "public": f"{world.PRIMARY_PUBLIC}:{lab.ports.https}",
+                **{name: _place(lab, f"primary/{name}") for name in workloads},
+            },
+            "recovery": {
+                "public": f"{world.RECOVERY_PUBLIC}:{lab.ports.https}",
+                **{name: lab.recovery_place(name) for name in workloads},
+            },
+        },
+    }
+
+
+def _place(lab: Lab, key: str) -> str:
+    address, port, _ = lab.sites.stands[key].places["internal"]
+    return f"{address}:{port}"

@@ -1,0 +1,306 @@
+"""The `coldsite` command: how things stand, what to do next, and the doing, over the HTTP API."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli import lab, show
+from cli.api import Api, ApiError, find_target
+from shared.durations import parse_duration, spoken
+from shared.errors import PlanError
+from shared.plan import json_schema
+from shared.plan_file import load_plan
+
+app = typer.Typer(
+    no_args_is_help=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Disaster recovery for sites whose machines in Azure do not exist until they are needed.\n\n"
+    "Alone, `coldsite` says how things stand and what to do next.",
+)
+plan_app = typer.Typer(no_args_is_help=True, help="Recovery plans: check them, show them, teach your editor.")
+runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, and what each did when.")
+app.add_typer(plan_app, name="plan")
+app.add_typer(runs_app, name="runs")
+app.add_typer(lab.app, name="lab")
+
+out = show.console()
+
+Url = Annotated[str | None, typer.Option("--url", help="Where Coldsite runs; else COLDSITE_URL, else a lab beside.")]
+Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of words.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for programs.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the history.")]
+
+
+def _api(url: str | None, key: str | None) -> Api:
+    return Api(find_target(url, key))
+
+
+@app.callback(invoke_without_command=True)
+def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
+    """How things stand, and what to do next."""
+    if context.invoked_subcommand:
+        return
+    try:
+        api = _api(url, key)
+    except ApiError as error:
+        out.print(str(error))
+        out.print("\nNext: `coldsite lab up` tries everything on this machine; `coldsite --help` lists the commands.")
+        return
+    plans = api.get("plans")["plans"]
+    for plan in plans:
+        out.print(show.plan_line(plan))
+    runs = api.get("runs?limit=5")["runs"]
+    if runs:
+        out.print(show.runs_table(runs, api.target.speed))
+    out.print(Text(_advice(plans, runs), style="bold"))
+
+
+def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
+    for run in runs:
+        if run["phase"] == "waiting_for_approval" and not run["outcome"]:
+            return f"Next: decide with `coldsite approve {run['run_id']}` or `coldsite reject {run['run_id']}`."
+        if run["phase"] == "needs_operator" and not run["outcome"]:
+            return f"Next: `coldsite runs show {run['run_id']}`, mend it, then `coldsite retry {run['run_id']}`."
+        if not run["outcome"]:
+            return f"Next: follow it with `coldsite runs watch {run['run_id']}`."
+    if any(plan["active_site"] == "recovery" for plan in plans):
+        return "Next: the business runs from Azure and is not protected there; plan the way back."
+    if not any(run["kind"] == "drill" and run["outcome"] == "succeeded" for run in runs):
+        return f"Next: no drill has succeeded lately; `coldsite drill {plans[0]['name'] if plans else 'PLAN'}` runs one."
+    return "Nothing needs you."
+
+
+# Acting
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if not yes and not typer.confirm(question):
+        out.print("Nothing was done.")
+        raise typer.Exit(1)
+
+
+@app.command()
+def failover(
+    plan: str,
+    reason: Reason,
+    planned: Annotated[bool, typer.Option("--planned", help="The primary still works and is given up on purpose.")] = False,
+    primary_is_healthy: Annotated[
+        bool, typer.Option("--primary-is-healthy", help="Do it although the primary answers; new data may be lost.")
+    ] = False,
+    recovery_point: Annotated[
+        str, typer.Option(help="latest, latest_good, the id of a set, or before:TIME.")
+    ] = "latest",
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Move the customers of PLAN to Azure: build the machines, prove them, switch DNS, lock out the primary."""
+    api = _api(url, key)
+    found = api.get(f"plans/{plan}")
+    out.print(show.plan_line(found)) if not as_json else None
+    _confirm(f"Build {found['title']} in Azure and move its customers there?", yes)
+    body = {
+        "mode": "planned" if planned else "unplanned",
+        "acknowledge_primary_healthy": primary_is_healthy,
+        "recovery_point": recovery_point,
+        "reason": reason,
+    }
+    try:
+        run = api.post(f"plans/{plan}/failover", body)
+    except ApiError as error:
+        for seen in error.body.get("evidence", []):
+            out.print(f"  {seen['signal']}: {seen['state']} ({seen['detail']})") if not as_json else None
+        if error.body.get("evidence"):
+            raise ApiError(error.status, f"{error.detail} Here: --primary-is-healthy.") from error
+        raise
+    _follow_or_print(api, run, as_json)
+
+
+@app.command()
+def drill(
+    plan: str, reason: Reason = "A drill", yes: Yes = False, as_json: Json = False, url: Url = None, key: Key = None
+) -> None:
+    """Prove PLAN without touching customers: build everything in the drill network, verify, measure, clear away."""
+    api = _api(url, key)
+    _confirm(f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
+    _follow_or_print(api, api.post(f"plans/{plan}/drill", {"reason": reason}), as_json)
+
+
+def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(run))
+        return
+    follow(api, run["run_id"])
+
+
+def _steer(action: str, run: str, reason: str, url: str | None, key: str | None) -> None:
+    _api(url, key).post(f"runs/{run}/{action}", {"reason": reason})
+    out.print(f"Told {run} to {action}.")
+
+
+@app.command()
+def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """Say yes to a failover that waits for approval."""
+    _confirm(f"Let {run} build the machines and move the customers?", yes)
+    _steer("approve", run, reason, url, key)
+
+
+@app.command()
+def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+    """Say no to a failover that waits for approval."""
+    _steer("reject", run, reason, url, key)
+
+
+@app.command()
+def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """End a run and clear away what it built; impossible once customers are being moved."""
+    _confirm(f"End {run} and remove what it built?", yes)
+    _steer("abort", run, reason, url, key)
+
+
+@app.command()
+def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+    """Let a run that needs you go on after you mended what was wrong."""
+    _steer("retry", run, reason, url, key)
+
+
+@app.command()
+def pause(
+    plan: str,
+    duration: Annotated[str, typer.Option("--for", help="How long, for example 2h; 0s ends a pause.")],
+    reason: Reason,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Maintenance: nothing of PLAN fails over by itself until the time is up. It still watches."""
+    out.print(show.plan_line(_api(url, key).post(f"plans/{plan}/pause", {"for": duration, "reason": reason})))
+
+
+def follow(api: Api, run_id: str) -> None:
+    """Prints what changes until the run ends or waits for a person. Ctrl-C detaches; the run goes on."""
+    known: dict[tuple[str, str], str] = {}
+    phase, factor = None, api.target.speed
+    try:
+        while True:
+            run = api.get(f"runs/{run_id}")
+            if run["phase"] != phase and not run["outcome"]:
+                phase = run["phase"]
+                out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
+            for step in run["steps"]:
+                key = (step["name"], step["target"])
+                if step["name"] in show.STEPS and known.get(key) != step["status"] and step["status"] != "running":
+                    known[key] = step["status"]
+                    mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
+                    tail = f": {step['error']}" if step["error"] else ""
+                    out.print(f"  {mark} {show.STEPS[step['name']]} {step['target']}{tail}")
+            if run["outcome"] or run["phase"] in ("waiting_for_approval", "needs_operator"):
+                out.print(show.run_details(run, factor))
+                return
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        out.print(f"\nThe run goes on. `coldsite runs watch {run_id}` follows it again.")
+
+
+# Reading
+
+
+@runs_app.command("list")
+def list_runs(
+    plan: Annotated[str | None, typer.Option(help="Only this plan's.")] = None,
+    kind: Annotated[str | None, typer.Option(help="failover, drill or failback.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Runs, newest first."""
+    api = _api(url, key)
+    query = f"runs?limit={limit}" + (f"&plan={plan}" if plan else "") + (f"&kind={kind}" if kind else "")
+    runs = api.get(query)["runs"]
+    if as_json:
+        print(json.dumps(runs))
+    elif runs:
+        out.print(show.runs_table(runs, api.target.speed))
+    else:
+        out.print("No runs on record yet.")
+
+
+@runs_app.command("show")
+def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """One run: the decision and its reason, the timeline, the measures."""
+    api = _api(url, key)
+    found = api.get(f"runs/{run}")
+    if as_json:
+        print(json.dumps(found))
+    else:
+        out.print(show.run_details(found, api.target.speed))
+
+
+@runs_app.command("watch")
+def watch_run(run: str, url: Url = None, key: Key = None) -> None:
+    """Follow a run until it ends or needs you."""
+    follow(_api(url, key), run)
+
+
+@plan_app.command("validate")
+def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -> None:
+    """Check plan files; every problem is named with file, key, value and what was expected. Status 2 if any is bad."""
+    bad = False
+    for file in files:
+        try:
+            plan = load_plan(file)
+        except PlanError as error:
+            bad = True
+            out.print(str(error), style="red", markup=False)
+        else:
+            workloads = ", ".join(plan.recovery.workloads)
+            out.print(f"{file}: fits. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
+    raise typer.Exit(2 if bad else 0)
+
+
+@plan_app.command("schema")
+def schema() -> None:
+    """Print the plan file's JSON Schema, for editors that complete and check while you type."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+@plan_app.command("show")
+def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """A deployed plan and how it stands."""
+    api = _api(url, key)
+    found = api.get(f"plans/{plan}")
+    if as_json:
+        print(json.dumps(found))
+        return
+    out.print(show.plan_line(found))
+    detail = found["plan"]
+    wanted = {
+        name: spoken(parse_duration(value).total_seconds() * api.target.speed)
+        for name, value in detail["objectives"].items()
+    }
+    out.print(f"Wanted: back within {wanted['recovery_time']}, with data at most {wanted['recovery_point']} old.")
+    out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
+    for name, workload in detail["recovery"]["workloads"].items():
+        needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())
+        after = f", after {needs}" if needs else ""
+        out.print(f"  {name}: fallback sizes {', '.join(workload['sizes'])}{after}")
+
+
+def main() -> None:
+    """Runs the command; what went wrong is one sentence on standard error. Status 1: refused; 2: bad input."""
+    try:
+        app()
+    except ApiError as error:
+        show.console(stderr=True).print(str(error), style="red", markup=False)
+        sys.exit(2 if error.status in (400, 404, 422) else 1)
+

@@ -1,0 +1,169 @@
+"""How runs look in a terminal: words, tables, and a timeline that shows what took how long and what waited for what."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from shared.durations import spoken
+from shared.policy.outage import Verdict
+
+OUTCOMES = {
+    "succeeded": ("succeeded", "green"),
+    "stood_down": ("false alarm", "yellow"),
+    "observed": ("observed only", "yellow"),
+    "rejected": ("rejected", "yellow"),
+    "expired": ("nobody approved in time", "yellow"),
+    "aborted": ("aborted", "yellow"),
+    "preempted": ("interrupted by a real failover", "yellow"),
+    "failed": ("failed", "red"),
+}
+PHASES = {
+    "confirming": "checking the primary site",
+    "waiting_for_approval": "waiting for your approval",
+    "recovering": "building the machines",
+    "verifying": "verifying the recovery site",
+    "cutting_over": "moving the customers",
+    "needs_operator": "needs you",
+    "cleaning_up": "clearing away",
+    "completed": "completed",
+}
+SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites", "none": "no site"}
+STEPS = {
+    "gather_evidence": "check the primary site",
+    "fence_source": "stop the source's writes",
+    "freeze_replication": "freeze the replica",
+    "take_recovery_point": "take a recovery point",
+    "thaw_replication": "let the replica go on",
+    "create_disk": "make disks",
+    "create_machine": "make the machine",
+    "probe_workload": "boot, until healthy",
+    "verify_site": "verify the whole site",
+    "enable_recovery": "enable Azure in DNS",
+    "disable_primary": "lock out the primary",
+    "check_dns": "wait for DNS",
+    "clean_up": "clear away",
+}
+
+
+def said(run: dict[str, Any]) -> str:
+    """A run's state in the administrator's words."""
+    if run["outcome"]:
+        return OUTCOMES[run["outcome"]][0]
+    return PHASES[run["phase"]]
+
+
+def colour(run: dict[str, Any]) -> str:
+    if run["outcome"]:
+        return OUTCOMES[run["outcome"]][1]
+    return "red" if run["phase"] in ("needs_operator", "waiting_for_approval") else "cyan"
+
+
+def decision(run: dict[str, Any], factor: float) -> str | None:
+    """The decision in one sentence, its durations multiplied for a lab."""
+    if run.get("verdict_detail"):
+        return Verdict.model_validate(run["verdict_detail"]).sentence(factor)
+    verdict: str | None = run.get("verdict")
+    return verdict
+
+
+def _moment(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if value else None
+
+
+def timeline(run: dict[str, Any], factor: float = 1.0, width: int = 46) -> RenderableType:
+    """One bar a step, in the order in which they began."""
+    spans: dict[tuple[str, str], list[Any]] = {}
+    for step in run["steps"]:
+        if step["name"] not in STEPS or step["status"] == "skipped":
+            continue
+        key = (step["name"], step["target"].split("/")[0])
+        start, end = _moment(step["started_at"]), _moment(step["ended_at"])
+        span = spans.setdefault(key, [start, end, step["status"]])
+        span[0] = min(span[0], start)
+        span[1] = max(span[1], end) if span[1] and end else None
+        if step["status"] == "failed":
+            span[2] = "failed"
+    began = _moment(run["started_at"])
+    ends = [span[1] for span in spans.values() if span[1]]
+    if not spans or began is None or not ends:
+        return Text("Nothing has happened yet.", style="dim")
+    total = max((max(ends) - began).total_seconds(), 0.001)
+    table = Table.grid(padding=(0, 1))
+    for (name, target), (start, end, status) in sorted(spans.items(), key=lambda item: item[1][0]):
+        left = round((start - began).total_seconds() / total * width)
+        right = width if end is None else round((end - began).total_seconds() / total * width)
+        bar = Text(" " * min(left, width - 1) + ("━" * max(1, right - left)))
+        bar.stylize("red" if status == "failed" else "cyan" if end is None else "green")
+        seconds = None if end is None else (end - start).total_seconds() * factor
+        place = "" if target in ("replica", "run", "site", "confirming", "before cutover") or "." in target else target
+        label = f"{STEPS[name]} {place if not target.startswith(('set-', 'point-')) else ''}".strip()
+        table.add_row(Text(label), bar, Text("running" if seconds is None else spoken(seconds), style="dim"))
+    return table
+
+
+def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
+    """A whole run: what it is, what was decided and why, the timeline, what it came to."""
+    head = Text.assemble(
+        (f"{run['kind']} {run['run_id']}", "bold"), "  ", (said(run), colour(run)), f"  started by {run['trigger']}"
+    )
+    parts: list[RenderableType] = [head, Text(f"Reason: {run['reason']}", style="dim")]
+    if text := decision(run, factor):
+        parts.append(Text(f"Decision: {text}"))
+    if run.get("waiting_for"):
+        parts.append(Text(f"Waiting for you: {run['waiting_for']}", style="bold red"))
+    parts.append(timeline(run, factor))
+    facts = []
+    if run.get("recovery_time_actual") is not None:
+        facts.append(f"recovery time {spoken(run['recovery_time_actual'] * factor)}")
+    if run.get("recovery_point_actual") is not None:
+        facts.append(f"newest data was {spoken(run['recovery_point_actual'] * factor)} older than the outage")
+    if facts:
+        parts.append(Text("Measured: " + ", ".join(facts)))
+    parts += [Text(f"Failed step: {s['name']} {s['target']}: {s['error']}", style="red") for s in run["steps"] if s["error"]]
+    if run.get("ended_because") and run["ended_because"] != run.get("verdict"):
+        parts.append(Text(run["ended_because"]))
+    return Group(*parts)
+
+
+def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableType:
+    """Runs, newest first."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("run", "kind", "state", "started by", "began (UTC)", "recovery time"):
+        table.add_column(column, no_wrap=True, overflow="ignore")
+    for run in runs:
+        measured = run["recovery_time_actual"]
+        table.add_row(
+            run["run_id"],
+            run["kind"],
+            Text(said(run), style=colour(run)),
+            run["trigger"],
+            run["started_at"][:19].replace("T", " "),
+            "" if measured is None else spoken(measured * factor),
+        )
+    return table
+
+
+def plan_line(plan: dict[str, Any]) -> Text:
+    """How one plan stands, in one line."""
+    line = Text.assemble((plan["title"], "bold"), f" ({plan['name']}): customers are served from {SITES[plan['active_site']]}")
+    if plan["primary_latched"]:
+        line.append(", locked to Azure")
+    if plan["active_run"]:
+        line.append(f"; run {plan['active_run']} is under way", "cyan")
+    if plan["paused_until"]:
+        line.append(f"; automatic failover is paused until {plan['paused_until']}", "yellow")
+    if plan["open_alerts"]:
+        line.append(f"; {plan['open_alerts']} alert(s) not resolved", "yellow")
+    return line
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where nobody looks, lines are as long as they are; a terminal wraps them."""
+    width = None if sys.stdout.isatty() else 200
+    return Console(highlight=False, soft_wrap=True, stderr=stderr, width=width)
