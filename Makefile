@@ -12,7 +12,7 @@ setup:
 	@bash lab/setup.sh
 
 demo: setup
-	@.venv/bin/python -m lab.demo
+	@.venv/bin/python -m cli.demo
 
 test: lint
 	@.venv/bin/python -m pytest tests -n 2 --dist worksteal

@@ -198,11 +198,11 @@ def follow(api: Api, run_id: str) -> None:
                 out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
             for step in run["steps"]:
                 key = (step["name"], step["target"])
-                if step["name"] in show.STEPS and known.get(key) != step["status"] and step["status"] != "running":
+                if step["name"] in show.STEPS and step["target"] != "confirming" and known.get(key) != step["status"] and step["status"] != "running":
                     known[key] = step["status"]
                     mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
                     tail = f": {step['error']}" if step["error"] else ""
-                    out.print(f"  {mark} {show.STEPS[step['name']]} {step['target']}{tail}")
+                    out.print(f"  {mark} {show.step_words(*key)}{tail}")
             if run["outcome"] or run["phase"] in ("waiting_for_approval", "needs_operator"):
                 out.print(show.run_details(run, factor))
                 return

@@ -51,6 +51,15 @@ STEPS = {
 }
 
 
+def step_words(name: str, target: str) -> str:
+    """A step as a person would say it: the workload is named where there are several."""
+    workload = target.split("/")[0]
+    plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover"}
+    named = workload not in plain and "." not in workload and not workload.startswith(("set-", "point-"))
+    again = " once more" if target == "before cutover" else ""
+    return f"{STEPS[name]} {workload if named else ''}".strip() + again
+
+
 def said(run: dict[str, Any]) -> str:
     """A run's state in the administrator's words."""
     if run["outcome"]:
@@ -78,11 +87,11 @@ def _moment(value: str | None) -> datetime | None:
 
 def timeline(run: dict[str, Any], factor: float = 1.0, width: int = 46) -> RenderableType:
     """One bar a step, in the order in which they began."""
-    spans: dict[tuple[str, str], list[Any]] = {}
+    spans: dict[str, list[Any]] = {}
     for step in run["steps"]:
         if step["name"] not in STEPS or step["status"] == "skipped":
             continue
-        key = (step["name"], step["target"].split("/")[0])
+        key = step_words(step["name"], step["target"])
         start, end = _moment(step["started_at"]), _moment(step["ended_at"])
         span = spans.setdefault(key, [start, end, step["status"]])
         span[0] = min(span[0], start)
@@ -95,15 +104,13 @@ def timeline(run: dict[str, Any], factor: float = 1.0, width: int = 46) -> Rende
         return Text("Nothing has happened yet.", style="dim")
     total = max((max(ends) - began).total_seconds(), 0.001)
     table = Table.grid(padding=(0, 1))
-    for (name, target), (start, end, status) in sorted(spans.items(), key=lambda item: item[1][0]):
+    for words, (start, end, status) in sorted(spans.items(), key=lambda item: item[1][0]):
         left = round((start - began).total_seconds() / total * width)
         right = width if end is None else round((end - began).total_seconds() / total * width)
         bar = Text(" " * min(left, width - 1) + ("━" * max(1, right - left)))
         bar.stylize("red" if status == "failed" else "cyan" if end is None else "green")
         seconds = None if end is None else (end - start).total_seconds() * factor
-        place = "" if target in ("replica", "run", "site", "confirming", "before cutover") or "." in target else target
-        label = f"{STEPS[name]} {place if not target.startswith(('set-', 'point-')) else ''}".strip()
-        table.add_row(Text(label), bar, Text("running" if seconds is None else spoken(seconds), style="dim"))
+        table.add_row(Text(words), bar, Text("running" if seconds is None else spoken(seconds), style="dim"))
     return table
 
 

@@ -37,7 +37,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "failed": tally.failed,
             "served_by": {site: tally.served_by.get(site, 0) for site in ("primary", "recovery")},
             "dual_served_seconds": tally.dual_served_seconds(lab.customers.window),
-            "orders_lost": _orders_lost(lab, active),
+            "orders_lost": orders_lost(lab, active),
         },
         "resources_left": _resources_left(lab, [run for run, _ in runs], active),
         "arm_calls": {
@@ -113,7 +113,7 @@ def spoken_verdict(run: RecoveryRun, speed: float) -> str | None:
     return " ".join(part for part in told if part) or None
 
 
-def _orders_lost(lab: Lab, active: str) -> int:
+def orders_lost(lab: Lab, active: str) -> int:
     """Acknowledged orders that the active site does not have."""
     site = "primary" if active in ("primary", "both") else "recovery"
     stand = lab.sites.stands.get(f"{site}/{lab.sites.main_sql}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,6 +102,8 @@ class IisServer:
     def _query(self, statement: str, values: tuple[str, ...]) -> None:
         assert self._database is not None
         where = self._database
+        # The driver tries a refused connection again until its time is up; a web server would fail at once.
+        socket.create_connection((where.address, where.port), timeout=2).close()
         with (
             pytds.connect(
                 dsn=where.address,

@@ -168,9 +168,10 @@ class Lab:
 
     def __init__(self, folder: Path, app: str = APP, **settings: str) -> None:
         self.folder = folder
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        loops: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=_run_loop, args=[loops])
         self._thread.start()
+        self._loop = loops.result(LIMIT)
         app_dir = folder / "app"
         app_dir.mkdir()
         (app_dir / "function_app.py").write_text(app)
@@ -252,6 +253,19 @@ class Lab:
 
     def await_other_worker(self, than: int) -> None:
         wait_until(lambda: self.worker_pid() != than, LIMIT, f"a worker other than {than} runs")
+
+
+def _run_loop(loops: Future[asyncio.AbstractEventLoop]) -> None:
+    """Until it is stopped; then what still runs in it is cancelled."""
+    with asyncio.Runner() as runner:
+        loops.set_result(runner.get_loop())
+        runner.get_loop().run_forever()
+
+
+def sockets_about(folder: Path) -> set[str]:
+    """The unix sockets in ``folder`` that some process holds open."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return {line.split()[-1] for line in lines if str(folder) in line}
 
 
 def processes_about(folder: Path) -> list[int]:

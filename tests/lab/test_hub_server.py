@@ -105,7 +105,8 @@ def process() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_process_says_its_address_and_ends_with_its_standard_input(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     with grpc.insecure_channel(json.loads(process.stdout.readline())["address"]) as channel:
         stub = stubs.TaskHubSidecarServiceStub(channel)
         stub.Hello(empty_pb2.Empty(), timeout=LIMIT)
@@ -116,7 +117,8 @@ def test_the_process_says_its_address_and_ends_with_its_standard_input(process: 
 
 
 def test_the_process_ends_though_a_client_would_wait_for_longer(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin and process.stdout
+    assert process.stdin
+    assert process.stdout
     with grpc.insecure_channel(json.loads(process.stdout.readline())["address"]) as channel:
         stub = stubs.TaskHubSidecarServiceStub(channel)
         stub.StartInstance(pb.CreateInstanceRequest(instanceId="order", name="Work"))

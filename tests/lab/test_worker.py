@@ -13,7 +13,7 @@ from durabletask.client import OrchestrationStatus
 
 from lab.host.dispatch import KillOrder
 from lab.host.wire import WorkerStartError
-from tests.lab.hosting import LIMIT, Lab, processes_about
+from tests.lab.hosting import LIMIT, Lab, processes_about, sockets_about
 from tests.waiting import wait_until
 
 
@@ -113,6 +113,17 @@ def test_a_worker_that_dies_while_it_answers_is_replaced(tmp_path: Path) -> None
         wait_until(lambda: not Path(f"/proc/{died}/exe").exists(), LIMIT, "the worker is dead")
         assert pending.result(3.0).status == 502
         lab.await_other_worker(died)
+    finally:
+        lab.close()
+
+
+def test_the_socket_of_a_dead_worker_is_closed(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    try:
+        lab.run(lab.host.start())
+        sockets = sockets_about(tmp_path)
+        lab.await_other_worker(lab.kill_worker())
+        wait_until(lambda: not sockets & sockets_about(tmp_path), 1.0, "the dead worker's socket is closed")
     finally:
         lab.close()
 

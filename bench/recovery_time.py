@@ -1,0 +1,154 @@
+"""How close the recovery comes to as fast as Azure allows: recovery time actual against the critical path.
+
+The critical path is computed from the lab's own operation times (Azure's stand-in and its booting machines), along the
+plan's dependency graph, never from the app's steps. The report is refused when the machine was too busy to be believed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+from lab.scenario import PROJECT
+from lab.twin import Lab, LabOptions
+from shared.durations import spoken
+from shared.plan import RecoveryPlan
+from shared.plan_file import build_plan, read_yaml
+
+PLAN = PROJECT / "plans" / "contoso.yaml"
+MOST_CPU = 70.0
+LONGEST = 3 * 3600.0
+
+
+@dataclass
+class Measured:
+    """One run, in simulated seconds."""
+
+    workloads: int
+    speed: float
+    recovery_time: float
+    critical_path: float
+    parts: dict[str, float]
+    cpu: float
+    polls: float
+
+    @property
+    def ratio(self) -> float:
+        return self.recovery_time / self.critical_path
+
+
+def plan_with(count: int) -> RecoveryPlan:
+    """Contoso with more web servers: half of them need nobody, half need SQL Server's machine to exist."""
+    data: dict[str, Any] = read_yaml(PLAN)
+    workloads = data["recovery"]["workloads"]
+    iis = workloads["iis"]
+    for number in range(3, count + 1):
+        name = f"web{number:02}"
+        workloads[name] = iis | {
+            "disks": {"os": iis["disks"]["os"].replace("dt-iis-os", f"dt-{name}-os")},
+            "nic": {role: path.replace("iis-", f"{name}-") for role, path in iis["nic"].items()},
+            "address": {"failover": f"10.20.2.{number}", "drill": f"10.21.2.{number}"},
+            "depends_on": {"sql": "created"} if number % 2 else {},
+        }
+    return build_plan(data, PLAN)
+
+
+async def measure(plan: RecoveryPlan, speed: float) -> Measured:
+    """Lets the primary die and waits for the end of the failover. Raises ``RuntimeError`` when it does not succeed."""
+    async with Lab(plan, PLAN, LabOptions(speed=speed)) as lab:
+        psutil.cpu_percent()
+        await lab.clock.until(10)
+        await lab.sites.run("primary", running=False)
+        run: dict[str, Any] | None = None
+        while lab.clock.now < LONGEST:
+            await asyncio.sleep(1.0)
+            _, body = await lab.call("GET", "runs?limit=1")
+            run = next(iter(body.get("runs", [])), None)
+            if run and (run["outcome"] or run["waiting_for"]):
+                break
+        cpu = psutil.cpu_percent()
+        if not run or run["outcome"] != "succeeded":
+            raise RuntimeError(f"The failover did not succeed: {run and (run['outcome'], run['waiting_for'])}")
+        parts, critical = critical_path(lab, plan)
+        operations = [o for o in lab.arm.operations.all.values() if o.polls]
+        return Measured(
+            workloads=len(plan.recovery.workloads),
+            speed=speed,
+            recovery_time=run["recovery_time_actual"] * speed,
+            critical_path=critical,
+            parts=parts,
+            cpu=cpu,
+            polls=sum(o.polls for o in operations) / max(1, len(operations)),
+        )
+
+
+def critical_path(lab: Lab, plan: RecoveryPlan) -> tuple[dict[str, float], float]:
+    """The longest chain of waits that no software can shorten, from the simulated operations' own times."""
+
+    def took(kind: str, part: str = "") -> list[float]:
+        found = [o for o in lab.arm.operations.all.values() if o.kind == kind and o.end and f"/{part}" in o.resource]
+        return [o.end - o.start for o in found if o.end is not None]
+
+    boots = {key: end - start for key, start, end in lab.sites.boot_log}
+    rhythm = plan.recovery.probe
+    prove = rhythm.interval.total_seconds() * (rhythm.successes - 1)
+    healthy: dict[str, float] = {}
+    created: dict[str, float] = {}
+
+    def finish(name: str) -> float:
+        if name not in healthy:
+            needs = plan.recovery.workloads[name].depends_on
+            gates = [finish(n) if how == "healthy" else (finish(n), created[n])[1] for n, how in needs.items()]
+            begin = max([max(took("disk", f"{name}-")), *gates])
+            created[name] = begin + max(took("machine", f"{name}-"))
+            healthy[name] = created[name] + boots[f"recovery/{name}"] + prove
+        return healthy[name]
+
+    workloads = max(finish(name) for name in plan.recovery.workloads)
+    endpoints = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    switch = sum(lab.options.times.of("endpoint_update", name) for name in endpoints)
+    parts = {
+        "evidence and confirmation": plan.detection.confirm_for.total_seconds(),
+        "freeze": took("run command")[0],
+        "snapshot": max(took("snapshot")),
+        "disks, machines, boots, probes": workloads,
+        "cutover": switch + lab.options.times.dns_push,
+    }
+    return parts, sum(parts.values())
+
+
+def show(found: Measured) -> bool:
+    """Prints one result; False when the machine was too busy for it to mean anything."""
+    print(f"\n{found.workloads} workloads at speed {found.speed:g}: CPU {found.cpu:.0f} %, {found.polls:.1f} polls an operation")
+    if found.cpu > MOST_CPU:
+        print(f"  Not reported: above {MOST_CPU:.0f} % CPU the times say more about this machine than about Coldsite.")
+        return False
+    for part, value in found.parts.items():
+        print(f"  {part:<32} {value:8.1f} s  {spoken(value)}")
+    print(f"  {'critical path':<32} {found.critical_path:8.1f} s")
+    print(f"  {'recovery time actual':<32} {found.recovery_time:8.1f} s")
+    print(f"  {'ratio':<32} {found.ratio:8.3f}")
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", type=int, nargs="*", default=[2, 10, 25])
+    parser.add_argument("--speed", type=float, default=None, help="default: 10 for contoso, 5 for more workloads")
+    arguments = parser.parse_args()
+    logging.getLogger().setLevel(logging.CRITICAL)
+    believable = True
+    for count in arguments.workloads:
+        speed = arguments.speed or (10.0 if count == 2 else 5.0)
+        believable = show(asyncio.run(measure(plan_with(count), speed))) and believable
+    sys.exit(0 if believable else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""A whole lab in the background, and its HTTP API as a client at the socket sees it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from lab.cloud.monitor import sample
+from lab.twin import Lab, LabOptions
+from tests.loops import LoopThread
+from tests.plans import CONTOSO, contoso
+from tests.waiting import wait_until
+
+LIMIT = 30.0
+"""Seconds until a test gives up on what must come."""
+
+REFUSED = {400, 404, 409, 413, 422, 503}
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def problem(self, status: int) -> dict[str, Any]:
+        """The RFC 9457 problem document that this answer must be."""
+        assert (self.status, self.headers.get_content_type()) == (status, "application/problem+json"), self.text
+        document: dict[str, Any] = self.json
+        assert document["status"] == status
+        assert {name for name in ("type", "title", "detail") if not document.get(name)} == set()
+        return document
+
+
+class Api:
+    """The lab of contoso at speed 60. Times that a test names are real ones."""
+
+    def __init__(self) -> None:
+        self._loop = LoopThread()
+        self.lab = Lab(contoso(), CONTOSO, LabOptions(speed=60.0))
+
+    def start(self) -> None:
+        self._loop.run(self.lab.__aenter__(), LIMIT)
+
+    def close(self) -> None:
+        try:
+            self._loop.run(self.lab.__aexit__(), LIMIT)
+        finally:
+            self._loop.close()
+
+    # Asking
+
+    def ask(self, method: str, path: str, body: object = b"", key: str | None = "right") -> Answer:
+        """One request with the path exactly as given; a body that is not bytes is sent as JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"x-functions-key": self.lab.functions.function_key if key == "right" else key} if key else {}
+        connection = http.client.HTTPConnection(self.lab.functions.url.removeprefix("http://"), timeout=LIMIT)
+        try:
+            connection.request(method, path, body=raw, headers=headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def post(self, path: str, body: object = b"") -> Answer:
+        return self.ask("POST", path, body)
+
+    def alert(self, name: str, number: str, endpoint: str | None = None) -> bytes:
+        """A sample alert of Azure Monitor about this lab; ``number`` tells one alert from another."""
+        traffic = self.lab.plan.traffic
+        return sample(name, traffic.profile, endpoint or traffic.primary.endpoint, number)
+
+    # What is there
+
+    def runs(self, query: str = "") -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.get(f"/api/runs{query}").json["runs"]
+        return found
+
+    def read(self, run_id: str) -> dict[str, Any]:
+        run: dict[str, Any] = self.get(f"/api/runs/{run_id}").json
+        return run
+
+    def writes(self) -> dict[str, int]:
+        """How often each writing operation of Azure Resource Manager was called."""
+        calls = self._loop.call(lambda: dict(self.lab.arm.calls))
+        return {label: count for label, count in calls.items() if not label.startswith(("GET", "HEAD"))}
+
+    def left_over(self) -> list[str]:
+        """Resources that a run has tagged as its own."""
+        return self._loop.call(lambda: [key for key, value in self.lab.compute.resources.items() if value.get("tags")])
+
+    # Runs and outages
+
+    def finished(self, run_id: str) -> dict[str, Any]:
+        """The run once it has ended and given its plan back."""
+
+        def ended() -> dict[str, Any] | None:
+            free = self.get("/api/plans/contoso").json["active_run"] != run_id
+            run = self.read(run_id)
+            return run if run["outcome"] and free else None
+
+        return wait_until(ended, LIMIT, f"run {run_id} has ended")
+
+    def step(self, run_id: str, name: str) -> dict[str, Any] | None:
+        return next((step for step in self.read(run_id)["steps"] if step["name"] == name), None)
+
+    @contextmanager
+    def started(self, kind: str, **body: object) -> Iterator[str]:
+        """A run that is aborted at the end, if the test has not ended it."""
+        answer = self.post(f"/api/plans/contoso/{kind}", {"reason": "A test"} | body)
+        assert answer.status == 202, answer.text
+        run_id: str = answer.json["run_id"]
+        try:
+            yield run_id
+        finally:
+            self.post(f"/api/runs/{run_id}/abort")
+            self.finished(run_id)
+
+    @contextmanager
+    def without_storage(self) -> Iterator[None]:
+        self._loop.run(self.lab.storage.stop(), LIMIT)
+        try:
+            yield
+        finally:
+            self._loop.run(self.lab.storage.start(), LIMIT)

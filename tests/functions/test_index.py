@@ -1,0 +1,118 @@
+"""What Azure would see of function_app.py: every function with its trigger, as the worker reports it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.host.wire import WorkerProcess, WorkerStartError
+
+REPOSITORY = Path(__file__).parents[2]
+
+ROUTES = {
+    "alerts": ("POST", "alerts"),
+    "start_failover": ("POST", "plans/{plan}/failover"),
+    "start_drill": ("POST", "plans/{plan}/drill"),
+    "pause": ("POST", "plans/{plan}/pause"),
+    "steer_run": ("POST", "runs/{run_id}/{action:alpha}"),
+    "list_plans": ("GET", "plans"),
+    "read_plan": ("GET", "plans/{plan}"),
+    "list_runs": ("GET", "runs"),
+    "read_run": ("GET", "runs/{run_id}"),
+}
+TIMERS = {
+    "watch": "%COLDSITE_WATCH_SCHEDULE%",
+    "start_drills": "0 */5 * * * *",
+    "take_recovery_points": "0 */5 * * * *",
+    "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
+}
+ORCHESTRATORS = {"failover", "drill", "recover_workload", "take_set", "thaw_replica"}
+CONTRACT = set(
+    """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
+    create_machine check_operation probe_workload verify_site enable_recovery disable_primary read_back check_dns
+    record_step seal_run notify release_run clean_up""".split()
+)
+"""The activities that scenarios and histories name: a change of one breaks what lies outside this repository."""
+ACTIVITIES = CONTRACT | {"find_recovery_points", "forget_recovery_points"}
+TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", *TIMERS}
+"""The functions that are given a durable client."""
+
+
+async def index_of_the_app(folder: Path, **settings: str) -> list[dict[str, Any]]:
+    paths = {"PYTHONPATH": str(REPOSITORY), "COLDSITE_PLANS": str(REPOSITORY / "plans")}
+    worker = await WorkerProcess.start(REPOSITORY, paths | settings, folder, folder / "worker.log")
+    try:
+        return worker.index
+    finally:
+        await worker.stop()
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return asyncio.run(index_of_the_app(tmp_path_factory.mktemp("index")))
+
+
+def bindings(index: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By function; the engine's own built-in functions are Microsoft's."""
+    return {f["name"]: f["bindings"] for f in index if not f["name"].startswith("BuiltIn__")}
+
+
+def expected() -> dict[str, list[dict[str, Any]]]:
+    """Each function's bindings without the direction, which follows from the type."""
+
+    def trigger(kind: str, name: str, **more: object) -> dict[str, Any]:
+        return {"type": kind, "name": name} | more
+
+    http = {
+        name: [
+            trigger("httpTrigger", "req", methods=[method], route=route, authLevel="FUNCTION"),
+            {"type": "http", "name": "$return"},
+        ]
+        for name, (method, route) in ROUTES.items()
+    }
+    timers = {name: [trigger("timerTrigger", "timer", schedule=schedule)] for name, schedule in TIMERS.items()}
+    orchestrators = {name: [trigger("orchestrationTrigger", "_durable_input")] for name in ORCHESTRATORS}
+    activities = {name: [trigger("activityTrigger", "item")] for name in ACTIVITIES}
+    client = [{"type": "durableClient", "name": "client"}]
+    everything = http | timers | orchestrators | activities
+    return {name: (client if name in TELLS_THE_ENGINE else []) + parts for name, parts in everything.items()}
+
+
+def test_every_function_has_exactly_the_bindings_of_this_table(index: list[dict[str, Any]]) -> None:
+    unneeded = ("direction", "durableRequiresGrpc")
+    seen = {
+        name: [{key: value for key, value in part.items() if key not in unneeded} for part in parts]
+        for name, parts in bindings(index).items()
+    }
+    assert seen == expected()
+
+
+def test_only_an_answer_goes_out(index: list[dict[str, Any]]) -> None:
+    ways = {(part["type"], part["direction"]) for parts in bindings(index).values() for part in parts}
+    assert {kind for kind, way in ways if way == "OUT"} == {"http"}
+    assert {kind for kind, way in ways if way == "IN"} == {part for part, _ in ways} - {"http"}
+
+
+def test_every_activity_of_the_contract_is_there(index: list[dict[str, Any]]) -> None:
+    activities = {name for name, parts in bindings(index).items() if parts[-1]["type"] == "activityTrigger"}
+    assert CONTRACT - activities == set()
+
+
+def test_no_route_answers_without_a_key(index: list[dict[str, Any]]) -> None:
+    levels = {part["authLevel"] for parts in bindings(index).values() for part in parts if "authLevel" in part}
+    assert levels == {"FUNCTION"}
+
+
+def test_a_function_is_named_once(index: list[dict[str, Any]]) -> None:
+    names = [function["name"] for function in index]
+    assert len(names) == len(set(names))
+
+
+def test_a_plan_that_cannot_be_used_stops_the_start_with_its_reason(tmp_path: Path) -> None:
+    text = (REPOSITORY / "plans" / "contoso.yaml").read_text()
+    (tmp_path / "contoso.yaml").write_text(text.replace("mode: automatic ", "mode: automattic "))
+    with pytest.raises(WorkerStartError, match="automattic"):
+        asyncio.run(index_of_the_app(tmp_path, COLDSITE_PLANS=str(tmp_path)))

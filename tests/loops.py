@@ -1,0 +1,42 @@
+"""An event loop on a thread of its own, so that tests may simply call what is served there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+LIMIT = 10.0
+"""Seconds until a test gives up on what must come."""
+
+
+class LoopThread:
+    """``complaints`` holds what the loop was told and nobody handled: a task's exception that was never retrieved."""
+
+    def __init__(self) -> None:
+        self.complaints: list[str] = []
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(lambda _, context: self.complaints.append(_words(context)))
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+
+    def run[T](self, work: Coroutine[Any, Any, T], limit: float = LIMIT) -> T:
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(work, limit), self._loop).result()
+
+    def call[T](self, function: Callable[[], T]) -> T:
+        """For what belongs to the loop's thread, such as a SQLite connection."""
+
+        async def once() -> T:
+            return function()
+
+        return self.run(once())
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(LIMIT)
+        self._loop.close()
+
+
+def _words(context: dict[str, Any]) -> str:
+    return f"{context.get('message')}: {context.get('exception')!r}"
