@@ -27,7 +27,8 @@ from shared.errors import PlanError
 from shared.plan_file import load_plan
 
 app = typer.Typer(
-    no_args_is_help=True, help="A digital twin of both sites, Azure and the customers, to try everything on this machine."
+    no_args_is_help=True,
+    help="A digital twin of both sites, Azure and the customers, to try everything on this machine.",
 )
 SCENARIOS = PROJECT / "lab" / "scenarios"
 out = show.console()

@@ -75,7 +75,9 @@ def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
     if any(plan["active_site"] == "recovery" for plan in plans):
         return "Next: the business runs from Azure and is not protected there; plan the way back."
     if not any(run["kind"] == "drill" and run["outcome"] == "succeeded" for run in runs):
-        return f"Next: no drill has succeeded lately; `coldsite drill {plans[0]['name'] if plans else 'PLAN'}` runs one."
+        return (
+            f"Next: no drill has succeeded lately; `coldsite drill {plans[0]['name'] if plans else 'PLAN'}` runs one."
+        )
     return "Nothing needs you."
 
 
@@ -92,7 +94,9 @@ def _confirm(question: str, yes: bool) -> None:
 def failover(
     plan: str,
     reason: Reason,
-    planned: Annotated[bool, typer.Option("--planned", help="The primary still works and is given up on purpose.")] = False,
+    planned: Annotated[
+        bool, typer.Option("--planned", help="The primary still works and is given up on purpose.")
+    ] = False,
     primary_is_healthy: Annotated[
         bool, typer.Option("--primary-is-healthy", help="Do it although the primary answers; new data may be lost.")
     ] = False,
@@ -198,7 +202,12 @@ def follow(api: Api, run_id: str) -> None:
                 out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
             for step in run["steps"]:
                 key = (step["name"], step["target"])
-                if step["name"] in show.STEPS and step["target"] != "confirming" and known.get(key) != step["status"] and step["status"] != "running":
+                if (
+                    step["name"] in show.STEPS
+                    and step["target"] != "confirming"
+                    and known.get(key) != step["status"]
+                    and step["status"] != "running"
+                ):
                     known[key] = step["status"]
                     mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
                     tail = f": {step['error']}" if step["error"] else ""
@@ -303,4 +312,3 @@ def main() -> None:
     except ApiError as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
         sys.exit(2 if error.status in (400, 404, 422) else 1)
-

@@ -132,7 +132,9 @@ def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
         facts.append(f"newest data was {spoken(run['recovery_point_actual'] * factor)} older than the outage")
     if facts:
         parts.append(Text("Measured: " + ", ".join(facts)))
-    parts += [Text(f"Failed step: {s['name']} {s['target']}: {s['error']}", style="red") for s in run["steps"] if s["error"]]
+    parts += [
+        Text(f"Failed step: {s['name']} {s['target']}: {s['error']}", style="red") for s in run["steps"] if s["error"]
+    ]
     if run.get("ended_because") and run["ended_because"] != run.get("verdict"):
         parts.append(Text(run["ended_because"]))
     return Group(*parts)
@@ -158,7 +160,9 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
 
 def plan_line(plan: dict[str, Any]) -> Text:
     """How one plan stands, in one line."""
-    line = Text.assemble((plan["title"], "bold"), f" ({plan['name']}): customers are served from {SITES[plan['active_site']]}")
+    line = Text.assemble(
+        (plan["title"], "bold"), f" ({plan['name']}): customers are served from {SITES[plan['active_site']]}"
+    )
     if plan["primary_latched"]:
         line.append(", locked to Azure")
     if plan["active_run"]:

@@ -139,4 +139,3 @@ class Actions:
         runs = body.get("runs", [])
         run = next((r for r in runs if r["outcome"] is None), runs[0] if runs else None)
         return run["run_id"] if run else "none"
-

@@ -123,7 +123,9 @@ def orders_lost(lab: Lab, active: str) -> int:
 
 def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str) -> list[str]:
     """Tagged resources of runs, but for those of the recovery site in service."""
-    serving = {r.run_id for r in runs if r.kind == "failover" and r.outcome == "succeeded"} if active != "primary" else set()
+    serving = (
+        {r.run_id for r in runs if r.kind == "failover" and r.outcome == "succeeded"} if active != "primary" else set()
+    )
     kept = serving | {r.run_id for r in runs if r.outcome is None}
     left = []
     for resource in lab.compute.resources.values():
@@ -182,9 +184,7 @@ def _compare(key: str, place: dict[str, Any], wanted: Any, path: str) -> list[st
         return [f"{path}: the report has no {name}"]
     actual = place[name]
     if name != key:
-        too_far = actual is None or (
-            actual > seconds(wanted) if key.endswith("_at_most") else actual < seconds(wanted)
-        )
+        too_far = actual is None or (actual > seconds(wanted) if key.endswith("_at_most") else actual < seconds(wanted))
         return [f"{path}: {wanted} expected, {actual} found"] if too_far else []
     if isinstance(wanted, dict) and isinstance(actual, dict):
         return [f for inner, value in wanted.items() for f in _compare(inner, actual, value, f"{path}.{inner}")]

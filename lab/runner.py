@@ -80,7 +80,9 @@ class Watcher:
     @property
     def at_rest(self) -> bool:
         quiet = self._lab.clock.now - self._last_change > 2 * TTL
-        doubtful = any(e.enabled and e.failures and e.monitor != "Degraded" for e in self._lab.traffic.endpoints.values())
+        doubtful = any(
+            e.enabled and e.failures and e.monitor != "Degraded" for e in self._lab.traffic.endpoints.values()
+        )
         return quiet and not self._moving and not doubtful and not self._lab.arm.operations.running
 
     async def run(self) -> None:

@@ -99,7 +99,8 @@ class ResourceManager:
         except ArmError as error:
             if error.status == 429:
                 self.throttled += 1
-            return web.json_response(error.body, status=error.status, headers=error.headers)
+            headers = error.headers | ({"WWW-Authenticate": 'Bearer realm="lab"'} if error.status == 401 else {})
+            return web.json_response(error.body, status=error.status, headers=headers)
         if answer.body is None:
             return web.Response(status=answer.status, headers=answer.headers)
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
@@ -113,18 +114,23 @@ class ResourceManager:
         route, match = chosen
         caller = self.identity.caller(request, self._audiences)
         version = request.query.get("api-version", "")
+        if not version:
+            raise ArmError(
+                400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required."
+            )
         if route.versions and version not in route.versions:
             told = ", ".join(sorted(route.versions))
             raise ArmError(
                 400, "InvalidApiVersionParameter", f"The api-version '{version}' is not modelled; {told} is."
             )
-        self.identity.check(caller, route.action, path)
+        if route.action:
+            self.identity.check(caller, route.action, path)
         self.calls[route.label] += 1
         body = await self._body(request)
         size = ((body.get("properties") or {}).get("hardwareProfile") or {}).get("vmSize")
-        fault = self.faults.take(request.method, self._words(route), size)
         if wait := self.throttling.wait(route.label, path, caller):
             raise self._too_many(wait)
+        fault = self.faults.take(request.method, self._words(route), size)
         call = Call(request.method, path, match.groupdict(), dict(request.query), dict(request.headers), body, caller)
         if fault is not None:
             call.fault = fault
@@ -192,7 +198,10 @@ class ResourceManager:
             operation.polls += 1
             if call.query.get("monitor") == "true":
                 if operation.end is None:
-                    return Answer(202, None, {"Location": self.base + call.path + "?monitor=true"})
+                    again = f"{self.base}{call.path}?monitor=true&api-version={call.query['api-version']}"
+                    return Answer(202, None, {"Location": again})
+                if operation.error:
+                    raise ArmError(409, operation.error["code"], operation.error["message"])
                 return Answer(200, operation.output) if operation.output is not None else Answer(204)
             return Answer(200, self.operations.body(operation))
 

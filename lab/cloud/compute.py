@@ -90,14 +90,26 @@ class Compute:
             statuses = [_status(f"ProvisioningState/{word}", "Info", f"Provisioning {word}")]
         if state == "Succeeded":
             statuses.append(_status("PowerState/running", "Info", "VM running"))
-        return Answer(200, {"vmAgent": {"vmAgentVersion": "Unknown", "statuses": []}, "statuses": statuses})
+        moment = machine["properties"]["timeCreated"]
+        statuses[0]["time"] = moment
+        agent = _status("ProvisioningState/Unavailable", "Warning", "Not Ready", "The agent has not reported.")
+        disks = [
+            {
+                "name": disk.split("/")[-1],
+                "statuses": [_status("ProvisioningState/succeeded", "Info", "succeeded") | {"time": moment}],
+            }
+            for disk in machine["_disks"]
+        ]
+        view = {"vmAgent": {"vmAgentVersion": "Unknown", "statuses": [agent | {"time": moment}]}, "disks": disks}
+        return Answer(200, view | {"statuses": statuses})
 
     # Disks and snapshots
 
     def place(self, path: str, location: str, content: Any, **properties: Any) -> None:
         """Puts a disk there that existed before the lab began."""
         self._add(path, "disks", location, {}, {"creationData": {"createOption": "Empty"}, **properties}, None)
-        self.resources[path.lower()]["properties"]["provisioningState"] = "Succeeded"
+        self.resources[path.lower()]["sku"] = {"name": "Premium_LRS", "tier": "Premium"}
+        self._succeed(path)
         self.contents[path.lower()] = content
 
     def _add(
@@ -111,13 +123,10 @@ class Compute:
             "tags": tags,
             "properties": {
                 **properties,
-                "provisioningState": "Updating",
-                "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
-                "uniqueId": str(uuid.uuid4()),
-                "diskState": "Unattached",
                 "diskSizeGB": 128,
-                "diskSizeBytes": 128 * 2**30,
+                "provisioningState": "Updating",
             },
+            "_unique": str(uuid.uuid4()),
         }
         if zones:
             resource["zones"] = zones
@@ -131,14 +140,16 @@ class Compute:
         return await self._copy(call, "disks", "snapshots", "disk")
 
     async def _copy(self, call: Call, kind: str, source_kind: str, duration: str) -> Answer:
+        creation = (call.body.get("properties") or {}).get("creationData") or {}
+        source = "/" + str(creation.get("sourceResourceId", "")).strip("/")
         if call.path.lower() in self.resources:
             found = self.resources[call.path.lower()]
+            if found["properties"]["creationData"].get("sourceResourceId", "").lower() != source.lower():
+                raise ArmError(409, "PropertyChangeNotAllowed", "Changing property 'creationData' is not allowed.")
             found["tags"] = call.body.get("tags", found["tags"])
             return Answer(200, _shown(found))
-        creation = (call.body.get("properties") or {}).get("creationData") or {}
         if creation.get("createOption") != "Copy" or not call.body.get("location"):
             raise ArmError(400, "NotSimulated", f"NotSimulated: PUT {kind} other than a Copy with a location.")
-        source = "/" + str(creation.get("sourceResourceId", "")).strip("/")
         self._arm.identity.check(call.caller, f"Microsoft.Compute/{source_kind}/read", source)
         if kind == "snapshots":
             self._arm.identity.check(call.caller, "Microsoft.Compute/disks/beginGetAccess/action", source)
@@ -152,10 +163,12 @@ class Compute:
         properties["creationData"] = {
             "createOption": "Copy",
             "sourceResourceId": source,
-            "sourceUniqueId": origin["properties"]["uniqueId"],
+            "sourceUniqueId": origin["_unique"],
         }
         if kind == "snapshots":
             properties.setdefault("incremental", False)
+            if properties["incremental"]:
+                properties |= {"incrementalSnapshotFamilyId": origin["_unique"], "snapshotAccessState": "Available"}
         resource = self._add(
             call.path, kind, call.body["location"], call.body.get("tags") or {}, properties, call.body.get("zones")
         )
@@ -173,7 +186,14 @@ class Compute:
         resource = self.resources.get(path.lower())
         if resource is None:
             return None
-        resource["properties"]["provisioningState"] = "Succeeded"
+        resource["properties"] |= {
+            "provisioningState": "Succeeded",
+            "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
+            "uniqueId": resource["_unique"],
+            "diskState": "Unattached",
+            "diskSizeBytes": resource["properties"]["diskSizeGB"] * 2**30,
+            "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
+        }
         return _shown(resource)
 
     # Machines
@@ -187,6 +207,8 @@ class Compute:
         os_disk = storage.get("osDisk") or {}
         if os_disk.get("createOption") != "Attach" or "osProfile" in properties or "imageReference" in storage:
             raise ArmError(400, "NotSimulated", "NotSimulated: PUT virtualMachines other than from attached disks.")
+        if not call.body.get("location"):
+            raise ArmError(400, "LocationRequired", "The location property is required for this definition.")
         if existing and existing["properties"]["provisioningState"] in ("Creating", "Updating", "Deleting"):
             raise ArmError(409, "Conflict", "Another operation is in progress on this machine.")
         disks = [d["managedDisk"]["id"] for d in [os_disk, *storage.get("dataDisks", [])]]
@@ -207,8 +229,10 @@ class Compute:
             "type": "Microsoft.Compute/virtualMachines",
             "location": call.body["location"],
             "tags": call.body.get("tags") or {},
+            "etag": f'"{uuid.uuid4()}"',
             "properties": {
                 **properties,
+                "storageProfile": self._storage_view(storage),
                 "vmId": existing["properties"]["vmId"] if existing else str(uuid.uuid4()),
                 "provisioningState": "Updating" if existing else "Creating",
                 "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
@@ -219,15 +243,29 @@ class Compute:
         if call.body.get("zones"):
             machine["zones"] = call.body["zones"]
         self.resources[call.path.lower()] = machine
+        for disk in existing["_disks"] if existing else []:
+            if disk not in disks:
+                self._release(disk)
         for disk in disks:
             self._attach(disk, call.path)
         return self._run_create(call, machine, 200 if existing else 201)
+
+    def _storage_view(self, storage: dict[str, Any]) -> dict[str, Any]:
+        """What Azure adds to the disks of a machine when it shows them."""
+
+        def view(disk: dict[str, Any]) -> dict[str, Any]:
+            found = self._find(disk["managedDisk"]["id"])
+            managed = {"id": found["id"], "storageAccountType": found["sku"]["name"]}
+            added = {"name": found["name"], "caching": "ReadWrite" if "osType" in disk else "None", "diskSizeGB": 128}
+            return added | disk | {"managedDisk": managed}
+
+        return {"osDisk": view(storage["osDisk"]), "dataDisks": [view(d) for d in storage.get("dataDisks", [])]}
 
     def _free_for(self, disk: str, machine: str) -> None:
         found = self._find(disk)
         holder = found.get("managedBy", machine)
         if holder.lower() != machine.lower():
-            raise ArmError(409, "AttachDiskWhileBeingDetached", f"Disk {found['name']} is attached to {holder}.")
+            raise ArmError(409, "ConflictingUserInput", f"Disk {found['name']} is attached to {holder}.")
         if found["properties"]["provisioningState"] != "Succeeded":
             raise ArmError(409, "Conflict", f"Disk {found['name']} is still being made.")
 
@@ -236,6 +274,11 @@ class Compute:
         found["managedBy"] = machine
         found["properties"]["diskState"] = "Attached"
 
+    def _release(self, disk: str) -> None:
+        if found := self.resources.get(disk.lower()):
+            found.pop("managedBy", None)
+            found["properties"]["diskState"] = "Unattached"
+
     def _run_create(self, call: Call, machine: dict[str, Any], status: int) -> Answer:
         fault, times = call.fault, self._arm.times
         error = None
@@ -243,7 +286,7 @@ class Compute:
         if fault and fault.error == "hang":
             seconds = FOREVER
         elif fault:
-            error = {"code": fault.error, "message": MESSAGES[fault.error]}
+            error = {"code": fault.error, "message": MESSAGES.get(fault.error, fault.error)}
             seconds /= 3
 
         def complete() -> Any:
@@ -278,6 +321,8 @@ class Compute:
             )
         if call.fault and call.fault.error != "hang":
             raise refuse(call.fault, 1)
+        if resource["properties"]["provisioningState"] == "Deleting":
+            return Answer(202, None, resource["_deleting"])
         resource["properties"]["provisioningState"] = "Deleting"
         machine = kind == "virtualmachines"
         if machine:
@@ -291,15 +336,14 @@ class Compute:
             self.resources.pop(call.path.lower(), None)
             self.contents.pop(call.path.lower(), None)
             for disk in resource.get("_disks", []):
-                if found := self.resources.get(disk.lower()):
-                    found.pop("managedBy", None)
-                    found["properties"]["diskState"] = "Unattached"
+                self._release(disk)
             if machine:
                 self._network.give_back(resource["_nic"], call.path)
 
         operation = self._arm.operations.begin(f"delete {kind}", call.path, seconds, complete)
         operations = "operations" if machine else "diskOperations"
         headers = self._arm.operation_headers(operation, resource["location"], call.query["api-version"], operations)
+        resource["_deleting"] = headers
         return Answer(202, None, headers)
 
     # Run Command
@@ -352,6 +396,7 @@ class Compute:
             "properties": {
                 "vmId": str(uuid.uuid4()),
                 "provisioningState": "Succeeded",
+                "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
                 "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
             },
             "_nic": "",

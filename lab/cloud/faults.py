@@ -54,6 +54,7 @@ ASYNCHRONOUS = {"AllocationFailed", "ZonalAllocationFailed", "OverconstrainedAll
 MESSAGES = {
     "AllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this region.",
     "ZonalAllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this zone.",
+    "OverconstrainedAllocationRequest": "Allocation failed. The request's constraints leave too few places in this region.",
     "SkuNotAvailable": "The requested VM size is currently not available in this location.",
     "QuotaExceeded": "Operation could not be completed as it results in exceeding approved Cores quota.",
     "OperationNotAllowed": "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota.",

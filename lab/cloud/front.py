@@ -26,9 +26,7 @@ class Front:
         self._runners: list[web.AppRunner] = []
         self.url = self.identity_url = self.notify_url = ""
         self.notifications: list[dict[str, Any]] = []
-        arm.model(
-            "GET", "/subscriptions", "Microsoft.Resources/subscriptions/read", {"2022-12-01"}, self._subscriptions
-        )
+        arm.model("GET", "/subscriptions", "", {"2022-12-01"}, self._subscriptions)
 
     async def start(self) -> None:
         secure = web.Application(client_max_size=4 * 1024 * 1024)

@@ -101,9 +101,9 @@ class Identity:
         """Raises ``ArmError`` 403 unless a role grants ``action`` at ``scope``, with Azure's own words."""
         if caller == PERSON and action.endswith("/read"):
             return
-        place = scope.lower()
-        for path, actions in self._granted:
-            if place.startswith(path):
+        place = scope.lower() + "/"
+        for path, actions in self._granted if caller == APP else []:
+            if place.startswith(path + "/"):
                 for pattern in actions:
                     if fnmatch.fnmatchcase(action.lower(), pattern.lower()):
                         self.used.add(pattern)

@@ -23,7 +23,16 @@ from lab.cloud.traffic_manager import TrafficManager
 
 AUDIENCE = "https://api.loganalytics.io"
 SAMPLES = Path(__file__).parents[1] / "samples"
-_TYPES = {"TIMESTAMP": "datetime", "TIMESTAMP WITH TIME ZONE": "datetime", "BIGINT": "long", "DOUBLE": "real"}
+_TYPES = {
+    "TIMESTAMP": "datetime",
+    "TIMESTAMP WITH TIME ZONE": "datetime",
+    "BIGINT": "long",
+    "HUGEINT": "long",
+    "INTEGER": "int",
+    "DOUBLE": "real",
+    "BOOLEAN": "bool",
+    "DECIMAL": "decimal",
+}
 
 
 class LogAnalytics:
@@ -70,17 +79,29 @@ class LogAnalytics:
         try:
             self._identity.caller(request, {AUDIENCE})
         except ArmError as error:
-            return web.json_response(error.body, status=error.status)
+            status = 401 if error.code == "AuthenticationFailed" else 403
+            return web.json_response(error.body, status=status)
         if request.match_info["workspace"] != self.workspace:
             body = {"error": {"code": "PathNotFoundError", "message": "The requested path does not exist"}}
             return web.json_response(body, status=404)
-        text = (await request.json()).get("query", "")
+        try:
+            asked = json.loads(await request.read())
+            text = str(asked["query"])
+        except (ValueError, KeyError, TypeError):
+            body = {"error": {"code": "BadArgumentError", "message": "The request had some invalid properties"}}
+            return web.json_response(body, status=400)
+        if asked.get("timespan"):
+            body = {"error": {"code": "NotSimulated", "message": "NotSimulated: timespan; say it in the query."}}
+            return web.json_response(body, status=400)
         try:
             cursor = self._database.execute(duckdb_kql.to_sql(text))
         except (duckdb_kql.KqlError, duckdb.Error) as error:
-            body = {"error": {"code": "BadArgumentError", "message": f"The query could not be run: {error}"}}
+            inner = {"code": "SyntaxError", "message": f"The query could not be run: {error}"}
+            body = {"error": {"code": "BadArgumentError", "message": "The request is wrong", "innererror": inner}}
             return web.json_response(body, status=400)
-        columns = [{"name": c[0], "type": _TYPES.get(str(c[1]), "string")} for c in cursor.description or []]
+        columns = [
+            {"name": c[0], "type": _TYPES.get(str(c[1]).split("(")[0], "string")} for c in cursor.description or []
+        ]
         rows = [[_plain(value) for value in row] for row in cursor.fetchall()]
         return web.json_response({"tables": [{"name": "PrimaryResult", "columns": columns, "rows": rows}]})
 

@@ -34,6 +34,11 @@ class Network:
             "location": location,
             "properties": {
                 "provisioningState": "Succeeded",
+                "enableAcceleratedNetworking": False,
+                "enableIPForwarding": False,
+                "primary": True,
+                "macAddress": "00-0D-3A-1B-C7-21",
+                "dnsSettings": {"dnsServers": [], "appliedDnsServers": []},
                 "ipConfigurations": [
                     {
                         "name": "primary",
@@ -42,6 +47,7 @@ class Network:
                             "provisioningState": "Succeeded",
                             "privateIPAddress": address,
                             "privateIPAllocationMethod": "Static",
+                            "privateIPAddressVersion": "IPv4",
                             "primary": True,
                             "subnet": {"id": subnet},
                         },

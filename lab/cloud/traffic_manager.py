@@ -201,7 +201,7 @@ class TrafficManager:
         )
 
     def _check_profile(self, call: Call) -> None:
-        if not call.path.lower().startswith(self._profile.lower()):
+        if not f"{call.path.lower()}/".startswith(f"{self._profile.lower()}/"):
             raise not_found("Microsoft.Network/trafficManagerProfiles", call.names["profile"], call.names["group"])
 
     def _find(self, call: Call) -> EndpointState:

@@ -10,6 +10,7 @@ import argparse
 import heapq
 import itertools
 import json
+import os
 import sys
 import threading
 import time
@@ -196,7 +197,7 @@ class TaskHub(InMemoryOrchestrationBackend):
     ) -> None:
         super()._process_create_sub_orchestration_action(instance, action)
         child_id = action.createSubOrchestration.instanceId
-        if child_id not in self._parents:
+        if self._parents.get(child_id) != _Parent(_lifetime(instance), action.id):
             return
         for event in self._instances[child_id].pending_events:
             if event.HasField("executionStarted"):
@@ -271,7 +272,7 @@ def main() -> None:
     hub = TaskHub()
     print(json.dumps({"address": hub.start()}), flush=True)
     sys.stdin.read()
-    hub.stop(grace=0)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -81,15 +81,7 @@ class FunctionsHost:
         """Starts the hub, the workers, the dispatcher, the HTTP front and the timers, in that order."""
         self.hub = await ChildProcess.start([sys.executable, "-m", "lab.host.hub"], self._folder / "hub.log")
         address = str(self.hub.hello["address"])
-        self._client_binding = json.dumps(
-            {
-                "taskHubName": self._durable.get("hubName", "TestHubName"),
-                "rpcBaseUrl": f"http://{address}",
-                "httpBaseUrl": f"{self.url}/runtime/webhooks/durabletask",
-                "requiredQueryStringParameters": "",
-                "maxGrpcMessageSizeInBytes": 64 * 1024 * 1024,
-            }
-        )
+        self._rpc = f"http://{address}"
         self.dispatcher = Dispatcher(
             address,
             activities=int(self._durable.get("maxConcurrentActivityFunctions", 10)),
@@ -98,7 +90,7 @@ class FunctionsHost:
         await asyncio.gather(*(self._start_worker() for _ in range(self._worker_count)))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{tail:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=2048)
         await site.start()
@@ -109,8 +101,10 @@ class FunctionsHost:
     async def stop(self) -> None:
         """Ends everything that ``start`` started."""
         self._stopping = True
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._runner:
             await self._runner.cleanup()
         await self.dispatcher.close()
@@ -164,8 +158,20 @@ class FunctionsHost:
                     name, trigger["name"], None if disabled else schedule, client, datetime.now(UTC)
                 )
             else:
-                self.dispatcher.learn(name, trigger["type"], trigger["name"], client, lambda: self._client_binding)
+                self.dispatcher.learn(name, trigger["type"], trigger["name"], client, self._client_binding)
         self.routes.sort(key=lambda route: route.specificity, reverse=True)
+
+    def _client_binding(self) -> str:
+        """What the Durable extension tells a durable client about itself."""
+        return json.dumps(
+            {
+                "taskHubName": self._durable.get("hubName", "TestHubName"),
+                "rpcBaseUrl": self._rpc,
+                "httpBaseUrl": f"{self.url}/runtime/webhooks/durabletask",
+                "requiredQueryStringParameters": "",
+                "maxGrpcMessageSizeInBytes": 64 * 1024 * 1024,
+            }
+        )
 
     def _worker(self) -> WorkerProcess:
         alive = [worker for worker in self.workers if not worker.gone.is_set()]
@@ -220,7 +226,7 @@ class FunctionsHost:
     def _inputs(self, parameter: str, kind: str, value: Any, client: str | None) -> list[tuple[str, str, Any]]:
         inputs = [(parameter, kind, value)]
         if client:
-            inputs.append((client, "string", self._client_binding))
+            inputs.append((client, "string", self._client_binding()))
         return inputs
 
     async def _admin(self, request: web.Request, name: str) -> web.Response:

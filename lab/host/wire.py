@@ -59,15 +59,23 @@ class WorkerProcess:
             process = await asyncio.create_subprocess_exec(
                 *command, env=settings, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
             )
-        ended = asyncio.ensure_future(process.wait())
-        await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if not connected.done():
-            raise WorkerStartError(f"The worker ended at once with status {process.returncode}; see {log}.")
-        reader, writer = connected.result()
-        first = await reader.readline()
-        hello = json.loads(first) if first else {"index_error": f"The worker ended; see {log}."}
-        if "index_error" in hello:
-            raise WorkerStartError(hello["index_error"])
+        try:
+            ended = asyncio.ensure_future(process.wait())
+            await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not connected.done():
+                raise WorkerStartError(f"The worker ended at once with status {process.returncode}; see {log}.")
+            reader, writer = connected.result()
+            first = await reader.readline()
+            hello = json.loads(first) if first else {"index_error": f"The worker ended; see {log}."}
+            if "index_error" in hello:
+                writer.close()
+                raise WorkerStartError(hello["index_error"])
+        except BaseException:
+            server.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+            raise
         worker = cls(process, server, hello["index"])
         worker._writer = writer
         asyncio.create_task(worker._read(reader), name=f"worker-{process.pid}")
@@ -87,17 +95,20 @@ class WorkerProcess:
             self._waiting.pop(message["id"], None)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionResetError):
-            while line := await reader.readline():
+        with contextlib.suppress(ConnectionResetError, ValueError):
+            while (line := await reader.readline()).endswith(b"\n"):
                 message = json.loads(line)
                 waiting = self._waiting.get(message["id"])
                 if waiting and not waiting.done():
                     waiting.set_result(message)
+        self.kill()
         self.gone.set()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(WorkerDiedError(f"Worker {self.pid} died."))
         self._server.close()
+        if self._writer:
+            self._writer.close()
 
     def kill(self) -> None:
         """Ends the process at once, as a crash would."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from azure.core import MatchConditions
-from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.core.rest import HttpRequest
 
 from shared import names
@@ -99,7 +99,10 @@ def refusal_of(error: HttpResponseError) -> Refusal:
 
 
 async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started | Refused:
-    """Sends one PUT or DELETE and keeps the address of its operation; a refusal is a result."""
+    """Sends one PUT or POST and keeps the address of its operation; a refusal is a result.
+
+    412 means that somebody was quicker (IfMissing): the resource is there, and is watched instead.
+    """
     seen: dict[str, str] = {}
 
     def keep(response: Any) -> None:
@@ -115,6 +118,8 @@ async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -
     except HttpResponseError as error:
         if error.status_code and error.status_code >= 500:
             raise
+        if error.status_code == 412:
+            return Started(operation=Operation(resource=resource))
         return Refused(refusal=refusal_of(error))
     return Started(operation=Operation(resource=resource, url=seen.get("url")))
 
@@ -210,15 +215,12 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     body: dict[str, Any] = {"location": order.location, "tags": order.tags, "properties": properties}
     if order.zone:
         body["zones"] = [order.zone]
-    try:
-        return await start_operation(
-            resource,
-            lambda keep: client.virtual_machines.begin_create_or_update(
-                place.group, order.name, body, polling=False, raw_response_hook=keep, **condition
-            ),
-        )
-    except ResourceModifiedError:
-        return Started(operation=Operation(resource=resource))
+    return await start_operation(
+        resource,
+        lambda keep: client.virtual_machines.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep, **condition
+        ),
+    )
 
 
 async def look(operation: Operation) -> OperationState:

@@ -47,7 +47,15 @@ class Verdict(Strict):
 
     decision: Literal["keep_looking", "confirmed", "ask", "stand_down"]
     reason: Literal[
-        "agreeing", "healthy", "recovering", "flapping", "confirmed", "partial_outage", "never_agreed", "observer_cut_off", "operator"
+        "agreeing",
+        "healthy",
+        "recovering",
+        "flapping",
+        "confirmed",
+        "partial_outage",
+        "never_agreed",
+        "observer_cut_off",
+        "operator",
     ]
     agreed_for: float
     needed_for: float

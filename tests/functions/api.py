@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from lab.cloud.monitor import sample
 from lab.twin import Lab, LabOptions
-from tests.loops import LoopThread
+from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso
 from tests.waiting import wait_until
 
-LIMIT = 30.0
+LIMIT = 20.0
 """Seconds until a test gives up on what must come."""
 
 REFUSED = {400, 404, 409, 413, 422, 503}
@@ -57,6 +57,8 @@ class Api:
             self._loop.run(self.lab.__aexit__(), LIMIT)
         finally:
             self._loop.close()
+            del self.lab
+            collect_quietly()
 
     # Asking
 
@@ -119,11 +121,12 @@ class Api:
 
     @contextmanager
     def started(self, kind: str, **body: object) -> Iterator[str]:
-        """A run that is aborted at the end, if the test has not ended it."""
+        """A run that is past its claim, and is aborted at the end if the test has not ended it."""
         answer = self.post(f"/api/plans/contoso/{kind}", {"reason": "A test"} | body)
         assert answer.status == 202, answer.text
         run_id: str = answer.json["run_id"]
         try:
+            wait_until(lambda: {s["name"] for s in self.read(run_id)["steps"]} - {"claim_run"}, LIMIT, "it has begun")
             yield run_id
         finally:
             self.post(f"/api/runs/{run_id}/abort")

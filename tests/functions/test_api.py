@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.functions.api import REFUSED, Api, Answer
+from tests.functions.api import REFUSED, Answer, Api
 from tests.functions.test_index import ROUTES
 
 NOBODY = "contoso-f20270115203000000-abcd"
@@ -157,9 +157,7 @@ def test_a_body_that_is_no_object_makes_no_sense(api: Api, what: str, body: byte
 
 
 @pytest.mark.parametrize(("body", "field"), FAILOVER, ids=lambda part: repr(part)[:60])
-def test_a_failover_that_does_not_fit_is_refused_by_the_fields_name(
-    api: Api, body: dict[str, Any], field: str
-) -> None:
+def test_a_failover_that_does_not_fit_is_refused_by_the_fields_name(api: Api, body: dict[str, Any], field: str) -> None:
     assert f"{field}: " in api.post("/api/plans/contoso/failover", body).problem(422)["detail"]
 
 
@@ -195,7 +193,7 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
     told = api.post("/api/plans/contoso/failover", {"reason": "I am nervous"}).problem(409)
     assert "acknowledge_primary_healthy" in told["detail"]
     seen = {one["signal"]: one["state"] for one in told["evidence"]}
-    assert seen == {name: "up" for name in ("public", "traffic", "vpn", "heartbeat", "observer")}
+    assert seen == dict.fromkeys(("public", "traffic", "vpn", "heartbeat", "observer"), "up")
     assert (api.runs(), api.writes(), api.left_over()) == ([], {}, [])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.host.wire import WorkerProcess, WorkerStartError
+from tests.loops import collect_quietly
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,7 +53,9 @@ async def index_of_the_app(folder: Path, **settings: str) -> list[dict[str, Any]
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return asyncio.run(index_of_the_app(tmp_path_factory.mktemp("index")))
+    found = asyncio.run(index_of_the_app(tmp_path_factory.mktemp("index")))
+    collect_quietly()
+    return found
 
 
 def bindings(index: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -116,3 +119,4 @@ def test_a_plan_that_cannot_be_used_stops_the_start_with_its_reason(tmp_path: Pa
     (tmp_path / "contoso.yaml").write_text(text.replace("mode: automatic ", "mode: automattic "))
     with pytest.raises(WorkerStartError, match="automattic"):
         asyncio.run(index_of_the_app(tmp_path, COLDSITE_PLANS=str(tmp_path)))
+    collect_quietly()

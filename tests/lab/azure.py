@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import trustme
 from azure.core.credentials import AccessToken
+from azure.core.exceptions import HttpResponseError
 from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.trafficmanager import TrafficManagerManagementClient
 from azure.monitor.query import LogsQueryClient
@@ -43,7 +44,13 @@ NIC = f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces/sql-failover"
 OTHER_NIC = f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces/sql-drill"
 PROFILE = f"{TRAFFIC}/providers/Microsoft.Network/trafficManagerProfiles/shop"
 ARM, LOGS = "https://management.azure.com", "https://api.loganalytics.io"
-DISKS, MACHINES, NETWORK, ENDPOINTS, SUBSCRIPTIONS = "2026-03-02", "2026-04-01", "2025-05-01", "2026-09-01", "2022-12-01"
+DISKS, MACHINES, NETWORK, ENDPOINTS, SUBSCRIPTIONS = (
+    "2026-03-02",
+    "2026-04-01",
+    "2025-05-01",
+    "2026-09-01",
+    "2022-12-01",
+)
 """The api-versions of the published examples, which are also those that the SDK sends."""
 NIC_RESERVED_LONG = Times(nic_reserved=1e9)
 
@@ -151,13 +158,19 @@ class Azure:
     async def _stop(self) -> None:
         await self._session.close()
         await self.traffic.stop()
+        for runner in self.front._runners:
+            for connection in runner.server.connections if runner.server else []:
+                if connection.transport:
+                    connection.transport.abort()  # an SDK's error holds its connection open, which never says goodbye
         await self.front.stop()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         selector = self._loop._selector  # type: ignore[attr-defined]
-        while len(selector.get_map()) > 1:  # TLS connections close a little later; the loop's own pipe stays
+        for _ in range(500):
+            if len(selector.get_map()) == 1:  # TLS connections close a little later; the loop's own pipe stays
+                break
             await asyncio.sleep(0.01)
 
     # Calling
@@ -257,8 +270,20 @@ class Azure:
         return self.ask("PUT", compute("virtualMachines", name), MACHINES, machine_from(disk, nic, **changes))
 
 
+def refusal(call: Callable[[], Any]) -> HttpResponseError:
+    """The error that an SDK's call raises."""
+    try:
+        call()
+    except HttpResponseError as error:
+        return error
+    raise AssertionError("The call was not refused.")
+
+
 def copy_of(source: str) -> dict[str, Any]:
-    return {"location": "westeurope", "properties": {"creationData": {"createOption": "Copy", "sourceResourceId": source}}}
+    return {
+        "location": "westeurope",
+        "properties": {"creationData": {"createOption": "Copy", "sourceResourceId": source}},
+    }
 
 
 def machine_from(disk: str, nic: str, size: str = "Standard_D2s_v5", data: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -284,18 +309,3 @@ def simulated(speed: float = 1000.0, times: Times = NIC_RESERVED_LONG) -> Iterat
             yield azure
         finally:
             azure.stop()
-
-
-def differences(body: Any, structure: dict[str, type]) -> list[str]:
-    """Every dotted key of ``structure`` that ``body`` lacks or holds with another type."""
-    found = []
-    for key, wanted in structure.items():
-        value = body
-        for part in key.split("."):
-            if isinstance(value, list):
-                value = value[int(part)] if int(part) < len(value) else None
-            else:
-                value = value.get(part) if isinstance(value, dict) else None
-        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-            found.append(f"{key}: {value!r} is no {wanted.__name__}")
-    return found

@@ -6,72 +6,48 @@ were taken. What the examples leave out comes from Azure/azure-cli's recordings 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+import importlib
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.azure import (
     DISKS,
-    ENDPOINTS,
     HELPER,
     LIMIT,
     MACHINES,
     NETWORK,
     NIC,
-    PROFILE,
     RECOVERY,
-    REPLICA,
     ROOT,
     SOURCE,
-    SUBSCRIPTION,
-    SUBSCRIPTIONS,
     Azure,
-    Exchange,
     Recorder,
-    Reply,
     compute,
     copy_of,
-    differences,
     machine_from,
     simulated,
 )
-
-_COMPUTE = "specification/compute/resource-manager/Microsoft.Compute/Compute"
-_DISK = f"{_COMPUTE}/ComputeDisk/examples/2026-03-02"
-_STABLE_DISK = f"{_COMPUTE}/stable/2026-03-02/examples"
-_MACHINE = f"{_COMPUTE}/Compute/examples/2026-04-01/virtualMachineExamples"
-_STABLE_MACHINE = f"{_COMPUTE}/stable/2026-04-01/examples"
-_NETWORK = "specification/network/resource-manager/Microsoft.Network/Network/examples/2025-05-01"
-_TRAFFIC = "specification/trafficmanager/resource-manager/Microsoft.Network/TrafficManager"
-_RESOURCES = "specification/resources/resource-manager/Microsoft.Resources/subscriptions/examples/2022-12-01"
-ASYNC = "MicrosoftDocs/azure-docs:articles/azure-resource-manager/management/async-operations.md"
-
-SUB = "/subscriptions/{subscription}"
-GROUP = f"{SUB}/resourceGroups/{{group}}/providers"
-_ONE_PROFILE = f"{GROUP}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
-
-NAMED: dict[tuple[str, str], str] = {}
-"""Every operation that a test of this file is about, with the example's file."""
-
-
-def example[T: Callable[..., None]](method: str, template: str, file: str) -> Callable[[T], T]:
-    """Says which operation a test is about, and in which published example its facts are."""
-
-    def keep(test: T) -> T:
-        NAMED[method, template] = file
-        return test
-
-    return keep
-
-
-def one(kind: str) -> str:
-    return f"{GROUP}/Microsoft.Compute/{kind}/{{name}}"
-
-
-def everywhere(kind: str) -> str:
-    return f"{SUB}/providers/Microsoft.Compute/{kind}"
+from tests.lab.published import (
+    DISK,
+    DISK_FILES,
+    GROUP,
+    MACHINE,
+    MACHINE_FILES,
+    NAMED,
+    RESOURCE,
+    SCRIPT_FILES,
+    SNAPSHOT,
+    STABLE_DISK_FILES,
+    STABLE_MACHINE_FILES,
+    STATUS,
+    check,
+    check_operation,
+    differences,
+    everywhere,
+    example,
+    one,
+)
 
 
 @pytest.fixture
@@ -80,67 +56,10 @@ def azure() -> Iterator[Azure]:
         yield azure
 
 
-RESOURCE = {"id": str, "name": str, "type": str, "location": str, "properties.provisioningState": str}
-DISK = RESOURCE | {
-    "sku.name": str,
-    "tags": dict,
-    "properties.creationData.createOption": str,
-    "properties.creationData.sourceResourceId": str,
-    "properties.diskSizeGB": int,
-    "properties.timeCreated": str,
-}
-SNAPSHOT = DISK | {"properties.creationData.sourceUniqueId": str, "properties.incremental": bool}
-MACHINE = RESOURCE | {
-    "properties.vmId": str,
-    "properties.hardwareProfile.vmSize": str,
-    "properties.storageProfile.osDisk.osType": str,
-    "properties.storageProfile.osDisk.createOption": str,
-    "properties.storageProfile.osDisk.managedDisk.id": str,
-    "properties.storageProfile.dataDisks": list,
-    "properties.networkProfile.networkInterfaces.0.id": str,
-    "properties.networkProfile.networkInterfaces.0.properties.primary": bool,
-}
-ENDPOINT = {
-    "id": str,
-    "name": str,
-    "type": str,
-    "properties.endpointLocation": str,
-    "properties.endpointMonitorStatus": str,
-    "properties.endpointStatus": str,
-    "properties.priority": int,
-    "properties.target": str,
-    "properties.weight": int,
-}
-STATUS = {"code": str, "level": str, "displayStatus": str}
-
-
-def check(seen: Exchange, method: str, path: str, version: str, status: int) -> None:
-    """The request line as published, and the status."""
-    assert (seen.method, seen.path.lower()) == (method, path.lower())
-    assert parse_qs(seen.query)["api-version"] == [version]
-    assert seen.reply.status == status
-
-
-def check_operation(azure: Azure, reply: Reply, kind: str, version: str) -> None:
-    """Both headers of an accepted operation.
-
-    The examples show ``Location``; recordings of disk and snapshot PUT show both, and ``DiskOperations`` for disks.
-    """
-    where = f"{ROOT}/providers/Microsoft.Compute/locations/westeurope/{kind}/"
-    queries = {}
-    for header in ("Azure-AsyncOperation", "Location"):
-        url = urlsplit(reply.headers[header])
-        assert f"{url.scheme}://{url.netloc}" == azure.front.url
-        assert url.path.lower().startswith(where.lower())
-        queries[header] = parse_qs(url.query)
-    assert queries["Azure-AsyncOperation"] == {"api-version": [version]}
-    assert queries["Location"] == {"monitor": ["true"], "api-version": [version]}
-
-
 # Snapshots and disks
 
 
-@example("PUT", one("snapshots"), f"{_DISK}/snapshotExamples/Snapshot_Create_InstantAccessSnapshot.json")
+@example("PUT", one("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Create_InstantAccessSnapshot.json")
 def test_snapshot_of_a_disk_is_accepted_with_202_and_updating(azure: Azure) -> None:
     seen, path = Recorder(), compute("snapshots", "point")
     body = copy_of(SOURCE)
@@ -158,7 +77,7 @@ def test_snapshot_of_a_disk_is_accepted_with_202_and_updating(azure: Azure) -> N
     assert finished.properties.provisioning_state == "Succeeded"
 
 
-@example("GET", one("snapshots"), f"{_DISK}/snapshotExamples/Snapshot_Get.json")
+@example("GET", one("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Get.json")
 def test_snapshot_tells_what_it_was_made_from(azure: Azure) -> None:
     azure.finished(azure.put_snapshot())
     seen = Recorder()
@@ -171,7 +90,7 @@ def test_snapshot_tells_what_it_was_made_from(azure: Azure) -> None:
     assert body["properties"]["creationData"]["sourceUniqueId"] == source["properties"]["uniqueId"]
 
 
-@example("PUT", one("disks"), f"{_DISK}/diskExamples/Disk_Create_ByCopyingASnapshot.json")
+@example("PUT", one("disks"), f"{DISK_FILES}/diskExamples/Disk_Create_ByCopyingASnapshot.json")
 def test_disk_from_a_snapshot_is_accepted_with_202_and_updating(azure: Azure) -> None:
     azure.finished(azure.put_snapshot())
     seen, path, body = Recorder(), compute("disks", "sql-os"), copy_of(compute("snapshots", "point"))
@@ -184,7 +103,7 @@ def test_disk_from_a_snapshot_is_accepted_with_202_and_updating(azure: Azure) ->
     assert poller.result(LIMIT).properties.provisioning_state == "Succeeded"
 
 
-@example("GET", one("disks"), f"{_STABLE_DISK}/diskExamples/Disk_Get.json")
+@example("GET", one("disks"), f"{STABLE_DISK_FILES}/diskExamples/Disk_Get.json")
 def test_disk_names_its_machine_only_while_it_is_attached(azure: Azure) -> None:
     disk, seen, client = azure.disk("sql-os"), Recorder(), azure.compute_client()
     client.disks.get("rg-recovery", "sql-os", raw_response_hook=seen)
@@ -199,8 +118,8 @@ def test_disk_names_its_machine_only_while_it_is_attached(azure: Azure) -> None:
     assert attached["properties"]["diskState"] == "Attached"
 
 
-@example("DELETE", one("snapshots"), f"{_STABLE_DISK}/snapshotExamples/Snapshot_Delete.json")
-@example("DELETE", one("disks"), f"{_DISK}/diskExamples/Disk_Delete.json")
+@example("DELETE", one("snapshots"), f"{STABLE_DISK_FILES}/snapshotExamples/Snapshot_Delete.json")
+@example("DELETE", one("disks"), f"{DISK_FILES}/diskExamples/Disk_Delete.json")
 @pytest.mark.parametrize("kind", ["snapshots", "disks"])
 def test_deletion_is_accepted_with_202_and_an_absent_resource_answers_204(azure: Azure, kind: str) -> None:
     azure.disk("point")
@@ -214,8 +133,12 @@ def test_deletion_is_accepted_with_202_and_an_absent_resource_answers_204(azure:
     assert (again.status, again.body) == (204, None)
 
 
-@example("GET", f"{GROUP}/Microsoft.Compute/snapshots", f"{_STABLE_DISK}/snapshotExamples/Snapshot_ListByResourceGroup.json")
-@example("GET", f"{GROUP}/Microsoft.Compute/disks", f"{_STABLE_DISK}/diskExamples/Disk_ListByResourceGroup.json")
+@example(
+    "GET",
+    f"{GROUP}/Microsoft.Compute/snapshots",
+    f"{STABLE_DISK_FILES}/snapshotExamples/Snapshot_ListByResourceGroup.json",
+)
+@example("GET", f"{GROUP}/Microsoft.Compute/disks", f"{STABLE_DISK_FILES}/diskExamples/Disk_ListByResourceGroup.json")
 @pytest.mark.parametrize("kind", ["snapshots", "disks"])
 def test_list_holds_the_groups_own_resources_and_no_others(azure: Azure, kind: str) -> None:
     azure.disk("sql-os")
@@ -226,8 +149,8 @@ def test_list_holds_the_groups_own_resources_and_no_others(azure: Azure, kind: s
     assert differences(seen[0].reply.body["value"][0], SNAPSHOT if kind == "snapshots" else DISK) == []
 
 
-@example("GET", everywhere("snapshots"), f"{_STABLE_DISK}/snapshotExamples/Snapshot_ListByResourceGroup.json")
-@example("GET", everywhere("disks"), f"{_STABLE_DISK}/diskExamples/Disk_ListByResourceGroup.json")
+@example("GET", everywhere("snapshots"), f"{STABLE_DISK_FILES}/snapshotExamples/Snapshot_ListByResourceGroup.json")
+@example("GET", everywhere("disks"), f"{STABLE_DISK_FILES}/diskExamples/Disk_ListByResourceGroup.json")
 @pytest.mark.parametrize(("kind", "ids"), [("snapshots", {"point"}), ("disks", {"sql-os", "sql-data"})])
 def test_list_of_the_subscription_holds_every_groups_resources(azure: Azure, kind: str, ids: set[str]) -> None:
     azure.disk("sql-data")
@@ -240,7 +163,7 @@ def test_list_of_the_subscription_holds_every_groups_resources(azure: Azure, kin
 # Machines
 
 
-@example("PUT", one("virtualMachines"), f"{_MACHINE}/VirtualMachine_Create_FromASpecializedSharedImage.json")
+@example("PUT", one("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Create_FromASpecializedSharedImage.json")
 def test_machine_is_created_with_201_and_updated_with_200(azure: Azure) -> None:
     disk, seen, client = azure.disk("sql-os"), Recorder(), azure.compute_client()
     body = machine_from(disk, NIC)
@@ -260,7 +183,7 @@ def test_machine_is_created_with_201_and_updated_with_200(azure: Azure) -> None:
     assert updated.body["properties"]["vmId"] == created["properties"]["vmId"]
 
 
-@example("GET", one("virtualMachines"), f"{_STABLE_MACHINE}/virtualMachineExamples/VirtualMachine_Get.json")
+@example("GET", one("virtualMachines"), f"{STABLE_MACHINE_FILES}/VirtualMachine_Get.json")
 def test_machine_shows_its_size_its_disks_and_its_interface(azure: Azure) -> None:
     azure.finished(azure.put_machine("sql", azure.disk("sql-os"), data=(azure.disk("sql-data"),)))
     seen = Recorder()
@@ -273,7 +196,11 @@ def test_machine_shows_its_size_its_disks_and_its_interface(azure: Azure) -> Non
     assert body["properties"]["provisioningState"] == "Succeeded"
 
 
-@example("GET", f"{one('virtualMachines')}/instanceView", f"{_STABLE_MACHINE}/virtualMachineExamples/VirtualMachine_Get_InstanceView.json")
+@example(
+    "GET",
+    f"{one('virtualMachines')}/instanceView",
+    f"{STABLE_MACHINE_FILES}/VirtualMachine_Get_InstanceView.json",
+)
 def test_instance_view_of_a_running_machine_says_provisioned_and_running(azure: Azure) -> None:
     azure.finished(azure.put_machine("sql", azure.disk("sql-os")))
     seen = Recorder()
@@ -285,7 +212,7 @@ def test_instance_view_of_a_running_machine_says_provisioned_and_running(azure: 
     assert differences(body, {"vmAgent.vmAgentVersion": str, "vmAgent.statuses": list}) == []
 
 
-@example("DELETE", one("virtualMachines"), f"{_MACHINE}/VirtualMachine_Delete_Force.json")
+@example("DELETE", one("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Delete_Force.json")
 def test_deleted_machine_sets_its_disks_and_its_interface_free(azure: Azure) -> None:
     disk = azure.disk("sql-os")
     azure.finished(azure.put_machine("sql", disk))
@@ -299,7 +226,9 @@ def test_deleted_machine_sets_its_disks_and_its_interface_free(azure: Azure) -> 
     assert azure.ask("DELETE", compute("virtualMachines", "sql"), MACHINES).status == 204
 
 
-@example("GET", f"{GROUP}/Microsoft.Compute/virtualMachines", f"{_MACHINE}/VirtualMachine_List_MinimumSet_Gen.json")
+@example(
+    "GET", f"{GROUP}/Microsoft.Compute/virtualMachines", f"{MACHINE_FILES}/VirtualMachine_List_MinimumSet_Gen.json"
+)
 def test_list_of_machines_holds_the_groups_own(azure: Azure) -> None:
     azure.finished(azure.put_machine("sql", azure.disk("sql-os")))
     seen = Recorder()
@@ -309,7 +238,11 @@ def test_list_of_machines_holds_the_groups_own(azure: Azure) -> None:
     assert differences(seen[0].reply.body, {"value.0.id": str, "value.0.location": str}) == []
 
 
-@example("GET", everywhere("virtualMachines"), f"{_STABLE_MACHINE}/virtualMachineExamples/VirtualMachine_ListAll_MinimumSet_Gen.json")
+@example(
+    "GET",
+    everywhere("virtualMachines"),
+    f"{STABLE_MACHINE_FILES}/VirtualMachine_ListAll_MinimumSet_Gen.json",
+)
 def test_list_of_the_subscriptions_machines_holds_every_groups(azure: Azure) -> None:
     azure.finished(azure.put_machine("sql", azure.disk("sql-os")))
     seen = Recorder()
@@ -319,7 +252,11 @@ def test_list_of_the_subscriptions_machines_holds_every_groups(azure: Azure) -> 
     assert differences(seen[0].reply.body, {"value.1.id": str, "value.1.location": str}) == []
 
 
-@example("POST", f"{one('virtualMachines')}/runCommand", f"{_STABLE_MACHINE}/runCommandExamples/VirtualMachineRunCommand.json")
+@example(
+    "POST",
+    f"{one('virtualMachines')}/runCommand",
+    f"{SCRIPT_FILES}/VirtualMachineRunCommand.json",
+)
 def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure: Azure) -> None:
     heard: list[str] = []
 
@@ -348,99 +285,9 @@ def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure
     assert [value["message"] for value in done["properties"]["output"]["value"]] == ["all good", "a warning"]
 
 
-# Network, Traffic Manager, subscriptions
-
-
-@example("GET", f"{GROUP}/Microsoft.Network/networkInterfaces/{{name}}", f"{_NETWORK}/NetworkInterfaceGet.json")
-def test_interface_shows_its_address_and_the_machine_that_has_it(azure: Azure) -> None:
-    azure.finished(azure.put_machine("sql", azure.disk("sql-os")))
-    reply = azure.ask("GET", NIC, NETWORK, person=True)
-    configuration = {
-        "name": str,
-        "id": str,
-        "properties.primary": bool,
-        "properties.privateIPAddress": str,
-        "properties.privateIPAllocationMethod": str,
-        "properties.provisioningState": str,
-        "properties.subnet.id": str,
-    }
-    assert reply.status == 200
-    assert differences(reply.body, RESOURCE | {"properties.virtualMachine.id": str}) == []
-    assert differences(reply.body["properties"]["ipConfigurations"][0], configuration) == []
-    assert reply.body["properties"]["virtualMachine"]["id"] == compute("virtualMachines", "sql")
-
-
-@example("GET", _ONE_PROFILE, f"{_TRAFFIC}/examples/2026-09-01/Profile-GET-WithEndpoints.json")
-def test_profile_shows_its_routing_its_probe_and_its_endpoints(azure: Azure) -> None:
-    seen = Recorder()
-    azure.traffic_client(person=True).profiles.get("rg-traffic", "shop", raw_response_hook=seen)
-    check(seen[0], "GET", PROFILE, ENDPOINTS, 200)
-    body = seen[0].reply.body
-    structure = {
-        "id": str,
-        "name": str,
-        "type": str,
-        "location": str,
-        "tags": dict,
-        "properties.dnsConfig.fqdn": str,
-        "properties.dnsConfig.relativeName": str,
-        "properties.dnsConfig.ttl": int,
-        "properties.profileStatus": str,
-        "properties.trafficRoutingMethod": str,
-    }
-    monitor = dict.fromkeys(("intervalInSeconds", "port", "timeoutInSeconds", "toleratedNumberOfFailures"), int)
-    assert differences(body, structure) == []
-    assert differences(
-        body["properties"]["monitorConfig"], monitor | {"path": str, "profileMonitorStatus": str, "protocol": str}
-    ) == []
-    assert [differences(endpoint, ENDPOINT) for endpoint in body["properties"]["endpoints"]] == [[], []]
-    assert (body["type"], body["location"]) == ("Microsoft.Network/trafficManagerProfiles", "global")
-
-
-@example("GET", f"{_ONE_PROFILE}/externalEndpoints/{{name}}", f"{_TRAFFIC}/stable/2026-09-01/examples/Endpoint-GET-External-WithLocation.json")
-@example("GET", f"{_ONE_PROFILE}/azureEndpoints/{{name}}", f"{_TRAFFIC}/stable/2026-09-01/examples/Endpoint-GET-External-WithLocation.json")
-@pytest.mark.parametrize(("kind", "name"), [("externalEndpoints", "primary"), ("azureEndpoints", "recovery")])
-def test_endpoint_shows_its_status_and_its_monitor_status(azure: Azure, kind: str, name: str) -> None:
-    seen = Recorder()
-    azure.traffic_client().endpoints.get("rg-traffic", "shop", kind, name, raw_response_hook=seen)
-    check(seen[0], "GET", f"{PROFILE}/{kind}/{name}", ENDPOINTS, 200)
-    assert differences(seen[0].reply.body, ENDPOINT) == []
-    assert seen[0].reply.body["type"] == f"Microsoft.Network/trafficManagerProfiles/{kind}"
-
-
-@example("PATCH", f"{_ONE_PROFILE}/externalEndpoints/{{name}}", f"{_TRAFFIC}/stable/2026-09-01/examples/Endpoint-PATCH-External-Target.json")
-@example("PATCH", f"{_ONE_PROFILE}/azureEndpoints/{{name}}", f"{_TRAFFIC}/stable/2026-09-01/examples/Endpoint-PATCH-External-Target.json")
-@pytest.mark.parametrize(
-    ("kind", "name", "to"), [("externalEndpoints", "primary", "Disabled"), ("azureEndpoints", "recovery", "Enabled")]
-)
-def test_endpoint_is_switched_at_once_and_keeps_what_was_not_sent(
-    azure: Azure, kind: str, name: str, to: str
-) -> None:
-    seen, client = Recorder(), azure.traffic_client()
-    before = azure.ask("GET", f"{PROFILE}/{kind}/{name}", ENDPOINTS).body["properties"]
-    body: dict[str, Any] = {"properties": {"endpointStatus": to}}
-    client.endpoints.update("rg-traffic", "shop", kind, name, body, raw_response_hook=seen)
-    check(seen[0], "PATCH", f"{PROFILE}/{kind}/{name}", ENDPOINTS, 200)
-    assert seen[0].sent == body
-    after = seen[0].reply.body
-    assert differences(after, ENDPOINT) == []
-    assert after["properties"]["endpointStatus"] == to
-    kept = ("target", "priority", "weight", "endpointLocation")
-    assert [after["properties"][key] for key in kept] == [before[key] for key in kept]
-
-
-@example("GET", "/subscriptions", f"{_RESOURCES}/GetSubscriptions.json")
-def test_subscriptions_are_listed_with_their_tenant_and_state(azure: Azure) -> None:
-    reply = azure.ask("GET", "/subscriptions", SUBSCRIPTIONS, person=True)
-    keys = ("id", "subscriptionId", "tenantId", "displayName", "state", "authorizationSource")
-    policies = ("locationPlacementId", "quotaId", "spendingLimit")
-    structure = dict.fromkeys([*keys, *(f"subscriptionPolicies.{key}" for key in policies)], str)
-    assert reply.status == 200
-    assert [differences(item, structure | {"managedByTenants": list}) for item in reply.body["value"]] == [[]]
-    assert reply.body["value"][0]["id"] == f"/subscriptions/{SUBSCRIPTION}"
-
-
 def test_every_operation_that_the_lab_models_is_named_by_a_test(azure: Azure) -> None:
+    for module in ("services", "operations"):
+        importlib.import_module(f"tests.lab.test_resource_manager_{module}")
     modelled = {(route.method, route.template) for route in azure.arm._routes}
     assert sorted(modelled - set(NAMED)) == []
     assert sorted(set(NAMED) - modelled) == []

@@ -1,0 +1,146 @@
+"""The lab's network interfaces, Traffic Manager and subscriptions, against Microsoft's published REST examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab.azure import (
+    ENDPOINTS,
+    NETWORK,
+    NIC,
+    PROFILE,
+    SUBSCRIPTION,
+    SUBSCRIPTIONS,
+    Azure,
+    Recorder,
+    compute,
+    simulated,
+)
+from tests.lab.published import (
+    ENDPOINT,
+    GROUP,
+    NETWORK_FILES,
+    ONE_PROFILE,
+    RESOURCE,
+    RESOURCE_FILES,
+    STABLE_TRAFFIC_FILES,
+    TRAFFIC_FILES,
+    check,
+    differences,
+    example,
+)
+
+
+@pytest.fixture
+def azure() -> Iterator[Azure]:
+    with simulated() as azure:
+        yield azure
+
+
+@example("GET", f"{GROUP}/Microsoft.Network/networkInterfaces/{{name}}", f"{NETWORK_FILES}/NetworkInterfaceGet.json")
+def test_interface_shows_its_address_and_the_machine_that_has_it(azure: Azure) -> None:
+    azure.finished(azure.put_machine("sql", azure.disk("sql-os")))
+    reply = azure.ask("GET", NIC, NETWORK, person=True)
+    configuration = {
+        "name": str,
+        "id": str,
+        "properties.primary": bool,
+        "properties.privateIPAddress": str,
+        "properties.privateIPAllocationMethod": str,
+        "properties.provisioningState": str,
+        "properties.subnet.id": str,
+    }
+    assert reply.status == 200
+    assert differences(reply.body, RESOURCE | {"properties.virtualMachine.id": str}) == []
+    assert differences(reply.body["properties"]["ipConfigurations"][0], configuration) == []
+    assert reply.body["properties"]["virtualMachine"]["id"] == compute("virtualMachines", "sql")
+
+
+@example("GET", ONE_PROFILE, f"{TRAFFIC_FILES}/examples/2026-09-01/Profile-GET-WithEndpoints.json")
+def test_profile_shows_its_routing_its_probe_and_its_endpoints(azure: Azure) -> None:
+    seen = Recorder()
+    azure.traffic_client(person=True).profiles.get("rg-traffic", "shop", raw_response_hook=seen)
+    check(seen[0], "GET", PROFILE, ENDPOINTS, 200)
+    body = seen[0].reply.body
+    structure = {
+        "id": str,
+        "name": str,
+        "type": str,
+        "location": str,
+        "tags": dict,
+        "properties.dnsConfig.fqdn": str,
+        "properties.dnsConfig.relativeName": str,
+        "properties.dnsConfig.ttl": int,
+        "properties.profileStatus": str,
+        "properties.trafficRoutingMethod": str,
+    }
+    monitor = dict.fromkeys(("intervalInSeconds", "port", "timeoutInSeconds", "toleratedNumberOfFailures"), int)
+    assert differences(body, structure) == []
+    assert (
+        differences(
+            body["properties"]["monitorConfig"], monitor | {"path": str, "profileMonitorStatus": str, "protocol": str}
+        )
+        == []
+    )
+    assert [differences(endpoint, ENDPOINT) for endpoint in body["properties"]["endpoints"]] == [[], []]
+    assert (body["type"], body["location"]) == ("Microsoft.Network/trafficManagerProfiles", "global")
+
+
+@example(
+    "GET",
+    f"{ONE_PROFILE}/externalEndpoints/{{name}}",
+    f"{STABLE_TRAFFIC_FILES}/Endpoint-GET-External-WithLocation.json",
+)
+@example(
+    "GET",
+    f"{ONE_PROFILE}/azureEndpoints/{{name}}",
+    f"{STABLE_TRAFFIC_FILES}/Endpoint-GET-External-WithLocation.json",
+)
+@pytest.mark.parametrize(("kind", "name"), [("externalEndpoints", "primary"), ("azureEndpoints", "recovery")])
+def test_endpoint_shows_its_status_and_its_monitor_status(azure: Azure, kind: str, name: str) -> None:
+    seen = Recorder()
+    azure.traffic_client().endpoints.get("rg-traffic", "shop", kind, name, raw_response_hook=seen)
+    check(seen[0], "GET", f"{PROFILE}/{kind}/{name}", ENDPOINTS, 200)
+    assert differences(seen[0].reply.body, ENDPOINT) == []
+    assert seen[0].reply.body["type"] == f"Microsoft.Network/trafficManagerProfiles/{kind}"
+
+
+@example(
+    "PATCH",
+    f"{ONE_PROFILE}/externalEndpoints/{{name}}",
+    f"{STABLE_TRAFFIC_FILES}/Endpoint-PATCH-External-Target.json",
+)
+@example(
+    "PATCH",
+    f"{ONE_PROFILE}/azureEndpoints/{{name}}",
+    f"{STABLE_TRAFFIC_FILES}/Endpoint-PATCH-External-Target.json",
+)
+@pytest.mark.parametrize(
+    ("kind", "name", "to"), [("externalEndpoints", "primary", "Disabled"), ("azureEndpoints", "recovery", "Enabled")]
+)
+def test_endpoint_is_switched_at_once_and_keeps_what_was_not_sent(azure: Azure, kind: str, name: str, to: str) -> None:
+    seen, client = Recorder(), azure.traffic_client()
+    before = azure.ask("GET", f"{PROFILE}/{kind}/{name}", ENDPOINTS).body["properties"]
+    body: dict[str, Any] = {"properties": {"endpointStatus": to}}
+    client.endpoints.update("rg-traffic", "shop", kind, name, body, raw_response_hook=seen)
+    check(seen[0], "PATCH", f"{PROFILE}/{kind}/{name}", ENDPOINTS, 200)
+    assert seen[0].sent == body
+    after = seen[0].reply.body
+    assert differences(after, ENDPOINT) == []
+    assert after["properties"]["endpointStatus"] == to
+    kept = ("target", "priority", "weight", "endpointLocation")
+    assert [after["properties"][key] for key in kept] == [before[key] for key in kept]
+
+
+@example("GET", "/subscriptions", f"{RESOURCE_FILES}/GetSubscriptions.json")
+def test_subscriptions_are_listed_with_their_tenant_and_state(azure: Azure) -> None:
+    reply = azure.ask("GET", "/subscriptions", SUBSCRIPTIONS, person=True)
+    keys = ("id", "subscriptionId", "tenantId", "displayName", "state", "authorizationSource")
+    policies = ("locationPlacementId", "quotaId", "spendingLimit")
+    structure = dict.fromkeys([*keys, *(f"subscriptionPolicies.{key}" for key in policies)], str)
+    assert reply.status == 200
+    assert [differences(item, structure | {"managedByTenants": list}) for item in reply.body["value"]] == [[]]
+    assert reply.body["value"][0]["id"] == f"/subscriptions/{SUBSCRIPTION}"

@@ -1,0 +1,105 @@
+"""Every scenario that comes with Coldsite holds; wrong expectations and bad files are told apart."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.runner import run_scenario
+from lab.scenario import PROJECT, load_scenario
+
+FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
+
+DEAD_PRIMARY = """
+name: the primary dies
+plan: plans/contoso.yaml
+timeline:
+  - {at: 30s, do: site.stop, target: primary}
+"""
+
+
+def run(path: Path) -> dict[str, Any]:
+    scenario, plan, plan_file = load_scenario(path)
+    return asyncio.run(run_scenario(scenario, plan, plan_file, path.parent, None, lambda at, text: None))
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "scenario.yaml"
+    path.write_text(text)
+    return path
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "cli", "lab", "run", *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=PROJECT, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_scenario_holds(path: Path) -> None:
+    report = run(path)
+    assert report["failures"] == []
+    assert report["passed"]
+
+
+def test_a_wrong_expectation_fails_with_status_1_and_says_what_differs(tmp_path: Path) -> None:
+    text = "name: nothing happens\nplan: plans/contoso.yaml\nuntil: 30s\nexpect: {active_site: recovery, runs: {failover: {succeeded: 1}}}\n"
+    done = command(str(write(tmp_path, text)), "--json", str(tmp_path / "report.json"))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "active_site: 'recovery' expected, 'primary' found" in done.stdout
+    assert "runs.failover.succeeded: 1 expected, 0 found" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["passed"] is False
+    assert len(report["failures"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: x\nplan: plans/nowhere.yaml\n", "plan: 'plans/nowhere.yaml' is a file neither"),
+        ("name: x\n", "plan: Field required"),
+        ("name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 5, do: site.stop, target: primary}]\n", "timeline.0.at"),
+        ("name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 5s, do: site.explode}]\n", "'site.explode' is not one of"),
+        ("name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 5s, do: site.stop}]\n", "site.stop lacks target"),
+        ("name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 5s, do: monitor.stop, now: 1}]\n", "takes no now"),
+        (
+            "name: x\nplan: plans/contoso.yaml\nplan_overrides: {detection: {mode: automattic}}\n",
+            "'automattic' is not one of",
+        ),
+        ("name: [\n", "is not YAML"),
+        ("name: x\nplan: plans/contoso.yaml\ntimes: {bot_sql: 3}\n", "bot_sql is not one of"),
+        (
+            "name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 1s, do: site.stop, target: primry}]\n",
+            "'primry' is not one of",
+        ),
+    ],
+)
+def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, said: str) -> None:
+    done = command(str(write(tmp_path, text)))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path: Path) -> None:
+    """The endpoints are switched, but the name servers never answer anew: nobody reaches Azure, and it shows."""
+    slow_dns = "times: {dns_push: 100000}\nspeed: 60\nexpect: {active_site: recovery, customers: {served_by: {recovery_at_least: 1}}}\n"
+    report = run(write(tmp_path, DEAD_PRIMARY + slow_dns))
+    assert not report["passed"]
+    assert report["customers"]["served_by"]["recovery"] == 0
+    assert report["runs"][0]["phase"] == "needs_operator"
+    assert "DNS does not lead" in report["runs"][0]["verdict"]
+
+
+def test_without_the_app_nobody_moves_the_customers(tmp_path: Path) -> None:
+    """The lab does not confirm itself: in observe mode everything else is the same, and the customers stay lost."""
+    observe = "plan_overrides: {detection: {mode: observe}}\nexpect: {active_site: primary, runs: {failover: {observed: 1}}}\n"
+    report = run(write(tmp_path, DEAD_PRIMARY + observe))
+    assert report["failures"] == []
+    assert report["customers"]["served_by"]["recovery"] == 0
+    assert report["customers"]["failed"] > 0
