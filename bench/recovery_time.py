@@ -126,7 +126,8 @@ def critical_path(lab: Lab, plan: RecoveryPlan) -> tuple[dict[str, float], float
 def show(found: Measured) -> bool:
     """Prints one result; False when the machine was too busy for it to mean anything."""
     print(
-        f"\n{found.workloads} workloads at speed {found.speed:g}: CPU {found.cpu:.0f} %, {found.polls:.1f} polls an operation"
+        f"\n{found.workloads} workloads at speed {found.speed:g}: CPU {found.cpu:.0f} %, "
+        f"{found.polls:.1f} polls an operation"
     )
     if found.cpu > MOST_CPU:
         print(f"  Not reported: above {MOST_CPU:.0f} % CPU the times say more about this machine than about Coldsite.")

@@ -159,7 +159,7 @@ def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
     out.print(f"People were told: {told}.")
     out.print(
         "\nTry it yourself: `.venv/bin/coldsite lab up` starts the lab and keeps it; in another terminal,\n"
-        "`.venv/bin/coldsite` says how things stand, `... drill contoso` tries a drill, `... runs show RUN` reads a run."
+        "`.venv/bin/coldsite` says how things stand, `... drill contoso` tries a drill, `... runs show RUN` reads one."
     )
 
 

@@ -1,4 +1,4 @@
-"""One small function per step of a run. Each calls one thing in ``shared``; each may run twice and be cut off anywhere."""
+"""One small function per step. Each calls one thing in ``shared``; each may run twice and be cut off anywhere."""
 
 from __future__ import annotations
 

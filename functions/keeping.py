@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import azure.durable_functions as df
 from durabletask import task
@@ -40,7 +40,7 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
         state = yield from replica.freeze(work, plan)
         if state is None or state.usable:
             set_id = "point-" + order.instance.rsplit("-", 1)[1]
-            consistency = "application" if state and state.frozen else "crash"
+            consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
             yield from replica.take_set(work, plan, set_id, consistency, tag_run=False)
         else:
             said = f"not taken: the replica is {state.state}"

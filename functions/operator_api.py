@@ -67,7 +67,7 @@ async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClien
 
 @answering
 async def _start_failover(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
-    """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged: 409 otherwise."""
+    """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged, else 409."""
     plan, wanted = plan_of(req), _read(FailoverRequest, req)
     if wanted.recovery_point.startswith("before:"):
         _moment(wanted.recovery_point.removeprefix("before:"))
@@ -241,9 +241,7 @@ async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
         if parsed is None:
             raise errors.UnknownRunError
         chosen = [name for name in chosen if name == parsed.plan]
-    found = await asyncio.gather(
-        *(journal.list_runs(name, kind, limit, before) for name in chosen)  # type: ignore[arg-type]
-    )
+    found = await asyncio.gather(*(journal.list_runs(name, kind, limit, before) for name in chosen))
     runs = sorted((run for part in found for run in part), key=lambda run: run.started_at, reverse=True)[:limit]
     return answer({"runs": [run.model_dump(mode="json") for run in runs]})
 

@@ -20,7 +20,8 @@ from shared.records import journal
 from shared.runs import Order, StepEnd
 
 Recording = Literal["around", "after", "never"]
-"""``around``: the intent is written before the act. ``after``: for looks that change nothing. ``never``: records itself."""
+"""``around``: the intent is written before the act. ``after``: for looks, which change nothing. ``never``: it does so
+itself."""
 
 MAX_ATTEMPTS = 20
 

@@ -88,7 +88,9 @@ class Work:
         """Runs one activity on several orders side by side."""
         if not orders:
             return []
-        scheduled = [activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders]
+        scheduled: list[task.Task[Any]] = [
+            activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders
+        ]
         yield from self.first(task.when_all(scheduled))
         return [activity.read(one.get_result()) for one in scheduled]
 
@@ -108,7 +110,7 @@ class Work:
     def finish(
         self, watched: list[activities.Watched], expected: timedelta, target: str
     ) -> Doing[list[OperationState]]:
-        """Watches operations until all are over: first at the expected time, then after max(2 s, 3 % of the elapsed).
+        """Watches operations until all are over: first when expected, then after max(2 s, 3 % of the elapsed).
 
         What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
         """
@@ -130,20 +132,20 @@ class Work:
                 ),
             )
             elapsed = self.now - began
-            for i, state in zip(open_ones, checked.states, strict=True):
-                if state.state != "running" or elapsed > self.recovery.operation_timeout:
-                    states[i] = state
+            late = elapsed > self.recovery.operation_timeout
+            looked = zip(open_ones, checked.states, strict=True)
+            states |= {i: state for i, state in looked if state.state != "running" or late}
             wait = max(self.recovery.poll_at_least, elapsed * 0.03)
         return [states[i] for i in range(len(watched))]
 
     def patience(self, refused: Refused) -> timedelta:
-        """How long to wait before the same order again, as Azure asked, but never longer than a sixth of the time-out."""
+        """How long to wait before the same order again: as Azure asked, but at most a sixth of the time-out."""
         cap = self.recovery.operation_timeout / 6
         asked = refused.refusal.retry_after
         return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
 
     def insist[O: Order](self, activity: Step[O, Started | Refused], order: O) -> Doing[Started | Refused]:
-        """Runs an order again while Azure only says "later" (throttled, in conflict), within the operation's time-out."""
+        """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out."""
         began = self.now
         attempt = order.attempt
         while True:

@@ -102,14 +102,10 @@ def _run_view(lab: Lab, run: RecoveryRun, steps: list[Step]) -> dict[str, Any]:
 
 def spoken_verdict(run: RecoveryRun, speed: float) -> str | None:
     """The run's sentences in simulated time: the decision, what it waits for, why it ended."""
-    if run.verdict_detail is None:
-        decision = run.verdict
-    else:
-        decision = Verdict.model_validate(run.verdict_detail).sentence(speed)
-    told = [decision]
-    for sentence in (run.waiting_for, run.ended_because):
-        if sentence and sentence != run.verdict:
-            told.append(sentence.replace(run.verdict or "\0", decision or ""))
+    detail = run.verdict_detail
+    decision = Verdict.model_validate(detail).sentence(speed) if detail else run.verdict
+    later = [s for s in (run.waiting_for, run.ended_because) if s and s != run.verdict]
+    told = [decision, *(sentence.replace(run.verdict or "\0", decision or "") for sentence in later)]
     return " ".join(part for part in told if part) or None
 
 

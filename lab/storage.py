@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's storage emulator, as a process of its own: Table Storage over HTTPS with Entra tokens, no keys."""
+"""Azurite, Microsoft's storage emulator, as a process of its own: Table Storage over HTTPS with Entra tokens."""
 
 from __future__ import annotations
 

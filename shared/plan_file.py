@@ -23,7 +23,7 @@ SCRIPTS = ("status", "freeze", "thaw", "reverse")
 class _StrictLoader(yaml.SafeLoader):
     """YAML without its two traps: the last of two equal keys winning silently, and on, off, yes, no as booleans."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own class attribute)
+    yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -208,9 +208,10 @@ def _inside(folder: Path, name: str) -> Path | None:
 def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
     detection = plan.detection
     if detection.mode == "automatic" and len(detection.paths) < 2:
-        yield f"detection.mode: 'automatic' needs signals on at least two paths, and these are on {_list(detection.paths)}"
+        yield f"detection.mode: 'automatic' needs signals on at least two paths, not only on {_list(detection.paths)}"
     if detection.quorum > len(detection.paths):
-        yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {_list(detection.paths)}"
+        paths = _list(detection.paths)
+        yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {paths}"
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
     if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():

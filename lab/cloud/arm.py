@@ -137,9 +137,9 @@ class ResourceManager:
             if fault.error == "429" or (fault.error.isdigit() and int(fault.error) >= 500):
                 raise refuse(fault, self.retry_after(fault.retry_after))
         answer = await route.handle(call)
-        if request.method in ("PUT", "PATCH", "POST", "DELETE") and self.after_write:
-            if await self.after_write(route.label):
-                await asyncio.Event().wait()
+        writes = request.method in ("PUT", "PATCH", "POST", "DELETE")
+        if writes and self.after_write and await self.after_write(route.label):
+            await asyncio.Event().wait()
         return answer
 
     @staticmethod

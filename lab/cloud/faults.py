@@ -51,13 +51,15 @@ class Faults:
 ASYNCHRONOUS = {"AllocationFailed", "ZonalAllocationFailed", "OverconstrainedAllocationRequest"}
 """Azure accepts the PUT and fails the operation; the failed machine stays."""
 
+_FULL = "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
+_QUOTA = "Operation could not be completed as it results in exceeding approved"
 MESSAGES = {
-    "AllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this region.",
-    "ZonalAllocationFailed": "Allocation failed. We do not have sufficient capacity for the requested VM size in this zone.",
-    "OverconstrainedAllocationRequest": "Allocation failed. The request's constraints leave too few places in this region.",
+    "AllocationFailed": f"{_FULL} region.",
+    "ZonalAllocationFailed": f"{_FULL} zone.",
+    "OverconstrainedAllocationRequest": "Allocation failed. The request's constraints leave too few places here.",
     "SkuNotAvailable": "The requested VM size is currently not available in this location.",
-    "QuotaExceeded": "Operation could not be completed as it results in exceeding approved Cores quota.",
-    "OperationNotAllowed": "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota.",
+    "QuotaExceeded": f"{_QUOTA} Total Regional Cores quota. Current Limit: 10, Current Usage: 8, Required: 4.",
+    "OperationNotAllowed": f"{_QUOTA} standardDSv5Family Cores quota. Current Limit: 4, Current Usage: 4.",
 }
 
 

@@ -50,9 +50,7 @@ class Identity:
                 {"statusCode": 401, "message": "X-IDENTITY-HEADER is missing or wrong."}, status=401
             )
         if request.query.get("api-version") != "2019-08-01" or not request.query.get("resource"):
-            return web.json_response(
-                {"statusCode": 400, "message": "api-version=2019-08-01 and resource are needed."}, status=400
-            )
+            return web.json_response({"statusCode": 400, "message": "api-version and resource are needed."}, status=400)
         resource, now = request.query["resource"], int(time.time())
         who = APP if header == self.header else PERSON
         claims = {
@@ -65,7 +63,7 @@ class Identity:
             "oid": who,
             "appid": who,
             "ver": "1.0",
-            "xms_mirid": f"/subscriptions/{self._subscription}/resourcegroups/lab/providers/Microsoft.Web/sites/coldsite",
+            "xms_mirid": f"/subscriptions/{self._subscription}/resourcegroups/lab/providers/Microsoft.Web/sites/lab",
         }
         token = jwt.encode(claims, self._key, algorithm="HS256")
         return web.json_response(

@@ -96,9 +96,9 @@ class LogAnalytics:
         try:
             cursor = self._database.execute(duckdb_kql.to_sql(text))
         except (duckdb_kql.KqlError, duckdb.Error) as error:
-            inner = {"code": "SyntaxError", "message": f"The query could not be run: {error}"}
-            body = {"error": {"code": "BadArgumentError", "message": "The request is wrong", "innererror": inner}}
-            return web.json_response(body, status=400)
+            inner: Any = {"code": "SyntaxError", "message": f"The query could not be run: {error}"}
+            error_body = {"code": "BadArgumentError", "message": "The request is wrong", "innererror": inner}
+            return web.json_response({"error": error_body}, status=400)
         columns = [
             {"name": c[0], "type": _TYPES.get(str(c[1]).split("(")[0], "string")} for c in cursor.description or []
         ]

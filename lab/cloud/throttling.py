@@ -1,6 +1,6 @@
 """Compute's throttling: token buckets per resource and per subscription.
 
-Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/compute-throttling-limits.md (refill a minute / size).
+Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/compute-throttling-limits.md
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class TrafficManager:
         self.config = config
         self.endpoints: dict[str, EndpointState] = {}
         self._published: list[str] = []
-        one = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/trafficManagerProfiles/{profile}"
+        group = "/subscriptions/{subscription}/resourceGroups/{group}/providers"
+        one = f"{group}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
         base = "Microsoft.Network/trafficManagerProfiles"
         arm.model("GET", one, f"{base}/read", API, self._get_profile)
         for kind in ("externalEndpoints", "azureEndpoints"):

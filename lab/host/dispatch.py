@@ -11,7 +11,7 @@ import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -46,7 +46,7 @@ class Dispatcher:
     def __init__(self, hub_address: str, activities: int, orchestrations: int) -> None:
         options = [(f"grpc.max_{way}_message_length", MAX_MESSAGE_BYTES) for way in ("send", "receive")]
         self._channel = grpc.aio.insecure_channel(hub_address, options=options)
-        self._hub = stubs.TaskHubSidecarServiceStub(self._channel)
+        self._hub: Any = stubs.TaskHubSidecarServiceStub(self._channel)  # type: ignore[no-untyped-call]
         self._targets: dict[str, Target] = {}
         self._limits = {"activityTrigger": activities, "orchestrationTrigger": orchestrations}
         self._kills: list[KillOrder] = []

@@ -80,7 +80,7 @@ class TaskHub(InMemoryOrchestrationBackend):
         """Listens on the loopback address only and with room for many waiting clients; returns ``host:port``."""
         options = [(f"grpc.max_{way}_message_length", MAX_MESSAGE_BYTES) for way in ("send", "receive")]
         server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), options=options)
-        stubs.add_TaskHubSidecarServiceServicer_to_server(self, server)
+        stubs.add_TaskHubSidecarServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
         self._port = server.add_insecure_port(f"127.0.0.1:{self._port}")
         self._server = server
         server.start()

@@ -183,10 +183,7 @@ class FunctionsHost:
         path = request.path.strip("/")
         if path.startswith("admin/functions/"):
             return await self._admin(request, path.removeprefix("admin/functions/"))
-        matched: list[tuple[Route, re.Match[str]]] = []
-        for route in self.routes:
-            if match := route.pattern.fullmatch(path):
-                matched.append((route, match))
+        matched = [(route, match) for route in self.routes if (match := route.pattern.fullmatch(path))]
         for route, match in matched:
             if request.method in route.methods:
                 if not self._allowed(route.level, request):
@@ -258,7 +255,7 @@ class FunctionsHost:
 
 
 def _compile(template: str) -> tuple[re.Pattern[str], tuple[bool, ...]]:
-    """Turns ``runs/{run_id}``, ``{plan:alpha}`` and ``{*rest}`` into a pattern; literal segments win over parameters."""
+    """Turns ``runs/{run_id}``, ``{plan:alpha}`` and ``{*rest}`` into a pattern; literal parts win over parameters."""
     parts, literal = [], []
     for segment in template.strip("/").split("/"):
         parameter = re.fullmatch(r"\{(\*?)(\w+)(?::(\w+))?\??\}", segment)

@@ -50,7 +50,7 @@ class WorkerProcess:
         Raises ``WorkerStartError`` with the worker's own words when the app cannot be indexed.
         """
         path = folder / f"worker-{uuid.uuid4().hex[:8]}.sock"
-        connected: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
+        connected: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         server = await asyncio.start_unix_server(
             lambda reader, writer: connected.set_result((reader, writer)), path=path, limit=MAX_LINE
         )
@@ -60,13 +60,13 @@ class WorkerProcess:
                 *command, env=settings, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
             )
         try:
-            ended = asyncio.ensure_future(process.wait())
-            await asyncio.wait({connected, ended}, return_when=asyncio.FIRST_COMPLETED)
+            ended: asyncio.Future[Any] = asyncio.ensure_future(process.wait())
+            await asyncio.wait([connected, ended], return_when=asyncio.FIRST_COMPLETED)
             if not connected.done():
                 raise WorkerStartError(f"The worker ended at once with status {process.returncode}; see {log}.")
             reader, writer = connected.result()
             first = await reader.readline()
-            hello = json.loads(first) if first else {"index_error": f"The worker ended; see {log}."}
+            hello: dict[str, Any] = json.loads(first) if first else {"index_error": f"The worker ended; see {log}."}
             if "index_error" in hello:
                 writer.close()
                 raise WorkerStartError(hello["index_error"])
@@ -85,7 +85,7 @@ class WorkerProcess:
         """Runs one function; raises ``WorkerDiedError`` if the process goes before it answers."""
         if self.gone.is_set() or self._writer is None:
             raise WorkerDiedError(f"Worker {self.pid} is gone.")
-        message = {"id": uuid.uuid4().hex, "function": function, "inputs": inputs}
+        message: dict[str, Any] = {"id": uuid.uuid4().hex, "function": function, "inputs": inputs}
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[message["id"]] = answer
         try:

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 
@@ -106,7 +107,7 @@ class Customers:
         if number:
             self.tally.orders.append(Acknowledged(number, self._clock.now, site))
 
-    def _options(self) -> dict[str, object]:
+    def _options(self) -> dict[str, Any]:
         return {"ssl": self._tls, "server_hostname": self._host, "headers": {"Host": self._host}}
 
     def _failed(self) -> None:

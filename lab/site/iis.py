@@ -63,7 +63,7 @@ class IisServer:
                 for connection in list(self._runner.server.connections):
                     transport = getattr(connection, "transport", None)
                     own = transport.get_extra_info("sockname") if transport else None
-                    if own and own[0] == address and own[1] == port:
+                    if transport and own and own[0] == address and own[1] == port:
                         transport.abort()
 
     async def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Replication: the primary's orders arrive on the replica's disks a little later, unless it is paused, frozen or cut off.
+"""Replication: the primary's orders arrive on the replica's disks a little later, unless paused, frozen or cut off.
 
 A snapshot of a replica that is neither frozen nor idle is torn: data and log disks differ in time. One that is
 mirroring is worthless.

@@ -124,7 +124,7 @@ def _prelogin_option(body: bytes, wanted: int, default: int) -> int:
     while position + 5 <= len(body) and body[position] != 0xFF:
         token, offset, length = struct.unpack_from(">BHH", body, position)
         if token == wanted and length:
-            return body[offset]
+            return int(body[offset])
         position += 5
     return default
 

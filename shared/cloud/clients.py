@@ -1,4 +1,4 @@
-"""The Azure SDK's asynchronous clients: one of each per event loop, reused, with a retry policy that never sleeps long."""
+"""The Azure SDK's asynchronous clients: one of each per event loop, reused, with retries that never sleep long."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRY_AFTER_CAP = 5.0
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKeyDictionary()
 
 
-class BriefRetryPolicy(AsyncRetryPolicy):
+class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
     """Retries faults of the moment a few times and leaves throttling to the caller.
 
     azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST only with Retry-After

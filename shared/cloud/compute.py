@@ -93,7 +93,8 @@ class MachineOrder(Order):
 def refusal_of(error: HttpResponseError) -> Refusal:
     """Azure's error as data: its code and words survive to the decision."""
     code, message = getattr(error.error, "code", None), getattr(error.error, "message", None)
-    header = error.response.headers.get("Retry-After") if error.response else None
+    headers = getattr(error.response, "headers", None) or {}
+    header = headers.get("Retry-After")
     wait = float(header) if header and header.replace(".", "", 1).isdigit() else None
     return classify(error.status_code or 0, code or "", message or error.message or "no message", wait)
 
@@ -132,7 +133,7 @@ async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
     with contextlib.suppress(ResourceNotFoundError):
         await client.snapshots.get(place.group, order.name)
         return Started(operation=Operation(resource=resource))
-    body = {
+    body: Any = {
         "location": order.location,
         "tags": order.tags,
         "properties": {
@@ -159,7 +160,7 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
     properties: dict[str, Any] = {"creationData": {"createOption": "Copy", "sourceResourceId": order.snapshot}}
     if order.os:
         properties |= {"osType": order.os.capitalize(), "hyperVGeneration": order.generation}
-    body: dict[str, Any] = {
+    body: Any = {
         "location": order.location,
         "tags": order.tags,
         "sku": {"name": order.storage},
@@ -212,7 +213,7 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     }
     if order.license:
         properties["licenseType"] = order.license
-    body: dict[str, Any] = {"location": order.location, "tags": order.tags, "properties": properties}
+    body: Any = {"location": order.location, "tags": order.tags, "properties": properties}
     if order.zone:
         body["zones"] = [order.zone]
     return await start_operation(
@@ -232,7 +233,11 @@ async def look(operation: Operation) -> OperationState:
             response = await client.send_request(HttpRequest("GET", operation.url))
             response.raise_for_status()
             return _from_status(response.json() if response.content else {}, response.status_code)
-        getter = {"snapshots": client.snapshots, "disks": client.disks, "virtualMachines": client.virtual_machines}
+        getter: dict[str, Any] = {
+            "snapshots": client.snapshots,
+            "disks": client.disks,
+            "virtualMachines": client.virtual_machines,
+        }
         found: Any = await getter[place.kind].get(place.group, place.name)
     except ResourceNotFoundError:
         return OperationState(state="gone")
@@ -303,7 +308,7 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
         taken = datetime.fromisoformat(tags[names.TAG_TAKEN_AT])
         facts[key] = (taken, tags["coldsite-consistency"], int(tags["coldsite-set-size"]))
     whole = [
-        PointInTime(set_id=key, taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)  # type: ignore[arg-type]
+        PointInTime(set_id=key, taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)
         for key, found in sets.items()
         if len(found) == facts[key][2]
     ]

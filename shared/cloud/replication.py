@@ -1,7 +1,8 @@
 """The replication machine: Run Command starts the plan's scripts there, and nowhere else.
 
-A script's contract is one JSON line on standard output. Run Command hands back the last 4096 bytes, one command runs at
-a time, and a second one gets 409 (source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-command.md).
+A script's contract is one JSON line on standard output. Run Command hands back the last 4096 bytes; one command runs at
+a time, and a second one gets 409.
+Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-command.md
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ async def start_script(order: ScriptOrder) -> Started | Refused:
     """Starts one script. Scripts may run twice: freezing what is frozen, and thawing what is not, change nothing."""
     machine = order.replication.machine
     place = take_apart(machine)
-    body = {"commandId": "RunPowerShellScript", "script": order.replication.script_texts[order.script].splitlines()}
+    body: Any = {
+        "commandId": "RunPowerShellScript",
+        "script": order.replication.script_texts[order.script].splitlines(),
+    }
     client = clients.compute(place.subscription)
     return await start_operation(
         machine,

@@ -257,24 +257,3 @@ def test_a_pause_is_shown_with_its_reason_and_ends_at_once_with_zero(api: Api) -
     finally:
         ended = api.post("/api/plans/contoso/pause", {"for": "0s", "reason": "done"}).json
     assert ended["paused_until"] < paused.json["paused_until"]
-
-
-# Storage is away
-
-
-def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: Api) -> None:
-    calls = [(method, path) for method, path in CALLS if not path.endswith("alerts")]
-    with api.without_storage():
-        answers = {(method, path): api.ask(method, path, _body(path)) for method, path in calls}
-        answers["POST", "/api/alerts"] = api.post("/api/alerts", api.alert("traffic-manager-fired", "away"))
-    for answer in answers.values():
-        assert answer.problem(503)["title"] == "Try again"
-        assert int(answer.headers["Retry-After"]) > 0
-    assert api.get("/api/plans/contoso").json["active_run"] is None
-    assert (api.runs(), api.writes()) == ([], {})
-
-
-def _body(path: str) -> object:
-    if path.endswith("pause"):
-        return {"for": "1h", "reason": "x"}
-    return {"reason": "x"} if path.endswith(("failover", "drill")) else b""

@@ -147,20 +147,3 @@ def test_reading_a_run_does_not_move_it(api: Api) -> None:
     for path in (run_id, f"{run_id}/abort", f"{run_id}/retry", f"{run_id}?action=abort"):
         api.get(f"/api/runs/{path}")
     assert (api.read(run_id), api.writes(), api.left_over(), len(api.runs("?limit=200"))) == before
-
-
-# Storage is away
-
-
-def test_a_run_goes_on_after_an_outage_of_storage(api: Api) -> None:
-    with api.started("drill") as run_id:
-        wait_until(lambda: api.step(run_id, "freeze_replication"), LIMIT, "the drill freezes the replica")
-        with api.without_storage():
-            api.get(f"/api/runs/{run_id}").problem(503)
-            api.post(f"/api/runs/{run_id}/abort").problem(503)
-            api.post("/api/plans/contoso/drill", {"reason": "Another"}).problem(503)
-        wait_until(lambda: api.get(f"/api/runs/{run_id}").status == 200, 8.0, "the history is readable again")
-        assert api.post(f"/api/runs/{run_id}/abort").status == 202
-        assert api.finished(run_id)["outcome"] == "aborted"
-    assert api.left_over() == []
-    assert not api.lab.replication.frozen

@@ -105,7 +105,6 @@ def test_a_timespan_is_refused_rather_than_ignored() -> None:
     assert (answer.status, answer.body["error"]["code"]) == (400, "NotSimulated")
 
 
-
 def test_wrong_workspace_gets_404(azure: Azure) -> None:
     reply = ask(azure, "Heartbeat | take 1", workspace=SUBSCRIPTION)
     assert reply.status == 404
