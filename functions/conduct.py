@@ -39,7 +39,9 @@ def conduct(
     ends the run as failed, cleared away, rather than leaving the plan locked.
     """
     plan = run.plan
+    work.abortable = False
     claim = yield from work.do(activities.claim_run, activities.ClaimOrder(run=run.run, trust=plan.detection.trust))
+    work.abortable = True
     if not claim.claimed:
         return {"run_id": run.run.run_id, "ignored": claim.because}
     work.tell(plan.notify, "started", f"{plan.title}: {run.kind} started", f"Run {run.run.run_id}: {run.reason}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, StrictBool, ValidationError
 
 from functions.http import PLANS, BadRequestError, answer, answering, body_of, person_of, plan_of
 from functions.hub import DurableHub
@@ -27,9 +27,12 @@ EVIDENCE_LIMIT = 10.0
 """Seconds. One pass of evidence precedes an operator's failover, and must not keep a person waiting."""
 
 
+LONGEST_PAUSE = timedelta(days=30)
+
+
 class FailoverRequest(Strict):
     mode: Literal["planned", "unplanned"] = "unplanned"
-    acknowledge_primary_healthy: bool = False
+    acknowledge_primary_healthy: StrictBool = False
     recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
     reason: str = Field(min_length=1, max_length=500)
 
@@ -39,6 +42,8 @@ class DrillRequest(Strict):
 
 
 class PauseRequest(Strict):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
     duration: Duration = Field(alias="for")
     reason: str = Field(min_length=1, max_length=500)
 
@@ -133,6 +138,8 @@ async def pause(req: func.HttpRequest) -> func.HttpResponse:
 async def _pause(req: func.HttpRequest) -> func.HttpResponse:
     """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once."""
     plan, wanted = plan_of(req), _read(PauseRequest, req)
+    if wanted.duration > LONGEST_PAUSE:
+        raise BadRequestError("A pause lasts 30 days at most.", 422)
     until = datetime.now(UTC) + wanted.duration
     state = await site_state.change_state(
         plan.name, lambda _: {"paused_until": until, "pause_reason": f"{wanted.reason} ({person_of(req)})"}
@@ -230,10 +237,10 @@ async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
     kind = query.get("kind")
     if kind and kind not in get_args(Kind):
         raise BadRequestError(f"kind is not one of {', '.join(get_args(Kind))}.", 422)
-    try:
-        limit = min(max(int(query.get("limit", "50")), 1), 200)
-    except ValueError:
-        raise BadRequestError("limit is not a number.", 422) from None
+    asked = query.get("limit", "50")
+    if not (asked.isascii() and asked.isdecimal() and len(asked) < 6):
+        raise BadRequestError("limit is not a number.", 422)
+    limit = min(max(int(asked), 1), 200)
     before = query.get("before")
     chosen = [query["plan"]] if query.get("plan") else list(PLANS)
     if before:

@@ -17,7 +17,7 @@ from functions.hub import DurableHub
 from shared import reacting
 from shared.errors import ColdsiteError, PlanBusyError, RefusedError
 from shared.plan import RecoveryPlan
-from shared.records import site_state
+from shared.records import journal, site_state
 from shared.records.site_state import SiteState
 from shared.starting import begin_run, lock_is_stale
 
@@ -107,6 +107,8 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
             return {"active_run": None, "active_kind": None, "claimed": False} if now.active_run == over else {}
 
         state = await site_state.change_state(plan.name, free)
+        if over:
+            await journal.end_orphan(over)
     needless = state.frozen_by and not state.active_run and state.active_site == "primary"
     if needless and state.frozen_by and await hub.state(state.frozen_by) != "running":
         await _keep(hub, plan, "thaw_replica", datetime.now(UTC), frozen_by=state.frozen_by)

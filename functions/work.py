@@ -70,10 +70,22 @@ class Work:
         """Waits for the first of several tasks; an abort comes before them all."""
         raced = [self.event(names.EVENT_ABORT), *tasks] if self.abortable else list(tasks)
         winner: task.Task[Any] = yield task.when_any(raced)
+        self._heed_abort(winner)
+        return winner
+
+    def _heed_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(names.EVENT_ABORT):
             told = winner.get_result() or {}
             raise AbortedError(str(told.get("by", "somebody")), bool(told.get("preempted")))
-        return winner
+
+    def _acted(self, scheduled: Sequence[task.Task[Any]]) -> Doing[None]:
+        """Waits for activities. An abort waits for them too: what is still being ordered cannot be cleared away."""
+        everything = task.when_all(list(scheduled))
+        raced = [self.event(names.EVENT_ABORT), everything] if self.abortable else [everything]
+        winner: task.Task[Any] = yield task.when_any(raced)
+        if winner is not everything:
+            yield task.when_any([everything])
+        self._heed_abort(winner)
 
     def sleep(self, duration: timedelta) -> Doing[None]:
         yield from self.first(self.ctx.create_timer(duration))
@@ -81,7 +93,7 @@ class Work:
     def do[O: Order, R](self, activity: Step[O, R], order: O) -> Doing[R]:
         """Runs one activity. Its error, after every retry, is raised as durabletask's ``TaskFailedError``."""
         scheduled = activity.schedule(self.ctx, order, self.recovery.retry_after)
-        yield from self.first(scheduled)
+        yield from self._acted([scheduled])
         return activity.read(scheduled.get_result())
 
     def do_all[O: Order, R](self, activity: Step[O, R], orders: Sequence[O]) -> Doing[list[R]]:
@@ -91,7 +103,7 @@ class Work:
         scheduled: list[task.Task[Any]] = [
             activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders
         ]
-        yield from self.first(task.when_all(scheduled))
+        yield from self._acted(scheduled)
         return [activity.read(one.get_result()) for one in scheduled]
 
     def in_background[O: Order, R](self, activity: Step[O, R], order: O) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -76,11 +77,11 @@ class Azurite:
         raise ChildStartError("Azurite did not answer within 30 seconds.")
 
     async def stop(self) -> None:
-        """Ends the process; Azurite writes its data to disk on SIGTERM."""
+        """Ends the process; Azurite writes its data to disk on SIGINT, and only then."""
         if self._process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+            self._process.send_signal(signal.SIGINT)
         try:
             await asyncio.wait_for(self._process.wait(), 5)
         except TimeoutError:

@@ -87,6 +87,8 @@ class Lab:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for stop in reversed(self._stops):
             await stop()
+        # Closing TLS connections takes a few turns of the loop; ending it at once would leave their sockets open.
+        await asyncio.sleep(0.1)
         self._folder.cleanup()
 
     def _run(self, work: Awaitable[Any]) -> None:
@@ -177,6 +179,7 @@ class Lab:
         aliases = {host.lower(): plan.traffic.hostname.lower() for host in self.hosts}
         self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(clock.real(TTL))), aliases)
         await self.dns.start()
+        self._stops.append(self._stop_dns)
         self.customers = Customers(
             clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
         )
@@ -186,6 +189,9 @@ class Lab:
         found = self.plan.recovery.workloads[workload]
         port = self.ports.sql if is_sql(found) else self.ports.http
         return f"{loopback(found.address.failover)}:{port}"
+
+    async def _stop_dns(self) -> None:
+        self.dns.stop()
 
     async def resolve(self, name: str) -> tuple[list[str], float]:
         """Asks the lab's DNS over its socket, as customers do: addresses, and the TTL in simulated seconds."""

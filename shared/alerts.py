@@ -14,6 +14,7 @@ from shared.errors import AlertTooLargeError, MalformedAlertError, UnusableAlert
 from shared.plan import RecoveryPlan, Strict
 
 MAX_BYTES = 256 * 1024
+MAX_TEXT = 1000
 SCHEMA = "azureMonitorCommonAlertSchema"
 ENDPOINT_DIMENSION = "EndpointName"
 PLAN_PROPERTY = "coldsite-plan"
@@ -98,9 +99,9 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
-    """A text that is there and can be stored: half a surrogate pair, which JSON can spell, cannot."""
+    """A text that is there and can be stored: half a surrogate pair or a page of text cannot."""
     value = mapping.get(key)
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > MAX_TEXT:
         return None
     return value.strip()
 

@@ -5,7 +5,6 @@ A path that no operation models is refused by name: ``404 NotSimulated: PUT ...`
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -49,6 +48,10 @@ class Answer:
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+
+
+class _CallerGoneError(Exception):
+    """A write was applied, and whoever sent it died before it could be answered."""
 
 
 type Handle = Callable[[Call], Awaitable[Answer]]
@@ -96,6 +99,10 @@ class ResourceManager:
         """Answers any request below the front door."""
         try:
             answer = await self._answer(request)
+        except _CallerGoneError:
+            if request.transport:
+                request.transport.abort()
+            return web.Response(status=500)
         except ArmError as error:
             if error.status == 429:
                 self.throttled += 1
@@ -139,7 +146,7 @@ class ResourceManager:
         answer = await route.handle(call)
         writes = request.method in ("PUT", "PATCH", "POST", "DELETE")
         if writes and self.after_write and await self.after_write(route.label):
-            await asyncio.Event().wait()
+            raise _CallerGoneError
         return answer
 
     @staticmethod

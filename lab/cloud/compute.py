@@ -69,7 +69,10 @@ class Compute:
         return found
 
     async def _get(self, call: Call) -> Answer:
-        return Answer(200, _shown(self._find(call.path)))
+        found = _shown(self._find(call.path))
+        if call.query.get("$expand") == "instanceView" and found["type"] == "Microsoft.Compute/virtualMachines":
+            found["properties"] = {**found["properties"], "instanceView": self._view(self._find(call.path))}
+        return Answer(200, found)
 
     async def _list(self, call: Call) -> Answer:
         kind = call.path.split("/")[-1].lower()
@@ -78,7 +81,10 @@ class Compute:
         return Answer(200, {"value": [_shown(r) for r in found]})
 
     async def _instance_view(self, call: Call) -> Answer:
-        machine = self._find(call.path.rsplit("/", 1)[0])
+        return Answer(200, self._view(self._find(call.path.rsplit("/", 1)[0])))
+
+    @staticmethod
+    def _view(machine: dict[str, Any]) -> dict[str, Any]:
         state = machine["properties"]["provisioningState"]
         if state == "Failed":
             code = machine["_failure"]
@@ -101,7 +107,7 @@ class Compute:
             for disk in machine["_disks"]
         ]
         view = {"vmAgent": {"vmAgentVersion": "Unknown", "statuses": [agent | {"time": moment}]}, "disks": disks}
-        return Answer(200, view | {"statuses": statuses})
+        return view | {"statuses": statuses}
 
     # Disks and snapshots
 

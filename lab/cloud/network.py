@@ -8,7 +8,7 @@ from lab.clock import Clock
 from lab.cloud.arm import Answer, Call, ResourceManager
 from lab.cloud.errors import ArmError, not_found
 
-API = {"2025-05-01", "2024-07-01", "2024-05-01", "2023-11-01"}
+API = {"2025-05-01", "2024-07-01", "2024-05-01", "2023-11-01", "2022-01-01"}
 
 
 class Network:

@@ -90,7 +90,7 @@ class FunctionsHost:
         await asyncio.gather(*(self._start_worker() for _ in range(self._worker_count)))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{tail:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, max_line_size=65536)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=2048)
         await site.start()

@@ -81,11 +81,16 @@ class Customers:
         running: set[asyncio.Task[None]] = set()
         timeout = aiohttp.ClientTimeout(total=2.5)
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:
-            while True:
-                task = asyncio.create_task(self._visit(session))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                await self._clock.sleep(self._every)
+            try:
+                while True:
+                    task = asyncio.create_task(self._visit(session))
+                    running.add(task)
+                    task.add_done_callback(running.discard)
+                    await self._clock.sleep(self._every)
+            finally:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
 
     async def _visit(self, session: aiohttp.ClientSession) -> None:
         self._number += 1

@@ -7,6 +7,7 @@ import contextlib
 import re
 import sqlite3
 import ssl
+import struct
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ class SqlServer:
     async def stop(self) -> None:
         for address in list(self._listeners):
             await self.refuse(address)
+        self._sqlite.close()
 
     # Serving
 
@@ -91,8 +93,10 @@ class SqlServer:
                 while True:
                     kind, body = await connection.receive()
                     await connection.send(self._answer(kind, body))
-        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, tds.ProtocolError, UnicodeDecodeError):
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, tds.ProtocolError, ValueError):
             pass
+        except (struct.error, IndexError):
+            pass  # bytes that are not TDS: the connection is closed, the others are served
         finally:
             self._connections.pop(writer, None)
             with contextlib.suppress(RuntimeError):
@@ -111,6 +115,12 @@ class SqlServer:
         if wanted.lower() not in ("master", self._database.lower()):
             text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
             await connection.send(tds.message(0xAA, 4060, 11, text, self._name) + tds.done(error=True))
+            return False
+        if wanted.lower() != "master" and self.state != "ONLINE":
+            text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
+            failed = f"Login failed for user '{login.user}'."
+            told = tds.message(0xAA, 4060, 11, text, self._name) + tds.message(0xAA, 18456, 14, failed, self._name)
+            await connection.send(told + tds.done(error=True))
             return False
         await connection.send(tds.login_accepted(wanted, self._name))
         return True
@@ -133,9 +143,7 @@ class SqlServer:
 
     def _run(self, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
         answer, rows = b"", None
-        for statement in (part.strip() for part in batch.split(";")):
-            if not statement:
-                continue
+        for statement in _statements(batch):
             try:
                 part, rows = self._execute(statement, values)
             except _SqlServerError as error:
@@ -147,7 +155,9 @@ class SqlServer:
 
     def _execute(self, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
         words = statement.upper().split()
-        if words[0] == "SET" or (words[0] in ("BEGIN", "COMMIT", "ROLLBACK") and words[-1].startswith("TRAN")):
+        if words[0] == "ROLLBACK":
+            raise _SqlServerError(50000, "The lab commits every statement at once and cannot roll back.")
+        if words[0] == "SET" or (words[0] in ("BEGIN", "COMMIT") and words[-1].startswith("TRAN")):
             return b"", None
         if words[0] == "IF" and "TRANCOUNT" in statement.upper():
             return b"", None
@@ -174,6 +184,13 @@ class SqlServer:
         if database.lower() != "master" and self.state != "ONLINE":
             raise _SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")
         return tds.database_changed(database), None
+
+
+def _statements(batch: str) -> list[str]:
+    """The statements of a batch, cut at semicolons outside quotes; N'...' becomes '...'."""
+    pieces = re.findall(r"""(?:N?'(?:[^']|'')*'|"[^"]*"|\[[^\]]*\]|[^;'"\[])+""", batch)
+    plain = (re.sub(r"(?<![\w'])N(?='(?:[^']|'')*')", "", piece).strip() for piece in pieces)
+    return [piece for piece in plain if piece]
 
 
 class _SqlServerError(Exception):

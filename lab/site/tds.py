@@ -101,6 +101,8 @@ class Connection:
             await self._shake_hands(self._tls)
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
+        # Session tickets would follow the handshake inside PRELOGIN packets, which FreeTDS does not expect.
+        context.num_tickets = 0
         handshake = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         while True:
             try:

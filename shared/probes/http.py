@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared import settings
+from shared.errors import SettingError
 from shared.plan import HttpProbe
 from shared.probes.answer import ProbeAnswer
 
@@ -59,7 +60,7 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.get(url, allow_redirects=False, headers={"Host": probe.host} if probe.host else None) as response,
         ):
-            body = (await response.content.read(MAX_TEXT)).decode(errors="replace")
+            body = (await _read(response)).decode(errors="replace")
     except TimeoutError:
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
     except aiohttp.ClientConnectorCertificateError:
@@ -75,11 +76,21 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
     return ProbeAnswer(healthy=True, detail=f"{address} answered {response.status}")
 
 
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The first 64 KiB, however many pieces they come in."""
+    body = b""
+    while len(body) < MAX_TEXT and (piece := await response.content.read(MAX_TEXT - len(body))):
+        body += piece
+    return body
+
+
 def _address(probe: HttpProbe, default: str | None) -> tuple[str, int]:
     value = probe.connect_to or default or ""
     if value.isupper() and not value[0].isdigit():
         value = settings.named(value)
     host, _, port = value.partition(":")
+    if not host or (port and not port.isdecimal()):
+        raise SettingError(f"{probe.connect_to or 'The address'} is not an address with an optional port.")
     return host, int(port) if port else probe.port or (443 if probe.host else 80)
 
 

@@ -7,6 +7,7 @@ import socket
 from datetime import UTC, datetime
 from typing import Any
 
+import OpenSSL.SSL
 import pytds
 
 from shared import settings
@@ -55,6 +56,8 @@ def _ask(probe: SqlProbe, address: str, user: str, password: str, authority: str
         )
     except pytds.LoginError as error:
         return ProbeAnswer(healthy=False, detail=f"{address} refused the login: {_line(error)}")
+    except OpenSSL.SSL.Error:
+        return ProbeAnswer(healthy=False, detail=f"{address} showed a certificate that is not trusted")
     except (pytds.Error, OSError) as error:
         return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
     try:

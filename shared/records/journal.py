@@ -19,7 +19,7 @@ from shared.alerts import Alert
 from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
 from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
-from shared.runs import Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
+from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "recovery_point"})
 _STEP_STRUCTURES = frozenset({"detail"})
@@ -220,6 +220,14 @@ def seal_of(run: RecoveryRun, steps: list[Step], previous_seal: str | None) -> s
     sealed = [s.model_dump(mode="json") for s in steps if s.name not in ("seal_run", "release_run", "notify")]
     content = {"run": run.model_dump(mode="json", exclude={"seal"}), "steps": sealed, "previous": previous_seal}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+async def end_orphan(run_id: str) -> None:
+    """Ends and seals the row of a run whose orchestration is over without having done so itself."""
+    run = await read_run(run_id)
+    if run.outcome is None:
+        because = "The run's orchestration ended without a result. See its steps, and what is tagged with its id."
+        await seal_run(run_id, await previous_seal(run_id), outcome=Outcome.FAILED, ended_because=because)
 
 
 async def previous_seal(run_id: str) -> str | None:

@@ -40,6 +40,13 @@ async def storage() -> AsyncIterator[None]:
     except (ServiceRequestError, ServiceResponseError, ClientAuthenticationError, TimeoutError) as error:
         raise StorageUnavailableError("The history's storage does not answer.") from error
     except HttpResponseError as error:
+        if error.status_code == 404 and "TableNotFound" in str(
+            error.error_code if hasattr(error, "error_code") else error
+        ):
+            _tables.pop(asyncio.get_running_loop(), None)
+            raise StorageUnavailableError(
+                "A table of the history is gone; it is made again at the next call."
+            ) from error
         if error.status_code in _MEANS_AWAY:
             raise StorageUnavailableError(f"The history's storage answered {error.status_code}.") from error
         raise
