@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -139,7 +140,7 @@ async def _pause(req: func.HttpRequest) -> func.HttpResponse:
     """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once."""
     plan, wanted = plan_of(req), _read(PauseRequest, req)
     if wanted.duration > LONGEST_PAUSE:
-        raise BadRequestError("A pause lasts 30 days at most.", 422)
+        raise BadRequestError("for: a pause lasts 30 days at most.", 422)
     until = datetime.now(UTC) + wanted.duration
     state = await site_state.change_state(
         plan.name, lambda _: {"paused_until": until, "pause_reason": f"{wanted.reason} ({person_of(req)})"}
@@ -238,7 +239,7 @@ async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
     if kind and kind not in get_args(Kind):
         raise BadRequestError(f"kind is not one of {', '.join(get_args(Kind))}.", 422)
     asked = query.get("limit", "50")
-    if not (asked.isascii() and asked.isdecimal() and len(asked) < 6):
+    if not re.fullmatch(r"-?[0-9]{1,30}", asked):
         raise BadRequestError("limit is not a number.", 422)
     limit = min(max(int(asked), 1), 200)
     before = query.get("before")

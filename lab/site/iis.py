@@ -114,7 +114,6 @@ class IisServer:
                 timeout=2,
                 login_timeout=2,
                 autocommit=True,
-                pooling=True,
             ) as connection,
             connection.cursor() as cursor,
         ):

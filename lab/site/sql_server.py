@@ -9,6 +9,7 @@ import sqlite3
 import ssl
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lab.site import tds
@@ -21,6 +22,14 @@ class Order(NamedTuple):
 
     number: str
     placed_at: str
+
+
+@dataclass
+class _Session:
+    """One client's transaction: whether one is open, and the rows that it inserted."""
+
+    open: bool = False
+    rows: list[int | None] = field(default_factory=list)
 
 
 class SqlServer:
@@ -90,9 +99,10 @@ class SqlServer:
         try:
             await connection.prelogin()
             if await self._accept(connection):
+                session = _Session()
                 while True:
                     kind, body = await connection.receive()
-                    await connection.send(self._answer(kind, body))
+                    await connection.send(self._answer(session, kind, body))
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, tds.ProtocolError, ValueError):
             pass
         except (struct.error, IndexError):
@@ -125,27 +135,28 @@ class SqlServer:
         await connection.send(tds.login_accepted(wanted, self._name))
         return True
 
-    def _answer(self, kind: int, body: bytes) -> bytes:
+    def _answer(self, session: _Session, kind: int, body: bytes) -> bytes:
         if kind == tds.ATTENTION:
             return tds.done(attention=True)
         if kind == tds.TRANSACTION:
             request = int.from_bytes(body[22:24], "little")
+            self._transact(session, {5: "BEGIN", 7: "COMMIT", 8: "ROLLBACK"}.get(request, ""))
             return tds.transaction_changed({5: 8, 7: 9, 8: 10}.get(request, 8)) + tds.done()
         try:
             if kind == tds.BATCH:
-                return self._run(tds.read_batch(body), {}, rpc=False)
+                return self._run(session, tds.read_batch(body), {}, rpc=False)
             if kind == tds.RPC:
                 statement, values = tds.read_rpc(body)
-                return self._run(statement, values, rpc=True)
+                return self._run(session, statement, values, rpc=True)
         except tds.ProtocolError as error:
             return tds.message(0xAA, 2812, 16, f"Could not do that: {error}.", self._name) + tds.done(error=True)
         raise tds.ProtocolError(f"message type 0x{kind:02x}")
 
-    def _run(self, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
+    def _run(self, session: _Session, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
         answer, rows = b"", None
         for statement in _statements(batch):
             try:
-                part, rows = self._execute(statement, values)
+                part, rows = self._execute(session, statement, values)
             except _SqlServerError as error:
                 return (
                     answer + tds.message(0xAA, error.number, 16, str(error), self._name) + tds.done(error=True, rpc=rpc)
@@ -153,11 +164,12 @@ class SqlServer:
             answer += part
         return answer + tds.done(rows, rpc=rpc)
 
-    def _execute(self, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
+    def _execute(self, session: _Session, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
         words = statement.upper().split()
-        if words[0] == "ROLLBACK":
-            raise _SqlServerError(50000, "The lab commits every statement at once and cannot roll back.")
-        if words[0] == "SET" or (words[0] in ("BEGIN", "COMMIT") and words[-1].startswith("TRAN")):
+        if words[0] in ("BEGIN", "COMMIT", "ROLLBACK"):
+            self._transact(session, words[0])
+            return b"", None
+        if words[0] == "SET":
             return b"", None
         if words[0] == "IF" and "TRANCOUNT" in statement.upper():
             return b"", None
@@ -174,9 +186,18 @@ class SqlServer:
         except sqlite3.Error as error:
             raise _SqlServerError(102, f"Incorrect syntax or object: {error}.") from error
         if cursor.description is None:
+            if session.open and words[0] == "INSERT":
+                session.rows.append(cursor.lastrowid)
             return b"", cursor.rowcount
         rows = cursor.fetchall()
         return tds.result_set([column[0] for column in cursor.description], rows), len(rows)
+
+    def _transact(self, session: _Session, what: str) -> None:
+        """Rows are there at once and go again with a rollback: others may see them early, as with dirty reads."""
+        if what == "ROLLBACK":
+            self._sqlite.executemany("DELETE FROM dbo.Orders WHERE rowid = ?", [(row,) for row in session.rows])
+        session.open = what == "BEGIN"
+        session.rows.clear()
 
     def _use(self, database: str) -> tuple[bytes, int | None]:
         if database.lower() not in ("master", self._database.lower()):

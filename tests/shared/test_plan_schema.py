@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared.plan import json_schema
-from tests.plans import REMOVED, contoso_data
+from tests.plans import PLANS, REMOVED, contoso_data
 
 SCHEMA = json_schema()
 TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
@@ -75,3 +75,8 @@ def test_underlines_in_the_editor_what_the_loader_refuses(changes: dict[str, Any
 
 def test_is_plain_json() -> None:
     assert json.loads(json.dumps(SCHEMA))["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_the_schema_file_beside_the_plans_is_the_one_that_the_command_prints() -> None:
+    file = PLANS / "plan.schema.json"
+    assert json.loads(file.read_text(encoding="utf-8")) == SCHEMA, "run: coldsite plan schema > plans/plan.schema.json"
