@@ -16,6 +16,7 @@ from shared.cloud import cleanup, compute, replication, traffic
 from shared.cloud.compute import Operation, OperationState, Refused, Started
 from shared.errors import LostLockError, SettingError
 from shared.plan import Fence, Probe, Strict, Trust
+from shared.policy.capacity import Refusal
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
 from shared.probes import dns
@@ -46,8 +47,9 @@ async def claim_run(order: ClaimOrder) -> Claim:
     if run.outcome is not None:
         return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
     try:
-        state = await site_state.change_as(order.run, claimed=True)
+        state = await site_state.check_lock(order.run)
     except LostLockError as error:
+        await journal.end_orphan(order.run.run_id, str(error))
         return Claim(claimed=False, because=str(error))
     must_ask = None
     if isinstance(order.trust, Trust):
@@ -92,10 +94,14 @@ async def fence_source(order: FenceOrder) -> Fenced:
 
 @step(bp, "around")
 async def freeze_replication(order: replication.ScriptOrder) -> Started | Refused:
-    """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first."""
-    await site_state.change_state(
-        order.run.plan, lambda state: {"frozen_by": order.run.run_id, "frozen_at": datetime.now(UTC)}
-    )
+    """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first.
+
+    Refused for a run that no longer holds its plan, and for a keeper while a run is at work.
+    """
+    try:
+        await site_state.mark_frozen(order.run)
+    except LostLockError as error:
+        return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
     return await replication.start_script(order)
 
 
@@ -112,7 +118,7 @@ class NotFrozen(Strict):
 async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused | NotFrozen:
     """Lets the replication target go on, unless another run has frozen it since."""
     state = await site_state.read_state(order.run.plan)
-    if state.frozen_by != order.run.run_id:
+    if state.frozen_by != (order.in_name_of or order.run.run_id):
         return NotFrozen()
     return await replication.start_script(order)
 
@@ -207,8 +213,10 @@ async def check_operation(order: CheckOrder) -> Checked:
     for watched, state in zip(order.watched, states, strict=True):
         if state.state == "running":
             continue
-        status: StepStatus = "failed" if state.state == "failed" else "succeeded"
-        error = state.refusal.sentence if state.refusal and status == "failed" else None
+        status: StepStatus = "succeeded" if state.state == "succeeded" else "failed"
+        error = (
+            (state.refusal.sentence if state.refusal else "It is not there any more.") if status == "failed" else None
+        )
         await journal.end_step(order.run, watched.step, watched.target, status, error=error)
     return Checked(states=list(states))
 
@@ -319,11 +327,14 @@ async def check_dns(order: DnsOrder) -> DnsAnswer:
 
 
 class RecordOrder(Order):
-    """``changes`` of the run's row, and steps to write as they are (above all those that were skipped)."""
+    """``changes`` of the run's row, and steps to write as they are (above all those that were skipped).
+
+    ``thawed`` names the run whose freezing is over.
+    """
 
     changes: dict[str, Any] = {}
     steps: dict[str, StepStatus] = {}
-    thawed: bool = False
+    thawed: str = ""
 
 
 @step(bp, "never")
@@ -336,7 +347,7 @@ async def record_step(order: RecordOrder) -> Strict:
     if order.thawed:
         await site_state.change_state(
             order.run.plan,
-            lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.run.run_id else {},
+            lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.thawed else {},
         )
     return Strict()
 
@@ -348,8 +359,7 @@ class SealOrder(Order):
 @step(bp, "around")
 async def seal_run(order: SealOrder) -> Strict:
     """Writes the end of the run with its measures, and seals it."""
-    before = await journal.previous_seal(order.run.run_id)
-    await journal.seal_run(order.run.run_id, before, **order.facts)
+    await journal.seal_run(order.run.run_id, **order.facts)
     return Strict()
 
 
@@ -373,12 +383,13 @@ async def notify(order: notifications.NotifyOrder) -> Notified:
 
 class ReleaseOrder(Order):
     cooldown: timedelta | None = None
+    forget_alerts: bool = False
 
 
 @step(bp, "around")
 async def release_run(order: ReleaseOrder) -> Strict:
     """Gives the plan back; ``cooldown`` postpones the next look."""
-    await site_state.release_lock(order.run, order.cooldown)
+    await site_state.release_lock(order.run, order.cooldown, forget_alerts=order.forget_alerts)
     return Strict()
 
 

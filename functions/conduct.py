@@ -10,19 +10,32 @@ from durabletask import task
 
 from functions import activities
 from functions.activities import Claim
+from functions.step import Step
 from functions.work import AbortedError, Doing, ProblemError, Work, plain
 from shared import names
 from shared.plan import RecoveryPlan
-from shared.runs import Outcome, Phase, RunInput
+from shared.runs import Order, Outcome, Phase, RunInput
 
 
 class Ended(Exception):  # noqa: N818 (an ending, not an error)
-    """The run is over with this outcome; ``facts`` go to its row, ``because`` to people."""
+    """The run is over with this outcome; ``facts`` go to its row, ``because`` to people.
 
-    def __init__(self, outcome: Outcome, because: str, cooldown: timedelta | None = None, **facts: Any) -> None:
+    ``forget_alerts``: the primary was seen to be well, so alerts that fired before are no longer open.
+    """
+
+    def __init__(
+        self,
+        outcome: Outcome,
+        because: str,
+        cooldown: timedelta | None = None,
+        *,
+        forget_alerts: bool = False,
+        **facts: Any,
+    ) -> None:
         self.outcome = outcome
         self.because = because
         self.cooldown = cooldown
+        self.forget_alerts = forget_alerts
         self.facts = facts
         super().__init__(because)
 
@@ -31,12 +44,13 @@ def conduct(
     work: Work,
     run: RunInput,
     body: Callable[[Claim], Doing[Ended]],
-    clear: Callable[[str], Doing[list[str]]],
+    clear: Callable[[str, bool], Doing[list[str]]],
 ) -> Doing[dict[str, Any]]:
     """Runs ``body`` between claim and release.
 
-    ``clear`` removes what was built when the run is aborted, and returns what is left. An error that nobody foresaw
-    ends the run as failed, cleared away, rather than leaving the plan locked.
+    ``clear`` removes what was built when the run is aborted or fails, and returns what is left; its second argument
+    spares the recovery point. After either, the next look waits for the cooldown. An error that nobody foresaw ends the
+    run in the same way, rather than leaving the plan locked.
     """
     plan = run.plan
     work.abortable = False
@@ -51,53 +65,78 @@ def conduct(
         ended = early
     except AbortedError as aborted:
         outcome = Outcome.PREEMPTED if aborted.preempted else Outcome.ABORTED
-        ended = yield from _after_abort(work, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
-    except (ProblemError, task.TaskFailedError) as error:
-        ended = yield from _after_abort(work, clear, Outcome.FAILED, "its own failure", str(error))
+        ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
+    except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
+        ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", str(error))
     return (yield from _end(work, plan, ended))
 
 
-def _after_abort(
-    work: Work, clear: Callable[[str], Doing[list[str]]], outcome: Outcome, by: str, because: str
+def _cleared(
+    work: Work,
+    run: RunInput,
+    clear: Callable[[str, bool], Doing[list[str]]],
+    outcome: Outcome,
+    by: str,
+    because: str,
 ) -> Doing[Ended]:
+    """Clears away and ends. What failed keeps its recovery point, which may be the last one there is."""
     work.abortable = False
     yield from work.record(phase=Phase.CLEANING_UP)
     try:
-        left = yield from clear(by)
+        left = yield from clear(by, outcome is Outcome.FAILED)
     except (ProblemError, task.TaskFailedError) as error:
         left = [str(error)]
     if left:
         because = f"{because} Not everything could be cleared away: {', '.join(left)}."
-    return Ended(outcome, because)
+    cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
+    return Ended(outcome, because, cooldown=cooldown)
 
 
 def _end(work: Work, plan: RecoveryPlan, ended: Ended) -> Doing[dict[str, Any]]:
     work.abortable = False
     yield from work.settle()
     facts = {"outcome": ended.outcome.value, "waiting_for": None, "ended_because": ended.because, **ended.facts}
-    order = activities.SealOrder(run=work.run, facts=plain(facts))
-    yield from work.do(activities.seal_run, order)
+    yield from _insist(work, activities.seal_run, activities.SealOrder(run=work.run, facts=plain(facts)))
     title = f"{plan.title}: {ended.outcome.value.replace('_', ' ')}"
     work.tell(plan.notify, "finished", title, ended.because)
-    yield from work.do(activities.release_run, activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown))
+    release = activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown, forget_alerts=ended.forget_alerts)
+    yield from _insist(work, activities.release_run, release)
     yield from work.settle()
     return {"run_id": work.run.run_id, "outcome": ended.outcome.value}
 
 
-def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str) -> Doing[None]:
+def _insist[O: Order, R](work: Work, activity: Step[O, R], order: O) -> Doing[R]:
+    """The end of a run must be written: while the history's storage is away, this waits for it."""
+    while True:
+        try:
+            return (yield from work.do(activity, order))
+        except task.TaskFailedError:
+            yield from work.sleep(work.recovery.retry_after * 30)
+
+
+def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str, *, may_default: bool = True) -> Doing[None]:
     """Waits for a person: the lock and what was built are kept. Returns on ``retry``; an abort raises as everywhere.
 
-    After ``hold_for`` the plan's declared default does one of them. During the cutover there is nothing to abort, so
-    only ``retry`` goes on.
+    Each hold has a number, and an answer to an earlier one is not taken for an answer to this. After ``hold_for`` the
+    plan's declared default does one of them, unless ``may_default`` is False: some questions only a person answers.
+    During the cutover there is nothing to abort, so only ``retry`` goes on.
     """
-    yield from work.record(phase=Phase.NEEDS_OPERATOR, waiting_for=problem)
+    work.holds += 1
+    yield from work.record_now(phase=Phase.NEEDS_OPERATOR, waiting_for=problem, holds=work.holds)
     work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
     limit = work.ctx.create_timer(plan.recovery.hold_for)
-    winner = yield from work.first(work.event(names.EVENT_RETRY), limit)
-    if winner is not limit:
-        work.take(names.EVENT_RETRY)
-    elif plan.recovery.after_hold == "abort" and work.abortable:
-        raise AbortedError("the plan's after_hold", preempted=False)
+    while True:
+        winner = yield from work.first(work.event(names.EVENT_RETRY), limit)
+        if winner is limit:
+            if not may_default:
+                work.tell(plan.notify, "needs_operator", f"{plan.title} still needs you", problem)
+                limit = work.ctx.create_timer(plan.recovery.hold_for)
+                continue
+            if plan.recovery.after_hold == "abort" and work.abortable:
+                raise AbortedError("the plan's after_hold", preempted=False)
+            break
+        if (work.take(names.EVENT_RETRY) or {}).get("hold") == work.holds:
+            break
     yield from work.record(phase=back_to, waiting_for=None)
 
 

@@ -11,7 +11,7 @@ from functions import replica
 from functions.activities import Claim
 from functions.conduct import Ended, conduct, seconds_between
 from functions.recovery import Recovery, clear_away
-from functions.work import Doing, ProblemError, Work
+from functions.work import Doing, Work
 from shared.cloud.compute import PointInTime
 from shared.plan import RecoveryPlan
 from shared.runs import Outcome, Phase, RunInput
@@ -66,14 +66,9 @@ class _Drill:
             recovery_point_actual=seconds_between(max(commits, default=None), point.taken_at),
         )
 
-    def clear(self, by: str) -> Doing[list[str]]:
-        """The replica first: it may stand in a failover's way. Then everything that was built."""
-        problem = None
-        if self._frozen:
-            try:
-                yield from replica.thaw(self._work, self._plan)
-            except ProblemError as error:
-                problem = str(error)
+    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+        """The replica first: it may stand in a failover's way. Then everything, the recovery point too."""
+        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
         yield from self._recovery.stop(by)
         left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
@@ -82,8 +77,9 @@ class _Drill:
         """Whatever goes wrong in between, ``clear`` thaws the replica."""
         work, plan = self._work, self._plan
         self._frozen = bool(plan.replication.script_texts)
+        limit = plan.replication.pause_limit if self._frozen else None
         state = yield from replica.freeze(work, plan)
-        point = yield from replica.recovery_point(work, plan, self._run.recovery_point, state)
+        point = yield from replica.recovery_point(work, plan, self._run.recovery_point, state, 1, limit)
         yield from replica.thaw(work, plan)
         self._frozen = False
         return point

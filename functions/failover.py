@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
 from durabletask import task
 
 from functions import activities, replica
-from functions.activities import Claim, Fenced
+from functions.activities import Claim
 from functions.conduct import Ended, conduct, hold, seconds_between, until_done
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
@@ -52,6 +52,7 @@ class _Failover:
         self._recovery = Recovery(work, run.plan, "failover")
         self._point: PointInTime | None = None
         self._frozen = False
+        self._sets = 0
         self._first_down: datetime | None = None
 
     def body(self, claim: Claim) -> Doing[Ended]:
@@ -62,19 +63,18 @@ class _Failover:
         yield from work.record(phase=Phase.RECOVERING, waiting_for=None)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record(phase=Phase.VERIFYING)
-        yield from until_done(work, plan, Phase.VERIFYING, self._verify)
-        yield from self._primary_came_back()
-        yield from work.record(phase=Phase.CUTTING_OVER)
+        yield from until_done(work, plan, Phase.VERIFYING, self._prove)
+        yield from work.record_now(phase=Phase.CUTTING_OVER)
         work.abortable = False
         served_at = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
         return self._succeeded(served_at)
 
-    def clear(self, by: str) -> Doing[list[str]]:
-        """Ends what still runs, lets the replica go on, removes what was built."""
+    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+        """Ends what still runs, lets the replica go on, removes what was built; trouble with one stops none."""
         yield from self._recovery.stop(by)
-        if self._frozen:
-            yield from replica.thaw(self._work, self._plan)
-        return (yield from clear_away(self._work, self._plan, keep_snapshots=False))
+        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
+        left = yield from clear_away(self._work, self._plan, keep_snapshots=keep_point)
+        return [*left, problem] if problem else left
 
     # 2. Confirm
 
@@ -93,10 +93,17 @@ class _Failover:
                 break
             if len(rounds) == 1:
                 yield from self._keep(verdict)
-            yield from work.sleep(detection.interval)
+            yield from self._pause_or_news(detection.interval)
         yield from self._keep(verdict)
         work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
         return verdict
+
+    def _pause_or_news(self, interval: timedelta) -> Doing[None]:
+        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once."""
+        timer, news = self._work.ctx.create_timer(interval), self._work.event(names.EVENT_ALERT)
+        winner = yield from self._work.first(news, timer)
+        if winner is news:
+            self._work.take(names.EVENT_ALERT)
 
     def _keep(self, verdict: Verdict) -> Doing[None]:
         yield from self._work.record(verdict=verdict.sentence(), verdict_detail=verdict)
@@ -106,7 +113,8 @@ class _Failover:
     def _permission(self, verdict: Verdict, claim: Claim) -> Doing[None]:
         detection, mode = self._plan.detection, self._run.mode
         if verdict.decision == "stand_down":
-            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown)
+            well = verdict.reason == "healthy"
+            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, forget_alerts=well)
         if mode == "observe":
             raise Ended(Outcome.OBSERVED, f"Observed only. {verdict.sentence()}", cooldown=detection.cooldown)
         question = None
@@ -141,22 +149,42 @@ class _Failover:
 
     def _take_point(self) -> Doing[PointInTime]:
         work, plan = self._work, self._plan
-        fencing = None
+        self._sets += 1
         if plan.fence:
-            order = activities.FenceOrder(run=work.run, target="primary", fence=plan.fence)
-            fencing = activities.fence_source.schedule(work.ctx, order, plan.recovery.retry_after)
-        if fencing and plan.fence and plan.fence.required:
-            yield from work.first(fencing)
-            fenced: Fenced = activities.fence_source.read(fencing.get_result())
-            if not fenced.done:
+            order = activities.FenceOrder(run=work.run, target="primary", attempt=self._sets, fence=plan.fence)
+            if not plan.fence.required:
+                work.in_background(activities.fence_source, order)
+            elif not (fenced := (yield from work.do(activities.fence_source, order))).done:
                 raise ProblemError(
                     f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry."
                 )
         self._frozen = bool(plan.replication.script_texts)
         state = yield from replica.freeze(work, plan)
-        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state))
+        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state, self._sets))
 
     # 6. Verify
+
+    def _prove(self) -> Doing[None]:
+        """The recovery site serves, and the primary does not: only then may customers move.
+
+        Somebody must choose when the primary serves again: two sites with different data are worse than one. Nobody's
+        silence chooses. After an answer the recovery site is verified anew, since time has passed.
+        """
+        acknowledged = self._run.acknowledge_primary_healthy
+        while True:
+            yield from self._verify()
+            order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
+            seen: Round = yield from self._work.do(activities.gather_evidence, order)
+            if acknowledged or not primary_serves(seen.evidence):
+                return
+            yield from hold(
+                self._work,
+                self._plan,
+                Phase.VERIFYING,
+                "The primary site serves again. Abort to stay there and clear away, or retry to move the customers.",
+                may_default=False,
+            )
+            acknowledged = True
 
     def _verify(self) -> Doing[None]:
         work, plan = self._work, self._plan
@@ -174,19 +202,6 @@ class _Failover:
             yield from work.sleep(plan.recovery.probe.interval)
 
     # 7. Cut over
-
-    def _primary_came_back(self) -> Doing[None]:
-        """Somebody must choose when the primary serves again: two sites with different data are worse than one."""
-        work = self._work
-        order = EvidenceOrder.of(self._plan, work.run, target="before cutover", began_at=work.now)
-        seen: Round = yield from work.do(activities.gather_evidence, order)
-        if primary_serves(seen.evidence) and not self._run.acknowledge_primary_healthy:
-            yield from hold(
-                work,
-                self._plan,
-                Phase.VERIFYING,
-                "The primary site serves again. Abort to stay there and clear away, or retry to move the customers.",
-            )
 
     def _cut_over(self) -> Doing[datetime]:
         work, plan = self._work, self._plan

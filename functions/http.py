@@ -76,6 +76,9 @@ def answering(handler: Handler) -> Handler:
             return problem(409, str(error), **error.facts)
         except (errors.StorageUnavailableError, errors.StateConflictError) as error:
             return problem(503, str(error))
+        except errors.SettingError as error:
+            _log.exception("A setting is missing")
+            return problem(503, str(error))
         except AzureError as error:
             _log.exception("Azure did not answer")
             return problem(503, f"Azure did not answer ({type(error).__name__}).")

@@ -9,6 +9,7 @@ from durabletask import task
 
 from functions import activities, replica
 from functions.work import Doing, ProblemError, Work
+from shared.cloud.cleanup import POINT
 from shared.plan import RecoveryPlan, Strict
 from shared.runs import RunRef
 
@@ -30,23 +31,27 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     1. Freeze; a replica that is not good is left alone.
     2. Snapshot every disk as one set.
     3. Thaw, whatever happened.
-    4. Remove sets beyond the number to keep.
+    4. After a success, remove sets beyond the number to keep.
     """
     order = KeepingOrder.model_validate(data)
     plan = order.plan
     work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
-    said = "taken"
+    said, taken = "taken", False
     try:
         state = yield from replica.freeze(work, plan)
         if state is None or state.usable:
-            set_id = "point-" + order.instance.rsplit("-", 1)[1]
+            set_id = POINT + order.instance.rsplit("-", 1)[1]
             consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
-            yield from replica.take_set(work, plan, set_id, consistency, tag_run=False)
+            limit = plan.replication.pause_limit
+            yield from replica.take_set(work, plan, set_id, consistency, tag_run=False, limit=limit)
+            taken = True
         else:
             said = f"not taken: the replica is {state.state}"
     except (ProblemError, task.TaskFailedError) as error:
         said = f"not taken: {error}"
     yield from replica.thaw(work, plan)
+    if not taken:
+        return {"recovery_point": said}
     keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
     forget = activities.ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
     yield from work.do(activities.forget_recovery_points, forget)
@@ -57,6 +62,6 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
 def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
     """Lets the replication target go on, in the name of the run that froze it and did not."""
     order = KeepingOrder.model_validate(data)
-    work = Work(ctx, RunRef(run_id=order.frozen_by, plan=order.plan.name, epoch=0), order.plan.recovery)
-    yield from replica.thaw(work, order.plan)
+    work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    yield from replica.thaw(work, order.plan, in_name_of=order.frozen_by)
     return {"thawed": order.frozen_by}

@@ -160,7 +160,7 @@ _STEERING: dict[str, tuple[str, frozenset[Phase], str]] = {
     "retry": (names.EVENT_RETRY, frozenset({Phase.NEEDS_OPERATOR}), "needs an operator"),
     "abort": (
         names.EVENT_ABORT,
-        frozenset(Phase) - {Phase.CUTTING_OVER, Phase.COMPLETED},
+        frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED},
         "has not begun to move customers",
     ),
 }
@@ -181,7 +181,7 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
         raise errors.RefusedError("The customers are being moved; from here it only goes forward. Retry instead.")
     if run.phase not in phases:
         raise errors.RefusedError(f"Only a run that {needed} can be told so; this one is {run.phase.value}.")
-    await hub.send(run.run_id, event, {"by": person_of(req), "reason": note.reason})
+    await hub.send(run.run_id, event, {"by": person_of(req), "reason": note.reason, "hold": run.holds})
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 

@@ -186,15 +186,23 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
 
 
 def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[Refusal | None]:
-    result = yield from work.insist(activities.create_machine, machine)
-    if isinstance(result, Refused):
-        return result.refusal
-    watched = Watched(step="create_machine", target=order.name, operation=result.operation)
-    states = yield from work.finish([watched], order.recovery.expected.machine, order.name)
-    if states[0].state == "succeeded":
-        return None
-    if states[0].state == "failed" and states[0].refusal:
-        return states[0].refusal
+    began = work.now
+    while True:
+        result = yield from work.insist(activities.create_machine, machine)
+        if isinstance(result, Refused):
+            return result.refusal
+        watched = Watched(step="create_machine", target=order.name, operation=result.operation)
+        states = yield from work.finish([watched], order.recovery.expected.machine, order.name)
+        if states[0].state == "succeeded":
+            return None
+        refusal = states[0].refusal
+        if states[0].state != "failed" or refusal is None:
+            break
+        late = work.now - began > order.recovery.operation_timeout
+        if refusal.kind not in ("throttled", "conflict") or late:
+            return refusal
+        yield from work.sleep(work.patience(Refused(refusal=refusal)))
+        machine = machine.model_copy(update={"attempt": machine.attempt + 1})
     raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
 
 
@@ -228,8 +236,10 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | No
 
 def _clear(work: Work, order: WorkloadOrder) -> Doing[None]:
     """Removes this workload's machine and disks, so that they can be made again in another zone."""
-    attempt = 1
+    attempt, began = 1, work.now
     while True:
+        if work.now - began > order.recovery.operation_timeout:
+            raise ProblemError(f"What was built of {order.name} could not be removed. Remove it by hand, then retry.")
         gone = CleanUpOrder(
             run=order.run,
             target=order.name,

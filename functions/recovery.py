@@ -26,6 +26,7 @@ class Recovery:
         self._role = role
         self._attempt = 0
         self._running: dict[str, task.Task[Any]] = {}
+        self._blamed: dict[str, str] = {}
         self.healthy: dict[str, WorkloadOutcome] = {}
 
     def recover(self, point: PointInTime) -> Doing[None]:
@@ -35,6 +36,7 @@ class Recovery:
         workload that names it, while its disks are made meanwhile.
         """
         self._attempt += 1
+        self._blamed.clear()
         created, waiting = set(self.healthy), set[str]()
         failed: dict[str, str] = {}
         self._running = {n: self._start(n, point) for n in self._plan.recovery.workloads if n not in self.healthy}
@@ -51,19 +53,14 @@ class Recovery:
                     created.add(name)
                     self.healthy[name] = outcome
                 else:
-                    failed[name] = outcome.problem or "It failed without saying why."
+                    failed[name] = self._blamed.get(name) or outcome.problem or "It failed without saying why."
             self._release(waiting, created, failed)
         if failed:
-            raise ProblemError(" ".join(problem for name, problem in sorted(failed.items()) if problem))
+            raise ProblemError(" ".join(problem for _, problem in sorted(failed.items())))
 
     def _start(self, name: str, point: PointInTime) -> task.Task[Any]:
         run_id = self._work.run.run_id
         disks = [label for label, _ in self._plan.workload_disks(name)]
-        missing = [label for label in disks if f"{name}/{label}" not in point.snapshots]
-        if missing:
-            raise ProblemError(
-                f"Recovery point {point.set_id} holds no {', '.join(missing)} of {name}. Name another one, then retry."
-            )
         order = WorkloadOrder(
             run=self._work.run,
             parent=run_id,
@@ -91,7 +88,8 @@ class Recovery:
             needs = self._plan.recovery.workloads[name].depends_on
             if any(needed in failed for needed in needs):
                 waiting.discard(name)
-                self._send(name, names.EVENT_ABORT, {"by": f"the failure of {', '.join(needs)}"})
+                self._blamed[name] = f"{name} waits for {', '.join(n for n in needs if n in failed)}."
+                self._send(name, names.EVENT_ABORT, {"by": "what it depends on"})
             elif all(needed in (self.healthy if how == "healthy" else created) for needed, how in needs.items()):
                 waiting.discard(name)
                 self._send(name, names.EVENT_GO, {})

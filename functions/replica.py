@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Literal
+
+from durabletask import task
 
 from functions import activities
 from functions.activities import NotFrozen, Watched
 from functions.work import Doing, ProblemError, Work
 from shared import names
-from shared.cloud.compute import PointInTime, Refused, SnapshotOrder
+from shared.cloud.compute import OperationState, PointInTime, Refused, SnapshotOrder
 from shared.cloud.replication import ReplicaState, ScriptOrder, read_output
 from shared.errors import ReplicationError
 from shared.plan import RecoveryPlan
@@ -32,21 +35,41 @@ def freeze(work: Work, plan: RecoveryPlan) -> Doing[ReplicaState | None]:
     if states[0].state != "succeeded":
         raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
     try:
-        return read_output(states[0].output)
+        state = read_output(states[0].output)
     except ReplicationError as error:
         raise ProblemError(f"{error} Mend the script or the machine, then retry.") from error
+    if state.usable and not state.frozen:
+        raise ProblemError("The freeze script ended well, but the replica is not frozen. Look there, then retry.")
+    return state
 
 
-def thaw(work: Work, plan: RecoveryPlan) -> Doing[None]:
+def thaw_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
+    """Thaws, or says why it could not: while clearing away, one trouble must not keep the rest standing."""
+    try:
+        yield from thaw(work, plan)
+    except (ProblemError, task.TaskFailedError) as error:
+        return str(error)
+    return None
+
+
+def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
     """Lets the replication target go on, and keeps at it: a replica left frozen falls behind unnoticed.
 
-    Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
+    ``in_name_of`` is the run that froze it, when that is another. Raises ``ProblemError`` when it does not succeed
+    within ``operation_timeout``; housekeeping then tries again.
     """
     if not plan.replication.script_texts:
         return
     began, attempt = work.now, 1
     while work.now - began <= plan.recovery.operation_timeout:
-        order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="thaw")
+        order = ScriptOrder(
+            run=work.run,
+            target=_REPLICA,
+            attempt=attempt,
+            replication=plan.replication,
+            script="thaw",
+            in_name_of=in_name_of,
+        )
         started = yield from work.do(activities.thaw_replication, order)
         if isinstance(started, NotFrozen):
             return
@@ -55,37 +78,69 @@ def thaw(work: Work, plan: RecoveryPlan) -> Doing[None]:
         else:
             watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
             states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
-            if states[0].state == "succeeded":
-                yield from work.do(activities.record_step, activities.RecordOrder(run=work.run, thawed=True))
+            if states[0].state == "succeeded" and _is_thawed(states[0]):
+                thawed = activities.RecordOrder(run=work.run, thawed=in_name_of or work.run.run_id)
+                yield from work.do(activities.record_step, thawed)
                 return
         attempt += 1
     raise ProblemError("The replica could not be thawed. Thaw it on the replication machine by hand.")
 
 
-def recovery_point(work: Work, plan: RecoveryPlan, wanted: str, replica: ReplicaState | None) -> Doing[PointInTime]:
-    """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none."""
+def _is_thawed(state: OperationState) -> bool:
+    """Run Command calls it success when PowerShell threw, so only the script's own word counts."""
+    try:
+        return not read_output(state.output).frozen
+    except ReplicationError:
+        return False
+
+
+def recovery_point(
+    work: Work,
+    plan: RecoveryPlan,
+    wanted: str,
+    replica: ReplicaState | None,
+    attempt: int,
+    limit: timedelta | None = None,
+) -> Doing[PointInTime]:
+    """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
+
+    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. ``limit`` bounds
+    how long the replica may stay frozen for it.
+    """
     usable = replica.usable if replica else True
     says = f"{replica.state}, {replica.queue_bytes} bytes queued" if replica else "no scripts, so crash-consistent only"
     points: list[PointInTime] = []
     if wanted != "latest" or not usable:
         order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
-        points = (yield from work.do(activities.find_recovery_points, order)).points
+        needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
+        found = (yield from work.do(activities.find_recovery_points, order)).points
+        points = [point for point in found if needed <= set(point.snapshots)]
     candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
     choice = choose(wanted, usable, says, candidates, work.now)
     if choice.take_new:
         consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
-        point = yield from take_set(work, plan, names.set_id(work.run.run_id), consistency, tag_run=True)
+        point = yield from take_set(
+            work, plan, names.set_id(work.run.run_id, attempt), consistency, tag_run=True, limit=limit
+        )
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
-        raise ProblemError(f"{choice.because} Repair replication, or name another recovery point, then retry.")
+        raise ProblemError(
+            f"{choice.because} Repair replication and retry, or abort and start anew with another recovery point."
+        )
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
     return point
 
 
 def take_set(
-    work: Work, plan: RecoveryPlan, set_id: str, consistency: Literal["application", "crash"], tag_run: bool
+    work: Work,
+    plan: RecoveryPlan,
+    set_id: str,
+    consistency: Literal["application", "crash"],
+    *,
+    tag_run: bool,
+    limit: timedelta | None = None,
 ) -> Doing[PointInTime]:
     """Snapshots every disk of every workload as one set and waits until all are usable."""
     taken_at = work.now
@@ -128,11 +183,11 @@ def take_set(
                 snapshots[key] = result.operation.resource
                 missing.pop(key)
         if again:
-            if work.now - began > plan.recovery.operation_timeout:
+            if work.now - began > (limit or plan.recovery.operation_timeout):
                 raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then retry.")
             yield from work.sleep(max(work.patience(one) for one in again))
         attempt += 1
-    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
+    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id, limit)
     for state in states:
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."

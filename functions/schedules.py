@@ -23,6 +23,7 @@ from shared.starting import begin_run, lock_is_stale
 
 bp = df.Blueprint()
 _log = logging.getLogger("coldsite.schedules")
+_ORPHANED = "The run's orchestration ended without a result. See its steps, and what is tagged with its id."
 
 
 async def _for_every_plan(what: Any, hub: DurableHub) -> None:
@@ -47,7 +48,7 @@ async def watch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> 
 @bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 @bp.durable_client_input(client_name="client")
 async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Starts the drills whose time has come since the last look; one that was missed meanwhile starts late, once."""
+    """Starts every drill whose time has come since the last one; one that could not start then starts late, once."""
     await _for_every_plan(_drill_if_due, DurableHub(client))
 
 
@@ -58,8 +59,8 @@ async def _drill_if_due(plan: RecoveryPlan, hub: DurableHub) -> None:
     state = await site_state.read_state(plan.name)
     zone = ZoneInfo(plan.time_zone)
     due = croniter(plan.drill.schedule, now.astimezone(zone), second_at_beginning=True).get_prev(datetime)
-    await site_state.change_state(plan.name, lambda _: {"drills_looked_at": now})
-    if due <= (state.drills_looked_at or state.created_at):
+    last = await journal.list_runs(plan.name, kind="drill", limit=1)
+    if due <= (last[0].started_at if last else state.created_at):
         return
     try:
         await begin_run(hub, plan, "drill", "planned", "schedule", f"Scheduled for {due:%Y-%m-%d %H:%M %Z}")
@@ -88,7 +89,7 @@ async def _set_if_due(plan: RecoveryPlan, hub: DurableHub) -> None:
 
     state = await site_state.change_state(plan.name, claim)
     if state.last_set_at == now:
-        await _keep(hub, plan, "take_set", now)
+        await _keep(hub, plan, "take_set", f"{plan.name}-point-{now:%Y%m%d%H%M%S%f}")
 
 
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")
@@ -104,17 +105,18 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
         over = state.active_run
 
         def free(now: SiteState) -> dict[str, Any]:
-            return {"active_run": None, "active_kind": None, "claimed": False} if now.active_run == over else {}
+            return {"active_run": None, "active_kind": None} if now.active_run == over else {}
 
         state = await site_state.change_state(plan.name, free)
         if over:
-            await journal.end_orphan(over)
-    needless = state.frozen_by and not state.active_run and state.active_site == "primary"
-    if needless and state.frozen_by and await hub.state(state.frozen_by) != "running":
-        await _keep(hub, plan, "thaw_replica", datetime.now(UTC), frozen_by=state.frozen_by)
+            await journal.end_orphan(over, _ORPHANED)
+    froze = state.frozen_by
+    if froze and not state.active_run and state.active_site == "primary" and await hub.state(froze) != "running":
+        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", frozen_by=froze)
 
 
-async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, now: datetime, frozen_by: str = "") -> None:
-    instance = f"{plan.name}-{orchestrator.replace('_', '-')}-{now:%Y%m%d%H%M%S%f}"
-    data = {"instance": instance, "plan": plan.model_dump(mode="json"), "frozen_by": frozen_by}
-    await hub.start(orchestrator, instance, data)
+async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, instance: str, frozen_by: str = "") -> None:
+    """Starts a small orchestration unless it is at work already."""
+    if await hub.state(instance) != "running":
+        data = {"instance": instance, "plan": plan.model_dump(mode="json"), "frozen_by": frozen_by}
+        await hub.start(orchestrator, instance, data)

@@ -7,7 +7,7 @@ name and one line, so Azure's expected answers are results, and only the unexpec
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, Literal, get_type_hints
 
@@ -46,10 +46,6 @@ class Step[O: Order, R]:
     def read(self, raw: Any) -> R:
         """Turns what the engine kept back into the result's model."""
         return self._result.validate_python(raw)
-
-
-Steps = Generator[task.Task[Any], Any, Any]
-"""What an orchestrator yields: tasks, until it returns."""
 
 
 def step[O: Order, R](bp: df.Blueprint, record: Recording) -> Callable[[Callable[[O], Awaitable[R]]], Step[O, R]]:

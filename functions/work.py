@@ -48,6 +48,8 @@ class Work:
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
+        self.holds = 0
+        """How often this run has asked a person to mend something; answers carry the number that they answer."""
 
     @property
     def now(self) -> datetime:
@@ -111,7 +113,7 @@ class Work:
         self._background.append(activity.schedule(self.ctx, order, self.recovery.retry_after))
 
     def settle(self) -> Doing[None]:
-        """Waits for everything in the background; what failed there was written down and stops nothing."""
+        """Waits for everything in the background; what failed there stops nothing."""
         for one in self._background:
             if not one.is_complete:
                 yield task.when_any([one])
@@ -120,11 +122,12 @@ class Work:
     # Operations of Azure
 
     def finish(
-        self, watched: list[activities.Watched], expected: timedelta, target: str
+        self, watched: list[activities.Watched], expected: timedelta, target: str, limit: timedelta | None = None
     ) -> Doing[list[OperationState]]:
         """Watches operations until all are over: first when expected, then after max(2 s, 3 % of the elapsed).
 
-        What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
+        What takes longer than ``limit`` (else ``operation_timeout``) is given back as still running, for the caller to
+        judge.
         """
         began = self.now
         states: dict[int, OperationState] = {}
@@ -144,7 +147,7 @@ class Work:
                 ),
             )
             elapsed = self.now - began
-            late = elapsed > self.recovery.operation_timeout
+            late = elapsed > (limit or self.recovery.operation_timeout)
             looked = zip(open_ones, checked.states, strict=True)
             states |= {i: state for i, state in looked if state.state != "running" or late}
             wait = max(self.recovery.poll_at_least, elapsed * 0.03)
@@ -177,6 +180,12 @@ class Work:
             yield task.when_any([self._last_record])
         self.in_background(activities.record_step, activities.RecordOrder(run=self.run, changes=plain(changes)))
         self._last_record = self._background[-1]
+
+    def record_now(self, **changes: Any) -> Doing[None]:
+        """Writes changes of the run's row and waits until they are there."""
+        yield from self.record(**changes)
+        if self._last_record is not None and not self._last_record.is_complete:
+            yield task.when_any([self._last_record])
 
     def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str) -> None:
         """Notifies, in the background, everybody who wants to hear of this."""

@@ -84,6 +84,6 @@ def snapshot_name(set_id: str, workload: str, label: str) -> str:
     return f"{workload}-{label}-{set_id}"
 
 
-def set_id(run_id: str) -> str:
-    """The id of the recovery point that a run takes."""
-    return f"set-{_short(run_id)}"
+def set_id(run_id: str, attempt: int) -> str:
+    """The id of the recovery point that a run takes; a further attempt is another point in time."""
+    return f"set-{_short(run_id)}" + (f"-{attempt}" if attempt > 1 else "")

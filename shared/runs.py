@@ -143,6 +143,7 @@ class RecoveryRun(Strict):
     verdict: str | None = None
     verdict_detail: dict[str, Any] | None = None
     waiting_for: str | None = None
+    holds: int = 0
     ended_because: str | None = None
     started_at: datetime
     ended_at: datetime | None = None
@@ -150,3 +151,4 @@ class RecoveryRun(Strict):
     recovery_point_actual: float | None = None
     recovery_point: dict[str, Any] | None = None
     seal: str | None = None
+    sealed_over: str | None = None

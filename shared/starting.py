@@ -75,6 +75,8 @@ async def begin_run(
         over = state.active_run
     run_id = names.new_run_id(plan.name, kind, now)
     held = await site_state.take_lock(plan.name, run_id, kind, over)
+    if over and not preempts:
+        await journal.end_orphan(over, f"The run was over without saying so; run {run_id} took its plan.")
     if over and preempts:
         await hub.send(over, names.EVENT_ABORT, {"by": run_id, "preempted": True})
     verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None

@@ -189,7 +189,8 @@ class Sites:
         stand = self._build(site, name, workload, loopback(workload.address.of(role)))
         self.stands[key] = stand
         if isinstance(stand.server, SqlServer):
-            damaged = any(content.damage for content in contents)
+            # Disks of different moments are as bad as torn ones, whatever their tags say.
+            damaged = any(c.damage for c in contents) or len({c.orders for c in contents}) > 1
             data = next((c for c in contents if c.label != "os"), contents[0])
             stand.server.load(data.orders)
             pending = self._pending_states.pop(key, None)

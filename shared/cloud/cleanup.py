@@ -9,10 +9,13 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared import names
 from shared.cloud import clients
-from shared.cloud.compute import refusal_of
+from shared.cloud.compute import recovery_points, refusal_of
 from shared.cloud.ids import take_apart
 from shared.plan import Strict
 from shared.runs import Order, StepEnd
+
+POINT = "point-"
+"""What the ids of the timer's sets begin with; the time follows, so that they sort by age."""
 
 
 class CleanUpOrder(Order):
@@ -85,16 +88,21 @@ async def _owned(listing: Any, order: CleanUpOrder) -> list[Any]:
 
 
 async def forget_points(group: str, plan: str, keep: int) -> None:
-    """Deletes the snapshots of the timer's oldest sets; only what carries the plan's and a set's tag, and no run's."""
+    """Keeps the timer's newest whole sets and deletes what is older; half a set counts for nothing.
+
+    Only what carries the plan's and a set's tag, no run's, and a name that ends in the set's id is ever deleted.
+    """
+    whole = [p.set_id for p in await recovery_points(group, plan) if p.set_id.startswith(POINT)]
+    oldest_kept = min(whole[:keep], default=None)
+    if oldest_kept is None:
+        return
     place = take_apart(group)
     client = clients.compute(place.subscription)
-    sets: dict[str, list[str]] = {}
+    doomed: list[str] = []
     async for item in client.snapshots.list_by_resource_group(place.group):
-        tags = item.tags or {}
+        tags, name = item.tags or {}, item.name or ""
         set_id = tags.get(names.TAG_SET, "")
-        mine = tags.get(names.TAG_PLAN) == plan and names.TAG_RUN not in tags
-        if mine and set_id.startswith("point-") and (item.name or "").endswith(set_id):
-            sets.setdefault(set_id, []).append(item.name or "")
-    too_old = sorted(sets, reverse=True)[keep:]
-    doomed = [name for set_id in too_old for name in sets[set_id]]
+        ours = tags.get(names.TAG_PLAN) == plan and names.TAG_RUN not in tags and name.endswith(set_id)
+        if ours and set_id.startswith(POINT) and set_id < oldest_kept:
+            doomed.append(name)
     await asyncio.gather(*(client.snapshots.begin_delete(place.group, name, polling=False) for name in doomed))

@@ -30,7 +30,10 @@ class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
 
     def __init__(self) -> None:
         super().__init__(retry_total=3, retry_backoff_factor=0.2, retry_backoff_max=2, retry_on_status_codes=[])
-        self._retry_on_status_codes.discard(429)
+
+    def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+        """azure-core would retry any answer that carries Retry-After, a 429 above all."""
+        return response.http_response.status_code != 429 and super().is_retry(settings, response)
 
     def get_retry_after(self, response: Any) -> float | None:
         told = super().get_retry_after(response)

@@ -6,6 +6,7 @@ Every function looks before it acts, so a step that was cut off anywhere may sim
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Literal
@@ -99,8 +100,8 @@ def refusal_of(error: HttpResponseError) -> Refusal:
     return classify(error.status_code or 0, code or "", message or error.message or "no message", wait)
 
 
-async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started | Refused:
-    """Sends one PUT or POST and keeps the address of its operation; a refusal is a result.
+async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started:
+    """Sends one PUT or POST and keeps the address of its operation.
 
     412 means that somebody was quicker (IfMissing): the resource is there, and is watched instead.
     """
@@ -114,25 +115,52 @@ async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -
 
     try:
         await put(keep)
-    except ResourceNotFoundError:
-        raise
     except HttpResponseError as error:
-        if error.status_code and error.status_code >= 500:
+        if error.status_code != 412:
             raise
-        if error.status_code == 412:
-            return Started(operation=Operation(resource=resource))
-        return Refused(refusal=refusal_of(error))
+        return Started(operation=Operation(resource=resource))
     return Started(operation=Operation(resource=resource, url=seen.get("url")))
 
 
+async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:
+    """A disk or snapshot that exists is watched; one that failed is removed, and asked for again a little later."""
+    group = take_apart(order.group).group
+    try:
+        found = await operations.get(group, order.name)
+    except ResourceNotFoundError:
+        return None
+    if found.properties and found.properties.provisioning_state == "Failed":
+        await operations.begin_delete(group, order.name, polling=False)
+        failed = Refusal(kind="conflict", code="Failed", message=f"{order.name} failed before and is made anew.")
+        return Refused(refusal=failed)
+    return Started(operation=Operation(resource=resource))
+
+
+def refusable[O: Order](
+    start: Callable[[O], Awaitable[Started | Refused]],
+) -> Callable[[O], Awaitable[Started | Refused]]:
+    """Turns every "no" of Azure (4xx, wherever it comes in the course of the order) into a result."""
+
+    @functools.wraps(start)
+    async def run(order: O) -> Started | Refused:
+        try:
+            return await start(order)
+        except HttpResponseError as error:
+            if not error.status_code or error.status_code >= 500:
+                raise
+            return Refused(refusal=refusal_of(error))
+
+    return run
+
+
+@refusable
 async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
     """Starts an incremental snapshot unless it exists. The source is only read."""
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     resource = compute_id(order.group, "snapshots", order.name)
-    with contextlib.suppress(ResourceNotFoundError):
-        await client.snapshots.get(place.group, order.name)
-        return Started(operation=Operation(resource=resource))
+    if told := await _already_there(client.snapshots, order, resource):
+        return told
     body: Any = {
         "location": order.location,
         "tags": order.tags,
@@ -149,14 +177,14 @@ async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
     )
 
 
+@refusable
 async def start_disk(order: DiskOrder) -> Started | Refused:
     """Starts a disk from a snapshot unless it exists."""
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     resource = compute_id(order.group, "disks", order.name)
-    with contextlib.suppress(ResourceNotFoundError):
-        await client.disks.get(place.group, order.name)
-        return Started(operation=Operation(resource=resource))
+    if told := await _already_there(client.disks, order, resource):
+        return told
     properties: dict[str, Any] = {"creationData": {"createOption": "Copy", "sourceResourceId": order.snapshot}}
     if order.os:
         properties |= {"osType": order.os.capitalize(), "hyperVGeneration": order.generation}
@@ -176,8 +204,10 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
     )
 
 
+@refusable
 async def start_machine(order: MachineOrder) -> Started | Refused:
-    """Starts the machine. One that exists and failed, or has another size, is PUT again: it stays the same machine.
+    """Starts the machine. One that exists and failed is PUT again, with the size of this order: it stays the same
+    machine. Any other is taken as it is, whatever its size: a retry must not resize a machine that runs.
 
     Attaching a specialised disk takes no osProfile and no imageReference
     (source: Azure/azure-rest-api-specs, Microsoft.Compute virtualMachines, osDisk.createOption Attach).
@@ -188,10 +218,8 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
     with contextlib.suppress(ResourceNotFoundError):
         found = await client.virtual_machines.get(place.group, order.name)
-        hardware = found.properties.hardware_profile if found.properties else None
-        size = str(hardware.vm_size) if hardware and hardware.vm_size else ""
         state = (found.properties.provisioning_state if found.properties else None) or ""
-        if state != "Failed" and (size == order.size or state in ("Creating", "Updating")):
+        if state != "Failed":
             return Started(operation=Operation(resource=resource))
         condition = {}
     data = [
@@ -239,11 +267,9 @@ async def look(operation: Operation) -> OperationState:
             "virtualMachines": client.virtual_machines,
         }
         found: Any = await getter[place.kind].get(place.group, place.name)
-    except ResourceNotFoundError:
-        return OperationState(state="gone")
     except HttpResponseError as error:
         if error.status_code == 404:
-            return OperationState(state="gone")
+            return await _without_address(operation)
         if error.status_code == 429:
             return OperationState(state="running", refusal=refusal_of(error))
         raise
@@ -253,6 +279,11 @@ async def look(operation: Operation) -> OperationState:
     if state in ("Failed", "Canceled"):
         return OperationState(state="failed", refusal=await _why_failed(client, place.kind, place.group, place.name))
     return OperationState(state="running")
+
+
+async def _without_address(operation: Operation) -> OperationState:
+    """An operation whose address is forgotten is known by its resource; a resource that is not there is gone."""
+    return await look(Operation(resource=operation.resource)) if operation.url else OperationState(state="gone")
 
 
 def _from_status(body: dict[str, Any], status_code: int) -> OperationState:

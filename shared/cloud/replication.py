@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from shared.cloud import clients
-from shared.cloud.compute import Refused, Started, start_operation
+from shared.cloud.compute import Refused, Started, refusable, start_operation
 from shared.cloud.ids import take_apart
 from shared.errors import ReplicationError
 from shared.plan import Replication, Strict
@@ -24,10 +24,11 @@ ScriptName = Literal["status", "freeze", "thaw", "reverse"]
 
 
 class ScriptOrder(Order):
-    """Run one of the plan's scripts on the replication machine."""
+    """Run one of the plan's scripts on the replication machine. ``in_name_of``: who froze, if another thaws."""
 
     replication: Replication
     script: ScriptName
+    in_name_of: str = ""
 
 
 class ReplicaState(Strict):
@@ -45,6 +46,7 @@ class ReplicaState(Strict):
         return self.state == "good"
 
 
+@refusable
 async def start_script(order: ScriptOrder) -> Started | Refused:
     """Starts one script. Scripts may run twice: freezing what is frozen, and thawing what is not, change nothing."""
     machine = order.replication.machine

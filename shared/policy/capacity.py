@@ -21,8 +21,11 @@ _CONFLICT = {
     "conflict",
     "anotheroperationinprogress",
     "operationpreempted",
+    "attachdiskwhilebeingdetached",
     "retryableerror",
+    "internalexecutionerror",
 }
+"""Codes that pass by themselves. Other conflicts (a disk in use, a lock, a stopped machine) need a person."""
 
 
 class Refusal(Strict):
@@ -52,7 +55,7 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
         kind = "capacity"
     elif word == "quotaexceeded" or (word == "operationnotallowed" and "quota" in message.lower()):
         kind = "quota"
-    elif word in _CONFLICT or status == 409:
+    elif word in _CONFLICT:
         kind = "conflict"
     else:
         kind = "permanent"

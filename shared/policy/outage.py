@@ -188,6 +188,10 @@ def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetim
 
 
 def primary_serves(evidence: list[Evidence]) -> bool:
-    """Whether the evidence says that customers are served by the primary: nothing is down and something is up."""
+    """Whether customers are served by the primary: its public path is up, whatever else is silent or slow to notice.
+
+    Where no signal is on the public path, something must be up and nothing down.
+    """
     checks = [e for e in evidence if e.role == "evidence"]
-    return any(e.counts_as == "up" for e in checks) and not any(e.counts_as == "down" for e in checks)
+    seen = [e for e in checks if e.path == "public"] or checks
+    return any(e.counts_as == "up" for e in seen) and not any(e.counts_as == "down" for e in seen)

@@ -25,11 +25,6 @@ class Choice(Strict):
     because: str
 
 
-def usable_now(wanted: str) -> bool:
-    """Whether the wish can be met by a fresh set at all."""
-    return wanted == "latest"
-
-
 def choose(wanted: str, replica_usable: bool, replica_says: str, points: list[Candidate], now: datetime) -> Choice:
     """Chooses by ``wanted``: latest, latest_good, a set's id, or ``before:`` a time. ``points`` are newest first.
 

@@ -18,12 +18,14 @@ from azure.data.tables import UpdateMode
 from shared.alerts import Alert
 from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
+from shared.records.site_state import SiteState, change_state
 from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "recovery_point"})
 _STEP_STRUCTURES = frozenset({"detail"})
 _ATTEMPTS = 5
+_AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
 
 
 def _row(run: RecoveryRun) -> dict[str, Any]:
@@ -63,8 +65,9 @@ async def read_run(run_id: str) -> RecoveryRun:
     return RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
 
 
-async def update_run(run_id: str, **changes: Any) -> RecoveryRun:
-    """Changes a run's row under its ETag. A phase that may not follow the present one is not written back in time.
+async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> RecoveryRun:
+    """Changes a run's row under its ETag. A phase that may not follow the present one is not written back in time,
+    unless it is ``forced``: the end of a run must be written wherever it stood.
 
     Repeating a change is harmless. Raises ``StateConflictError`` when the row keeps changing underneath.
     """
@@ -78,7 +81,11 @@ async def update_run(run_id: str, **changes: Any) -> RecoveryRun:
                 raise UnknownRunError from error
             run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
             wanted = dict(changes)
-            if "phase" in wanted and not may_follow(run.phase, Phase(wanted["phase"]), run.cutover_began):
+            if (
+                "phase" in wanted
+                and not forced
+                and not may_follow(run.phase, Phase(wanted["phase"]), run.cutover_began)
+            ):
                 wanted.pop("phase")
             if wanted.get("phase") == Phase.CUTTING_OVER:
                 wanted["cutover_began"] = True
@@ -133,7 +140,11 @@ async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
         except ResourceExistsError:
             entity = await rows.get_entity(run.run_id, _step_key(name, target))
             attempts = max(attempt, int(entity["attempts"]) + 1)
-            again = {"status": "running", "attempts": attempts}
+            again: dict[str, Any] = {"status": "running", "attempts": attempts}
+            if said := entity.get("error"):
+                detail = json.loads(entity.get("detail") or "{}")
+                detail["earlier"] = [*detail.get("earlier", []), said][-10:]
+                again["detail"] = detail
             await rows.update_entity(to_entity(run.run_id, _step_key(name, target), again), mode=UpdateMode.MERGE)
 
 
@@ -208,31 +219,40 @@ async def alert_run(alert: Alert, plan: str) -> str | None:
     return str(value) if value else None
 
 
-async def seal_run(run_id: str, previous_seal: str | None, **last_facts: Any) -> RecoveryRun:
-    """Ends a run and seals it: SHA-256 over its canonical rows and the previous run's seal."""
-    run = await update_run(run_id, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
+async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
+    """Ends a run and seals it: SHA-256 over its canonical rows and the seal before it, in the order of sealing.
+
+    The head of the chain is in the site state, under its ETag, so that two runs that end together are sealed one after
+    the other. Sealing again, after having been cut off anywhere, gives the same seal.
+    """
+    run = await update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
     steps = await read_steps(run_id)
-    return await update_run(run_id, seal=seal_of(run, steps, previous_seal))
+
+    def append(state: SiteState) -> dict[str, Any]:
+        if state.last_sealed_run == run_id or run.seal:
+            return {}
+        seal = seal_of(run, steps, state.last_seal)
+        return {"last_seal": seal, "last_sealed_run": run_id, "sealed_over": state.last_seal}
+
+    if run.seal:
+        return run
+    state = await change_state(run.plan, append)
+    return await update_run(run_id, seal=state.last_seal, sealed_over=state.sealed_over)
 
 
 def seal_of(run: RecoveryRun, steps: list[Step], previous_seal: str | None) -> str:
-    """The seal that a run's rows must have. Steps that follow the sealing itself are not part of it."""
-    sealed = [s.model_dump(mode="json") for s in steps if s.name not in ("seal_run", "release_run", "notify")]
-    content = {"run": run.model_dump(mode="json", exclude={"seal"}), "steps": sealed, "previous": previous_seal}
+    """The seal that a run's rows must have. Steps that follow the sealing itself are not part of it.
+
+    Defaults are left out, so that a field that a later version adds does not break the seals of before.
+    """
+    sealed = [s.model_dump(mode="json", exclude_defaults=True) for s in steps if s.name not in _AFTER_THE_SEAL]
+    told = run.model_dump(mode="json", exclude={"seal", "sealed_over"}, exclude_defaults=True)
+    content = {"run": told, "steps": sealed, "previous": previous_seal}
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-async def end_orphan(run_id: str) -> None:
-    """Ends and seals the row of a run whose orchestration is over without having done so itself."""
+async def end_orphan(run_id: str, because: str) -> None:
+    """Ends and seals the row of a run that will not do so itself."""
     run = await read_run(run_id)
     if run.outcome is None:
-        because = "The run's orchestration ended without a result. See its steps, and what is tagged with its id."
-        await seal_run(run_id, await previous_seal(run_id), outcome=Outcome.FAILED, ended_because=because)
-
-
-async def previous_seal(run_id: str) -> str | None:
-    """The seal of the newest older run of the same plan that has one."""
-    for run in await list_runs(_name(run_id).plan, limit=20, before=run_id):
-        if run.seal:
-            return run.seal
-    return None
+        await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)

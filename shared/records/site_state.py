@@ -30,7 +30,8 @@ class SiteState(Strict):
     """What Coldsite knows of a plan's site between runs.
 
     ``open_alerts`` are the ids of alerts that fired and were not resolved; ``not_before`` postpones the next look
-    after a stand-down; ``frozen_by`` is the run that froze the replica and has not thawed it.
+    after a stand-down; ``frozen_by`` is the run that froze the replica and has not thawed it; ``last_seal`` is the head
+    of the history's chain, made by ``last_sealed_run`` over ``sealed_over``.
     """
 
     plan: str
@@ -40,7 +41,6 @@ class SiteState(Strict):
     active_run: str | None = None
     active_kind: Kind | None = None
     locked_at: datetime | None = None
-    claimed: bool = False
     epoch: int = 0
     open_alerts: list[str] = []
     not_before: datetime | None = None
@@ -48,7 +48,9 @@ class SiteState(Strict):
     pause_reason: str | None = None
     frozen_by: str | None = None
     frozen_at: datetime | None = None
-    drills_looked_at: datetime | None = None
+    last_seal: str | None = None
+    last_sealed_run: str | None = None
+    sealed_over: str | None = None
     last_set_at: datetime | None = None
 
 
@@ -111,7 +113,6 @@ async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None)
             "active_run": run_id,
             "active_kind": kind,
             "locked_at": datetime.now(UTC),
-            "claimed": False,
             "epoch": state.epoch + 1,
         }
 
@@ -138,15 +139,32 @@ async def change_as(run: RunRef, **changes: Any) -> SiteState:
     return await change_state(run.plan, guarded)
 
 
-async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
+async def mark_frozen(run: RunRef) -> None:
+    """Writes down who freezes the replica. Raises ``LostLockError`` for whom it is not to freeze now.
+
+    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work.
+    """
+
+    def mark(state: SiteState) -> dict[str, Any]:
+        holder = (state.active_run, state.epoch) == (run.run_id, run.epoch)
+        if not holder and (run.epoch or state.active_run):
+            raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
+        return {"frozen_by": run.run_id, "frozen_at": datetime.now(UTC)}
+
+    await change_state(run.plan, mark)
+
+
+async def release_lock(run: RunRef, cooldown: timedelta | None = None, *, forget_alerts: bool = False) -> None:
     """Gives the plan back, and postpones the next look by ``cooldown``. A lock that is no longer one's own is left."""
 
     def unlock(state: SiteState) -> dict[str, Any]:
         if (state.active_run, state.epoch) != (run.run_id, run.epoch):
             return {}
-        changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None, "claimed": False}
+        changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
         if cooldown:
             changes["not_before"] = datetime.now(UTC) + cooldown
+        if forget_alerts:
+            changes["open_alerts"] = []
         return changes
 
     await change_state(run.plan, unlock)

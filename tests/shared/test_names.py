@@ -71,8 +71,8 @@ def test_refuses_what_cannot_be_a_run_id(odd: str) -> None:
 def test_resources_are_named_from_run_and_workload() -> None:
     assert machine_name(RUN, "sql") == "sql-f270115200000-0a1b"
     assert disk_name(RUN, "sql", "data0") == "sql-data0-f270115200000-0a1b"
-    assert set_id(RUN) == "set-f270115200000-0a1b"
-    assert snapshot_name(set_id(RUN), "sql", "os") == "sql-os-set-f270115200000-0a1b"
+    assert set_id(RUN, 1) == "set-f270115200000-0a1b"
+    assert snapshot_name(set_id(RUN, 1), "sql", "os") == "sql-os-set-f270115200000-0a1b"
 
 
 @given(KINDS, TIMES)
@@ -81,4 +81,4 @@ def test_names_fit_azure_for_the_longest_workload(kind: Kind, now: datetime) -> 
     workload = "w" * 31
     assert len(machine_name(run, workload)) <= 64
     assert len(disk_name(run, workload, "data63")) <= 80
-    assert len(snapshot_name(set_id(run), workload, "data63")) <= 80
+    assert len(snapshot_name(set_id(run, 1), workload, "data63")) <= 80

@@ -238,9 +238,17 @@ def test_an_operators_run_does_not_wait_for_the_quorum(states: States, first_dow
 
 @pytest.mark.parametrize(
     ("states", "serves"),
-    [(UP, True), (SILENT, False), (OUTAGE, False), (PRIVATE_UP, False), (SILENT | {"public": "up"}, True)],
+    [
+        (UP, True),
+        (SILENT, False),
+        (OUTAGE, False),
+        (PRIVATE_UP, False),
+        (SILENT | {"public": "up"}, True),
+        (UP | {"heartbeat": "down"}, True),
+        (UP | {"public": "down"}, False),
+    ],
 )
-def test_the_primary_serves_when_something_is_up_and_nothing_is_down(states: States, serves: bool) -> None:
+def test_the_primary_serves_when_its_public_path_is_up_however_late_the_agent_is(states: States, serves: bool) -> None:
     assert primary_serves(evidence(states)) is serves
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.policy.recovery_points import Candidate, choose, usable_now
+from shared.policy.recovery_points import Candidate, choose
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 
@@ -61,11 +61,3 @@ def test_without_points_on_record_nothing_is_chosen_and_the_wish_is_named(wanted
     choice = choose(wanted, False, "mirroring", [], NOW)
     assert (choice.take_new, choice.set_id) == (False, None)
     assert choice.because.endswith(f"There is no recovery point that fits '{wanted}'.")
-
-
-@pytest.mark.parametrize(
-    ("wanted", "fresh"),
-    [("latest", True), ("latest_good", False), ("set-a", False), ("before:2027-01-15T19:00:00Z", False)],
-)
-def test_only_the_latest_can_be_met_by_a_fresh_set(wanted: str, fresh: bool) -> None:
-    assert usable_now(wanted) is fresh
