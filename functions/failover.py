@@ -175,6 +175,7 @@ class _Failover:
             yield from self._verify()
             order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
             seen: Round = yield from self._work.do(activities.gather_evidence, order)
+            yield from self._work.record(last_look=seen)
             if acknowledged or not primary_serves(seen.evidence):
                 return
             yield from hold(

@@ -27,6 +27,7 @@ class WorkloadOrder(Strict):
 
     run: RunRef
     parent: str
+    attempt: int
     name: str
     role: Role
     workload: Workload
@@ -90,7 +91,9 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
 
 
 def _report(work: Work, order: WorkloadOrder, at: str) -> None:
-    work.ctx.send_event(order.parent, names.EVENT_PROGRESS, data={"workload": order.name, "at": at})
+    work.ctx.send_event(
+        order.parent, names.EVENT_PROGRESS, data={"workload": order.name, "at": at, "attempt": order.attempt}
+    )
 
 
 def _tags(order: WorkloadOrder) -> dict[str, str]:
@@ -207,9 +210,12 @@ def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[
 
 
 def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | None]:
-    """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it."""
+    """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
+
+    What cannot pass by itself is believed when it is seen twice.
+    """
     workload, rhythm = order.workload, order.recovery.probe
-    began, look, good = work.now, 0, 0
+    began, look, good, hopeless = work.now, 0, 0, 0
     while True:
         look += 1
         probe = activities.ProbeOrder(
@@ -225,12 +231,13 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | No
         if good >= rhythm.successes:
             return seen.newest_commit
         elapsed = work.now - began
-        if seen.hopeless:
+        hopeless = hopeless + 1 if seen.hopeless else 0
+        if hopeless > 1:
             raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
         if elapsed > workload.boot_timeout + rhythm.timeout:
             raise ProblemError(f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry.")
         left = workload.expected_boot - elapsed
-        pause = rhythm.interval if good else max(rhythm.interval, left / 4, elapsed * 0.03)
+        pause = rhythm.interval if good or hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
         yield from work.sleep(pause)
 
 

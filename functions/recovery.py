@@ -45,6 +45,8 @@ class Recovery:
             winner = yield from self._work.first(progress, *self._running.values())
             if winner is progress:
                 told = self._work.take(names.EVENT_PROGRESS)
+                if told["attempt"] != self._attempt:
+                    continue
                 (waiting if told["at"] == "waiting" else created).add(told["workload"])
             else:
                 name = next(n for n, child in self._running.items() if child is winner)
@@ -64,6 +66,7 @@ class Recovery:
         order = WorkloadOrder(
             run=self._work.run,
             parent=run_id,
+            attempt=self._attempt,
             name=name,
             role=self._role,
             workload=self._plan.recovery.workloads[name],

@@ -131,7 +131,8 @@ class Work:
         """
         began = self.now
         states: dict[int, OperationState] = {}
-        wait, look = expected, 0
+        # What was found there already may long be done, so it is looked at soon.
+        wait, look = (expected if all(w.operation.url for w in watched) else self.recovery.poll_at_least), 0
         while len(states) < len(watched):
             yield from self.sleep(wait)
             look += 1

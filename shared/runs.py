@@ -142,6 +142,8 @@ class RecoveryRun(Strict):
     outcome: Outcome | None = None
     verdict: str | None = None
     verdict_detail: dict[str, Any] | None = None
+    last_look: dict[str, Any] | None = None
+    """The evidence just before the customers were moved."""
     waiting_for: str | None = None
     holds: int = 0
     ended_because: str | None = None

@@ -74,8 +74,11 @@ def _ask(probe: SqlProbe, address: str, user: str, password: str, authority: str
     except (pytds.Error, OSError) as error:
         return ProbeAnswer(healthy=False, detail=f"{address}: {_line(error)}")
     commit = newest[0] if probe.recovery_point_query and newest else None
-    detail = f"{address}: database {probe.database} is ONLINE"
-    return ProbeAnswer(healthy=True, detail=detail, newest_commit=_moment(commit))
+    try:
+        moment = _moment(commit)
+    except ValueError:
+        return ProbeAnswer(healthy=False, detail=f"{address}: recovery_point_query answered no time", hopeless=True)
+    return ProbeAnswer(healthy=True, detail=f"{address}: database {probe.database} is ONLINE", newest_commit=moment)
 
 
 def _moment(value: Any) -> datetime | None:

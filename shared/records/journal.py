@@ -22,7 +22,7 @@ from shared.records.site_state import SiteState, change_state
 from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
-_RUN_STRUCTURES = frozenset({"verdict_detail", "recovery_point"})
+_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point"})
 _STEP_STRUCTURES = frozenset({"detail"})
 _ATTEMPTS = 5
 _AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
