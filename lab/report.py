@@ -6,12 +6,12 @@ import asyncio
 from datetime import datetime
 from typing import Any
 
+from lab.audit import journal_intact
 from lab.scenario import Scenario, seconds
 from lab.site.sql_server import SqlServer
 from lab.twin import Lab
 from shared import names
 from shared.policy.outage import Verdict
-from shared.records.journal import seal_of
 from shared.runs import RecoveryRun, Step
 
 _LIMITS = ("_at_most", "_at_least")
@@ -44,7 +44,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "throttled": lab.arm.throttled,
             "by_operation": dict(sorted(lab.arm.calls.items())),
         },
-        "journal_intact": _journal_intact(runs),
+        "journal_intact": await journal_intact(lab),
     }
 
 
@@ -128,16 +128,6 @@ def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str) -> list[str]
         if run_id and run_id not in kept:
             left.append(str(resource["id"]))
     return sorted(left)
-
-
-def _journal_intact(runs: list[tuple[RecoveryRun, list[Step]]]) -> bool:
-    """Recomputes the chain of seals: every ended run sealed over its rows and over exactly one seal before it."""
-    ended = [(run, steps) for run, steps in runs if run.outcome is not None]
-    if any(run.seal is None or run.seal != seal_of(run, steps, run.sealed_over) for run, steps in ended):
-        return False
-    seals = {run.seal for run, _ in ended}
-    over = [run.sealed_over for run, _ in ended]
-    return len(set(over)) == len(over) and all(before is None or before in seals for before in over)
 
 
 # Judging

@@ -25,7 +25,7 @@ from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, m
 _RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point"})
 _STEP_STRUCTURES = frozenset({"detail"})
 _ATTEMPTS = 5
-_AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
+AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
 
 
 def _row(run: RecoveryRun) -> dict[str, Any]:
@@ -226,29 +226,46 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
     the other. Sealing again, after having been cut off anywhere, gives the same seal.
     """
     run = await update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
-    steps = await read_steps(run_id)
-
-    def append(state: SiteState) -> dict[str, Any]:
-        if state.last_sealed_run == run_id or run.seal:
-            return {}
-        seal = seal_of(run, steps, state.last_seal)
-        return {"last_seal": seal, "last_sealed_run": run_id, "sealed_over": state.last_seal}
-
     if run.seal:
         return run
+    rows = await _rows_to_seal(run_id)
+
+    def append(state: SiteState) -> dict[str, Any]:
+        if state.last_sealed_run == run_id:
+            return {}
+        return {
+            "last_seal": seal_of(rows, state.last_seal),
+            "last_sealed_run": run_id,
+            "sealed_over": state.last_seal,
+        }
+
     state = await change_state(run.plan, append)
     return await update_run(run_id, seal=state.last_seal, sealed_over=state.sealed_over)
 
 
-def seal_of(run: RecoveryRun, steps: list[Step], previous_seal: str | None) -> str:
-    """The seal that a run's rows must have. Steps that follow the sealing itself are not part of it.
+async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
+    """The run's row and its steps' rows as they are stored; what follows the sealing itself is left out."""
+    name = _name(run_id)
+    async with storage():
+        rows = [dict(await (await table(RUNS)).get_entity(name.plan, name.row_key))]
+        steps = (await table(STEPS)).query_entities("PartitionKey eq @run", parameters={"run": run_id})
+        rows += [dict(entity) async for entity in steps if str(entity["name"]) not in AFTER_THE_SEAL]
+    return rows
 
-    Defaults are left out, so that a field that a later version adds does not break the seals of before.
+
+def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
+    """SHA-256 over the stored rows, as JSON with sorted keys, in the order of their keys, and the seal before.
+
+    Times are ISO 8601 in UTC; ``seal`` and ``sealed_over`` are left out. Anybody who can read the tables can check it.
     """
-    sealed = [s.model_dump(mode="json", exclude_defaults=True) for s in steps if s.name not in _AFTER_THE_SEAL]
-    told = run.model_dump(mode="json", exclude={"seal", "sealed_over"}, exclude_defaults=True)
-    content = {"run": told, "steps": sealed, "previous": previous_seal}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    def plain(value: Any) -> Any:
+        return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+
+    told = [{k: plain(v) for k, v in row.items() if k not in ("seal", "sealed_over")} for row in rows]
+    told.sort(key=lambda row: (row["PartitionKey"], row["RowKey"]))
+    text = json.dumps({"rows": told, "previous": previous_seal}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def end_orphan(run_id: str, because: str) -> None:

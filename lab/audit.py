@@ -1,0 +1,45 @@
+"""Checks the history's seals from outside: from the stored rows themselves, with nothing of the app's code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core.exceptions import AzureError
+from azure.data.tables.aio import TableServiceClient
+
+from lab.twin import Lab
+
+_LATER = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
+"""Steps that may be written after the seal."""
+
+
+async def journal_intact(lab: Lab) -> bool:
+    """Whether every ended run is sealed over its rows and over exactly one seal before it."""
+    try:
+        async with TableServiceClient.from_connection_string(
+            lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
+        ) as service:
+            runs = [dict(e) async for e in service.get_table_client("ColdsiteRuns").list_entities()]
+            steps = [dict(e) async for e in service.get_table_client("ColdsiteSteps").list_entities()]
+    except AzureError:
+        return False
+    ended = [run for run in runs if run.get("outcome")]
+    for run in ended:
+        own = [s for s in steps if s["PartitionKey"] == run["run_id"] and s["name"] not in _LATER]
+        if run.get("seal") != _digest([run, *own], run.get("sealed_over")):
+            return False
+    seals = {run["seal"] for run in ended}
+    over = [run.get("sealed_over") for run in ended]
+    return len(set(over)) == len(over) and all(before is None or before in seals for before in over)
+
+
+def _digest(rows: list[dict[str, Any]], previous: str | None) -> str:
+    told = []
+    for row in sorted(rows, key=lambda r: (r["PartitionKey"], r["RowKey"])):
+        kept = {name: value for name, value in row.items() if name not in ("seal", "sealed_over")}
+        told.append({n: v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for n, v in kept.items()})
+    text = json.dumps({"rows": told, "previous": previous}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

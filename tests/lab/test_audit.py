@@ -1,0 +1,50 @@
+"""The history cannot be changed afterwards without showing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from azure.data.tables.aio import TableServiceClient
+
+from lab.audit import journal_intact
+from lab.twin import Lab, LabOptions
+from tests.plans import CONTOSO, contoso
+
+
+async def an_aborted_drill(lab: Lab) -> dict[str, Any]:
+    status, run = await lab.call("POST", "plans/contoso/drill", {"reason": "to have a history"})
+    assert status == 202, run
+    await lab.call("POST", f"runs/{run['run_id']}/abort", {})
+    async with asyncio.timeout(60):
+        while True:
+            _, found = await lab.call("GET", f"runs/{run['run_id']}")
+            if found.get("seal"):
+                return found
+            await asyncio.sleep(0.1)
+
+
+async def change(lab: Lab, run: dict[str, Any], table: str) -> None:
+    async with TableServiceClient.from_connection_string(
+        lab.storage.connection_string, connection_verify=str(lab.ca_bundle)
+    ) as service:
+        client = service.get_table_client(table)
+        rows = [e async for e in client.list_entities() if e.get("run_id", e["PartitionKey"]) == run["run_id"]]
+        key = {"PartitionKey": rows[0]["PartitionKey"], "RowKey": rows[0]["RowKey"]}
+        await client.update_entity(key | {"reason" if table == "ColdsiteRuns" else "error": "nothing to see here"})
+
+
+async def seals_after_changing(table: str) -> tuple[bool, bool]:
+    async with Lab(contoso(), CONTOSO, LabOptions(speed=100)) as lab:
+        run = await an_aborted_drill(lab)
+        before = await journal_intact(lab)
+        await change(lab, run, table)
+        return before, await journal_intact(lab)
+
+
+def test_a_run_that_was_changed_after_its_end_shows() -> None:
+    assert asyncio.run(seals_after_changing("ColdsiteRuns")) == (True, False)
+
+
+def test_a_step_that_was_changed_after_the_end_of_its_run_shows() -> None:
+    assert asyncio.run(seals_after_changing("ColdsiteSteps")) == (True, False)
