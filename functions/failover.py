@@ -65,7 +65,7 @@ class _Failover:
         yield from work.record(phase=Phase.VERIFYING)
         yield from until_done(work, plan, Phase.VERIFYING, self._prove)
         yield from work.record_now(phase=Phase.CUTTING_OVER)
-        work.abortable = False
+        work.point_of_no_return()
         served_at = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
         return self._succeeded(served_at)
 

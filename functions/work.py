@@ -75,6 +75,12 @@ class Work:
         self._heed_abort(winner)
         return winner
 
+    def point_of_no_return(self) -> None:
+        """Ends abortability; an abort that was accepted until now is still heeded."""
+        if self.abortable and self.event(names.EVENT_ABORT).is_complete:
+            self._heed_abort(self.event(names.EVENT_ABORT))
+        self.abortable = False
+
     def _heed_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(names.EVENT_ABORT):
             told = winner.get_result() or {}
