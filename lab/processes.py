@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +59,22 @@ class ChildProcess:
         transport = getattr(self._process, "_transport", None)
         if transport is not None:
             transport.close()
+
+
+def reserve_ports(count: int) -> list[tuple[int, socket.socket]]:
+    """Ports for one lab, each with the socket that keeps other labs on this machine away from it until it is closed.
+
+    They lie below the range from which outgoing connections take theirs, so that none is lost between choosing and use.
+    """
+    reserved: list[tuple[int, socket.socket]] = []
+    for port in random.sample(range(20000, 32000), 200):
+        reservation = socket.socket()
+        try:
+            reservation.bind(("127.255.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        reserved.append((port, reservation))
+        if len(reserved) == count:
+            return reserved
+    raise OSError("No ports are free between 20000 and 32000.")

@@ -43,7 +43,7 @@ class Azurite:
         )
 
     async def start(self) -> None:
-        """Returns once it answers. Raises ``ChildStartError`` when it does not."""
+        """Returns once it says that it listens: that something answers on its port would prove nothing."""
         if self._process is not None:
             return
         if not _ENTRY.exists():
@@ -62,19 +62,21 @@ class Azurite:
         ]
         command += ["--oauth", "basic", "--cert", str(self._certificate), "--key", str(self._key)]
         command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-        with (self._folder / "azurite.log").open("ab") as log:
+        log_file = self._folder / "azurite.log"
+        log_file.touch()
+        said = log_file.stat().st_size
+        with log_file.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
             )
         for _ in range(300):
             if self._process.returncode is not None:
-                raise ChildStartError(f"Azurite ended at once; see {self._folder / 'azurite.log'}.")
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
-                writer.close()
+                self._process = None
+                raise ChildStartError(f"Azurite ended at once; see {log_file}.")
+            if b"successfully started" in log_file.read_bytes()[said:]:
                 return
             await asyncio.sleep(0.1)
-        raise ChildStartError("Azurite did not answer within 30 seconds.")
+        raise ChildStartError("Azurite did not start within 30 seconds.")
 
     async def stop(self) -> None:
         """Ends the process; Azurite writes its data to disk on SIGINT, and only then."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import ssl
 import tempfile
 from collections.abc import Awaitable
@@ -31,6 +30,7 @@ from lab.cloud.times import Times
 from lab.host.server import FunctionsHost
 from lab.host.wire import WorkerProcess
 from lab.plan_copy import Ports, loopback, write_copy
+from lab.processes import reserve_ports
 from lab.site import world
 from lab.site.customers import Customers
 from lab.site.replication import Content, Replication
@@ -98,7 +98,10 @@ class Lab:
 
     async def _start(self) -> None:
         self._make_certificates()
-        self.ports = Ports(*_free_ports(3))
+        self._reserved = reserve_ports(4)
+        self._stops.append(self._give_ports_back)
+        *shared_ports, self._table_port = (port for port, _ in self._reserved)
+        self.ports = Ports(*shared_ports)
         subscription = take_apart(self.plan.recovery.resource_group).subscription
         groups = {
             "replica": take_apart(self.plan.replication.machine).group,
@@ -190,6 +193,10 @@ class Lab:
         port = self.ports.sql if is_sql(found) else self.ports.http
         return f"{loopback(found.address.failover)}:{port}"
 
+    async def _give_ports_back(self) -> None:
+        for _, reservation in self._reserved:
+            reservation.close()
+
     async def _stop_dns(self) -> None:
         self.dns.stop()
 
@@ -204,7 +211,7 @@ class Lab:
         return [record.address for record in answer], TTL
 
     async def _start_storage_and_app(self) -> None:
-        self.storage = Azurite(self.folder, _free_ports(1)[0], self._certificate, self._key)
+        self.storage = Azurite(self.folder, self._table_port, self._certificate, self._key)
         await self.storage.start()
         self._stops.append(self.storage.stop)
         plans = self.folder / "plans"
@@ -302,15 +309,3 @@ class Lab:
         await self.functions.fire("watch")
         self.customers.restart()
         self.clock.start()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody on this machine listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
