@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,17 @@ def _run(file: Path, speed: float | None) -> dict[str, Any]:
         out.print(f"  {spoken(max(0, at)):>12}  {text}", markup=False)
 
     _quiet()
-    return asyncio.run(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell))
+    return asyncio.run(_until_told(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell)))
+
+
+async def _until_told[T](work: Coroutine[Any, Any, T]) -> T:
+    """Runs to the end, or until SIGTERM: then everything that was started is ended first, as with Ctrl-C."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise typer.Exit(143) from None
 
 
 def _quiet() -> None:

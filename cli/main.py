@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 from rich.text import Text
@@ -110,7 +111,7 @@ def failover(
 ) -> None:
     """Move the customers of PLAN to Azure: build the machines, prove them, switch DNS, lock out the primary."""
     api = _api(url, key)
-    found = api.get(f"plans/{plan}")
+    found = api.get(f"plans/{quote(plan, safe='')}")
     out.print(show.plan_line(found)) if not as_json else None
     _confirm(f"Build {found['title']} in Azure and move its customers there?", yes)
     body = {
@@ -148,7 +149,7 @@ def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
 
 
 def _steer(action: str, run: str, reason: str, url: str | None, key: str | None) -> None:
-    _api(url, key).post(f"runs/{run}/{action}", {"reason": reason})
+    _api(url, key).post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason})
     out.print(f"Told {run} to {action}.")
 
 
@@ -196,7 +197,7 @@ def follow(api: Api, run_id: str) -> None:
     phase, factor = None, api.target.speed
     try:
         while True:
-            run = api.get(f"runs/{run_id}")
+            run = api.get(f"runs/{quote(run_id, safe='')}")
             if run["phase"] != phase and not run["outcome"]:
                 phase = run["phase"]
                 out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
@@ -248,7 +249,7 @@ def list_runs(
 def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """One run: the decision and its reason, the timeline, the measures."""
     api = _api(url, key)
-    found = api.get(f"runs/{run}")
+    found = api.get(f"runs/{quote(run, safe='')}")
     if as_json:
         print(json.dumps(found))
     else:
@@ -287,7 +288,7 @@ def schema() -> None:
 def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """A deployed plan and how it stands."""
     api = _api(url, key)
-    found = api.get(f"plans/{plan}")
+    found = api.get(f"plans/{quote(plan, safe='')}")
     if as_json:
         print(json.dumps(found))
         return

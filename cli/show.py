@@ -85,8 +85,9 @@ def _moment(value: str | None) -> datetime | None:
     return datetime.fromisoformat(value) if value else None
 
 
-def timeline(run: dict[str, Any], factor: float = 1.0, width: int = 46) -> RenderableType:
-    """One bar a step, in the order in which they began."""
+def timeline(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
+    """One bar a step, in the order in which they began, as wide as the terminal allows."""
+    width = max(10, min(46, console().width - 46))
     spans: dict[str, list[Any]] = {}
     for step in run["steps"]:
         if step["name"] not in STEPS or step["status"] == "skipped":
@@ -144,7 +145,7 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
     """Runs, newest first."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("run", "kind", "state", "started by", "began (UTC)", "recovery time"):
-        table.add_column(column, no_wrap=True, overflow="ignore")
+        table.add_column(column, no_wrap=column == "run", overflow="fold")
     for run in runs:
         measured = run["recovery_time_actual"]
         table.add_row(
@@ -152,7 +153,7 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
             run["kind"],
             Text(said(run), style=colour(run)),
             run["trigger"],
-            run["started_at"][:19].replace("T", " "),
+            run["started_at"][5:16].replace("T", " "),
             "" if measured is None else spoken(measured * factor),
         )
     return table
@@ -168,7 +169,7 @@ def plan_line(plan: dict[str, Any]) -> Text:
     if plan["active_run"]:
         line.append(f"; run {plan['active_run']} is under way", "cyan")
     if plan["paused_until"]:
-        line.append(f"; automatic failover is paused until {plan['paused_until']}", "yellow")
+        line.append(f"; automatic failover is paused until {plan['paused_until'][:16]} UTC", "yellow")
     if plan["open_alerts"]:
         line.append(f"; {plan['open_alerts']} alert(s) not resolved", "yellow")
     return line
@@ -177,4 +178,4 @@ def plan_line(plan: dict[str, Any]) -> Text:
 def console(*, stderr: bool = False) -> Console:
     """Where nobody looks, lines are as long as they are; a terminal wraps them."""
     width = None if sys.stdout.isatty() else 200
-    return Console(highlight=False, soft_wrap=True, stderr=stderr, width=width)
+    return Console(highlight=False, stderr=stderr, width=width)

@@ -210,6 +210,7 @@ async def _read_plan(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, Any]:
+    paused = state.paused_until is not None and state.paused_until > datetime.now(UTC)
     return {
         "name": plan.name,
         "title": plan.title,
@@ -219,8 +220,8 @@ def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, An
         "active_run": state.active_run,
         "open_alerts": len(state.open_alerts),
         "next_look_not_before": state.not_before,
-        "paused_until": state.paused_until,
-        "pause_reason": state.pause_reason,
+        "paused_until": state.paused_until if paused else None,
+        "pause_reason": state.pause_reason if paused else None,
     }
 
 

@@ -22,6 +22,7 @@ class Actions:
         self._lab = lab
         self._folder = folder
         self.failures: list[str] = []
+        self.sending: set[asyncio.Task[int]] = set()
         self._does: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
             "site.stop": lambda d: lab.sites.run(d["target"], running=False),
             "site.start": lambda d: lab.sites.run(d["target"], running=True),
@@ -88,6 +89,8 @@ class Actions:
         when, _, activity = str(details["when"]).partition(":")
         functions = self._lab.functions
         if when == "now":
+            while not functions.workers:
+                await asyncio.sleep(0.05)
             functions.workers[0].kill()
             return
         known = functions.dispatcher.activities
@@ -96,7 +99,7 @@ class Actions:
         functions.dispatcher.kill_next(KillOrder(when, activity, int(details.get("times", 1))))
 
     async def _send_alerts(self, details: dict[str, Any]) -> None:
-        """Sends as an action group does, all at once."""
+        """Sends as an action group does, all at once; what must be tried again does not hold up the timeline."""
         if "file" in details:
             body = (self._folder / details["file"]).read_bytes()
         else:
@@ -106,8 +109,10 @@ class Actions:
                 raise ScenarioError(f"sample {name!r} is not one of {known}")
             traffic = self._lab.plan.traffic
             body = sample(name, traffic.profile, traffic.primary.endpoint, str(uuid.uuid4()))
-        send = [send_with_retries(self._lab.deliver_alert, body) for _ in range(int(details.get("times", 1)))]
-        await asyncio.gather(*send)
+        for _ in range(int(details.get("times", 1))):
+            task = asyncio.create_task(send_with_retries(self._lab.clock, self._lab.deliver_alert, body))
+            self.sending.add(task)
+            task.add_done_callback(self.sending.discard)
 
     # People
 

@@ -7,14 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from lab.audit import journal_intact
-from lab.scenario import Scenario, seconds
+from lab.scenario import Scenario, bare, seconds
 from lab.site.sql_server import SqlServer
 from lab.twin import Lab
 from shared import names
 from shared.policy.outage import Verdict
 from shared.runs import RecoveryRun, Step
-
-_LIMITS = ("_at_most", "_at_least")
 
 
 async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
@@ -147,7 +145,7 @@ def judge(report: dict[str, Any], expect: dict[str, Any]) -> list[str]:
         elif key == "steps":
             failures += _judge_steps(newest.get("steps", []), wanted)
         else:
-            name = _bare(key)
+            name = bare(key)
             place = report if name in report else newest if name in newest else report["customers"]
             failures += _compare(key, place, wanted, key)
     return failures
@@ -157,12 +155,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _bare(key: str) -> str:
-    return next((key.removesuffix(limit) for limit in _LIMITS if key.endswith(limit)), key)
-
-
 def _compare(key: str, place: dict[str, Any], wanted: Any, path: str) -> list[str]:
-    name = _bare(key)
+    name = bare(key)
     if path.startswith("arm_calls.by_operation.") and name not in place:
         place = {name: 0}
     if name not in place:
@@ -187,8 +181,10 @@ def _judge_runs(runs: list[dict[str, Any]], wanted: Any) -> list[str]:
     for kind, expected in (wanted or {}).items():
         actual = counts.get(kind, {})
         for word, number in (expected or {}).items():
-            if actual.get(word, 0) != number:
-                failures.append(f"runs.{kind}.{word}: {number} expected, {actual.get(word, 0)} found ({actual})")
+            found = actual.get(bare(word), 0)
+            fits = found <= number if word.endswith("_at_most") else found >= number
+            if not (fits if bare(word) != word else found == number):
+                failures.append(f"runs.{kind}.{word}: {number} expected, {found} found ({actual})")
     return failures
 
 

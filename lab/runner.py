@@ -9,10 +9,11 @@ from typing import Any
 
 from lab.actions import Actions
 from lab.cloud.times import Times
-from lab.report import build_report, judge
+from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
 from lab.twin import TTL, Lab, LabOptions
 from shared.plan import RecoveryPlan
+from shared.runs import RecoveryRun
 
 WAITING = {"waiting_for_approval", "needs_operator"}
 LONGEST = 6 * 3600.0
@@ -32,7 +33,7 @@ async def run_scenario(
     options = LabOptions(speed=speed or scenario.speed, workers=scenario.workers, times=times)
     async with Lab(plan, plan_file, options) as lab:
         actions = Actions(lab, folder)
-        watcher = Watcher(lab, tell)
+        watcher = Watcher(lab, actions, tell)
         watching = asyncio.create_task(watcher.run())
         try:
             for event in sorted(scenario.timeline, key=lambda e: e.at):
@@ -43,8 +44,9 @@ async def run_scenario(
                 watcher.changed()
             await _wait(lab, scenario, watcher)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in (watching, *actions.sending):
+                task.cancel()
+            await asyncio.gather(watching, *actions.sending, return_exceptions=True)
         report = await build_report(lab, scenario)
     report["failures"] = [*actions.failures, *watcher.failures, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
@@ -65,8 +67,9 @@ async def _wait(lab: Lab, scenario: Scenario, watcher: Watcher) -> None:
 class Watcher:
     """Follows the runs and the endpoints, tells what changes, and knows when nothing has changed for twice the TTL."""
 
-    def __init__(self, lab: Lab, tell: Tell) -> None:
+    def __init__(self, lab: Lab, actions: Actions, tell: Tell) -> None:
         self._lab = lab
+        self._actions = actions
         self._tell = tell
         self._last_change = lab.clock.now
         self._moving = True
@@ -83,7 +86,13 @@ class Watcher:
         doubtful = any(
             e.enabled and e.failures and e.monitor != "Degraded" for e in self._lab.traffic.endpoints.values()
         )
-        return quiet and not self._moving and not doubtful and not self._lab.arm.operations.running
+        return (
+            quiet
+            and not self._moving
+            and not doubtful
+            and not self._actions.sending
+            and not self._lab.arm.operations.running
+        )
 
     async def run(self) -> None:
         while True:
@@ -107,7 +116,9 @@ class Watcher:
             word = run["outcome"] or run["phase"]
             if self._seen.get(run["run_id"]) != (word, run["waiting_for"]):
                 self._seen[run["run_id"]] = (word, run["waiting_for"])
-                because = run["waiting_for"] or run["ended_because"] or ""
-                self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {word.replace('_', ' ')}. {because}".strip())
+                told = word.replace("_", " ")
+                if run["waiting_for"] or run["outcome"]:
+                    told += f". {spoken_verdict(RecoveryRun.model_validate(run), lab.clock.speed) or ''}"
+                self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {told}".strip())
                 self.changed()
         self._moving = any(run["outcome"] is None and run["phase"] not in WAITING for run in runs)

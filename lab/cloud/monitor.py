@@ -163,21 +163,23 @@ class AlertRules:
         async def later() -> None:
             await self._clock.sleep(self._times.metric_alert)
             if not self.stopped:
-                await send_with_retries(self._deliver, sample(sample_name, self._profile, self._primary, alert))
+                await send_with_retries(
+                    self._clock, self._deliver, sample(sample_name, self._profile, self._primary, alert)
+                )
 
         task = asyncio.create_task(later())
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
 
 
-async def send_with_retries(deliver: Callable[[bytes], Awaitable[int]], body: bytes) -> int:
+async def send_with_retries(clock: Clock, deliver: Callable[[bytes], Awaitable[int]], body: bytes) -> int:
     """Delivers as an action group does: 408, 429, 503, 504 and broken connections are tried again.
 
     Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md (webhook retry logic).
     """
     status = 0
     for pause in (0.0, 5.0, 20.0, 5.0, 40.0, 5.0):
-        await asyncio.sleep(pause)
+        await clock.sleep(pause)
         try:
             status = await deliver(body)
         except (aiohttp.ClientError, TimeoutError, OSError):
