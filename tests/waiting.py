@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -16,3 +18,14 @@ def wait_until[T](predicate: Callable[[], T], timeout: float, what: str) -> T:
             raise AssertionError(f"After {timeout} s still waiting for this: {what}")
         pause.wait(0.02)
     return found
+
+
+async def until(predicate: Callable[[], bool], timeout: float, what: str) -> None:
+    """``wait_until`` for coroutines: the loop goes on meanwhile."""
+    deadline = time.monotonic() + timeout
+    pause = asyncio.Event()
+    while not predicate():
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"After {timeout} s still waiting for this: {what}")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(pause.wait(), 0.02)

@@ -30,7 +30,7 @@ from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.times import Times
-from tests.waiting import wait_until
+from tests.waiting import until, wait_until
 
 LIMIT = 10.0
 """Seconds until a test gives up on what must come."""
@@ -168,10 +168,8 @@ class Azure:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         selector = self._loop._selector  # type: ignore[attr-defined]
-        for _ in range(500):
-            if len(selector.get_map()) == 1:  # TLS connections close a little later; the loop's own pipe stays
-                break
-            await asyncio.sleep(0.01)
+        # TLS connections close a little later; the loop's own pipe stays.
+        await until(lambda: len(selector.get_map()) == 1, 5.0, "every connection to close")
 
     # Calling
 

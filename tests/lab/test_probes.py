@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import ssl
+import sys
+import termios
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +23,7 @@ from shared.plan import HttpProbe
 from shared.probes import dns, http
 from shared.probes.answer import ProbeAnswer
 from tests.lab.peer import free_port
+from tests.waiting import until
 
 HOST = "shop.contoso.example"
 ADDRESS = "127.88.0.1"
@@ -67,6 +71,12 @@ def page(body: str = "healthy", status: int = 200, headers: str = "") -> Serve:
     return serve
 
 
+def unsent(writer: asyncio.StreamWriter) -> int:
+    """Bytes that the other side's kernel has not acknowledged yet."""
+    answer = fcntl.ioctl(writer.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    return int.from_bytes(answer, sys.byteorder)
+
+
 def raw(*parts: bytes, then_hang: bool = False) -> Serve:
     """Sends the parts one after another, each after what was before has arrived."""
 
@@ -74,7 +84,7 @@ def raw(*parts: bytes, then_hang: bool = False) -> Serve:
         for part in parts:
             writer.write(part)
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await until(lambda: unsent(writer) == 0, 5.0, "the part to arrive")
         if then_hang:
             await reader.read()
 
