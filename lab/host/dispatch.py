@@ -64,6 +64,21 @@ class Dispatcher:
     def kill_next(self, order: KillOrder) -> None:
         self._kills.append(order)
 
+    async def status(self, instance_id: str) -> dict[str, Any] | None:
+        """What the hub knows of an instance, in the words of the extension's HTTP API; None when it knows nothing."""
+        found = await self._hub.GetInstance(pb.GetInstanceRequest(instanceId=instance_id))
+        if not found.exists:
+            return None
+        state = found.orchestrationState
+        word = pb.OrchestrationStatus.Name(state.orchestrationStatus).removeprefix("ORCHESTRATION_STATUS_")
+        return {
+            "name": state.name,
+            "instanceId": state.instanceId,
+            "runtimeStatus": word.capitalize(),
+            "createdTime": state.createdTimestamp.ToJsonString(),
+            "lastUpdatedTime": state.lastUpdatedTimestamp.ToJsonString(),
+        }
+
     async def close(self) -> None:
         await self._channel.close()
 

@@ -30,6 +30,7 @@ from lab.host.wire import WorkerDiedError, WorkerProcess
 from lab.processes import ChildProcess
 
 MAX_BODY = 100 * 1024 * 1024
+_INSTANCES = "runtime/webhooks/durabletask/instances/"
 
 
 class Route(NamedTuple):
@@ -183,6 +184,8 @@ class FunctionsHost:
         path = request.path.strip("/")
         if path.startswith("admin/functions/"):
             return await self._admin(request, path.removeprefix("admin/functions/"))
+        if path.startswith(_INSTANCES) and request.method == "GET":
+            return await self._instance(request, path.removeprefix(_INSTANCES))
         matched = [(route, match) for route in self.routes if (match := route.pattern.fullmatch(path))]
         for route, match in matched:
             if request.method in route.methods:
@@ -233,6 +236,19 @@ class FunctionsHost:
             return web.Response(status=404)
         self._keep(self.fire(name))
         return web.Response(status=202)
+
+    async def _instance(self, request: web.Request, instance_id: str) -> web.Response:
+        """The Durable extension's status query: 202 while the instance moves, 200 when it is over.
+
+        Source: MicrosoftDocs/azure-docs:articles/azure-functions/durable/durable-functions-http-api.md
+        """
+        if not self._allowed("ADMIN", request):
+            return web.Response(status=401)
+        status = await self.dispatcher.status(instance_id)
+        if status is None:
+            return web.Response(status=404)
+        moving = status["runtimeStatus"] in ("Running", "Pending")
+        return web.json_response(status, status=202 if moving else 200)
 
     async def fire(self, name: str) -> None:
         """Runs a timer function now, as the portal's "Run" does. Raises ``WorkerDiedError`` if its worker dies."""

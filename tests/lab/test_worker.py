@@ -176,6 +176,17 @@ def test_a_route_with_a_client_binding_starts_an_orchestration(lab: Lab) -> None
     assert lab.outcome("by-http").get_output() == {"packed": "by-http"}
 
 
+def test_the_durable_webhook_tells_how_an_instance_stands_to_the_master_key_alone(lab: Lab) -> None:
+    lab.call("POST", "/shop/orders/asked-for", lab.host.function_key, json.dumps({"note": "asked-for"}))
+    lab.outcome("asked-for")
+    path = "/runtime/webhooks/durabletask/instances/asked-for"
+    assert [lab.call("GET", path, key).status for key in (None, lab.host.function_key)] == [401, 401]
+    answer = lab.call("GET", path, lab.host.master_key)
+    told = json.loads(answer.body)
+    assert (answer.status, told["instanceId"], told["runtimeStatus"]) == (200, "asked-for", "Completed")
+    assert lab.call("GET", path + "-nobody", lab.host.master_key).status == 404
+
+
 def test_an_orchestration_survives_the_kill_of_its_worker(lab: Lab) -> None:
     hub = lab.host.hub.pid
     lab.order("survivor", "pack_wait_pack", {"first": "packed-first", "second": "packed-second", "wait_ms": 300})
