@@ -41,7 +41,6 @@ class SqlServer:
         self._login = (user, password)
         self._tls = tls
         self._listeners: dict[str, asyncio.Server] = {}
-        self._connections: dict[asyncio.StreamWriter, str] = {}
         self._sqlite = sqlite3.connect(":memory:", isolation_level=None)
         self._sqlite.execute("ATTACH ':memory:' AS dbo")
         self._sqlite.execute("ATTACH ':memory:' AS sys")
@@ -74,17 +73,13 @@ class SqlServer:
 
     async def listen(self, address: str, port: int) -> None:
         if address not in self._listeners:
-            self._listeners[address] = await asyncio.start_server(
-                lambda reader, writer: self._serve(reader, writer, address), address, port
-            )
+            self._listeners[address] = await asyncio.start_server(self._serve, address, port)
 
     async def refuse(self, address: str) -> None:
         """Closes one address: connections are cut and refused from now on."""
         if listener := self._listeners.pop(address, None):
             listener.close()
-        for writer, came_by in list(self._connections.items()):
-            if came_by == address:
-                writer.transport.abort()
+            listener.abort_clients()
 
     async def stop(self) -> None:
         for address in list(self._listeners):
@@ -93,8 +88,7 @@ class SqlServer:
 
     # Serving
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, address: str) -> None:
-        self._connections[writer] = address
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = tds.Connection(reader, writer, self._tls)
         try:
             await connection.prelogin()
@@ -108,7 +102,6 @@ class SqlServer:
         except (struct.error, IndexError):
             pass  # bytes that are not TDS: the connection is closed, the others are served
         finally:
-            self._connections.pop(writer, None)
             with contextlib.suppress(RuntimeError):
                 connection.close()
 
