@@ -14,16 +14,17 @@ from shared import evidence, settings
 from shared import notify as notifications
 from shared.cloud import cleanup, compute, replication, traffic
 from shared.cloud.compute import Operation, OperationState, Refused, Started
-from shared.errors import LostLockError, SettingError
-from shared.plan import Fence, Probe, Strict, Trust
+from shared.errors import LostLockError, SettingError, UnknownRunError
+from shared.plan import Fence, MaintenanceWindow, Probe, Strict, Trust
 from shared.policy.capacity import Refusal
+from shared.policy.maintenance import Maintenance, maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
 from shared.probes import dns
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
 from shared.records import journal, site_state
-from shared.runs import Order, Outcome, StepEnd, StepStatus
+from shared.runs import Order, Outcome, Phase, StepEnd, StepStatus
 
 bp = df.Blueprint()
 
@@ -63,6 +64,25 @@ async def claim_run(order: ClaimOrder) -> Claim:
 async def gather_evidence(order: evidence.EvidenceOrder) -> Round:
     """One round: every signal asked once, side by side."""
     return await evidence.gather(order)
+
+
+class MaintenanceOrder(Order):
+    windows: list[MaintenanceWindow]
+
+
+class MaintenanceFound(Strict):
+    maintenance: Maintenance | None
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(detail={"because": self.maintenance.because} if self.maintenance else None)
+
+
+@step(bp, "after")
+async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
+    """Whether somebody works on the site now, so that nothing may fail over by itself."""
+    state = await site_state.read_state(order.run.plan)
+    found = maintenance(order.windows, state.paused_until, state.pause_reason, datetime.now(UTC))
+    return MaintenanceFound(maintenance=found)
 
 
 class FenceOrder(Order):
@@ -183,6 +203,46 @@ async def create_machine(order: compute.MachineOrder) -> Started | Refused:
     return await compute.start_machine(order)
 
 
+class EvictOrder(Order):
+    """What a machine needs and another one has."""
+
+    group: str
+    nic: str
+    disks: list[str]
+
+
+class Evicted(Strict):
+    """``left`` is what still stands of the leftover; ``because`` says why it must not be touched."""
+
+    left: list[str] = []
+    because: str | None = None
+
+    def as_step(self) -> StepEnd:
+        if self.because:
+            return StepEnd(status="failed", error=self.because)
+        return StepEnd(status="running" if self.left else "succeeded", detail={"left": self.left})
+
+
+@step(bp, "around")
+async def evict_leftover(order: EvictOrder) -> Evicted:
+    """Clears away the leftover that has the interface or a disk. Only what belongs to a run that ended without
+    serving, or is clearing away itself, may go; a stranger's machine is a person's business.
+    """
+    holder = await cleanup.holder_of(order.group, order.run.run_id, order.nic, order.disks)
+    if holder is None:
+        return Evicted()
+    try:
+        run = await journal.read_run(holder.run_id)
+    except UnknownRunError:
+        return Evicted(because=f"It belongs to {holder.machine}, of a run that is not on record.")
+    if run.phase is Phase.CLEANING_UP and run.outcome is None:
+        return Evicted(left=[holder.machine])
+    if not run.is_leftover:
+        return Evicted(because=f"It belongs to {holder.machine}, which run {holder.run_id} still needs.")
+    clear = cleanup.CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)
+    return Evicted(left=(await cleanup.clean_up(clear)).left)
+
+
 class Watched(Strict):
     """An operation and the step that it completes."""
 
@@ -229,10 +289,11 @@ class ProbeOrder(Order):
 
 
 class Probed(Strict):
-    """``hopeless`` means that waiting longer cannot help."""
+    """``answered``: something spoke. ``hopeless``: waiting longer cannot help."""
 
     healthy: bool
     detail: str
+    answered: bool = False
     hopeless: bool = False
     newest_commit: datetime | None = None
 
@@ -255,6 +316,7 @@ async def _probe(order: ProbeOrder) -> Probed:
     return Probed(
         healthy=not unwell,
         detail="; ".join(a.detail for a in unwell or answers),
+        answered=any(a.answered for a in answers),
         hopeless=any(a.hopeless for a in unwell),
         newest_commit=max(commits, default=None),
     )
@@ -303,7 +365,8 @@ async def read_back(order: traffic.TrafficOrder) -> ReadBack:
     """Reads what Traffic Manager really holds, and remembers it as the active site."""
     routing = await traffic.read_routing(order.traffic)
     site = routing.active_site
-    await site_state.change_as(order.run, active_site=site, latched=site == "recovery")
+    latched_at = datetime.now(UTC) if site == "recovery" else None
+    await site_state.change_as(order.run, active_site=site, latched=latched_at is not None, latched_at=latched_at)
     return ReadBack(routing=routing, agrees=site == "recovery")
 
 

@@ -18,6 +18,7 @@ from shared.cloud.compute import PointInTime
 from shared.cloud.traffic import TrafficOrder
 from shared.evidence import EvidenceOrder
 from shared.plan import RecoveryPlan
+from shared.policy.maintenance import Maintenance
 from shared.policy.outage import Round, Verdict, decide, operator_verdict, primary_serves
 from shared.runs import Outcome, Phase, RunInput
 
@@ -31,7 +32,8 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     1. Claim the plan's lock.
     2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started brings its
        one pass of evidence along.
-    3. End in observe mode; wait for a person in approve mode, while automatic is not yet trusted, and on a veto.
+    3. End in observe mode and during maintenance; wait for a person in approve mode, while automatic is not yet
+       trusted, and on a veto.
     4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set.
     5. Recover the workloads, each as soon as what it depends on allows.
     6. Verify the site as a whole at its public address.
@@ -53,7 +55,9 @@ class _Failover:
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
+        self._cutovers = 0
         self._first_down: datetime | None = None
+        self._by_itself = run.trigger in ("alert", "watch")
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
@@ -116,7 +120,9 @@ class _Failover:
             well = verdict.reason == "healthy"
             raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, forget_alerts=well)
         if mode == "observe":
-            raise Ended(Outcome.OBSERVED, f"Observed only. {verdict.sentence()}", cooldown=detection.cooldown)
+            said = "Observed only: the plan is in observe mode."
+            raise Ended(Outcome.OBSERVED, said, cooldown=detection.cooldown)
+        yield from self._only_observe_during_maintenance()
         question = None
         if verdict.decision == "ask":
             question = verdict.sentence()
@@ -126,6 +132,19 @@ class _Failover:
             question = claim.must_ask
         if question:
             yield from self._ask(question)
+
+    def _maintenance(self, moment: str) -> Doing[Maintenance | None]:
+        """Only what nobody asked for must wait for the end of the maintenance."""
+        if not self._by_itself:
+            return None
+        order = activities.MaintenanceOrder(run=self._work.run, target=moment, windows=self._plan.pause)
+        return (yield from self._work.do(activities.check_maintenance, order)).maintenance
+
+    def _only_observe_during_maintenance(self) -> Doing[None]:
+        found = yield from self._maintenance("decided")
+        if found:
+            wait = max(timedelta(0), found.until - self._work.now)
+            raise Ended(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
 
     def _ask(self, question: str) -> Doing[None]:
         work, approval = self._work, self._plan.detection.approval
@@ -139,6 +158,10 @@ class _Failover:
             raise Ended(Outcome.REJECTED, f"Rejected by {by}.", cooldown=self._plan.detection.cooldown)
         if winner is limit and approval.then == "expire":
             raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
+        if winner is limit:
+            yield from self._only_observe_during_maintenance()
+        else:
+            self._by_itself = False
 
     # 4 and 5. Freeze, take a set, recover
 
@@ -165,26 +188,24 @@ class _Failover:
     # 6. Verify
 
     def _prove(self) -> Doing[None]:
-        """The recovery site serves, and the primary does not: only then may customers move.
+        """The recovery site serves, the primary does not, and nobody has begun to work on it: then customers may move.
 
         Somebody must choose when the primary serves again: two sites with different data are worse than one. Nobody's
         silence chooses. After an answer the recovery site is verified anew, since time has passed.
         """
-        acknowledged = self._run.acknowledge_primary_healthy
+        acknowledged = False
         while True:
             yield from self._verify()
             order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
             seen: Round = yield from self._work.do(activities.gather_evidence, order)
             yield from self._work.record(last_look=seen)
-            if acknowledged or not primary_serves(seen.evidence):
+            found = yield from self._maintenance("before cutover")
+            serves = primary_serves(seen.evidence) and not self._run.acknowledge_primary_healthy
+            if acknowledged or not (serves or found):
                 return
-            yield from hold(
-                self._work,
-                self._plan,
-                Phase.VERIFYING,
-                "The primary site serves again. Abort to stay there and clear away, or retry to move the customers.",
-                may_default=False,
-            )
+            why = "The primary site serves again." if serves else found.because if found else ""
+            choice = "Abort to stay there and clear away, or retry to move the customers."
+            yield from hold(self._work, self._plan, Phase.VERIFYING, f"{why} {choice}", may_default=False)
             acknowledged = True
 
     def _verify(self) -> Doing[None]:
@@ -205,7 +226,11 @@ class _Failover:
     # 7. Cut over
 
     def _cut_over(self) -> Doing[datetime]:
+        """Customers move only to a site that was just verified: after a wait for a person, it is verified anew."""
         work, plan = self._work, self._plan
+        if self._cutovers:
+            yield from self._verify()
+        self._cutovers += 1
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
         yield from work.do(activities.enable_recovery, order)
         yield from work.do(activities.disable_primary, order.model_copy(update={"target": "primary"}))

@@ -1,4 +1,4 @@
-"""Small orchestrators between runs: take a recovery point, and thaw a replica that was left frozen."""
+"""Small orchestrators between runs: take a recovery point, thaw a replica that was left frozen, clear leftovers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import azure.durable_functions as df
 from durabletask import task
 
 from functions import activities, replica
+from functions.recovery import clear_away
 from functions.work import Doing, ProblemError, Work
 from shared.cloud.cleanup import POINT
 from shared.plan import RecoveryPlan, Strict
@@ -17,11 +18,12 @@ bp = df.Blueprint()
 
 
 class KeepingOrder(Strict):
-    """``frozen_by`` names the run in whose name a replica is thawed."""
+    """``of_run`` is the ended run whose traces are removed; ``keep_point`` spares its recovery point."""
 
     instance: str
     plan: RecoveryPlan
-    frozen_by: str = ""
+    of_run: str = ""
+    keep_point: bool = False
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -63,5 +65,14 @@ def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[
     """Lets the replication target go on, in the name of the run that froze it and did not."""
     order = KeepingOrder.model_validate(data)
     work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
-    yield from replica.thaw(work, order.plan, in_name_of=order.frozen_by)
-    return {"thawed": order.frozen_by}
+    yield from replica.thaw(work, order.plan, in_name_of=order.of_run)
+    return {"thawed": order.of_run}
+
+
+@bp.orchestration_trigger(context_name="context")
+def clear_leftovers(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Removes what a run that ended without serving left behind; what does not go now goes the next time."""
+    order = KeepingOrder.model_validate(data)
+    work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    left = yield from clear_away(work, order.plan, keep_snapshots=order.keep_point, of_run=order.of_run)
+    return {"left": left}

@@ -14,12 +14,12 @@ from pydantic import ConfigDict, Field, StrictBool, ValidationError
 from functions.http import PLANS, BadRequestError, answer, answering, body_of, person_of, plan_of
 from functions.hub import DurableHub
 from shared import errors, names
-from shared.durations import Duration
+from shared.durations import Duration, spoken
 from shared.evidence import EvidenceOrder, gather
 from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.policy.outage import Evidence, Round, primary_serves
-from shared.records import journal, site_state
+from shared.records import events, journal, site_state
 from shared.runs import Phase, RecoveryRun, RunRef
 from shared.starting import begin_run, lock_is_stale, refusal
 
@@ -137,14 +137,24 @@ async def pause(req: func.HttpRequest) -> func.HttpResponse:
 
 @answering
 async def _pause(req: func.HttpRequest) -> func.HttpResponse:
-    """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once."""
+    """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once.
+
+    A look that was postponed becomes due: what it found may no longer hold under the new pause, or without it.
+    """
     plan, wanted = plan_of(req), _read(PauseRequest, req)
     if wanted.duration > LONGEST_PAUSE:
         raise BadRequestError("for: a pause lasts 30 days at most.", 422)
     until = datetime.now(UTC) + wanted.duration
     state = await site_state.change_state(
-        plan.name, lambda _: {"paused_until": until, "pause_reason": f"{wanted.reason} ({person_of(req)})"}
+        plan.name,
+        lambda _: {
+            "paused_until": until,
+            "pause_reason": f"{wanted.reason} ({person_of(req)})",
+            "not_before": None,
+        },
     )
+    what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
+    await events.record_event(plan.name, f"Automatic failover: {what} by {person_of(req)}: {wanted.reason}")
     return answer(_state_view(plan, state))
 
 
@@ -206,7 +216,8 @@ async def _read_plan(req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
     state = await site_state.read_state(plan.name)
     shown = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
-    return answer(_state_view(plan, state) | {"hash": plan.hash, "plan": shown})
+    told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
+    return answer(_state_view(plan, state) | {"hash": plan.hash, "plan": shown, "events": told})
 
 
 def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, Any]:
@@ -219,6 +230,7 @@ def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, An
         "primary_latched": state.latched,
         "active_run": state.active_run,
         "open_alerts": len(state.open_alerts),
+        "warnings": list(state.warnings.values()),
         "next_look_not_before": state.not_before,
         "paused_until": state.paused_until if paused else None,
         "pause_reason": state.pause_reason if paused else None,

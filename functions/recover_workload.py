@@ -51,6 +51,7 @@ class WorkloadOutcome(Strict):
 def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
     """Recovers one workload; it returns an outcome and never lets an error out.
 
+    0. On a retry, remove what Azure never finished: it would hang again.
     1. Make every disk from its snapshot, side by side.
     2. Wait for what this workload depends on.
     3. Make the machine, down the ladder of sizes and zones.
@@ -71,6 +72,8 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
 
 
 def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
+    if order.attempt > 1:
+        yield from _clear(work, order, unfinished=True)
     zones: list[str | None] = [*order.workload.zones] or [None]
     waited = False
     for number, zone in enumerate(zones):
@@ -181,6 +184,9 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
         refusal = yield from _try_size(work, order, machine)
         if refusal is None:
             return sizes[rung]
+        if refusal.kind == "in_use":
+            yield from _evict(work, order, machine, refusal)
+            continue
         if refusal.kind not in ("capacity", "quota"):
             raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
         rung = next_rung(sizes, rung, refusal)
@@ -209,13 +215,38 @@ def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[
     raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
 
 
+def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[None]:
+    """Takes the interface or the disk over from what an earlier run left behind."""
+    began, attempt = work.now, 1
+    while True:
+        evict = activities.EvictOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=order.recovery.resource_group,
+            nic=machine.nic,
+            disks=[machine.os_disk, *machine.data_disks.values()],
+        )
+        evicted = yield from work.do(activities.evict_leftover, evict)
+        if not evicted.left and not evicted.because and attempt > 1:
+            return
+        if not evicted.left or work.now - began > order.recovery.operation_timeout:
+            stuck = f"This is in the way and does not go: {', '.join(evicted.left)}." if evicted.left else ""
+            said = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
+            raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then retry.")
+        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least * 2)
+        attempt += 1
+
+
 def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | None]:
     """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
 
-    What cannot pass by itself is believed when it is seen twice.
+    What cannot pass by itself is believed when it is seen twice. A machine that has booted and answers wrongly is given
+    the probes' time-out; one that is silent may still boot.
     """
     workload, rhythm = order.workload, order.recovery.probe
     began, look, good, hopeless = work.now, 0, 0, 0
+    answers_since: datetime | None = None
     while True:
         look += 1
         probe = activities.ProbeOrder(
@@ -234,15 +265,17 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | No
         hopeless = hopeless + 1 if seen.hopeless else 0
         if hopeless > 1:
             raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
-        if elapsed > workload.boot_timeout + rhythm.timeout:
+        answers_since = (answers_since or work.now) if seen.answered else None
+        wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
+        if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
             raise ProblemError(f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry.")
         left = workload.expected_boot - elapsed
         pause = rhythm.interval if good or hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
         yield from work.sleep(pause)
 
 
-def _clear(work: Work, order: WorkloadOrder) -> Doing[None]:
-    """Removes this workload's machine and disks, so that they can be made again in another zone."""
+def _clear(work: Work, order: WorkloadOrder, *, unfinished: bool = False) -> Doing[None]:
+    """Removes this workload's machine and disks, so that they can be made again; or only what is ``unfinished``."""
     attempt, began = 1, work.now
     while True:
         if work.now - began > order.recovery.operation_timeout:
@@ -254,6 +287,7 @@ def _clear(work: Work, order: WorkloadOrder) -> Doing[None]:
             group=order.recovery.resource_group,
             keep_snapshots=True,
             workload=order.name,
+            unfinished=unfinished,
         )
         result = yield from work.do(activities.clean_up, gone)
         if not result.left:

@@ -110,8 +110,10 @@ class Recovery:
         self._running = {}
 
 
-def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool) -> Doing[list[str]]:
-    """Removes what the run built until nothing is left, and returns what could not be removed in time."""
+def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
+    """Removes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
+    removed in time.
+    """
     attempt, began = 1, work.now
     while True:
         order = CleanUpOrder(
@@ -120,6 +122,7 @@ def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool) -> Doing[li
             attempt=attempt,
             group=plan.recovery.resource_group,
             keep_snapshots=keep_snapshots,
+            of_run=of_run,
         )
         result = yield from work.do(activities.clean_up, order)
         if not result.left or work.now - began > plan.recovery.operation_timeout:

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 import azure.durable_functions as df
 import azure.functions as func
+from azure.core.exceptions import AzureError
 from croniter import croniter
 
 from functions.http import PLANS
 from functions.hub import DurableHub
-from shared import reacting
+from shared import guarding, reacting
 from shared.errors import ColdsiteError, PlanBusyError, RefusedError
 from shared.plan import RecoveryPlan
 from shared.records import journal, site_state
@@ -32,7 +33,7 @@ async def _for_every_plan(what: Any, hub: DurableHub) -> None:
     async def one(plan: RecoveryPlan) -> None:
         try:
             await what(plan, hub)
-        except ColdsiteError as error:
+        except (ColdsiteError, AzureError) as error:
             _log.warning("%s: %s", plan.name, error)
 
     await asyncio.gather(*(one(plan) for plan in PLANS.values()))
@@ -95,7 +96,9 @@ async def _set_if_due(plan: RecoveryPlan, hub: DurableHub) -> None:
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")
 @bp.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Frees locks whose run is over, and thaws replicas that a run left frozen."""
+    """Frees locks whose run is over, thaws replicas that a run left frozen, clears leftovers, guards the latch, and
+    judges what was only observed.
+    """
     await _for_every_plan(_tidy, DurableHub(client))
 
 
@@ -112,11 +115,17 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
             await journal.end_orphan(over, _ORPHANED)
     froze = state.frozen_by
     if froze and not state.active_run and state.active_site == "primary" and await hub.state(froze) != "running":
-        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", frozen_by=froze)
+        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
+    if state.active_run:
+        return
+    for run in await guarding.guard(plan, state):
+        if await hub.state(run.run_id) != "running":
+            instance, keep = f"{plan.name}-clear-{run.run_id}", run.keeps_its_point
+            await _keep(hub, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
+    await guarding.look_back(plan)
 
 
-async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, instance: str, frozen_by: str = "") -> None:
+async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, instance: str, **facts: Any) -> None:
     """Starts a small orchestration unless it is at work already."""
     if await hub.state(instance) != "running":
-        data = {"instance": instance, "plan": plan.model_dump(mode="json"), "frozen_by": frozen_by}
-        await hub.start(orchestrator, instance, data)
+        await hub.start(orchestrator, instance, {"instance": instance, "plan": plan.model_dump(mode="json")} | facts)

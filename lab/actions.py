@@ -68,6 +68,9 @@ class Actions:
                         retry_after=seconds(details.get("retry_after", 30)),
                     )
                 )
+            case "azure.health":
+                service = str(details.get("service", "Virtual Machines"))
+                lab.health.in_trouble = service if details["state"] == "trouble" else None
             case "traffic.enable" | "traffic.disable":
                 lab.traffic.switch(self._endpoint(details["endpoint"]), enabled=do.endswith("enable"))
 

@@ -39,7 +39,7 @@ async def journal_intact(lab: Lab) -> bool:
 def _digest(rows: list[dict[str, Any]], previous: str | None) -> str:
     told = []
     for row in sorted(rows, key=lambda r: (r["PartitionKey"], r["RowKey"])):
-        kept = {name: value for name, value in row.items() if name not in ("seal", "sealed_over")}
+        kept = {name: value for name, value in row.items() if name not in ("seal", "sealed_over", "hindsight")}
         told.append({n: v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for n, v in kept.items()})
     text = json.dumps({"rows": told, "previous": previous}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

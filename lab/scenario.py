@@ -44,6 +44,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
     "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "retry_after"})),
+    "azure.health": (frozenset({"state"}), frozenset({"service"})),
     "traffic.enable": (frozenset({"endpoint"}), frozenset()),
     "traffic.disable": (frozenset({"endpoint"}), frozenset()),
     "storage.stop": (frozenset(), frozenset()),
@@ -55,6 +56,7 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.cut", "path"): frozenset({"public", "private", "observer"}),
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
     ("replication.state", "state"): frozenset({"good", "mirroring", "stopped"}),
+    ("azure.health", "state"): frozenset({"well", "trouble"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
     ("sql.state", "state"): frozenset(
         {"ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE"}

@@ -23,6 +23,7 @@ from lab.cloud.arm import ResourceManager
 from lab.cloud.compute import Compute
 from lab.cloud.dns_server import DnsServer
 from lab.cloud.front import Front
+from lab.cloud.health import ServiceHealth
 from lab.cloud.identity import Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
@@ -114,6 +115,7 @@ class Lab:
         )
         self.network = Network(self.arm)
         self.compute = Compute(self.arm, self.network)
+        self.health = ServiceHealth(self.arm, self.plan.recovery.location)
         await self._start_sites()
         self.logs = LogAnalytics(
             self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report

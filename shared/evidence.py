@@ -8,12 +8,14 @@ from typing import Any
 
 from azure.core.exceptions import AzureError
 
+from shared.cloud.health import active_issues
+from shared.cloud.ids import take_apart
 from shared.cloud.monitor import newest_sign
 from shared.cloud.traffic import read_endpoint
 from shared.errors import SettingError
-from shared.plan import Detection, LogsSignal, RecoveryPlan, Signal, Traffic
+from shared.plan import Detection, HttpProbe, LogsSignal, RecoveryPlan, Signal, Traffic
 from shared.policy.outage import Evidence, Round, State
-from shared.probes.http import probe_http
+from shared.probes.http import probe_http, resolved
 from shared.probes.sql import probe_sql
 from shared.runs import Order, RunRef
 
@@ -25,11 +27,21 @@ class EvidenceOrder(Order):
 
     detection: Detection
     traffic: Traffic
+    recovery_group: str
+    location: str
     queries: dict[str, str]
 
     @classmethod
     def of(cls, plan: RecoveryPlan, run: RunRef, **fields: Any) -> EvidenceOrder:
-        return cls(run=run, detection=plan.detection, traffic=plan.traffic, queries=plan.query_texts, **fields)
+        return cls(
+            run=run,
+            detection=plan.detection,
+            traffic=plan.traffic,
+            recovery_group=plan.recovery.resource_group,
+            location=plan.recovery.location,
+            queries=plan.query_texts,
+            **fields,
+        )
 
 
 async def gather(order: EvidenceOrder) -> Round:
@@ -44,8 +56,7 @@ async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
     try:
         state: State
         if signal.http:
-            answer = await probe_http(signal.http)
-            state, detail = "up" if answer.healthy else "down", answer.detail
+            state, detail = await _from_page(order, signal.http)
         elif signal.sql:
             answer = await probe_sql(signal.sql)
             state, detail = "up" if answer.healthy else "down", answer.detail
@@ -55,6 +66,9 @@ async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
             detail = f"Traffic Manager says {view.monitor}"
         elif signal.logs:
             state, detail, age = await _from_logs(order.queries[signal.logs.query], signal.logs)
+        else:
+            issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
+            state, detail = ("down", "; ".join(issues)) if issues else ("up", f"Azure reports none in {order.location}")
     except SettingError as error:
         state, detail = "no_data", str(error)
     except AzureError as error:
@@ -63,6 +77,22 @@ async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
     return Evidence(
         signal=name, path=signal.path, role=signal.role, state=state, counts_as=counts_as, detail=detail, age=age
     )
+
+
+async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> tuple[State, str]:
+    """A page of the primary. An answer that came from the recovery site's own address says nothing of the primary."""
+    answer = await probe_http(probe)
+    if answer.healthy and answer.peer in await _recovery_addresses(order.traffic):
+        return "no_data", f"{answer.peer} is the recovery site's address, so this is not the primary's answer"
+    return "up" if answer.healthy else "down", answer.detail
+
+
+async def _recovery_addresses(traffic: Traffic) -> set[str]:
+    found: set[str] = set()
+    for probe in traffic.verify:
+        if probe.http is not None:
+            found |= await resolved(probe.http)
+    return found
 
 
 async def _from_logs(query: str, logs: LogsSignal) -> tuple[State, str, float]:

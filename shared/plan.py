@@ -112,6 +112,10 @@ class TrafficManagerSignal(Strict):
     """Traffic Manager's own view of the primary's endpoint."""
 
 
+class AzureHealthSignal(Strict):
+    """Azure's own word on the recovery region: Service Health's active issues there."""
+
+
 class LogsSignal(Strict):
     """A KQL file beside the plan whose first row's first column is the time of the newest sign of life."""
 
@@ -124,18 +128,22 @@ class Signal(Strict):
     """One named source of evidence. Signals of one ``path`` share a line, so together they count once."""
 
     path: Annotated[str, AfterValidator(_known_path)] = "control"
-    role: Literal["evidence", "control"] = "evidence"
+    role: Literal["evidence", "control", "recovery"] = "evidence"
+    """``recovery`` is about where to go: trouble there makes automatic ask a person first."""
     no_data: Literal["down", "ignored"] = "ignored"
     http: HttpProbe | None = None
     sql: SqlProbe | None = None
     traffic_manager: TrafficManagerSignal | None = None
     logs: LogsSignal | None = None
+    azure_health: AzureHealthSignal | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Signal:
-        sources = [self.http, self.sql, self.traffic_manager, self.logs]
+        sources = [self.http, self.sql, self.traffic_manager, self.logs, self.azure_health]
         if sum(source is not None for source in sources) != 1:
-            raise ValueError("needs exactly one of http, sql, traffic_manager, logs")
+            raise ValueError("needs exactly one of http, sql, traffic_manager, logs, azure_health")
+        if (self.azure_health is not None) != (self.role == "recovery"):
+            raise ValueError("azure_health and role: recovery belong together: it says nothing of the primary site")
         if self.role == "evidence" and self.path == "control":
             raise ValueError("needs a path: public, private or another line that can fail on its own")
         return self
@@ -190,6 +198,9 @@ class Traffic(Strict):
     primary: Endpoint
     recovery: Endpoint
     verify: list[Probe] = Field(min_length=1)
+    latch_again: bool = False
+    """Whether housekeeping locks the primary out again when somebody enables its endpoint after a failover. It says so
+    in any case; during a pause it only says so."""
     dns_timeout: Duration = timedelta(minutes=10)
 
 

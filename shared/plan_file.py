@@ -249,6 +249,10 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
             yield f"{key}: is missing"
         elif _leads_to_customers(plan, sql.server):
             yield f"{key}: {sql.server!r} is traffic.hostname: the probe would follow the customers"
+    recovered = {w.address.failover.lower() for w in plan.recovery.workloads.values()}
+    for name, signal in plan.detection.signals.items():
+        if signal.sql and (signal.sql.server or "").lower() in recovered:
+            yield f"detection.signals.{name}.sql.server: {signal.sql.server!r} is a recovery machine's address"
 
 
 def _leads_to_customers(plan: RecoveryPlan, place: str) -> bool:

@@ -67,7 +67,7 @@ async def _look(plan: RecoveryPlan, state: SiteState, hub: Hub, reason: str) -> 
     """Starts a run for an alert, or says why none is started. The watch comes back to what is only postponed."""
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return state.active_run, "A run is already under way."
-    if why_not := may_look(plan, state, datetime.now(UTC)):
+    if why_not := may_look(state, datetime.now(UTC)):
         return None, f"Noted. {why_not}"
     try:
         run = await begin_run(hub, plan, "failover", plan.detection.mode, "alert", reason)
@@ -83,7 +83,7 @@ async def watch(plan: RecoveryPlan, hub: Hub) -> str | None:
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return None
-    if may_look(plan, state, datetime.now(UTC)):
+    if may_look(state, datetime.now(UTC)):
         return None
     try:
         endpoint = await read_endpoint(plan.traffic, plan.traffic.primary)

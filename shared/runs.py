@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from shared.durations import spoken
 from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.policy.outage import Round
@@ -126,6 +127,29 @@ class Step(Strict):
     detail: dict[str, Any] | None = None
 
 
+class Hindsight(Strict):
+    """Whether a failover that was only observed would have been right, as far as that shows later. Seconds.
+
+    ``out_for`` is how long the primary was out after the decision, as far as was seen; ``back`` whether it was back.
+    """
+
+    out_for: float
+    back: bool
+    failover_takes: float
+
+    @property
+    def right(self) -> bool:
+        """A failover is right when the primary stays out for longer than it takes."""
+        return self.out_for > self.failover_takes
+
+    def sentence(self, time_factor: float = 1.0) -> str:
+        """In plain words; ``time_factor`` multiplies every duration."""
+        word = "would have been right" if self.right else "would have been a mistake"
+        when = "back" if self.back else "still not back"
+        out, takes = spoken(self.out_for * time_factor), spoken(self.failover_takes * time_factor)
+        return f"A failover {word}: the primary site was {when} {out} after the decision, and a failover takes {takes}."
+
+
 class RecoveryRun(Strict):
     """A run as the history tells it. ``outcome`` is None while it is unfinished; durations are seconds."""
 
@@ -154,3 +178,15 @@ class RecoveryRun(Strict):
     recovery_point: dict[str, Any] | None = None
     seal: str | None = None
     sealed_over: str | None = None
+    hindsight: Hindsight | None = None
+    """Judged later, so it is no part of the seal."""
+
+    @property
+    def is_leftover(self) -> bool:
+        """Whether what this run built serves nobody any more and may go."""
+        return self.outcome is not None and not (self.kind == "failover" and self.outcome is Outcome.SUCCEEDED)
+
+    @property
+    def keeps_its_point(self) -> bool:
+        """Whether the recovery point stays although the rest goes: it may be the last one there is."""
+        return self.kind == "failover" and self.outcome is Outcome.FAILED

@@ -128,15 +128,13 @@ async def _give_up(held: RunRef) -> None:
     )
 
 
-def may_look(plan: RecoveryPlan, state: SiteState, now: datetime) -> str | None:
-    """Why an alert or the watch must not start a run now, in a sentence; None when it may."""
+def may_look(state: SiteState, now: datetime) -> str | None:
+    """Why an alert or the watch must not start a run now, in a sentence; None when it may.
+
+    Maintenance is no reason: a run then looks, and ends as observed.
+    """
     if state.active_site == "recovery":
         return "Customers are already served from Azure."
-    if state.paused_until and now < state.paused_until:
-        return f"Automatic failover is paused until {state.paused_until:%Y-%m-%d %H:%M} UTC: {state.pause_reason}."
-    for window in plan.pause:
-        if window.start <= now < window.end:
-            return f"A maintenance window is open until {window.end:%Y-%m-%d %H:%M %Z}: {window.reason}."
     if state.not_before and now < state.not_before:
-        return f"The last look ended in a stand-down; the next is due at {state.not_before:%H:%M:%S} UTC."
+        return f"The last look ended without a failover; the next is due at {state.not_before:%H:%M:%S} UTC."
     return None

@@ -21,12 +21,15 @@ POINT = "point-"
 class CleanUpOrder(Order):
     """Remove what the run built in the recovery group, or only one workload of it.
 
-    ``keep_snapshots`` spares the run's recovery point.
+    ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, so that only
+    what failed or hangs goes. ``of_run`` names an ended run whose leftovers are meant instead.
     """
 
     group: str
     keep_snapshots: bool = False
     workload: str | None = None
+    unfinished: bool = False
+    of_run: str = ""
 
 
 class CleanedUp(Strict):
@@ -75,15 +78,64 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
 
 
 async def _owned(listing: Any, order: CleanUpOrder) -> list[Any]:
-    run_id = order.run.run_id
+    run_id = order.of_run or order.run.run_id
     run = names.parse_run_id(run_id)
     short = run.short if run else run_id
     found = []
     async for item in listing:
         tags = item.tags or {}
         ours = tags.get(names.TAG_RUN) == run_id and short in (item.name or "")
-        if ours and order.workload in (None, tags.get(names.TAG_WORKLOAD)):
+        spared = order.unfinished and item.properties.provisioning_state == "Succeeded"
+        if ours and not spared and order.workload in (None, tags.get(names.TAG_WORKLOAD)):
             found.append(item)
+    return found
+
+
+class Holder(Strict):
+    """A machine of some run that has an interface or a disk which another run needs."""
+
+    machine: str
+    run_id: str
+
+
+async def holder_of(group: str, run_id: str, nic: str, disks: list[str]) -> Holder | None:
+    """The machine of another run of Coldsite that has the interface or one of the disks; None for a stranger's."""
+    place = take_apart(group)
+    wanted = {nic.lower(), *(disk.lower() for disk in disks)}
+    async for machine in clients.compute(place.subscription).virtual_machines.list(place.group):
+        owner = (machine.tags or {}).get(names.TAG_RUN, "")
+        if owner not in ("", run_id) and wanted & _held_by(machine):
+            return Holder(machine=str(machine.name), run_id=owner)
+    return None
+
+
+def _held_by(machine: Any) -> set[str]:
+    """The ids of a machine's interfaces and disks, in lower case."""
+    network, storage = machine.properties.network_profile, machine.properties.storage_profile
+    interfaces = (network.network_interfaces or []) if network else []
+    disks = [storage.os_disk, *(storage.data_disks or [])] if storage else []
+    managed = [disk.managed_disk for disk in disks if disk and disk.managed_disk]
+    return {str(one.id).lower() for one in [*interfaces, *managed]}
+
+
+async def standing(group: str, plan: str) -> dict[str, set[str]]:
+    """What stands in the recovery group of a plan's runs: by run id, the kinds of resources."""
+    place = take_apart(group)
+    client = clients.compute(place.subscription)
+    listings = {
+        "virtualMachines": client.virtual_machines.list(place.group),
+        "disks": client.disks.list_by_resource_group(place.group),
+        "snapshots": client.snapshots.list_by_resource_group(place.group),
+    }
+    found: dict[str, set[str]] = {}
+
+    async def read(kind: str, listing: Any) -> None:
+        async for item in listing:
+            tags = item.tags or {}
+            if tags.get(names.TAG_PLAN) == plan and names.TAG_RUN in tags:
+                found.setdefault(tags[names.TAG_RUN], set()).add(kind)
+
+    await asyncio.gather(*(read(kind, listing) for kind, listing in listings.items()))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.plan import Strict
 
-RefusalKind = Literal["capacity", "quota", "throttled", "conflict", "permanent"]
+RefusalKind = Literal["capacity", "quota", "throttled", "conflict", "in_use", "permanent"]
 
 _CAPACITY = {
     "allocationfailed",
@@ -25,7 +25,9 @@ _CONFLICT = {
     "retryableerror",
     "internalexecutionerror",
 }
-"""Codes that pass by themselves. Other conflicts (a disk in use, a lock, a stopped machine) need a person."""
+"""Codes that pass by themselves. Other conflicts (a lock, a stopped machine) need a person."""
+_IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse"}
+"""Another machine has the interface or the disk: a leftover, which may be cleared away, or a stranger's."""
 
 
 class Refusal(Strict):
@@ -57,6 +59,8 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
         kind = "quota"
     elif word in _CONFLICT:
         kind = "conflict"
+    elif word in _IN_USE:
+        kind = "in_use"
     else:
         kind = "permanent"
     return Refusal(kind=kind, code=code or str(status), message=" ".join(message.split()), retry_after=retry_after)

@@ -12,6 +12,8 @@ from shared.durations import spoken
 from shared.plan import Detection, Strict
 
 State = Literal["up", "down", "no_data"]
+Role = Literal["evidence", "control", "recovery"]
+"""``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
 
 
 class Evidence(Strict):
@@ -19,7 +21,7 @@ class Evidence(Strict):
 
     signal: str
     path: str
-    role: Literal["evidence", "control"] = "evidence"
+    role: Role = "evidence"
     state: State
     counts_as: State
     detail: str
@@ -34,12 +36,14 @@ class Round(Strict):
 
 
 class RoundView(Strict):
-    """What one round says. ``veto`` names the signals on the private path that are up."""
+    """What one round says. ``veto`` names the signals on the private path that are up, ``trouble`` those that see the
+    recovery region in trouble."""
 
     says: Literal["down", "up", "unclear", "blind"]
     down_paths: list[str]
     up_paths: list[str]
     veto: list[str]
+    trouble: list[str]
 
 
 class Verdict(Strict):
@@ -53,6 +57,7 @@ class Verdict(Strict):
         "flapping",
         "confirmed",
         "partial_outage",
+        "recovery_in_trouble",
         "never_agreed",
         "observer_cut_off",
         "operator",
@@ -79,6 +84,8 @@ class Verdict(Strict):
             "flapping": f"{down} of {len(checks)} checks say unreachable; they do not agree for long enough",
             "partial_outage": f"A partial outage: {down} of {len(checks)} checks say unreachable, but the private path "
             "still reaches the site, so a person must decide",
+            "recovery_in_trouble": f"{down} of {len(checks)} checks say unreachable, but Azure reports trouble in the "
+            "recovery region, so a person must decide",
             "never_agreed": f"The checks did not agree within {looked}, so a person must decide: now {down} of "
             f"{len(checks)} say unreachable",
             "observer_cut_off": "The observer itself is cut off: its control check fails, so nothing is concluded",
@@ -90,15 +97,21 @@ class Verdict(Strict):
         parts = []
         for item in self.evidence:
             old = f", {spoken(item.age * time_factor)} ago" if item.age * time_factor >= 1 else ""
-            word = {"up": "up", "down": "unreachable", "no_data": "no data"}[item.state]
+            words = _ABOUT_AZURE if item.role == "recovery" else _ABOUT_A_SITE
+            word = words[item.state]
             parts.append(f"{item.signal}: {word} ({item.detail}{old})")
         return "; ".join(parts) + "."
+
+
+_ABOUT_A_SITE = {"up": "up", "down": "unreachable", "no_data": "no data"}
+_ABOUT_AZURE = {"up": "no trouble", "down": "trouble", "no_data": "no data"}
 
 
 def view(evidence: list[Evidence], quorum: int) -> RoundView:
     """Reads one round. A path is down when something on it is down and nothing on it is up, and the other way round.
 
-    Signals of one path share a line: their disagreement means that the path is not known.
+    Signals of one path share a line: their disagreement means that the path is not known. While the public path is up,
+    customers are served, so a round never says down, however many other paths do.
     """
     control = [e for e in evidence if e.role == "control"]
     checks = [e for e in evidence if e.role == "evidence"]
@@ -111,13 +124,14 @@ def view(evidence: list[Evidence], quorum: int) -> RoundView:
     veto = sorted(e.signal for e in checks if e.path == "private" and e.counts_as == "up")
     if any(e.counts_as != "up" for e in control):
         says: Literal["down", "up", "unclear", "blind"] = "blind"
-    elif len(down) >= quorum:
+    elif len(down) >= quorum and "public" not in up:
         says = "down"
     elif up and not down and not mixed:
         says = "up"
     else:
         says = "unclear"
-    return RoundView(says=says, down_paths=down, up_paths=up, veto=veto)
+    trouble = sorted(e.signal for e in evidence if e.role == "recovery" and e.counts_as == "down")
+    return RoundView(says=says, down_paths=down, up_paths=up, veto=veto, trouble=trouble)
 
 
 def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
@@ -163,7 +177,9 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
         )
 
     if last.says == "down" and agreed >= needed:
-        return verdict("ask", "partial_outage") if last.veto else verdict("confirmed", "confirmed")
+        if last.veto:
+            return verdict("ask", "partial_outage")
+        return verdict("ask", "recovery_in_trouble") if last.trouble else verdict("confirmed", "confirmed")
     if last.says == "up" and agreed >= needed:
         return verdict("stand_down", "healthy")
     if late:

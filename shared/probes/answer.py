@@ -8,9 +8,13 @@ from shared.plan import Strict
 
 
 class ProbeAnswer(Strict):
-    """``detail`` says what was seen in a few words. ``hopeless`` means that waiting longer cannot help."""
+    """``detail`` says what was seen in a few words. ``answered`` means that something spoke, if only nonsense;
+    ``hopeless`` that waiting longer cannot help; ``peer`` is the address that answered, where it is known.
+    """
 
     healthy: bool
     detail: str
+    answered: bool = False
     hopeless: bool = False
+    peer: str | None = None
     newest_commit: datetime | None = None

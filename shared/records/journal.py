@@ -22,7 +22,8 @@ from shared.records.site_state import SiteState, change_state
 from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
-_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point"})
+_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight"})
+NOT_SEALED = {"seal", "sealed_over", "hindsight"}
 _STEP_STRUCTURES = frozenset({"detail"})
 _ATTEMPTS = 5
 AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
@@ -256,13 +257,13 @@ async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
 def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
     """SHA-256 over the stored rows, as JSON with sorted keys, in the order of their keys, and the seal before.
 
-    Times are ISO 8601 in UTC; ``seal`` and ``sealed_over`` are left out. Anybody who can read the tables can check it.
+    Times are ISO 8601 in UTC; ``NOT_SEALED`` is left out. Anybody who can read the tables can check it.
     """
 
     def plain(value: Any) -> Any:
         return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
-    told = [{k: plain(v) for k, v in row.items() if k not in ("seal", "sealed_over")} for row in rows]
+    told = [{k: plain(v) for k, v in row.items() if k not in NOT_SEALED} for row in rows]
     told.sort(key=lambda row: (row["PartitionKey"], row["RowKey"]))
     text = json.dumps({"rows": told, "previous": previous_seal}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -22,7 +22,7 @@ from shared.records.tables import STATE, from_entity, storage, table, to_entity
 from shared.runs import RunRef
 
 _ROW = "state"
-_STRUCTURES = frozenset({"open_alerts"})
+_STRUCTURES = frozenset({"open_alerts", "warnings"})
 _ATTEMPTS = 8
 
 
@@ -31,13 +31,15 @@ class SiteState(Strict):
 
     ``open_alerts`` are the ids of alerts that fired and were not resolved; ``not_before`` postpones the next look
     after a stand-down; ``frozen_by`` is the run that froze the replica and has not thawed it; ``last_seal`` is the head
-    of the history's chain, made by ``last_sealed_run`` over ``sealed_over``.
+    of the history's chain, made by ``last_sealed_run`` over ``sealed_over``; ``warnings`` are sentences on what is
+    not as it must be between runs, by what they are about.
     """
 
     plan: str
     created_at: datetime
     active_site: ActiveSite = "primary"
     latched: bool = False
+    latched_at: datetime | None = None
     active_run: str | None = None
     active_kind: Kind | None = None
     locked_at: datetime | None = None
@@ -52,6 +54,7 @@ class SiteState(Strict):
     last_sealed_run: str | None = None
     sealed_over: str | None = None
     last_set_at: datetime | None = None
+    warnings: dict[str, str] = {}
 
 
 async def _read(plan: str) -> tuple[SiteState, str | None]:

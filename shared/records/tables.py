@@ -27,6 +27,7 @@ RUNS = "ColdsiteRuns"
 STEPS = "ColdsiteSteps"
 ALERTS = "ColdsiteAlerts"
 STATE = "ColdsiteState"
+EVENTS = "ColdsiteEvents"
 
 _tables: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, TableClient]] = WeakKeyDictionary()
 _MEANS_AWAY = {408, 429, 500, 502, 503, 504}

@@ -193,7 +193,7 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
     told = api.post("/api/plans/contoso/failover", {"reason": "I am nervous"}).problem(409)
     assert "acknowledge_primary_healthy" in told["detail"]
     seen = {one["signal"]: one["state"] for one in told["evidence"]}
-    assert seen == dict.fromkeys(("public", "traffic", "vpn", "heartbeat", "observer"), "up")
+    assert seen == dict.fromkeys(("public", "traffic", "vpn", "heartbeat", "observer", "azure"), "up")
     assert (api.runs(), api.writes(), api.left_over()) == ([], {}, [])
 
 

@@ -30,14 +30,14 @@ TIMERS = {
     "take_recovery_points": "0 */5 * * * *",
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
-ORCHESTRATORS = {"failover", "drill", "recover_workload", "take_set", "thaw_replica"}
+ORCHESTRATORS = {"failover", "drill", "recover_workload", "take_set", "thaw_replica", "clear_leftovers"}
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
     create_machine check_operation probe_workload verify_site enable_recovery disable_primary read_back check_dns
     record_step seal_run notify release_run clean_up""".split()
 )
 """The activities that scenarios and histories name: a change of one breaks what lies outside this repository."""
-ACTIVITIES = CONTRACT | {"find_recovery_points", "forget_recovery_points"}
+ACTIVITIES = CONTRACT | {"find_recovery_points", "forget_recovery_points", "check_maintenance", "evict_leftover"}
 TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", *TIMERS}
 """The functions that are given a durable client."""
 

@@ -26,6 +26,7 @@ from lab.cloud import traffic_manager as tm
 from lab.cloud.arm import ResourceManager
 from lab.cloud.compute import Compute
 from lab.cloud.front import Front
+from lab.cloud.health import ServiceHealth
 from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
 from lab.cloud.network import Network
@@ -44,12 +45,13 @@ NIC = f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces/sql-failover"
 OTHER_NIC = f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces/sql-drill"
 PROFILE = f"{TRAFFIC}/providers/Microsoft.Network/trafficManagerProfiles/shop"
 ARM, LOGS = "https://management.azure.com", "https://api.loganalytics.io"
-DISKS, MACHINES, NETWORK, ENDPOINTS, SUBSCRIPTIONS = (
+DISKS, MACHINES, NETWORK, ENDPOINTS, SUBSCRIPTIONS, HEALTH = (
     "2026-03-02",
     "2026-04-01",
     "2025-05-01",
     "2026-09-01",
     "2022-12-01",
+    "2025-05-01",
 )
 """The api-versions of the published examples, which are also those that the SDK sends."""
 NIC_RESERVED_LONG = Times(nic_reserved=1e9)
@@ -139,6 +141,7 @@ class Azure:
         self.traffic.add(tm.EndpointState("primary", "externalEndpoints", "127.1.0.10", 1, enabled=True))
         self.traffic.add(tm.EndpointState("recovery", "azureEndpoints", "127.20.0.10", 2, enabled=False))
         self.logs = LogAnalytics(self.clock, self._times, self.identity, "SQL01", lambda: True)
+        self.health = ServiceHealth(self.arm, "westeurope")
         self.front = Front(self.arm, self.identity, self.logs, self._server_tls, SUBSCRIPTION)
         await self.front.start()
         self.arm.base = self.front.url

@@ -18,6 +18,9 @@ NETWORK_FILES = "specification/network/resource-manager/Microsoft.Network/Networ
 TRAFFIC_FILES = "specification/trafficmanager/resource-manager/Microsoft.Network/TrafficManager"
 STABLE_TRAFFIC_FILES = f"{TRAFFIC_FILES}/stable/2026-09-01/examples"
 RESOURCE_FILES = "specification/resources/resource-manager/Microsoft.Resources/subscriptions/examples/2022-12-01"
+HEALTH_FILES = (
+    "specification/resourcehealth/resource-manager/Microsoft.ResourceHealth/ResourceHealth/examples/2025-05-01"
+)
 ASYNC = "MicrosoftDocs/azure-docs:articles/azure-resource-manager/management/async-operations.md"
 
 SUB = "/subscriptions/{subscription}"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.azure import (
     ENDPOINTS,
+    HEALTH,
     NETWORK,
     NIC,
     PROFILE,
@@ -22,11 +23,13 @@ from tests.lab.azure import (
 from tests.lab.published import (
     ENDPOINT,
     GROUP,
+    HEALTH_FILES,
     NETWORK_FILES,
     ONE_PROFILE,
     RESOURCE,
     RESOURCE_FILES,
     STABLE_TRAFFIC_FILES,
+    SUB,
     TRAFFIC_FILES,
     check,
     differences,
@@ -144,3 +147,21 @@ def test_subscriptions_are_listed_with_their_tenant_and_state(azure: Azure) -> N
     assert reply.status == 200
     assert [differences(item, structure | {"managedByTenants": list}) for item in reply.body["value"]] == [[]]
     assert reply.body["value"][0]["id"] == f"/subscriptions/{SUBSCRIPTION}"
+
+
+EVENTS = f"{SUB}/providers/Microsoft.ResourceHealth/events"
+
+
+@example("GET", EVENTS, f"{HEALTH_FILES}/Events_ListBySubscriptionId.json")
+def test_a_declared_issue_is_listed_with_the_service_and_region_that_it_touches(azure: Azure) -> None:
+    path = EVENTS.format(subscription=SUBSCRIPTION)
+    assert azure.ask("GET", path, HEALTH).body == {"value": []}
+    azure.health.in_trouble = "Virtual Machines"
+    (event,) = azure.ask("GET", path, HEALTH).body["value"]
+    told = {f"properties.{key}": str for key in ("eventType", "status", "title", "impactStartTime", "lastUpdateTime")}
+    impact = {"impactedService": str, "impactedRegions": list}
+    region = {"impactedRegion": str, "impactedSubscriptions": list, "status": str, "updates": list}
+    assert differences(event, {"id": str, "name": str, "type": str} | told) == []
+    assert [differences(one, impact) for one in event["properties"]["impact"]] == [[]]
+    assert differences(event["properties"]["impact"][0]["impactedRegions"][0], region) == []
+    assert (event["properties"]["eventType"], event["properties"]["status"]) == ("ServiceIssue", "Active")

@@ -260,12 +260,16 @@ def test_a_control_signal_alone_does_not_show_that_the_primary_serves() -> None:
 
 
 def says_down(one: Round, quorum: int) -> bool:
-    """An independent reading of the rule: control up, nothing up on the private path, ``quorum`` paths down."""
+    """An independent reading of the rule: control up, nothing up on the private path, customers not served on the
+    public one, ``quorum`` paths down.
+    """
     control = [e for e in one.evidence if e.role == "control"]
     checks = [e for e in one.evidence if e.role == "evidence"]
     down = {e.path for e in checks if e.counts_as == "down"} - {e.path for e in checks if e.counts_as == "up"}
     private_up = any(e.path == "private" and e.counts_as == "up" for e in checks)
-    return all(e.counts_as == "up" for e in control) and not private_up and len(down) >= quorum
+    public = {e.counts_as for e in checks if e.path == "public"}
+    served = "up" in public and "down" not in public
+    return all(e.counts_as == "up" for e in control) and not private_up and not served and len(down) >= quorum
 
 
 ANY_STATES = st.fixed_dictionaries({signal: st.sampled_from(get_args(State)) for signal in PATHS})

@@ -1,0 +1,184 @@
+"""What is checked between runs: the latch, the old primary, what runs left behind, and whether observing was right."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import AzureError
+
+from shared.cloud import cleanup
+from shared.cloud.traffic import Routing, read_endpoint, read_routing, switch
+from shared.errors import SettingError, UnknownRunError
+from shared.evidence import EvidenceOrder, gather
+from shared.notify import NotifyOrder, send
+from shared.plan import RecoveryPlan
+from shared.policy.maintenance import maintenance
+from shared.probes.sql import probe_sql
+from shared.records import journal, site_state
+from shared.records.events import record_event
+from shared.records.site_state import SiteState
+from shared.runs import Hindsight, Outcome, RecoveryRun, RunRef
+
+_LOOKS_BACK_ON = 20
+
+
+async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
+    """Looks for what is not as it must be between runs, and returns the runs whose leftovers may be cleared away.
+
+    While customers are served from Azure, the old primary must stay locked out, silent and unwritten. What is not so is
+    said once to people, stays in the site's warnings until it has passed, and is in the site's story. Where the plan
+    says so, a primary that somebody enabled is locked out again.
+    """
+    found: dict[str, str] = {}
+    if state.latched:
+        found = await _routing_warnings(plan, state) | await _old_primary_warnings(plan, state)
+    left = await _leftovers(plan)
+    patience = datetime.now(UTC) - plan.recovery.operation_timeout
+    stuck = sorted(run.run_id for run in left if run.ended_at and run.ended_at < patience)
+    if stuck:
+        found["leftovers"] = (
+            f"What {', '.join(stuck)} built cannot be cleared away. Look for its tag in the recovery group, and remove "
+            "it by hand."
+        )
+    await _warn(plan, found)
+    return left
+
+
+async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, str]:
+    try:
+        routing = await read_routing(plan.traffic)
+    except AzureError:
+        return {}
+    found: dict[str, str] = {}
+    if not routing.recovery.enabled:
+        found["recovery_disabled"] = (
+            f"Azure's endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, while customers should "
+            "be served there. Enable it in the portal."
+        )
+    if routing.primary.enabled:
+        found |= await _primary_enabled(plan, state, routing)
+    return found
+
+
+async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> dict[str, str]:
+    said = f"Somebody enabled the old primary's endpoint {plan.traffic.primary.endpoint} in Traffic Manager"
+    paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
+    if plan.traffic.latch_again and routing.recovery.enabled and not paused:
+        now = await site_state.read_state(plan.name)
+        if now.latched and now.active_run is None:
+            await switch(plan.traffic, plan.traffic.primary, "Disabled")
+            await _tell(plan, f"{said}, while customers are served from Azure. It was locked out again.")
+        return {}
+    return {"primary_enabled": f"{said}: customers may be sent to the old site. Disable it in the portal."}
+
+
+async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, str]:
+    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
+    asked = {name for name, s in plan.detection.signals.items() if s.role == "evidence" and (s.http or s.sql)}
+    seen = await gather(EvidenceOrder.of(plan, nobody))
+    answers = [f"{e.signal}: {e.detail}" for e in seen.evidence if e.signal in asked and e.state == "up"]
+    found: dict[str, str] = {}
+    if answers:
+        found["primary_answers"] = (
+            f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
+            "away from it until failback."
+        )
+    written = await _newest_write(plan)
+    if written and state.latched_at and written > state.latched_at:
+        found["primary_written"] = (
+            "The old primary still takes writes: its newest is from after the customers were moved. Stop the "
+            "application there, and keep that data for comparison."
+        )
+    return found
+
+
+async def _newest_write(plan: RecoveryPlan) -> datetime | None:
+    """The newest commit on the old primary, asked with the query that measures recovery points."""
+    queries = {
+        probe.sql.database: probe.sql.recovery_point_query
+        for workload in plan.recovery.workloads.values()
+        for probe in workload.probes
+        if probe.sql and probe.sql.recovery_point_query
+    }
+    newest: datetime | None = None
+    for signal in plan.detection.signals.values():
+        if signal.role == "evidence" and signal.sql and signal.sql.database in queries:
+            probe = signal.sql.model_copy(update={"recovery_point_query": queries[signal.sql.database]})
+            try:
+                commit = (await probe_sql(probe)).newest_commit
+            except SettingError:
+                continue
+            newest = max(filter(None, (newest, commit)), default=None)
+    return newest
+
+
+async def _warn(plan: RecoveryPlan, found: dict[str, str]) -> None:
+    """Keeps the warnings; what is new is told, what has passed is written down."""
+    before: dict[str, str] = {}
+
+    def keep(state: SiteState) -> dict[str, object]:
+        before.clear()
+        before.update(state.warnings)
+        same = {key: state.warnings.get(key, said) for key, said in found.items()}
+        return {} if same == state.warnings else {"warnings": same}
+
+    await site_state.change_state(plan.name, keep)
+    for key, said in found.items():
+        if key not in before:
+            await _tell(plan, said)
+    for key in before.keys() - found.keys():
+        await record_event(plan.name, f"No longer so: {before[key]}")
+
+
+async def _tell(plan: RecoveryPlan, said: str) -> None:
+    """Writes a sentence into the site's story and sends it to everybody who wants to know when they are needed."""
+    await record_event(plan.name, said)
+    wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
+    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
+    try:
+        await send(NotifyOrder(run=nobody, url_settings=wanted, title=f"{plan.title} needs you", text=said))
+    except SettingError:
+        return
+
+
+async def _leftovers(plan: RecoveryPlan) -> list[RecoveryRun]:
+    """The runs that ended without serving and have something standing in the recovery group.
+
+    A recovery point that a failed failover kept is no leftover: it may be the last one there is.
+    """
+    found: list[RecoveryRun] = []
+    standing = await cleanup.standing(plan.recovery.resource_group, plan.name)
+    for run_id, kinds in sorted(standing.items()):
+        try:
+            run = await journal.read_run(run_id)
+        except UnknownRunError:
+            continue
+        if run.is_leftover and not (run.keeps_its_point and kinds == {"snapshots"}):
+            found.append(run)
+    return found
+
+
+async def look_back(plan: RecoveryPlan) -> None:
+    """Judges what was only observed: would a failover have been right?
+
+    A failover takes what the last good drill measured, else the objective. The primary's endpoint is asked, so the
+    answer is as fine as the rhythm of housekeeping.
+    """
+    runs = await journal.list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
+    waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and r.ended_at]
+    if not waiting:
+        return
+    back = (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor == "Online"
+    takes, now = (await _failover_takes(plan)).total_seconds(), datetime.now(UTC)
+    for run in waiting:
+        assert run.ended_at is not None
+        hindsight = Hindsight(out_for=(now - run.ended_at).total_seconds(), back=back, failover_takes=takes)
+        if back or hindsight.right:
+            await journal.update_run(run.run_id, hindsight=hindsight)
+
+
+async def _failover_takes(plan: RecoveryPlan) -> timedelta:
+    drills = await journal.list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
+    measured = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
+    seconds = next(measured, None)
+    return plan.objectives.recovery_time if seconds is None else timedelta(seconds=seconds)

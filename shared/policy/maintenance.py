@@ -1,0 +1,33 @@
+"""Maintenance: while a pause or a window of the plan lasts, nothing fails over by itself. It is still observed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.plan import MaintenanceWindow, Strict
+
+
+class Maintenance(Strict):
+    """``because`` is a sentence for people; ``until`` is when the watch takes over again."""
+
+    until: datetime
+    because: str
+
+
+def maintenance(
+    windows: list[MaintenanceWindow], paused_until: datetime | None, pause_reason: str | None, now: datetime
+) -> Maintenance | None:
+    """The maintenance that lasts longest of those that are open now; None when there is none.
+
+    Consequence: a run that nobody asked for ends as observed, and the next look is due at ``until``.
+    """
+    open_now = [
+        Maintenance(until=w.end, because=f"A maintenance window is open until {w.end:%Y-%m-%d %H:%M %Z}: {w.reason}.")
+        for w in windows
+        if w.start <= now < w.end
+    ]
+    if paused_until and now < paused_until:
+        until = f"{paused_until:%Y-%m-%d %H:%M} UTC"
+        because = f"Automatic failover is paused until {until}: {pause_reason}."
+        open_now.append(Maintenance(until=paused_until, because=because))
+    return max(open_now, key=lambda one: one.until, default=None)
