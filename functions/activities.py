@@ -23,7 +23,7 @@ from shared.policy.trust import trust_limitation
 from shared.probes import dns
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
-from shared.records import journal, site_state
+from shared.records import alert_log, journal, site_state
 from shared.runs import Order, Outcome, Phase, StepEnd, StepStatus
 
 bp = df.Blueprint()
@@ -445,14 +445,18 @@ async def notify(order: notifications.NotifyOrder) -> Notified:
 
 
 class ReleaseOrder(Order):
+    """``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open."""
+
     cooldown: timedelta | None = None
-    forget_alerts: bool = False
+    well_at: datetime | None = None
 
 
 @step(bp, "around")
 async def release_run(order: ReleaseOrder) -> Strict:
     """Gives the plan back; ``cooldown`` postpones the next look."""
-    await site_state.release_lock(order.run, order.cooldown, forget_alerts=order.forget_alerts)
+    if order.well_at:
+        await alert_log.close_before(order.run.plan, order.well_at)
+    await site_state.release_lock(order.run, order.cooldown)
     return Strict()
 
 

@@ -20,7 +20,7 @@ from shared.runs import Order, Outcome, Phase, RunInput
 class Ended(Exception):  # noqa: N818 (an ending, not an error)
     """The run is over with this outcome; ``facts`` go to its row, ``because`` to people.
 
-    ``forget_alerts``: the primary was seen to be well, so alerts that fired before are no longer open.
+    ``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open.
     """
 
     def __init__(
@@ -29,13 +29,13 @@ class Ended(Exception):  # noqa: N818 (an ending, not an error)
         because: str,
         cooldown: timedelta | None = None,
         *,
-        forget_alerts: bool = False,
+        well_at: datetime | None = None,
         **facts: Any,
     ) -> None:
         self.outcome = outcome
         self.because = because
         self.cooldown = cooldown
-        self.forget_alerts = forget_alerts
+        self.well_at = well_at
         self.facts = facts
         super().__init__(because)
 
@@ -99,7 +99,7 @@ def _end(work: Work, plan: RecoveryPlan, ended: Ended) -> Doing[dict[str, Any]]:
     yield from _insist(work, activities.seal_run, activities.SealOrder(run=work.run, facts=plain(facts)))
     title = f"{plan.title}: {ended.outcome.value.replace('_', ' ')}"
     work.tell(plan.notify, "finished", title, ended.because)
-    release = activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown, forget_alerts=ended.forget_alerts)
+    release = activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown, well_at=ended.well_at)
     yield from _insist(work, activities.release_run, release)
     yield from work.settle()
     return {"run_id": work.run.run_id, "outcome": ended.outcome.value}

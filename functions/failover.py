@@ -117,8 +117,8 @@ class _Failover:
     def _permission(self, verdict: Verdict, claim: Claim) -> Doing[None]:
         detection, mode = self._plan.detection, self._run.mode
         if verdict.decision == "stand_down":
-            well = verdict.reason == "healthy"
-            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, forget_alerts=well)
+            well_at = self._work.now if verdict.reason == "healthy" else None
+            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
         if mode == "observe":
             said = "Observed only: the plan is in observe mode."
             raise Ended(Outcome.OBSERVED, said, cooldown=detection.cooldown)

@@ -19,7 +19,7 @@ from shared.evidence import EvidenceOrder, gather
 from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.policy.outage import Evidence, Round, primary_serves
-from shared.records import events, journal, site_state
+from shared.records import alert_log, events, journal, site_state
 from shared.runs import Phase, RecoveryRun, RunRef
 from shared.starting import begin_run, lock_is_stale, refusal
 
@@ -145,7 +145,7 @@ async def _pause(req: func.HttpRequest) -> func.HttpResponse:
     if wanted.duration > LONGEST_PAUSE:
         raise BadRequestError("for: a pause lasts 30 days at most.", 422)
     until = datetime.now(UTC) + wanted.duration
-    state = await site_state.change_state(
+    await site_state.change_state(
         plan.name,
         lambda _: {
             "paused_until": until,
@@ -155,7 +155,7 @@ async def _pause(req: func.HttpRequest) -> func.HttpResponse:
     )
     what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
     await events.record_event(plan.name, f"Automatic failover: {what} by {person_of(req)}: {wanted.reason}")
-    return answer(_state_view(plan, state))
+    return answer(await _state_view(plan))
 
 
 @bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"])
@@ -202,8 +202,7 @@ async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
 
 @answering
 async def _list_plans(req: func.HttpRequest) -> func.HttpResponse:
-    states = await asyncio.gather(*(site_state.read_state(name) for name in PLANS))
-    return answer({"plans": [_state_view(p, s) for p, s in zip(PLANS.values(), states, strict=True)]})
+    return answer({"plans": await asyncio.gather(*(_state_view(plan) for plan in PLANS.values()))})
 
 
 @bp.route(route="plans/{plan}", methods=["GET"])
@@ -214,13 +213,13 @@ async def read_plan(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def _read_plan(req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
-    state = await site_state.read_state(plan.name)
     shown = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
     told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
-    return answer(_state_view(plan, state) | {"hash": plan.hash, "plan": shown, "events": told})
+    return answer(await _state_view(plan) | {"hash": plan.hash, "plan": shown, "events": told})
 
 
-def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, Any]:
+async def _state_view(plan: RecoveryPlan) -> dict[str, Any]:
+    state, open_alerts = await asyncio.gather(site_state.read_state(plan.name), alert_log.count_open(plan.name))
     paused = state.paused_until is not None and state.paused_until > datetime.now(UTC)
     return {
         "name": plan.name,
@@ -229,7 +228,7 @@ def _state_view(plan: RecoveryPlan, state: site_state.SiteState) -> dict[str, An
         "active_site": state.active_site,
         "primary_latched": state.latched,
         "active_run": state.active_run,
-        "open_alerts": len(state.open_alerts),
+        "open_alerts": open_alerts,
         "warnings": list(state.warnings.values()),
         "next_look_not_before": state.not_before,
         "paused_until": state.paused_until if paused else None,

@@ -6,20 +6,25 @@ the sure one.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 from azure.core.exceptions import AzureError
 
-from shared.alerts import Alert, match_plan, parse_alert
+from shared.alerts import Alert, Meaning, match_plan, parse_alert
 from shared.cloud.traffic import read_endpoint
-from shared.errors import PlanBusyError, RefusedError
+from shared.errors import PlanBusyError, RefusedError, StorageUnavailableError
 from shared.names import EVENT_ALERT
 from shared.plan import RecoveryPlan, Strict
-from shared.records import journal, site_state
-from shared.records.site_state import SiteState
+from shared.records import alert_log, site_state
+from shared.records.alert_log import Received
 from shared.starting import Hub, begin_run, lock_is_stale, may_look
+from shared.together import Together
+
+ANSWER_WITHIN = 4.0
+"""Seconds. An action group waits longer, but a storm must not pile up."""
 
 
 class AlertAnswer(Strict):
@@ -30,41 +35,75 @@ class AlertAnswer(Strict):
     answer: str
 
 
-async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], hub: Hub) -> AlertAnswer:
-    """Parses, matches, remembers and acts. Raises ``AlertError`` for what cannot be used.
+class News(NamedTuple):
+    """An alert, the plan that it is about, and what it means there."""
 
-    "Fired" starts a run where none is active; "Resolved" informs a run and never starts a failback.
+    alert: Alert
+    plan: RecoveryPlan
+    meaning: Meaning
+    hub: Hub
+
+
+async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], hub: Hub) -> AlertAnswer:
+    """Parses, matches, remembers and acts. Raises ``AlertError`` for what cannot be used, and
+    ``StorageUnavailableError`` when there is no answer within ``ANSWER_WITHIN``: an action group then sends again.
+
+    "Fired" starts a run where none is active; "Resolved" informs a run and never starts a failback. Alerts that arrive
+    together are answered together.
     """
     alert = parse_alert(body)
     plan, meaning = match_plan(alert, plans)
-    if known := await journal.alert_run(alert, plan.name):
-        return AlertAnswer(plan=plan.name, run_id=known, answer="This news was already received.")
-    run_id, answer = None, "Noted; an alert of this kind starts nothing."
-    if meaning != "noted":
-        state = await site_state.change_state(plan.name, lambda before: _open_alerts(before, alert))
-        if meaning == "primary_down":
-            run_id, answer = await _look(plan, state, hub, f"Alert {alert.rule}")
-        elif state.active_run:
-            await hub.send(state.active_run, EVENT_ALERT, {"rule": alert.rule, "condition": alert.condition})
-            run_id, answer = state.active_run, "The run that is under way was told that the alert is resolved."
-        else:
-            answer = "Noted: the alert is resolved. Going back is never automatic."
-    await journal.record_alert(alert, plan.name, run_id, answer)
-    return AlertAnswer(plan=plan.name, run_id=run_id, answer=answer)
+    asked = _together.setdefault(plan.name, Together(_react, alert_log.AT_ONCE))
+    try:
+        return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, hub)), ANSWER_WITHIN)
+    except TimeoutError:
+        raise StorageUnavailableError("Too many alerts at once, or the history is slow. Send it again.") from None
 
 
-def _open_alerts(state: SiteState, alert: Alert) -> dict[str, Any]:
-    """Firing and resolution of one alert share its id."""
-    is_open = alert.alert_id in state.open_alerts
-    if alert.condition == "Fired" and not is_open:
-        return {"open_alerts": [*state.open_alerts, alert.alert_id][-50:]}
-    if alert.condition == "Resolved" and is_open:
-        return {"open_alerts": [a for a in state.open_alerts if a != alert.alert_id]}
-    return {}
+async def _react(news: list[News]) -> list[AlertAnswer]:
+    """Answers alerts of one plan: each is written down first, so that none is lost, and acted on after."""
+    plan = news[0].plan
+    unique = {one.alert.dedupe_key: one for one in news}
+    opening = {one.alert.alert_id for one in news if one.meaning == "primary_down"}
+    told = await alert_log.keep(plan.name, [one.alert for one in unique.values()], opening)
+    fresh = {key: one for key, one in unique.items() if key not in told}
+    became = await _act(plan, fresh)
+    await alert_log.answer(plan.name, became)
+    again = {
+        key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This news was already received.")
+        for key, one in told.items()
+    }
+    first = {key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer=one.answer) for key, one in became.items()}
+    return [(again | first)[one.alert.dedupe_key] for one in news]
 
 
-async def _look(plan: RecoveryPlan, state: SiteState, hub: Hub, reason: str) -> tuple[str | None, str]:
+async def _act(plan: RecoveryPlan, fresh: dict[str, News]) -> dict[str, Received]:
+    noted = Received(run_id=None, answer="Noted; an alert of this kind starts nothing.")
+    became = dict.fromkeys(fresh, noted)
+    firing = [key for key, one in fresh.items() if one.meaning == "primary_down"]
+    if firing:
+        first = fresh[firing[0]]
+        run_id, answer = await _look(plan, first.hub, f"Alert {first.alert.rule}")
+        became |= dict.fromkeys(firing, Received(run_id=run_id, answer=answer))
+    for key, one in fresh.items():
+        if one.meaning == "primary_resolved":
+            became[key] = await _resolve(plan, one)
+    return became
+
+
+async def _resolve(plan: RecoveryPlan, news: News) -> Received:
+    await alert_log.close(plan.name, news.alert.alert_id)
+    state = await site_state.read_state(plan.name)
+    if state.active_run is None:
+        return Received(run_id=None, answer="Noted: the alert is resolved. Going back is never automatic.")
+    told = {"rule": news.alert.rule, "condition": news.alert.condition}
+    await news.hub.send(state.active_run, EVENT_ALERT, told)
+    return Received(run_id=state.active_run, answer="The run that is under way was told that the alert is resolved.")
+
+
+async def _look(plan: RecoveryPlan, hub: Hub, reason: str) -> tuple[str | None, str]:
     """Starts a run for an alert, or says why none is started. The watch comes back to what is only postponed."""
+    state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return state.active_run, "A run is already under way."
     if why_not := may_look(state, datetime.now(UTC)):
@@ -76,6 +115,9 @@ async def _look(plan: RecoveryPlan, state: SiteState, hub: Hub, reason: str) -> 
     except RefusedError as refused:
         return None, f"Noted. {refused}"
     return run.run_id, "A run was started."
+
+
+_together: dict[str, Together[News, AlertAnswer]] = {}
 
 
 async def watch(plan: RecoveryPlan, hub: Hub) -> str | None:
@@ -92,7 +134,7 @@ async def watch(plan: RecoveryPlan, hub: Hub) -> str | None:
         monitor = "Unknown"
     if monitor == "Degraded":
         reason = "The watch found the primary's endpoint degraded"
-    elif state.open_alerts:
+    elif await alert_log.count_open(plan.name):
         reason = "The watch found an alert that is not resolved"
     else:
         return None

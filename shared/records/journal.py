@@ -1,4 +1,4 @@
-"""The history: runs, their steps, and the alerts that were received.
+"""The history: runs and their steps.
 
 Rows are written idempotently: the same step of the same run is the same row. Runs lie newest first within their plan,
 and a run id leads to its row without a scan.
@@ -15,11 +15,10 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 
-from shared.alerts import Alert
 from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
 from shared.records.site_state import SiteState, change_state
-from shared.records.tables import ALERTS, RUNS, STEPS, from_entity, storage, table, to_entity
+from shared.records.tables import RUNS, STEPS, from_entity, storage, table, to_entity
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight"})
@@ -186,38 +185,6 @@ async def read_steps(run_id: str) -> list[Step]:
             fields = from_entity(entity, _STEP_STRUCTURES)
             found.append(Step.model_validate(fields | {"error": fields.get("error") or None}))
     return sorted(found, key=lambda step: (step.started_at, step.name, step.target))
-
-
-async def record_alert(alert: Alert, plan: str, run_id: str | None, answer: str) -> None:
-    """Keeps an alert and what was made of it. The first news under a key stays; repetitions change nothing."""
-    fields = {
-        "alert_id": alert.alert_id,
-        "rule": alert.rule,
-        "condition": alert.condition,
-        "service": alert.service,
-        "endpoint": alert.endpoint,
-        "run_id": run_id,
-        "answer": answer,
-        "received_at": datetime.now(UTC),
-    }
-    async with storage():
-        rows = await table(ALERTS)
-        try:
-            await rows.create_entity(to_entity(plan, alert.dedupe_key, fields))
-        except ResourceExistsError:
-            return
-
-
-async def alert_run(alert: Alert, plan: str) -> str | None:
-    """The run that an earlier delivery of the same news led to, if any."""
-    async with storage():
-        rows = await table(ALERTS)
-        try:
-            entity = await rows.get_entity(plan, alert.dedupe_key)
-        except ResourceNotFoundError:
-            return None
-    value = entity.get("run_id")
-    return str(value) if value else None
 
 
 async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:

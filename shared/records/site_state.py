@@ -22,17 +22,17 @@ from shared.records.tables import STATE, from_entity, storage, table, to_entity
 from shared.runs import RunRef
 
 _ROW = "state"
-_STRUCTURES = frozenset({"open_alerts", "warnings"})
+_STRUCTURES = frozenset({"warnings"})
 _ATTEMPTS = 8
 
 
 class SiteState(Strict):
     """What Coldsite knows of a plan's site between runs.
 
-    ``open_alerts`` are the ids of alerts that fired and were not resolved; ``not_before`` postpones the next look
-    after a stand-down; ``frozen_by`` is the run that froze the replica and has not thawed it; ``last_seal`` is the head
-    of the history's chain, made by ``last_sealed_run`` over ``sealed_over``; ``warnings`` are sentences on what is
-    not as it must be between runs, by what they are about.
+    ``not_before`` postpones the next look after a run that ended without a failover; ``frozen_by`` is the run that
+    froze the replica and has not thawed it; ``last_seal`` is the head of the history's chain, made by
+    ``last_sealed_run`` over ``sealed_over``; ``warnings`` are sentences on what is not as it must be between runs, by
+    what they are about.
     """
 
     plan: str
@@ -44,7 +44,6 @@ class SiteState(Strict):
     active_kind: Kind | None = None
     locked_at: datetime | None = None
     epoch: int = 0
-    open_alerts: list[str] = []
     not_before: datetime | None = None
     paused_until: datetime | None = None
     pause_reason: str | None = None
@@ -157,7 +156,7 @@ async def mark_frozen(run: RunRef) -> None:
     await change_state(run.plan, mark)
 
 
-async def release_lock(run: RunRef, cooldown: timedelta | None = None, *, forget_alerts: bool = False) -> None:
+async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
     """Gives the plan back, and postpones the next look by ``cooldown``. A lock that is no longer one's own is left."""
 
     def unlock(state: SiteState) -> dict[str, Any]:
@@ -166,8 +165,6 @@ async def release_lock(run: RunRef, cooldown: timedelta | None = None, *, forget
         changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
         if cooldown:
             changes["not_before"] = datetime.now(UTC) + cooldown
-        if forget_alerts:
-            changes["open_alerts"] = []
         return changes
 
     await change_state(run.plan, unlock)
