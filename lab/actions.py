@@ -59,20 +59,28 @@ class Actions:
             case "monitor.stop" | "monitor.start":
                 lab.alert_rules.stopped = do.endswith("stop")
             case "arm.fault":
-                wanted = {"operation": str(details["operation"]), "error": str(details["error"])}
-                lab.arm.faults.add(
-                    Fault(
-                        **wanted,
-                        size=details.get("size"),
-                        times=int(details.get("times", 1)),
-                        retry_after=seconds(details.get("retry_after", 30)),
-                    )
-                )
+                self._break_azure(details)
             case "azure.health":
                 service = str(details.get("service", "Virtual Machines"))
                 lab.health.in_trouble = service if details["state"] == "trouble" else None
             case "traffic.enable" | "traffic.disable":
                 lab.traffic.switch(self._endpoint(details["endpoint"]), enabled=do.endswith("enable"))
+
+    def _break_azure(self, details: dict[str, Any]) -> None:
+        operation = str(details["operation"])
+        known = self._lab.arm.operation_words
+        if operation.lower() not in {word.lower() for word in known}:
+            raise ScenarioError(f"operation {operation!r} is not one of {', '.join(sorted(known))}")
+        self._lab.arm.faults.add(
+            Fault(
+                operation=operation,
+                error=str(details["error"]),
+                size=details.get("size"),
+                times=int(details.get("times", 1)),
+                skip=int(details.get("skip", 0)),
+                retry_after=seconds(details.get("retry_after", 30)),
+            )
+        )
 
     def _endpoint(self, name: str) -> str:
         traffic = self._lab.plan.traffic
@@ -94,12 +102,13 @@ class Actions:
         if when == "now":
             while not functions.workers:
                 await asyncio.sleep(0.05)
-            functions.workers[0].kill()
+            functions.lose_workers(self._lab.clock.real(seconds(details.get("for", 0))))
             return
         known = functions.dispatcher.activities
         if when not in ("before", "during", "after") or activity not in known:
             raise ScenarioError(f"when: {details['when']!r} is not now, or before:, during: or after: one of {known}")
-        functions.dispatcher.kill_next(KillOrder(when, activity, int(details.get("times", 1))))
+        order = KillOrder(when, activity, int(details.get("times", 1)), details.get("write"))
+        functions.dispatcher.kill_next(order)
 
     async def _send_alerts(self, details: dict[str, Any]) -> None:
         """Sends as an action group does, all at once; what must be tried again does not hold up the timeline."""

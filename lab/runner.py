@@ -30,7 +30,10 @@ async def run_scenario(
         times = Times().with_changes(scenario.times)
     except KeyError as error:
         raise ScenarioError(f"times: {error.args[0]}") from error
-    options = LabOptions(speed=speed or scenario.speed, workers=scenario.workers, times=times)
+    kills_during = any(str(event.details.get("when", "")).startswith("during:") for event in scenario.timeline)
+    options = LabOptions(
+        speed=speed or scenario.speed, workers=scenario.workers, times=times, watch_tables=kills_during
+    )
     async with Lab(plan, plan_file, options) as lab:
         actions = Actions(lab, folder)
         watcher = Watcher(lab, actions, tell)

@@ -43,19 +43,20 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
-    "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "retry_after"})),
+    "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "skip", "retry_after"})),
     "azure.health": (frozenset({"state"}), frozenset({"service"})),
     "traffic.enable": (frozenset({"endpoint"}), frozenset()),
     "traffic.disable": (frozenset({"endpoint"}), frozenset()),
     "storage.stop": (frozenset(), frozenset()),
     "storage.start": (frozenset(), frozenset()),
-    "worker.kill": (frozenset({"when"}), frozenset({"times"})),
+    "worker.kill": (frozenset({"when"}), frozenset({"times", "write", "for"})),
     "timer.fire": (frozenset({"function"}), frozenset()),
 }
 _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.cut", "path"): frozenset({"public", "private", "observer"}),
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
     ("replication.state", "state"): frozenset({"good", "mirroring", "stopped"}),
+    ("worker.kill", "write"): frozenset({"azure", "history"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
     ("sql.state", "state"): frozenset(
@@ -70,7 +71,7 @@ class ScenarioError(Exception):
 
 def _check_kind(key: str, value: Any) -> None:
     """Numbers must be numbers and durations durations, before anything is started."""
-    if key in ("status", "times", "answer") and not str(value).isdecimal():
+    if key in ("status", "times", "skip", "answer") and not str(value).isdecimal():
         raise ValueError(f"{key}: {value!r} is not a number")
     if key in ("for", "retry_after"):
         seconds(value)

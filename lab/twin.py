@@ -27,16 +27,17 @@ from lab.cloud.health import ServiceHealth
 from lab.cloud.identity import Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
+from lab.cloud.run_command import RunCommand
 from lab.cloud.times import Times
 from lab.host.server import FunctionsHost
-from lab.host.wire import WorkerProcess
 from lab.plan_copy import Ports, loopback, write_copy
 from lab.processes import reserve_ports
 from lab.site import world
 from lab.site.customers import Customers
 from lab.site.replication import Content, Replication
 from lab.site.world import Sites, is_sql
-from lab.storage import Azurite
+from lab.storage import ACCOUNT, Azurite
+from lab.storage_front import StorageFront
 from shared.cloud.ids import take_apart
 from shared.plan import RecoveryPlan
 
@@ -56,6 +57,8 @@ class LabOptions:
     customers_every: float = 5.0
     replication_lag: float = 3.0
     port: int = 0
+    watch_tables: bool = False
+    """Whether writes to the history are watched, so that a worker can be killed between one and its answer."""
 
 
 class Lab:
@@ -115,6 +118,7 @@ class Lab:
         )
         self.network = Network(self.arm)
         self.compute = Compute(self.arm, self.network)
+        self.scripts = RunCommand(self.arm, self.compute)
         self.health = ServiceHealth(self.arm, self.plan.recovery.location)
         await self._start_sites()
         self.logs = LogAnalytics(
@@ -171,7 +175,7 @@ class Lab:
         self.compute.on_snapshot = lambda disk: self.replication.snapshot(self.compute.contents[disk])
         self.compute.on_created = self.sites.created
         self.compute.on_deleted = self.sites.deleted
-        self.compute.on_script = self.replication.run_script
+        self.scripts.on_script = self.replication.run_script
         config = tm.MonitorConfig(host=self.hosts[0] if self.hosts else "")
         self.traffic = tm.TrafficManager(
             self.arm, plan.traffic.profile, plan.traffic.hostname, TTL, config, self.ports.https
@@ -216,6 +220,13 @@ class Lab:
         self.storage = Azurite(self.folder, self._table_port, self._certificate, self._key)
         await self.storage.start()
         self._stops.append(self.storage.stop)
+        self._tables_endpoint = self.storage.endpoint
+        if self.options.watch_tables:
+            front = StorageFront(
+                f"https://127.0.0.1:{self._table_port}", self._server_tls, self._client_tls, self._after_row
+            )
+            self._tables_endpoint = await front.start(ACCOUNT)
+            self._stops.append(front.stop)
         plans = self.folder / "plans"
         write_copy(self.plan, self._plan_file, plans, self.options.speed, self.ports)
         self.functions = FunctionsHost(PROJECT, self.settings(plans), self.folder, self.options.workers)
@@ -238,7 +249,7 @@ class Lab:
             "SSL_CERT_FILE": str(self.ca_bundle),
             "REQUESTS_CA_BUNDLE": str(self.ca_bundle),
             "COLDSITE_PLANS": str(plans),
-            "COLDSITE_TABLES_ENDPOINT": self.storage.endpoint,
+            "COLDSITE_TABLES_ENDPOINT": self._tables_endpoint,
             "COLDSITE_RESOURCE_MANAGER": self.front.url,
             "COLDSITE_LOGS_ENDPOINT": f"{self.front.url}/v1",
             "COLDSITE_WORKSPACE_ID": self.logs.workspace,
@@ -292,11 +303,11 @@ class Lab:
 
     async def _after_write(self, label: str) -> bool:
         """``worker.kill during``: the write is applied, the worker dies, and nobody answers it."""
-        doomed = [w for w in self.functions.dispatcher.under_fire if isinstance(w, WorkerProcess)]
-        for worker in doomed:
-            self.functions.dispatcher.under_fire.discard(worker)
-            worker.kill()
-        return bool(doomed)
+        return self.functions.dispatcher.strike("azure")
+
+    async def _after_row(self, table: str) -> bool:
+        """The same for the history. A step's own row tells of the activity, and is not what it does."""
+        return table != "ColdsiteSteps" and self.functions.dispatcher.strike("history")
 
     async def _settle(self) -> None:
         """The timeline begins when the primary is online, a customer was served and the alert rules have run."""

@@ -50,8 +50,8 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class _CallerGoneError(Exception):
-    """A write was applied, and whoever sent it died before it could be answered."""
+class _NoAnswerError(Exception):
+    """The connection breaks off: nobody is answered, whatever was done."""
 
 
 type Handle = Callable[[Call], Awaitable[Answer]]
@@ -99,7 +99,7 @@ class ResourceManager:
         """Answers any request below the front door."""
         try:
             answer = await self._answer(request)
-        except _CallerGoneError:
+        except _NoAnswerError:
             if request.transport:
                 request.transport.abort()
             return web.Response(status=500)
@@ -140,14 +140,22 @@ class ResourceManager:
         fault = self.faults.take(request.method, self._words(route), size)
         call = Call(request.method, path, match.groupdict(), dict(request.query), dict(request.headers), body, caller)
         if fault is not None:
-            call.fault = fault
+            if fault.error == "reset":
+                raise _NoAnswerError
+            call.fault = None if fault.error == "lost" else fault
             if fault.error == "429" or (fault.error.isdigit() and int(fault.error) >= 500):
                 raise refuse(fault, self.retry_after(fault.retry_after))
         answer = await route.handle(call)
         writes = request.method in ("PUT", "PATCH", "POST", "DELETE")
-        if writes and self.after_write and await self.after_write(route.label):
-            raise _CallerGoneError
+        gone = writes and self.after_write and await self.after_write(route.label)
+        if gone or (fault and fault.error == "lost"):
+            raise _NoAnswerError
         return answer
+
+    @property
+    def operation_words(self) -> set[str]:
+        """What a fault can name: a method and a type or action of a modelled operation."""
+        return {f"{route.method} {word}" for route in self._routes for word in self._words(route)}
 
     @staticmethod
     def _words(route: Route) -> set[str]:

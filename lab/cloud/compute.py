@@ -14,7 +14,7 @@ from lab.cloud.operations import FOREVER
 
 VM_API = {"2026-04-01", "2025-04-01", "2024-11-01", "2024-07-01"}
 DISK_API = {"2026-03-02", "2025-01-02", "2024-03-02", "2023-10-02", "2023-04-02"}
-_GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
+GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
 
 
 class Machine:
@@ -27,7 +27,7 @@ class Machine:
 
 
 class Compute:
-    """The compute service. ``on_created`` and ``on_deleted`` tell the sites; ``on_script`` runs a Run Command."""
+    """The compute service. ``on_created`` and ``on_deleted`` tell the sites."""
 
     def __init__(self, arm: ResourceManager, network: Network) -> None:
         self._arm = arm
@@ -38,30 +38,26 @@ class Compute:
         self.on_snapshot: Callable[[str], Any] = lambda source: self.contents.get(source)
         self.on_created: Callable[[Machine], None] = lambda machine: None
         self.on_deleted: Callable[[str], None] = lambda machine: None
-        self.on_script: Callable[[str], tuple[str, str]] = lambda script: ("", "no such script")
-        self._scripts_running: set[str] = set()
         arm.model_operations()
         for kind, api, put in (
             ("snapshots", DISK_API, self._put_snapshot),
             ("disks", DISK_API, self._put_disk),
             ("virtualMachines", VM_API, self._put_machine),
         ):
-            one, many = f"{_GROUP}/{kind}/{{name}}", f"{_GROUP}/{kind}"
+            one, many = f"{GROUP}/{kind}/{{name}}", f"{GROUP}/{kind}"
             arm.model("GET", one, f"Microsoft.Compute/{kind}/read", api, self._get)
             arm.model("GET", many, f"Microsoft.Compute/{kind}/read", api, self._list)
             everywhere = f"/subscriptions/{{subscription}}/providers/Microsoft.Compute/{kind}"
             arm.model("GET", everywhere, f"Microsoft.Compute/{kind}/read", api, self._list)
             arm.model("PUT", one, f"Microsoft.Compute/{kind}/write", api, put)
             arm.model("DELETE", one, f"Microsoft.Compute/{kind}/delete", api, self._delete)
-        machine = f"{_GROUP}/virtualMachines/{{name}}"
+        machine = f"{GROUP}/virtualMachines/{{name}}"
         view = "Microsoft.Compute/virtualMachines/instanceView/read"
         arm.model("GET", f"{machine}/instanceView", view, VM_API, self._instance_view)
-        run = "Microsoft.Compute/virtualMachines/runCommand/action"
-        arm.model("POST", f"{machine}/runCommand", run, VM_API, self._run_command)
 
     # Reading
 
-    def _find(self, path: str) -> dict[str, Any]:
+    def find(self, path: str) -> dict[str, Any]:
         found = self.resources.get(path.lower())
         if found is None:
             parts = path.split("/")
@@ -69,9 +65,9 @@ class Compute:
         return found
 
     async def _get(self, call: Call) -> Answer:
-        found = _shown(self._find(call.path))
+        found = _shown(self.find(call.path))
         if call.query.get("$expand") == "instanceView" and found["type"] == "Microsoft.Compute/virtualMachines":
-            found["properties"] = {**found["properties"], "instanceView": self._view(self._find(call.path))}
+            found["properties"] = {**found["properties"], "instanceView": self._view(self.find(call.path))}
         return Answer(200, found)
 
     async def _list(self, call: Call) -> Answer:
@@ -81,7 +77,7 @@ class Compute:
         return Answer(200, {"value": [_shown(r) for r in found]})
 
     async def _instance_view(self, call: Call) -> Answer:
-        return Answer(200, self._view(self._find(call.path.rsplit("/", 1)[0])))
+        return Answer(200, self._view(self.find(call.path.rsplit("/", 1)[0])))
 
     @staticmethod
     def _view(machine: dict[str, Any]) -> dict[str, Any]:
@@ -89,20 +85,20 @@ class Compute:
         if state == "Failed":
             code = machine["_failure"]
             statuses = [
-                _status(f"ProvisioningState/failed/{code}", "Error", "Provisioning failed", MESSAGES.get(code, code))
+                status_of(f"ProvisioningState/failed/{code}", "Error", "Provisioning failed", MESSAGES.get(code, code))
             ]
         else:
             word = {"Succeeded": "succeeded", "Creating": "creating", "Updating": "updating"}.get(state, state.lower())
-            statuses = [_status(f"ProvisioningState/{word}", "Info", f"Provisioning {word}")]
+            statuses = [status_of(f"ProvisioningState/{word}", "Info", f"Provisioning {word}")]
         if state == "Succeeded":
-            statuses.append(_status("PowerState/running", "Info", "VM running"))
+            statuses.append(status_of("PowerState/running", "Info", "VM running"))
         moment = machine["properties"]["timeCreated"]
         statuses[0]["time"] = moment
-        agent = _status("ProvisioningState/Unavailable", "Warning", "Not Ready", "The agent has not reported.")
+        agent = status_of("ProvisioningState/Unavailable", "Warning", "Not Ready", "The agent has not reported.")
         disks = [
             {
                 "name": disk.split("/")[-1],
-                "statuses": [_status("ProvisioningState/succeeded", "Info", "succeeded") | {"time": moment}],
+                "statuses": [status_of("ProvisioningState/succeeded", "Info", "succeeded") | {"time": moment}],
             }
             for disk in machine["_disks"]
         ]
@@ -159,7 +155,7 @@ class Compute:
         self._arm.identity.check(call.caller, f"Microsoft.Compute/{source_kind}/read", source)
         if kind == "snapshots":
             self._arm.identity.check(call.caller, "Microsoft.Compute/disks/beginGetAccess/action", source)
-        origin = self._find(source)
+        origin = self.find(source)
         if origin["properties"]["provisioningState"] != "Succeeded":
             raise ArmError(409, "Conflict", f"The source {source} is still being made.")
         if call.fault and call.fault.error != "hang":
@@ -260,7 +256,7 @@ class Compute:
         """What Azure adds to the disks of a machine when it shows them."""
 
         def view(disk: dict[str, Any]) -> dict[str, Any]:
-            found = self._find(disk["managedDisk"]["id"])
+            found = self.find(disk["managedDisk"]["id"])
             managed = {"id": found["id"], "storageAccountType": found["sku"]["name"]}
             added = {"name": found["name"], "caching": "ReadWrite" if "osType" in disk else "None", "diskSizeGB": 128}
             return added | disk | {"managedDisk": managed}
@@ -268,7 +264,7 @@ class Compute:
         return {"osDisk": view(storage["osDisk"]), "dataDisks": [view(d) for d in storage.get("dataDisks", [])]}
 
     def _free_for(self, disk: str, machine: str) -> None:
-        found = self._find(disk)
+        found = self.find(disk)
         holder = found.get("managedBy", machine)
         if holder.lower() != machine.lower():
             raise ArmError(409, "ConflictingUserInput", f"Disk {found['name']} is attached to {holder}.")
@@ -276,7 +272,7 @@ class Compute:
             raise ArmError(409, "Conflict", f"Disk {found['name']} is still being made.")
 
     def _attach(self, disk: str, machine: str) -> None:
-        found = self._find(disk)
+        found = self.find(disk)
         found["managedBy"] = machine
         found["properties"]["diskState"] = "Attached"
 
@@ -352,45 +348,6 @@ class Compute:
         resource["_deleting"] = headers
         return Answer(202, None, headers)
 
-    # Run Command
-
-    async def _run_command(self, call: Call) -> Answer:
-        """Two values on Windows, StdOut and StdErr; one command at a time.
-
-        Source: Azure/azure-rest-api-specs, Microsoft.Compute, VirtualMachine_RunCommand example.
-        """
-        path = call.path.rsplit("/", 1)[0]
-        machine = self._find(path)
-        if call.body.get("commandId") != "RunPowerShellScript":
-            raise ArmError(400, "NotSimulated", f"NotSimulated: Run Command {call.body.get('commandId')}.")
-        if call.fault and call.fault.error != "hang":
-            raise refuse(call.fault, 1)
-        key = path.lower()
-        if key in self._scripts_running:
-            raise ArmError(
-                409, "Conflict", "Run command extension execution is in progress. Please wait for completion."
-            )
-        self._scripts_running.add(key)
-        script = "\n".join(call.body.get("script", []))
-
-        def complete() -> dict[str, Any]:
-            self._scripts_running.discard(key)
-            out, err = self.on_script(script)
-            return {
-                "value": [
-                    _status("ComponentStatus/StdOut/succeeded", "Info", "Provisioning succeeded", out),
-                    _status("ComponentStatus/StdErr/succeeded", "Info", "Provisioning succeeded", err),
-                ]
-            }
-
-        seconds = FOREVER if call.fault else self._arm.times.of("run_command", path)
-        operation = self._arm.operations.begin("run command", path, seconds, complete)
-        return Answer(
-            202,
-            None,
-            self._arm.operation_headers(operation, machine["location"], call.query["api-version"], "operations"),
-        )
-
     def place_machine(self, path: str, location: str) -> None:
         """Puts a machine there that existed before the lab began: the replication machine."""
         self.resources[path.lower()] = {
@@ -414,5 +371,5 @@ def _shown(resource: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in resource.items() if not name.startswith("_")}
 
 
-def _status(code: str, level: str, display: str, message: str = "") -> dict[str, str]:
+def status_of(code: str, level: str, display: str, message: str = "") -> dict[str, str]:
     return {"code": code, "level": level, "displayStatus": display, "message": message}

@@ -11,13 +11,16 @@ from lab.cloud.errors import ArmError
 class Fault:
     """``operation`` is a method and a resource type or action, for example ``PUT virtualMachines``.
 
-    ``error`` is a code of Azure, ``429``, ``500`` or ``hang``. With ``size`` only machines of that size are hit.
+    ``error`` is a code of Azure, ``429``, ``500``, ``hang``, ``reset`` (the connection breaks off before anything is
+    done), ``lost`` (it is done, and the connection breaks off before the answer) or ``ignored`` (Traffic Manager says
+    yes and changes nothing). With ``size`` only machines of that size are hit. The first ``skip`` that fit pass.
     """
 
     operation: str
     error: str
     size: str | None = None
     times: int = 1
+    skip: int = 0
     retry_after: float = 30.0
 
     def fits(self, method: str, words: set[str], size: str | None) -> bool:
@@ -43,6 +46,9 @@ class Faults:
         """The first fault that fits, used up by one."""
         for fault in self._faults:
             if fault.fits(method, words, size):
+                if fault.skip:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None

@@ -223,6 +223,8 @@ class TrafficManager:
         wanted = call.body.get("properties") or {}
         if set(wanted) - {"endpointStatus"} or wanted.get("endpointStatus") not in ("Enabled", "Disabled"):
             raise ArmError(400, "NotSimulated", "NotSimulated: PATCH of an endpoint other than endpointStatus.")
+        if call.fault and call.fault.error == "ignored":
+            return Answer(200, self._view(endpoint))
         if call.fault:
             raise ArmError(409, call.fault.error, f"The request failed: {call.fault.error}.")
         await self._arm.clock.sleep(self._arm.times.of("endpoint_update", endpoint.name))

@@ -11,7 +11,7 @@ import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import grpc.aio
 from durabletask.internal import orchestrator_service_pb2 as pb
@@ -33,11 +33,16 @@ class Target(NamedTuple):
 
 @dataclass
 class KillOrder:
-    """Kill the worker that gets ``activity``, ``when`` is before, during or after, ``times`` times."""
+    """Kill the worker that gets ``activity``, ``when`` is before, during or after, ``times`` times.
+
+    ``during`` means that a write of the activity was applied and is never answered: its first to Azure or to the
+    history, or only one of them where ``write`` says so. An activity that makes none dies before its own answer.
+    """
 
     when: str
     activity: str
     times: int = 1
+    write: Literal["azure", "history"] | None = None
 
 
 class Dispatcher:
@@ -50,8 +55,8 @@ class Dispatcher:
         self._targets: dict[str, Target] = {}
         self._limits = {"activityTrigger": activities, "orchestrationTrigger": orchestrations}
         self._kills: list[KillOrder] = []
-        self.under_fire: set[WorkerProcess] = set()
-        """Workers whose next write to simulated Azure is applied and never answered."""
+        self._under_fire: dict[WorkerProcess, KillOrder] = {}
+        """Workers whose next write is applied and never answered."""
 
     def learn(self, name: str, kind: str, parameter: str, client: str | None, binding: Callable[[], str]) -> None:
         self._targets[name] = Target(kind, parameter, client, binding)
@@ -63,6 +68,14 @@ class Dispatcher:
 
     def kill_next(self, order: KillOrder) -> None:
         self._kills.append(order)
+
+    def strike(self, write: Literal["azure", "history"]) -> bool:
+        """A write was applied: kills the workers for which it was meant. True when there were any."""
+        doomed = [worker for worker, order in self._under_fire.items() if order.write in (None, write)]
+        for worker in doomed:
+            del self._under_fire[worker]
+            worker.kill()
+        return bool(doomed)
 
     async def status(self, instance_id: str) -> dict[str, Any] | None:
         """What the hub knows of an instance, in the words of the extension's HTTP API; None when it knows nothing."""
@@ -145,13 +158,16 @@ class Dispatcher:
             )
         else:
             self._kill("before", request.name, worker)
-            if self._take(self._kills, "during", request.name):
-                self.under_fire.add(worker)
+            if order := self._take(self._kills, "during", request.name):
+                self._under_fire[worker] = order
             inputs = [(target.parameter, "json", request.input.value or "null")]
             if target.client:
                 inputs.append((target.client, "string", target.client_binding()))
             answer = await worker.invoke(request.name, inputs)
             self._kill("after", request.name, worker)
+            if order and self._under_fire.pop(worker, None) is order:
+                worker.kill()
+                raise WorkerDiedError(f"Killed during {request.name}, which wrote nothing.")
             if answer["ok"]:
                 if answer["return"] is not None:
                     response.result.CopyFrom(wrappers_pb2.StringValue(value=answer["return"]))
@@ -167,14 +183,14 @@ class Dispatcher:
             raise WorkerDiedError(f"Killed {when} {activity}.")
 
     @staticmethod
-    def _take(orders: list[KillOrder], when: str, activity: str) -> bool:
+    def _take(orders: list[KillOrder], when: str, activity: str) -> KillOrder | None:
         for order in orders:
             if (order.when, order.activity) == (when, activity):
                 order.times -= 1
                 if order.times <= 0:
                     orders.remove(order)
-                return True
-        return False
+                return order
+        return None
 
 
 def _failure(kind: str, message: str) -> pb.TaskFailureDetails:

@@ -67,6 +67,7 @@ class FunctionsHost:
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._away_until = 0.0
         self.workers: list[WorkerProcess] = []
         self.routes: list[Route] = []
         self.timers: dict[str, Timer] = {}
@@ -135,8 +136,15 @@ class FunctionsHost:
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
         self.workers.remove(worker)
+        await asyncio.sleep(self._away_until - asyncio.get_running_loop().time())
         if not self._stopping:
             await self._start_worker()
+
+    def lose_workers(self, seconds: float) -> None:
+        """Every worker dies at once, and the platform has no other for so many real seconds."""
+        self._away_until = asyncio.get_running_loop().time() + seconds
+        for worker in self.workers:
+            worker.kill()
 
     def _learn(self, index: list[dict[str, Any]]) -> None:
         self.index = index

@@ -30,6 +30,7 @@ from lab.cloud.health import ServiceHealth
 from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
 from lab.cloud.network import Network
+from lab.cloud.run_command import RunCommand
 from lab.cloud.times import Times
 from tests.waiting import until, wait_until
 
@@ -135,6 +136,7 @@ class Azure:
         self.arm = ResourceManager(self.clock, self._times, self.identity, {ARM, "https://management.core.windows.net"})
         self.network = Network(self.arm)
         self.compute = Compute(self.arm, self.network)
+        self.scripts = RunCommand(self.arm, self.compute)
         self.traffic = tm.TrafficManager(
             self.arm, PROFILE, "shop.trafficmanager.net", 60.0, tm.MonitorConfig(host="shop.example"), 9
         )

@@ -264,7 +264,7 @@ def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure
         heard.append(text)
         return "all good", "a warning"
 
-    azure.compute.on_script = script
+    azure.scripts.on_script = script
     seen, body = Recorder(), {"commandId": "RunPowerShellScript", "script": ["Get-Date", "Get-Item ."]}
     poller = azure.compute_client().virtual_machines.begin_run_command(
         "rg-replica", "replication", body, raw_response_hook=seen
