@@ -15,7 +15,7 @@ from shared import notify as notifications
 from shared.cloud import cleanup, compute, replication, traffic
 from shared.cloud.compute import Operation, OperationState, Refused, Started
 from shared.errors import LostLockError, SettingError, UnknownRunError
-from shared.plan import Fence, MaintenanceWindow, Probe, Strict, Trust
+from shared.plan import Endpoint, Fence, MaintenanceWindow, Probe, Strict, Trust
 from shared.policy.capacity import Refusal
 from shared.policy.maintenance import Maintenance, maintenance
 from shared.policy.outage import Round
@@ -334,20 +334,26 @@ async def verify_site(order: ProbeOrder) -> Probed:
     return await _probe(order)
 
 
-@step(bp, "around")
-async def enable_recovery(order: traffic.TrafficOrder) -> Strict:
-    """The first half of the cutover. Refused when the run no longer holds its plan."""
-    await site_state.check_lock(order.run)
-    await traffic.switch(order.traffic, order.traffic.recovery, "Enabled")
-    return Strict()
+class Switched(Strict):
+    kind: Literal["switched"] = "switched"
 
 
 @step(bp, "around")
-async def disable_primary(order: traffic.TrafficOrder) -> Strict:
+async def enable_recovery(order: traffic.TrafficOrder) -> Switched | Refused:
+    """The first half of the cutover. Raises ``LostLockError`` when the run no longer holds its plan."""
+    return await _switch(order, order.traffic.recovery, "Enabled")
+
+
+@step(bp, "around")
+async def disable_primary(order: traffic.TrafficOrder) -> Switched | Refused:
     """The second half: the latch. A primary that recovers will not take its traffic back."""
+    return await _switch(order, order.traffic.primary, "Disabled")
+
+
+async def _switch(order: traffic.TrafficOrder, endpoint: Endpoint, to: traffic.Switch) -> Switched | Refused:
     await site_state.check_lock(order.run)
-    await traffic.switch(order.traffic, order.traffic.primary, "Disabled")
-    return Strict()
+    refusal = await compute.refusal_or_none(traffic.switch(order.traffic, endpoint, to))
+    return Refused(refusal=refusal) if refusal else Switched()
 
 
 class ReadBack(Strict):

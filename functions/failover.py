@@ -14,7 +14,7 @@ from functions.conduct import Ended, conduct, hold, seconds_between, until_done
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
 from shared import names
-from shared.cloud.compute import PointInTime
+from shared.cloud.compute import PointInTime, Refused
 from shared.cloud.traffic import TrafficOrder
 from shared.evidence import EvidenceOrder
 from shared.plan import RecoveryPlan
@@ -232,8 +232,9 @@ class _Failover:
             yield from self._verify()
         self._cutovers += 1
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
-        yield from work.do(activities.enable_recovery, order)
-        yield from work.do(activities.disable_primary, order.model_copy(update={"target": "primary"}))
+        _accepted((yield from work.insist(activities.enable_recovery, order)))
+        latch = order.model_copy(update={"target": "primary"})
+        _accepted((yield from work.insist(activities.disable_primary, latch)))
         back = yield from work.do(activities.read_back, order.model_copy(update={"target": "traffic"}))
         if not back.agrees:
             raise ProblemError(
@@ -275,3 +276,9 @@ class _Failover:
             recovery_time_actual=seconds_between(began, served_at),
             recovery_point_actual=seconds_between(max(commits, default=None), outage),
         )
+
+
+def _accepted(result: activities.Switched | Refused) -> None:
+    """Traffic Manager's "no" is a person's business: nothing that is tried again would change it."""
+    if isinstance(result, Refused):
+        raise ProblemError(f"Traffic Manager was not changed. {result.refusal.sentence} Mend it, then retry.")

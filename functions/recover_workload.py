@@ -157,7 +157,7 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
     sizes = order.workload.sizes
     group = order.recovery.resource_group
     rung: int | None = 0
-    attempt, refusal = 0, None
+    attempt, refusal, freed = 0, None, True
     while rung is not None:
         attempt += 1
         run_id = order.run.run_id
@@ -185,7 +185,10 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
         if refusal is None:
             return sizes[rung]
         if refusal.kind == "in_use":
-            yield from _evict(work, order, machine, refusal)
+            # Once more, also when nobody was found: whoever had it may have gone in the meantime.
+            if not freed:
+                raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Free it, then retry.")
+            freed = yield from _evict(work, order, machine, refusal)
             continue
         if refusal.kind not in ("capacity", "quota"):
             raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
@@ -215,8 +218,8 @@ def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[
     raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
 
 
-def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[None]:
-    """Takes the interface or the disk over from what an earlier run left behind."""
+def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[bool]:
+    """Takes the interface or the disk over from what an earlier run left behind; False when nothing was found."""
     began, attempt = work.now, 1
     while True:
         evict = activities.EvictOrder(
@@ -228,9 +231,9 @@ def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Ref
             disks=[machine.os_disk, *machine.data_disks.values()],
         )
         evicted = yield from work.do(activities.evict_leftover, evict)
-        if not evicted.left and not evicted.because and attempt > 1:
-            return
-        if not evicted.left or work.now - began > order.recovery.operation_timeout:
+        if not evicted.left and not evicted.because:
+            return attempt > 1
+        if evicted.because or work.now - began > order.recovery.operation_timeout:
             stuck = f"This is in the way and does not go: {', '.join(evicted.left)}." if evicted.left else ""
             said = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
             raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then retry.")

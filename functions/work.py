@@ -15,7 +15,7 @@ from durabletask import task
 from functions import activities
 from functions.step import Step
 from shared import names
-from shared.cloud.compute import OperationState, Refused, Started
+from shared.cloud.compute import OperationState, Refused
 from shared.notify import NotifyOrder
 from shared.plan import Notification, NotifyOn, RecoveryTerms, Strict
 from shared.runs import Order, RunRef
@@ -166,7 +166,7 @@ class Work:
         asked = refused.refusal.retry_after
         return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
 
-    def insist[O: Order](self, activity: Step[O, Started | Refused], order: O) -> Doing[Started | Refused]:
+    def insist[O: Order, R](self, activity: Step[O, R], order: O) -> Doing[R]:
         """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out."""
         began = self.now
         attempt = order.attempt

@@ -60,6 +60,8 @@ class Actions:
                 lab.alert_rules.stopped = do.endswith("stop")
             case "arm.fault":
                 self._break_azure(details)
+            case "arm.heal":
+                lab.arm.faults.clear()
             case "azure.health":
                 service = str(details.get("service", "Virtual Machines"))
                 lab.health.in_trouble = service if details["state"] == "trouble" else None

@@ -44,6 +44,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
     "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "skip", "retry_after"})),
+    "arm.heal": (frozenset(), frozenset()),
     "azure.health": (frozenset({"state"}), frozenset({"service"})),
     "traffic.enable": (frozenset({"endpoint"}), frozenset()),
     "traffic.disable": (frozenset({"endpoint"}), frozenset()),

@@ -42,6 +42,10 @@ class Faults:
     def add(self, fault: Fault) -> None:
         self._faults.append(fault)
 
+    def clear(self) -> None:
+        """Nothing that was declared happens any more."""
+        self._faults.clear()
+
     def take(self, method: str, words: set[str], size: str | None) -> Fault | None:
         """The first fault that fits, used up by one."""
         for fault in self._faults:

@@ -100,6 +100,17 @@ def refusal_of(error: HttpResponseError) -> Refusal:
     return classify(error.status_code or 0, code or "", message or error.message or "no message", wait)
 
 
+async def refusal_or_none(call: Awaitable[Any]) -> Refusal | None:
+    """Azure's "no" (any 4xx) to a call, as data. What is no answer, and any 5xx, is raised."""
+    try:
+        await call
+    except HttpResponseError as error:
+        if not error.status_code or error.status_code >= 500:
+            raise
+        return refusal_of(error)
+    return None
+
+
 async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started:
     """Sends one PUT or POST and keeps the address of its operation.
 

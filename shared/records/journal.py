@@ -196,6 +196,7 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
     run = await update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
     if run.seal:
         return run
+    await _end_what_was_cut_off(run_id)
     rows = await _rows_to_seal(run_id)
 
     def append(state: SiteState) -> dict[str, Any]:
@@ -209,6 +210,15 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
 
     state = await change_state(run.plan, append)
     return await update_run(run_id, seal=state.last_seal, sealed_over=state.sealed_over)
+
+
+async def _end_what_was_cut_off(run_id: str) -> None:
+    """No step goes on after its run: what an abort cut off must not look as if it still did."""
+    run = RunRef(run_id=run_id, plan=_name(run_id).plan, epoch=0)
+    for step in await read_steps(run_id):
+        if step.status == "running" and step.name not in AFTER_THE_SEAL:
+            said = step.error or "It was not finished when the run ended."
+            await end_step(run, step.name, step.target, "failed", error=said, detail=step.detail)
 
 
 async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
