@@ -1,11 +1,12 @@
 # `make demo` shows the main job, `make test` proves it. Both set up what they need.
-.PHONY: help setup demo test unit bench lint clean
+.PHONY: help setup demo test unit chaos bench lint clean
 
 help:
 	@echo "make demo    a site dies and comes back up in Azure, told in four acts (about a minute)"
 	@echo "make test    every test, the linters and the type checker (under 20 minutes)"
 	@echo "make unit    the tests that need no lab (seconds)"
-	@echo "make bench   recovery time against the critical path of Azure's own operations"
+	@echo "make chaos   every crash point, every fault of Azure, thirty random bad days (about half an hour)"
+	@echo "make bench   recovery time against the critical path of Azure's own operations, and a storm of alerts"
 	@echo "make clean   removes .venv and Azurite"
 
 setup:
@@ -22,6 +23,10 @@ unit: setup
 
 bench: setup
 	@.venv/bin/python bench/recovery_time.py
+	@.venv/bin/python bench/alert_storm.py
+
+chaos: setup
+	@.venv/bin/python -m lab.chaos --seed 2026
 
 lint: setup
 	@.venv/bin/ruff check .

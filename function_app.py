@@ -2,8 +2,18 @@
 
 import azure.durable_functions as df
 
-from functions import activities, alerts, drill, failover, keeping, operator_api, recover_workload, schedules
+from functions import (
+    activities,
+    alerts,
+    bookkeeping,
+    drill,
+    failover,
+    keeping,
+    operator_api,
+    recover_workload,
+    schedules,
+)
 
 app = df.DFApp()
-for module in (alerts, operator_api, schedules, failover, drill, recover_workload, keeping, activities):
+for module in (alerts, operator_api, schedules, failover, drill, recover_workload, keeping, activities, bookkeeping):
     app.register_functions(module.bp)

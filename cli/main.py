@@ -73,6 +73,8 @@ def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
             return f"Next: `coldsite runs show {run['run_id']}`, mend it, then `coldsite retry {run['run_id']}`."
         if not run["outcome"]:
             return f"Next: follow it with `coldsite runs watch {run['run_id']}`."
+    if any(plan["warnings"] for plan in plans):
+        return "Next: see to the warning above; `coldsite plan show PLAN` tells what happened."
     if any(plan["active_site"] == "recovery" for plan in plans):
         return "Next: the business runs from Azure and is not protected there; plan the way back."
     if not any(run["kind"] == "drill" and run["outcome"] == "succeeded" for run in runs):
@@ -241,6 +243,8 @@ def list_runs(
         print(json.dumps(runs))
     elif runs:
         out.print(show.runs_table(runs, api.target.speed))
+        if judged := show.hindsight(runs):
+            out.print(judged)
     else:
         out.print("No runs on record yet.")
 
@@ -304,6 +308,9 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
         needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())
         after = f", after {needs}" if needs else ""
         out.print(f"  {name}: fallback sizes {', '.join(workload['sizes'])}{after}")
+    if found["events"]:
+        out.print("What happened between runs (UTC):")
+        out.print(show.events(found["events"]))
 
 
 def main() -> None:

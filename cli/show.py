@@ -12,6 +12,7 @@ from rich.text import Text
 
 from shared.durations import spoken
 from shared.policy.outage import Verdict
+from shared.runs import Hindsight
 
 OUTCOMES = {
     "succeeded": ("succeeded", "green"),
@@ -136,6 +137,8 @@ def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     parts += [
         Text(f"Failed step: {s['name']} {s['target']}: {s['error']}", style="red") for s in run["steps"] if s["error"]
     ]
+    if run.get("hindsight"):
+        parts.append(Text(Hindsight.model_validate(run["hindsight"]).sentence(factor)))
     if run.get("ended_because") and run["ended_because"] != run.get("verdict"):
         parts.append(Text(run["ended_because"]))
     return Group(*parts)
@@ -172,7 +175,31 @@ def plan_line(plan: dict[str, Any]) -> Text:
         line.append(f"; automatic failover is paused until {plan['paused_until'][:16]} UTC", "yellow")
     if plan["open_alerts"]:
         line.append(f"; {plan['open_alerts']} alert(s) not resolved", "yellow")
+    for warning in plan["warnings"]:
+        line.append(f"\n  {warning}", "bold red")
     return line
+
+
+def events(told: list[dict[str, Any]]) -> RenderableType:
+    """What happened between runs, newest first."""
+    table = Table.grid(padding=(0, 2))
+    for event in told:
+        table.add_row(Text(event["at"][5:16].replace("T", " "), style="dim"), Text(event["text"]))
+    return table
+
+
+def hindsight(runs: list[dict[str, Any]]) -> str | None:
+    """How often a failover was only observed, and how often it would have been right."""
+    observed = [run for run in runs if run["outcome"] == "observed"]
+    if not observed:
+        return None
+    judged = [Hindsight.model_validate(run["hindsight"]) for run in observed if run["hindsight"]]
+    right = sum(one.right for one in judged)
+    times = f"{len(observed)} time{'s' if len(observed) > 1 else ''}"
+    return (
+        f"A failover was only observed {times}: it would have been right {right}, a mistake {len(judged) - right}, "
+        f"and {len(observed) - len(judged)} cannot be judged yet."
+    )
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -8,8 +8,8 @@ from typing import Any
 
 from durabletask import task
 
-from functions import activities
-from functions.activities import Claim
+from functions import bookkeeping
+from functions.bookkeeping import Claim
 from functions.step import Step
 from functions.work import AbortedError, Doing, ProblemError, Work, plain
 from shared import names
@@ -54,7 +54,7 @@ def conduct(
     """
     plan = run.plan
     work.abortable = False
-    claim = yield from work.do(activities.claim_run, activities.ClaimOrder(run=run.run, trust=plan.detection.trust))
+    claim = yield from work.do(bookkeeping.claim_run, bookkeeping.ClaimOrder(run=run.run, trust=plan.detection.trust))
     work.abortable = True
     if not claim.claimed:
         return {"run_id": run.run.run_id, "ignored": claim.because}
@@ -96,11 +96,11 @@ def _end(work: Work, plan: RecoveryPlan, ended: Ended) -> Doing[dict[str, Any]]:
     work.abortable = False
     yield from work.settle()
     facts = {"outcome": ended.outcome.value, "waiting_for": None, "ended_because": ended.because, **ended.facts}
-    yield from _insist(work, activities.seal_run, activities.SealOrder(run=work.run, facts=plain(facts)))
+    yield from _insist(work, bookkeeping.seal_run, bookkeeping.SealOrder(run=work.run, facts=plain(facts)))
     title = f"{plan.title}: {ended.outcome.value.replace('_', ' ')}"
     work.tell(plan.notify, "finished", title, ended.because)
-    release = activities.ReleaseOrder(run=work.run, cooldown=ended.cooldown, well_at=ended.well_at)
-    yield from _insist(work, activities.release_run, release)
+    release = bookkeeping.ReleaseOrder(run=work.run, cooldown=ended.cooldown, well_at=ended.well_at)
+    yield from _insist(work, bookkeeping.release_run, release)
     yield from work.settle()
     return {"run_id": work.run.run_id, "outcome": ended.outcome.value}
 

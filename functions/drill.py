@@ -8,7 +8,7 @@ import azure.durable_functions as df
 from durabletask import task
 
 from functions import replica
-from functions.activities import Claim
+from functions.bookkeeping import Claim
 from functions.conduct import Ended, conduct, seconds_between
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, Work

@@ -8,8 +8,8 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask import task
 
-from functions import activities, replica
-from functions.activities import Claim
+from functions import activities, bookkeeping, replica
+from functions.bookkeeping import Claim
 from functions.conduct import Ended, conduct, hold, seconds_between, until_done
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
@@ -91,7 +91,7 @@ class _Failover:
         began = work.now
         while True:
             order = EvidenceOrder.of(self._plan, work.run, target="confirming", attempt=len(rounds) + 1, began_at=began)
-            rounds.append((yield from work.do(activities.gather_evidence, order)))
+            rounds.append((yield from work.do(bookkeeping.gather_evidence, order)))
             verdict = decide(rounds, detection, work.now)
             if verdict.decision != "keep_looking":
                 break
@@ -137,8 +137,8 @@ class _Failover:
         """Only what nobody asked for must wait for the end of the maintenance."""
         if not self._by_itself:
             return None
-        order = activities.MaintenanceOrder(run=self._work.run, target=moment, windows=self._plan.pause)
-        return (yield from self._work.do(activities.check_maintenance, order)).maintenance
+        order = bookkeeping.MaintenanceOrder(run=self._work.run, target=moment, windows=self._plan.pause)
+        return (yield from self._work.do(bookkeeping.check_maintenance, order)).maintenance
 
     def _only_observe_during_maintenance(self) -> Doing[None]:
         found = yield from self._maintenance("decided")
@@ -197,7 +197,7 @@ class _Failover:
         while True:
             yield from self._verify()
             order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
-            seen: Round = yield from self._work.do(activities.gather_evidence, order)
+            seen: Round = yield from self._work.do(bookkeeping.gather_evidence, order)
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
             serves = primary_serves(seen.evidence) and not self._run.acknowledge_primary_healthy

@@ -7,7 +7,7 @@ from typing import Literal
 
 from durabletask import task
 
-from functions import activities
+from functions import activities, bookkeeping
 from functions.activities import NotFrozen, Watched
 from functions.work import Doing, ProblemError, Work
 from shared import names
@@ -79,8 +79,8 @@ def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
             watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
             states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
             if states[0].state == "succeeded" and _is_thawed(states[0]):
-                thawed = activities.RecordOrder(run=work.run, thawed=in_name_of or work.run.run_id)
-                yield from work.do(activities.record_step, thawed)
+                thawed = bookkeeping.RecordOrder(run=work.run, thawed=in_name_of or work.run.run_id)
+                yield from work.do(bookkeeping.record_step, thawed)
                 return
         attempt += 1
     raise ProblemError("The replica could not be thawed. Thaw it on the replication machine by hand.")

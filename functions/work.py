@@ -12,7 +12,7 @@ from typing import Any
 
 from durabletask import task
 
-from functions import activities
+from functions import activities, bookkeeping
 from functions.step import Step
 from shared import names
 from shared.cloud.compute import OperationState, Refused
@@ -185,7 +185,7 @@ class Work:
         """Writes changes of the run's row in the background, but never past the change before."""
         if self._last_record is not None and not self._last_record.is_complete:
             yield task.when_any([self._last_record])
-        self.in_background(activities.record_step, activities.RecordOrder(run=self.run, changes=plain(changes)))
+        self.in_background(bookkeeping.record_step, bookkeeping.RecordOrder(run=self.run, changes=plain(changes)))
         self._last_record = self._background[-1]
 
     def record_now(self, **changes: Any) -> Doing[None]:
@@ -199,7 +199,7 @@ class Work:
         wanted = [one.url_setting for one in notify if on in one.on]
         if wanted:
             order = NotifyOrder(run=self.run, target=on, url_settings=wanted, title=title, text=text)
-            self.in_background(activities.notify, order)
+            self.in_background(bookkeeping.notify, order)
 
 
 def plain(changes: dict[str, Any]) -> dict[str, Any]:

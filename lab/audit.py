@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
 
 from lab.twin import Lab
@@ -23,7 +23,9 @@ async def journal_intact(lab: Lab) -> bool:
             lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
         ) as service:
             runs = [dict(e) async for e in service.get_table_client("ColdsiteRuns").list_entities()]
-            steps = [dict(e) async for e in service.get_table_client("ColdsiteSteps").list_entities()]
+            steps = [dict(e) async for e in service.get_table_client("ColdsiteSteps").list_entities()] if runs else []
+    except ResourceNotFoundError:
+        return True  # No table: nothing has happened yet.
     except AzureError:
         return False
     ended = [run for run in runs if run.get("outcome")]

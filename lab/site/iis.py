@@ -62,8 +62,10 @@ class IisServer:
             if self._runner and self._runner.server:
                 for connection in list(self._runner.server.connections):
                     transport = getattr(connection, "transport", None)
-                    own = transport.get_extra_info("sockname") if transport else None
-                    if transport and own and own[0] == address and own[1] == port:
+                    if transport is None or transport.is_closing():
+                        continue
+                    own = transport.get_extra_info("sockname")
+                    if own and own[0] == address and own[1] == port:
                         transport.abort()
 
     async def stop(self) -> None:

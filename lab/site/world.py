@@ -238,8 +238,10 @@ class Sites:
         for stand in chosen:
             if isinstance(stand.server, IisServer):
                 stand.server.override = override
-        if not chosen and override and "/" in target:
-            self._pending_answers[target] = override
+        if not chosen and "/" in target:
+            self._pending_answers.pop(target, None)
+            if override:
+                self._pending_answers[target] = override
 
     def set_state(self, target: str, state: str) -> None:
         """Sets a database's state; on an unborn machine it applies at boot."""

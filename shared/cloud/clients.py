@@ -24,7 +24,7 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKey
 class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
     """Retries faults of the moment a few times and leaves throttling to the caller.
 
-    azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST only with Retry-After
+    azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST on 500, 503 and 504 only
     (source: Azure/azure-sdk-for-python:sdk/core/azure-core/azure/core/pipeline/policies/_retry.py).
     """
 

@@ -78,7 +78,7 @@ async def read_routing(traffic: Traffic) -> Routing:
 
 
 async def switch(traffic: Traffic, endpoint: Endpoint, to: Switch) -> None:
-    """Enables or disables one endpoint; safe to repeat. azure-core does not retry a PATCH, so the caller does."""
+    """Enables or disables one endpoint; safe to repeat. What azure-core does not retry, the caller does."""
     place = take_apart(traffic.profile)
     await clients.traffic(place.subscription).endpoints.update(
         place.group, place.name, endpoint.type, endpoint.endpoint, {"properties": {"endpointStatus": to}}

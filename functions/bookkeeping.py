@@ -1,0 +1,148 @@
+"""The activities that keep the books of a run: claim, gather evidence, record, seal, tell people, release."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions.step import step
+from shared import evidence
+from shared import notify as notifications
+from shared.errors import LostLockError, SettingError
+from shared.plan import MaintenanceWindow, Strict, Trust
+from shared.policy.maintenance import Maintenance, maintenance
+from shared.policy.outage import Round
+from shared.policy.trust import trust_limitation
+from shared.records import alert_log, journal, site_state
+from shared.runs import Order, Outcome, StepEnd, StepStatus
+
+bp = df.Blueprint()
+
+
+class ClaimOrder(Order):
+    trust: Trust | str
+
+
+class Claim(Strict):
+    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on."""
+
+    claimed: bool
+    because: str = ""
+    must_ask: str | None = None
+
+
+@step(bp, "around")
+async def claim_run(order: ClaimOrder) -> Claim:
+    """The first step of every run: a run that ended, or that lost its plan, ends here without effect."""
+    run = await journal.read_run(order.run.run_id)
+    if run.outcome is not None:
+        return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
+    try:
+        state = await site_state.check_lock(order.run)
+    except LostLockError as error:
+        await journal.end_orphan(order.run.run_id, str(error))
+        return Claim(claimed=False, because=str(error))
+    must_ask = None
+    if isinstance(order.trust, Trust):
+        drills = await journal.list_runs(order.run.plan, kind="drill", limit=20)
+        good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
+        must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
+    return Claim(claimed=True, must_ask=must_ask)
+
+
+@step(bp, "after")
+async def gather_evidence(order: evidence.EvidenceOrder) -> Round:
+    """One round: every signal asked once, side by side."""
+    return await evidence.gather(order)
+
+
+class MaintenanceOrder(Order):
+    windows: list[MaintenanceWindow]
+
+
+class MaintenanceFound(Strict):
+    maintenance: Maintenance | None
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(detail={"because": self.maintenance.because} if self.maintenance else None)
+
+
+@step(bp, "after")
+async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
+    """Whether somebody works on the site now, so that nothing may fail over by itself."""
+    state = await site_state.read_state(order.run.plan)
+    found = maintenance(order.windows, state.paused_until, state.pause_reason, datetime.now(UTC))
+    return MaintenanceFound(maintenance=found)
+
+
+class RecordOrder(Order):
+    """``changes`` of the run's row, and steps to write as they are (above all those that were skipped).
+
+    ``thawed`` names the run whose freezing is over.
+    """
+
+    changes: dict[str, Any] = {}
+    steps: dict[str, StepStatus] = {}
+    thawed: str = ""
+
+
+@step(bp, "never")
+async def record_step(order: RecordOrder) -> Strict:
+    """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
+    if order.changes:
+        await journal.update_run(order.run.run_id, **order.changes)
+    for name, status in order.steps.items():
+        await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
+    if order.thawed:
+        await site_state.change_state(
+            order.run.plan,
+            lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.thawed else {},
+        )
+    return Strict()
+
+
+class SealOrder(Order):
+    facts: dict[str, Any]
+
+
+@step(bp, "around")
+async def seal_run(order: SealOrder) -> Strict:
+    """Writes the end of the run with its measures, and seals it."""
+    await journal.seal_run(order.run.run_id, **order.facts)
+    return Strict()
+
+
+class Notified(Strict):
+    failed: list[str]
+
+    def as_step(self) -> StepEnd:
+        if not self.failed:
+            return StepEnd()
+        return StepEnd(status="failed", error=f"not taken by {', '.join(self.failed)}")
+
+
+@step(bp, "around")
+async def notify(order: notifications.NotifyOrder) -> Notified:
+    """Tells people. A service that does not take the message is written down and never stops a run."""
+    try:
+        return Notified(failed=await notifications.send(order))
+    except SettingError as error:
+        return Notified(failed=[str(error)])
+
+
+class ReleaseOrder(Order):
+    """``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open."""
+
+    cooldown: timedelta | None = None
+    well_at: datetime | None = None
+
+
+@step(bp, "around")
+async def release_run(order: ReleaseOrder) -> Strict:
+    """Gives the plan back; ``cooldown`` postpones the next look."""
+    if order.well_at:
+        await alert_log.close_before(order.run.plan, order.well_at)
+    await site_state.release_lock(order.run, order.cooldown)
+    return Strict()

@@ -1,0 +1,127 @@
+"""One cell: a story played once in a process of its own, perhaps with the worker killed in it."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.chaos import faults, random_stories
+from lab.chaos.stage import Played, play
+from lab.chaos.stories import STORIES
+from lab.chaos.story import Story
+from lab.host.wire import WorkerProcess
+from lab.scenario import PROJECT
+
+WHEN = ("before", "during-azure", "during-history", "after")
+"""``during`` is after a write to Azure or to the history was applied, and before the activity hears of it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``kind`` is matrix, faults or random. In the matrix a cell without ``activity`` is the story's reference."""
+
+    kind: str
+    story: str
+    activity: str = ""
+    when: str = ""
+    seed: int = 0
+    number: int = 0
+    activities: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def title(self) -> str:
+        if self.kind == "random":
+            return f"random {self.seed}/{self.number}"
+        return " ".join(part for part in (self.story, self.when, self.activity) if part)
+
+    @property
+    def command(self) -> str:
+        """What plays this cell alone."""
+        words = [".venv/bin/python -m lab.chaos --only", self.kind]
+        match self.kind:
+            case "matrix":
+                words += ["--story", self.story]
+                words += ["--activity", self.activity, "--when", self.when] if self.activity else []
+            case "faults":
+                words += ["--story", self.story]
+            case "random":
+                words += ["--seed", str(self.seed), "--number", str(self.number)]
+        return " ".join(words)
+
+    def told(self) -> tuple[Story, list[dict[str, Any]]]:
+        """The story of this cell, and what is added to its timeline."""
+        match self.kind:
+            case "matrix":
+                return STORIES[self.story], [self._kill()] if self.activity else []
+            case "faults":
+                return faults.STORIES[self.story], []
+            case _:
+                return random_stories.tell(self.seed, self.number, list(self.activities)), []
+
+    def _kill(self) -> dict[str, Any]:
+        when, _, write = self.when.partition("-")
+        kill = {"at": "0s", "do": "worker.kill", "when": f"{when}:{self.activity}"}
+        return kill | ({"write": write} if write else {})
+
+
+def run_cell(cell: Cell, speed: float) -> Played:
+    """Plays the cell; an error of the lab itself is a failure like any other."""
+    story, more = cell.told()
+    try:
+        played = asyncio.run(play(story, speed, *more))
+    except Exception as error:  # noqa: BLE001 (one cell's trouble must not end the others)
+        at = " < ".join(
+            f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__))
+        )
+        return Played(failures=[f"The lab failed: {type(error).__name__}: {error} ({at})"])
+    if cell.activity and not played.killed:
+        played.failures.append(f"The worker was never killed {cell.when} {cell.activity}.")
+    return played
+
+
+def app_activities() -> list[str]:
+    """The names of the app's activities, from its own index; those of the durable library are not the app's."""
+    return asyncio.run(_index())
+
+
+async def _index() -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="coldsite-index-") as folder:
+        settings = {"PYTHONPATH": str(PROJECT), "COLDSITE_PLANS": str(PROJECT / "plans")}
+        worker = await WorkerProcess.start(PROJECT, settings, Path(folder), Path(folder) / "worker.log")
+        await worker.stop()
+    return sorted(
+        function["name"]
+        for function in worker.index
+        if any(binding["type"] == "activityTrigger" for binding in function["bindings"])
+        and not function["name"].startswith("BuiltIn__")
+    )
+
+
+def matrix_cells(story: Story, occurring: dict[str, list[str]]) -> list[Cell]:
+    """A story's crash points: each activity that occurs in it, before, during each kind of write, and after."""
+    return [
+        Cell("matrix", story.name, name, when)
+        for name, writes in occurring.items()
+        if story.crash_in is None or name in story.crash_in
+        for when in WHEN
+        if not when.startswith("during") or when.partition("-")[2] in writes
+    ]
+
+
+def uncovered(index: list[str], occurring: dict[str, dict[str, list[str]]]) -> list[str]:
+    """What is wrong with the matrix itself: activities that no story reaches, and crash points that never occur."""
+    tried = {c.activity for name, found in occurring.items() for c in matrix_cells(STORIES[name], found)}
+    told = [
+        f"The activity {name} occurs in no story of lab/chaos/stories.py. Extend `failover` if a failover runs it, "
+        "`drill` if a drill does, else add a story."
+        for name in index
+        if name not in tried
+    ]
+    for name, found in occurring.items():
+        absent = sorted((STORIES[name].crash_in or frozenset()) - set(found))
+        told += [f"The story {name} names {one} in crash_in, but it does not occur in it." for one in absent]
+    return told

@@ -1,0 +1,108 @@
+"""The stories whose crash points are tried. Together every activity of the app must occur in them."""
+
+from __future__ import annotations
+
+from lab.chaos.story import Chapter, Story
+
+DIES: tuple[dict[str, object], ...] = (
+    {"at": "0s", "do": "monitor.stop"},
+    {"at": "5s", "do": "site.stop", "target": "primary"},
+    {"at": "20s", "do": "alert.send", "sample": "traffic-manager-fired"},
+)
+"""The primary site goes dark, and an alert says so."""
+
+STORIES = {
+    story.name: story
+    for story in (
+        Story(
+            name="failover",
+            about="The primary dies; an alert fails it over.",
+            timeline=DIES,
+            expect={"active_site": "recovery", "runs": {"failover": {"succeeded": 1}}, "resources_left": []},
+        ),
+        Story(
+            name="drill",
+            about="A person tries the plan in the isolated network.",
+            timeline=({"at": "5s", "do": "operator.drill"},),
+            expect={"active_site": "primary", "runs": {"drill": {"succeeded": 1}}, "resources_left": []},
+        ),
+        Story(
+            name="older-set",
+            about="Replication is mirroring when the primary dies; the newest good set is found and used.",
+            timeline=(
+                {"at": "5s", "do": "timer.fire", "function": "take_recovery_points"},
+                {"at": "100s", "do": "monitor.stop"},
+                {"at": "100s", "do": "replication.state", "state": "mirroring"},
+                {"at": "105s", "do": "site.stop", "target": "primary"},
+                {"at": "120s", "do": "alert.send", "sample": "traffic-manager-fired"},
+            ),
+            expect={"active_site": "recovery", "runs": {"failover": {"succeeded": 1}}},
+            crash_in=frozenset({"find_recovery_points"}),
+        ),
+        Story(
+            name="sets",
+            about="A timer takes a set, takes another and forgets the first.",
+            timeline=(
+                {"at": "5s", "do": "timer.fire", "function": "take_recovery_points"},
+                {"at": "180s", "do": "timer.fire", "function": "take_recovery_points"},
+            ),
+            overrides={"replication": {"recovery_points": {"every": "60s", "keep": 1}}},
+            expect={"active_site": "primary", "resources_left": []},
+            crash_in=frozenset(
+                {
+                    "freeze_replication",
+                    "take_recovery_point",
+                    "check_operation",
+                    "thaw_replication",
+                    "record_step",
+                    "forget_recovery_points",
+                }
+            ),
+        ),
+        Story(
+            name="aborted",
+            about="No machine can be had, and a person ends the failover; the replica goes on and all is cleared away.",
+            timeline=(
+                {
+                    "at": "0s",
+                    "do": "arm.fault",
+                    "operation": "PUT virtualMachines",
+                    "error": "QuotaExceeded",
+                    "times": 3,
+                },
+                *DIES,
+            ),
+            chapters=(Chapter(({"at": "5s", "do": "operator.abort", "reason": "we wait"},), says="quota"),),
+            expect={"active_site": "primary", "runs": {"failover": {"aborted": 1}}, "resources_left": []},
+            crash_in=frozenset({"thaw_replication", "clean_up", "seal_run", "release_run"}),
+        ),
+        Story(
+            name="leftover",
+            about="An aborted run could not remove its machine; the next failover needs the same interface.",
+            timeline=(
+                {
+                    "at": "0s",
+                    "do": "arm.fault",
+                    "operation": "DELETE virtualMachines",
+                    "error": "Conflict",
+                    "times": 9,
+                },
+                {"at": "0s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"},
+                *DIES,
+            ),
+            chapters=(
+                Chapter(({"at": "0s", "do": "operator.abort", "reason": "start anew"},), says="SUSPECT"),
+                Chapter(({"at": "0s", "do": "operator.failover", "reason": "once more", "answer": 202},)),
+                Chapter(({"at": "0s", "do": "timer.fire", "function": "housekeeping"},)),
+            ),
+            overrides={"recovery": {"poll_at_least": "20s"}},
+            without=("housekeeping",),
+            expect={
+                "active_site": "recovery",
+                "runs": {"failover": {"aborted": 1, "succeeded": 1}},
+                "resources_left": [],
+            },
+            crash_in=frozenset({"evict_leftover"}),
+        ),
+    )
+}

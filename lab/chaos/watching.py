@@ -1,0 +1,233 @@
+"""What must hold whatever happens. ``Watching`` sees what happens to a lab; ``broken`` says what did not hold."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+from lab.host.wire import WorkerProcess
+from lab.runner import WAITING
+from lab.scenario import Event
+from lab.site.iis import IisServer
+from lab.site.sql_server import SqlServer
+from lab.twin import Lab
+from shared.cloud.ids import take_apart
+from shared.names import parse_run_id
+
+CERTAIN = 120.0
+"""Simulated seconds for which the primary must have served, unbroken, before moving the customers is a wrong."""
+
+SLACK = 10.0
+"""Simulated seconds by which the lab's clock and the app's may differ."""
+
+
+class Move(NamedTuple):
+    """A change of the enabled endpoints. ``by`` is ``coldsite`` or ``a person``; ``opens`` the recovery site."""
+
+    at: float
+    by: str
+    enabled: frozenset[str]
+    opens: bool
+    serving_for: float
+
+
+class Watching:
+    """Everything that is noted while a story is played."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.moves: list[Move] = []
+        self.given: set[str] = set()
+        """The functions that the first worker was given; a story without a crash has no other worker."""
+        self.writes: dict[str, set[str]] = {}
+        """By function: whether Azure or the history was written to while it ran; beside a writer counts, too."""
+        self.answered: list[str] = []
+        self.first_worker = lab.functions.workers[0]
+        self._running: Counter[str] = Counter()
+        self._blind = False
+        self._serving_since: float | None = 0.0
+        self._enabled = self._endpoints()
+        self._group = f"/resourcegroups/{take_apart(lab.plan.replication.machine).group}/".lower()
+        self._replica = self._replica_group()
+        self._watch_functions(self.first_worker)
+        self._watch_writes()
+
+    # Seeing
+
+    def _watch_functions(self, worker: WorkerProcess) -> None:
+        invoke = worker.invoke
+
+        async def noted(function: str, inputs: list[tuple[str, str, Any]]) -> dict[str, Any]:
+            self.given.add(function)
+            self._running[function] += 1
+            try:
+                return await invoke(function, inputs)
+            finally:
+                self._running[function] -= 1
+
+        worker.invoke = noted  # type: ignore[method-assign]
+
+    def _watch_writes(self) -> None:
+        """Notes every write that was applied, and every change of the endpoints through it: Coldsite's."""
+        strike = self._lab.functions.dispatcher.strike
+
+        def noted(write: Literal["azure", "history"]) -> bool:
+            for function, count in self._running.items():
+                if count:
+                    self.writes.setdefault(function, set()).add(write)
+            self._note("coldsite")
+            return strike(write)
+
+        self._lab.functions.dispatcher.strike = noted  # type: ignore[method-assign]
+
+    def _note(self, by: str) -> None:
+        enabled = self._endpoints()
+        if enabled == self._enabled:
+            return
+        opens = self._lab.plan.traffic.recovery.endpoint in enabled - self._enabled
+        now = self._lab.clock.now
+        serving_for = 0.0 if self._serving_since is None else now - self._serving_since
+        self.moves.append(Move(now, by, enabled, opens, serving_for))
+        self._enabled = enabled
+
+    def _endpoints(self) -> frozenset[str]:
+        return frozenset(e.name for e in self._lab.traffic.endpoints.values() if e.enabled)
+
+    def before(self, event: Event) -> None:
+        """A person's hand in the portal is told apart from Coldsite's."""
+        if event.do.startswith("traffic."):
+            self._note("coldsite")
+
+    def after(self, event: Event) -> None:
+        """What an event has changed for the customers and for the observer."""
+        if event.do.startswith("traffic."):
+            self._note("a person")
+        if event.details.get("path") == "observer":
+            self._blind = event.do == "network.cut"
+        if event.do in ("operator.approve", "operator.retry"):
+            self.answered.append(str(event.details.get("run", "the current run")))
+        serving = self._primary_serves() and not self._blind
+        if not serving:
+            self._serving_since = None
+        elif self._serving_since is None:
+            self._serving_since = self._lab.clock.now
+
+    def _primary_serves(self) -> bool:
+        stands = [stand for key, stand in self._lab.sites.stands.items() if key.startswith("primary/")]
+        for stand in stands:
+            if not stand.running or "public" in stand.cut:
+                return False
+            if isinstance(stand.server, IisServer) and stand.server.override:
+                return False
+            if isinstance(stand.server, SqlServer) and stand.server.state != "ONLINE":
+                return False
+        return True
+
+    def _replica_group(self) -> dict[str, Any]:
+        """The replica group's resources, and what is on its disks."""
+        compute = self._lab.compute
+        found = {key: (r, compute.contents.get(key)) for key, r in compute.resources.items() if self._group in key}
+        return copy.deepcopy(found)
+
+    # Judging
+
+    async def broken(self, report: dict[str, Any]) -> list[str]:
+        """What did not hold, a sentence each."""
+        runs = report["runs"]
+        return [
+            *self._moves_explained(runs),
+            *self._one_site(runs),
+            *self._one_at_a_time(runs),
+            *self._nothing_left(report),
+            *self._replica_as_it_was(report),
+            *self._recovery_stands(report),
+            *await self._every_run_ends(runs),
+            *(["The history's seals do not hold."] if runs and not report["journal_intact"] else []),
+        ]
+
+    def _moves_explained(self, runs: list[dict[str, Any]]) -> list[str]:
+        told = []
+        for move in (m for m in self.moves if m.by == "coldsite"):
+            at = f"At {move.at:.0f} s Coldsite set the endpoints to {', '.join(sorted(move.enabled)) or 'none'}"
+            mover = next((run for run in runs if _moved_by(run, move)), None)
+            if mover is None:
+                told.append(f"{at}, and no failover's history explains it.")
+            elif move.opens and move.serving_for > CERTAIN and not self._asked(mover):
+                told.append(f"{at}, while the primary had served for {move.serving_for:.0f} s and could be seen to.")
+        return told
+
+    def _asked(self, run: dict[str, Any]) -> bool:
+        """Whether a person has chosen: by starting the run, or by answering one."""
+        return run["trigger"] == "operator" or bool(self.answered)
+
+    def _one_site(self, runs: list[dict[str, Any]]) -> list[str]:
+        """After a finished cutover only a person in the portal can have both sites enabled."""
+        ended = [r["ended_at"] for r in runs if (r["kind"], r["outcome"]) == ("failover", "succeeded")]
+        by_hand = any(m.by == "a person" and ended and m.at > max(ended) - SLACK for m in self.moves)
+        if ended and not by_hand and len(self._endpoints()) != 1:
+            return [f"A finished cutover left enabled: {', '.join(sorted(self._endpoints())) or 'nothing'}."]
+        return []
+
+    @staticmethod
+    def _one_at_a_time(runs: list[dict[str, Any]]) -> list[str]:
+        """At most one run at a time; a drill that a failover has interrupted clears itself away beside it."""
+        told = []
+        holders = sorted((r for r in runs if r["outcome"] != "preempted"), key=lambda r: r["started_at"])
+        for one, other in pairwise(holders):
+            if one["ended_at"] is None or other["started_at"] < one["ended_at"] - SLACK:
+                told.append(f"{other['run_id']} began before {one['run_id']} had ended.")
+        return told
+
+    @staticmethod
+    def _nothing_left(report: dict[str, Any]) -> list[str]:
+        """What failed keeps its recovery point, which may be the last one there is."""
+        failed = [short(r["run_id"]) for r in report["runs"] if (r["kind"], r["outcome"]) == ("failover", "failed")]
+        names = [one.split("/")[-1] for one in report["resources_left"] if not _kept(one, failed)]
+        return [f"Left behind: {', '.join(names)}."] if names else []
+
+    def _replica_as_it_was(self, report: dict[str, Any]) -> list[str]:
+        now = self._replica_group()
+        changed = [key for key in sorted(self._replica.keys() | now.keys()) if self._replica.get(key) != now.get(key)]
+        told = [f"In the replica group {key.split('/')[-1]} is not as it was." for key in changed]
+        held = any(r["kind"] == "failover" and r["outcome"] is None for r in report["runs"])
+        serving = report["active_site"] != "primary"
+        if self._lab.replication.frozen and not held and not serving:
+            told.append("The replica is still frozen, and no failover needs it so.")
+        return told
+
+    def _recovery_stands(self, report: dict[str, Any]) -> list[str]:
+        succeeded = any((r["kind"], r["outcome"]) == ("failover", "succeeded") for r in report["runs"])
+        if not succeeded:
+            return []
+        lacking = [n for n in self._lab.plan.recovery.workloads if f"recovery/{n}" not in self._lab.sites.stands]
+        return [f"A failover succeeded, and the recovery site lacks {', '.join(lacking)}."] if lacking else []
+
+    async def _every_run_ends(self, runs: list[dict[str, Any]]) -> list[str]:
+        told = []
+        for run in runs:
+            if run["outcome"] is None and run["phase"] not in WAITING:
+                told.append(f"{run['run_id']} neither ended nor waits for a person: it is {run['phase']}.")
+            status = await self._lab.functions.dispatcher.status(run["run_id"])
+            word = status["runtimeStatus"] if status else "Completed"
+            if word != ("Completed" if run["outcome"] else "Running"):
+                told.append(f"The orchestration of {run['run_id']} is {word}; the history says {run['outcome']}.")
+        return told
+
+
+def short(run_id: str) -> str:
+    """The part of a run id that names resources."""
+    name = parse_run_id(run_id)
+    return name.short if name else run_id
+
+
+def _kept(resource: str, failed: list[str]) -> bool:
+    return "/snapshots/" in resource and any(name in resource for name in failed)
+
+
+def _moved_by(run: dict[str, Any], move: Move) -> bool:
+    """Whether the run's history has a step that may have made this move."""
+    steps = [s for s in run["steps"] if s["name"] in ("enable_recovery", "disable_primary")]
+    during = run["ended_at"] is None or move.at <= run["ended_at"] + SLACK
+    return run["kind"] == "failover" and during and any(s["started_at"] <= move.at + SLACK for s in steps)
