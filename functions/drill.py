@@ -78,7 +78,7 @@ class _Drill:
         work, plan = self._work, self._plan
         self._frozen = bool(plan.replication.script_texts)
         limit = plan.replication.pause_limit if self._frozen else None
-        state = yield from replica.freeze(work, plan)
+        state = yield from replica.freeze(work, plan, limit)
         point = yield from replica.recovery_point(work, plan, self._run.recovery_point, state, 1, limit)
         yield from replica.thaw(work, plan)
         self._frozen = False

@@ -40,11 +40,11 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
     said, taken = "taken", False
     try:
-        state = yield from replica.freeze(work, plan)
+        limit = plan.replication.pause_limit
+        state = yield from replica.freeze(work, plan, limit)
         if state is None or state.usable:
             set_id = POINT + order.instance.rsplit("-", 1)[1]
             consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
-            limit = plan.replication.pause_limit
             yield from replica.take_set(work, plan, set_id, consistency, tag_run=False, limit=limit)
             taken = True
         else:

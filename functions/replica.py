@@ -20,8 +20,11 @@ from shared.policy.recovery_points import Candidate, choose
 _REPLICA = "replica"
 
 
-def freeze(work: Work, plan: RecoveryPlan) -> Doing[ReplicaState | None]:
-    """Stops the replication target and says how the replica is; None when the plan has no scripts for it."""
+def freeze(work: Work, plan: RecoveryPlan, limit: timedelta | None = None) -> Doing[ReplicaState | None]:
+    """Stops the replication target and says how the replica is; None when the plan has no scripts for it.
+
+    ``limit`` bounds how long the script may take, where the replica must not stay frozen for long.
+    """
     if not plan.replication.script_texts:
         return None
     order = ScriptOrder(run=work.run, target=_REPLICA, replication=plan.replication, script="freeze")
@@ -31,7 +34,7 @@ def freeze(work: Work, plan: RecoveryPlan) -> Doing[ReplicaState | None]:
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
         )
     watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
-    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA, limit)
     if states[0].state != "succeeded":
         raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
     try:

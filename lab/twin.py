@@ -124,6 +124,7 @@ class Lab:
         self.logs = LogAnalytics(
             self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report
         )
+        self.logs.replicates = lambda: self.replication.connected
         self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
         await self.front.start()
         self._stops.append(self.front.stop)

@@ -25,13 +25,13 @@ _LOOKS_BACK_ON = 20
 async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
     """Looks for what is not as it must be between runs, and returns the runs whose leftovers may be cleared away.
 
-    While customers are served from Azure, the old primary must stay locked out, silent and unwritten. What is not so is
-    said once to people, stays in the site's warnings until it has passed, and is in the site's story. Where the plan
-    says so, a primary that somebody enabled is locked out again.
+    Traffic Manager must hold what the site's state says. While customers are served from Azure, the old primary must
+    stay locked out, silent and unwritten. What is not so is said once to people, stays in the site's warnings until it
+    has passed, and is in the site's story. Where the plan says so, a primary that somebody enabled is locked out again.
     """
-    found: dict[str, str] = {}
+    found = await _routing_warnings(plan, state)
     if state.latched:
-        found = await _routing_warnings(plan, state) | await _old_primary_warnings(plan, state)
+        found |= await _old_primary_warnings(plan, state)
     left = await _leftovers(plan)
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
     stuck = sorted(run.run_id for run in left if run.ended_at and run.ended_at < patience)
@@ -49,6 +49,8 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, s
         routing = await read_routing(plan.traffic)
     except AzureError:
         return {}
+    if not state.latched:
+        return _routing_at_rest(plan, routing)
     found: dict[str, str] = {}
     if not routing.recovery.enabled:
         found["recovery_disabled"] = (
@@ -57,6 +59,22 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, s
         )
     if routing.primary.enabled:
         found |= await _primary_enabled(plan, state, routing)
+    return found
+
+
+def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> dict[str, str]:
+    """While the primary serves, the other endpoint leads to machines that do not exist."""
+    found: dict[str, str] = {}
+    if routing.recovery.enabled:
+        found["recovery_enabled"] = (
+            f"Azure's endpoint {plan.traffic.recovery.endpoint} is enabled in Traffic Manager, and there is nothing "
+            "behind it: customers may be sent there as soon as the primary misses a probe. Disable it in the portal."
+        )
+    if not routing.primary.enabled:
+        found["primary_disabled"] = (
+            f"The primary's endpoint {plan.traffic.primary.endpoint} is disabled in Traffic Manager, while customers "
+            "should be served there. Enable it in the portal, or fail over."
+        )
     return found
 
 

@@ -36,7 +36,9 @@ _TYPES = {
 
 
 class LogAnalytics:
-    """One workspace. ``report`` says whether the source's agent sends a heartbeat now."""
+    """One workspace. ``report`` says whether the source's agent sends a heartbeat now, ``replicates`` whether the
+    replication machine hears from the source.
+    """
 
     def __init__(
         self, clock: Clock, times: Times, identity: Identity, computer: str, report: Callable[[], bool]
@@ -46,29 +48,35 @@ class LogAnalytics:
         self._identity = identity
         self._computer = computer
         self._report = report
+        self.replicates: Callable[[], bool] = lambda: True
         self.workspace = str(uuid.uuid4())
         self._database = duckdb.connect(":memory:")
         self._database.execute("CREATE TABLE Heartbeat (TimeGenerated TIMESTAMP, Computer VARCHAR, OSType VARCHAR)")
+        self._database.execute(
+            "CREATE TABLE Event (TimeGenerated TIMESTAMP, Computer VARCHAR, Source VARCHAR, EventID INTEGER)"
+        )
         for minutes in range(10, 0, -1):
-            self._store(datetime.now(UTC) - timedelta(seconds=clock.real(60 * minutes)))
+            self._store(datetime.now(UTC) - timedelta(seconds=clock.real(60 * minutes)), beats=True, replicates=True)
 
-    def _store(self, at: datetime) -> None:
-        row = [at.replace(tzinfo=None), self._computer, "Windows"]
-        self._database.execute("INSERT INTO Heartbeat VALUES (?, ?, ?)", row)
+    def _store(self, at: datetime, *, beats: bool, replicates: bool) -> None:
+        moment = at.replace(tzinfo=None)
+        if beats:
+            self._database.execute("INSERT INTO Heartbeat VALUES (?, ?, ?)", [moment, self._computer, "Windows"])
+        if replicates:
+            self._database.execute("INSERT INTO Event VALUES (?, ?, ?, ?)", [moment, "DT-DR", "Coldsite", 1001])
 
     async def run(self) -> None:
-        """A heartbeat every minute, which can be queried once it is ingested."""
+        """A sign of life of each, every minute, which can be queried once it is ingested."""
 
-        async def ingest(at: datetime) -> None:
+        async def ingest(at: datetime, *, beats: bool, replicates: bool) -> None:
             await self._clock.sleep(self._times.log_ingestion)
-            self._store(at)
+            self._store(at, beats=beats, replicates=replicates)
 
         pending: set[asyncio.Task[None]] = set()
         while True:
-            if self._report():
-                task = asyncio.create_task(ingest(datetime.now(UTC)))
-                pending.add(task)
-                task.add_done_callback(pending.discard)
+            task = asyncio.create_task(ingest(datetime.now(UTC), beats=self._report(), replicates=self.replicates()))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
             await self._clock.sleep(60)
 
     async def query(self, request: web.Request) -> web.Response:

@@ -66,6 +66,11 @@ class Replication:
             self._applied += 1
 
     @property
+    def connected(self) -> bool:
+        """Whether the source sends, and what it sends can be used."""
+        return self._connected() and not self.paused and self.state == "good"
+
+    @property
     def applied(self) -> tuple[Order, ...]:
         return tuple(order for _, order in self._received[: self._applied])
 
