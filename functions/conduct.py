@@ -132,8 +132,8 @@ def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str, *, may_de
                 work.tell(plan.notify, "needs_operator", f"{plan.title} still needs you", problem)
                 limit = work.ctx.create_timer(plan.recovery.hold_for)
                 continue
-            if plan.recovery.after_hold == "abort" and work.abortable:
-                raise AbortedError("the plan's after_hold", preempted=False)
+            if work.after_hold == "abort" and work.abortable:
+                raise AbortedError("nobody's answer", preempted=False)
             break
         if (work.take(names.EVENT_RETRY) or {}).get("hold") == work.holds:
             break

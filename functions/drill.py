@@ -9,9 +9,9 @@ from durabletask import task
 
 from functions import replica
 from functions.bookkeeping import Claim
-from functions.conduct import Ended, conduct, seconds_between
+from functions.conduct import Ended, conduct, seconds_between, until_done
 from functions.recovery import Recovery, clear_away
-from functions.work import Doing, Work
+from functions.work import Doing, ProblemError, Work
 from shared.cloud.compute import PointInTime
 from shared.plan import RecoveryPlan
 from shared.runs import Outcome, Phase, RunInput
@@ -25,7 +25,8 @@ def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[st
 
     1. Claim the plan's lock.
     2. Freeze the replica, take one set of all its disks, and thaw it at once, whatever happens.
-    3. Recover the workloads into the drill network and verify them there.
+    3. Recover the workloads into the drill network and verify them there. What goes wrong is kept and a person told;
+       a drill that nobody looks at is cleared away, and a failover takes its place at any time.
     4. Keep them for ``keep_for``, so that a person can look.
     5. Remove everything, and show that nothing is left.
     6. Measure, seal, tell, give the plan back.
@@ -42,12 +43,14 @@ class _Drill:
         self._run = run
         self._plan: RecoveryPlan = run.plan
         self._recovery = Recovery(work, run.plan, "drill")
+        self._point: PointInTime | None = None
         self._frozen = False
+        self._sets = 0
+        work.after_hold = "abort"
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
-        point = yield from self._take_point()
-        yield from self._recovery.recover(point)
+        point = yield from until_done(work, plan, Phase.RECOVERING, self._build)
         healthy_at = work.now
         yield from work.record(phase=Phase.VERIFYING)
         yield from work.sleep(plan.drill.keep_for)
@@ -73,13 +76,28 @@ class _Drill:
         left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
 
+    def _build(self) -> Doing[PointInTime]:
+        if self._point is None:
+            self._point = yield from self._take_point()
+        yield from self._recovery.recover(self._point)
+        return self._point
+
     def _take_point(self) -> Doing[PointInTime]:
-        """Whatever goes wrong in between, ``clear`` thaws the replica."""
+        """Nobody is asked anything while the replica is frozen: it is thawed first, whatever went wrong."""
         work, plan = self._work, self._plan
+        self._sets += 1
         self._frozen = bool(plan.replication.script_texts)
         limit = plan.replication.pause_limit if self._frozen else None
-        state = yield from replica.freeze(work, plan, limit)
-        point = yield from replica.recovery_point(work, plan, self._run.recovery_point, state, 1, limit)
-        yield from replica.thaw(work, plan)
-        self._frozen = False
+        try:
+            state = yield from replica.freeze(work, plan, limit)
+            wanted = self._run.recovery_point
+            point = yield from replica.recovery_point(work, plan, wanted, state, self._sets, limit)
+        except (ProblemError, task.TaskFailedError):
+            yield from self._thaw()
+            raise
+        yield from self._thaw()
         return point
+
+    def _thaw(self) -> Doing[None]:
+        yield from replica.thaw(self._work, self._plan)
+        self._frozen = False

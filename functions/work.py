@@ -45,6 +45,8 @@ class Work:
         self.run = run
         self.recovery = recovery
         self.abortable = True
+        self.after_hold = recovery.after_hold
+        """What is done when nobody answers for as long as the plan waits."""
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
@@ -189,10 +191,18 @@ class Work:
         self._last_record = self._background[-1]
 
     def record_now(self, **changes: Any) -> Doing[None]:
-        """Writes changes of the run's row and waits until they are there."""
-        yield from self.record(**changes)
-        if self._last_record is not None and not self._last_record.is_complete:
-            yield task.when_any([self._last_record])
+        """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
+        asked must be able to answer.
+        """
+        while True:
+            yield from self.record(**changes)
+            written = self._last_record
+            assert written is not None
+            if not written.is_complete:
+                yield task.when_any([written])
+            if not written.is_failed:
+                return
+            yield from self.sleep(self.recovery.retry_after * 30)
 
     def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str) -> None:
         """Notifies, in the background, everybody who wants to hear of this."""

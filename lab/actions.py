@@ -71,7 +71,8 @@ class Actions:
     def _break_azure(self, details: dict[str, Any]) -> None:
         operation = str(details["operation"])
         known = self._lab.arm.operation_words
-        if operation.lower() not in {word.lower() for word in known}:
+        method, _, path = operation.partition(" ")
+        if f"{method} {path.split('/')[-1]}".lower() not in {word.lower() for word in known}:
             raise ScenarioError(f"operation {operation!r} is not one of {', '.join(sorted(known))}")
         self._lab.arm.faults.add(
             Fault(
@@ -102,9 +103,12 @@ class Actions:
         when, _, activity = str(details["when"]).partition(":")
         functions = self._lab.functions
         if when == "now":
-            while not functions.workers:
-                await asyncio.sleep(0.05)
-            functions.lose_workers(self._lab.clock.real(seconds(details.get("for", 0))))
+            for _ in range(int(details.get("times", 1))):
+                while not functions.workers:
+                    await asyncio.sleep(0.05)
+                functions.lose_workers(self._lab.clock.real(seconds(details.get("for", 0))))
+                while any(not worker.gone.is_set() for worker in functions.workers):
+                    await asyncio.sleep(0.05)
             return
         known = functions.dispatcher.activities
         if when not in ("before", "during", "after") or activity not in known:

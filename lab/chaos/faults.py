@@ -174,10 +174,18 @@ STORIES = {
         ),
         drills("drill-next-size", "A drill, too, takes the next size.", fault(_VM, "AllocationFailed", size=_SIZES[0])),
         Story(
-            "drill-fails",
-            "A drill finds no size at all; it fails, says so and leaves nothing behind.",
+            "drill-asks-aborted",
+            "A drill finds no size at all; a person is told and ends it, and nothing is left behind.",
             (*(fault(_VM, "AllocationFailed", size=size) for size in _SIZES), *DRILL),
-            expect=DRILLED | {"runs": {"drill": {"failed": 1}}, "verdict_mentions": ["No size for sql"]},
+            chapters=(Chapter((ABORT,), says="No size for sql"),),
+            expect=DRILLED | {"runs": {"drill": {"aborted": 1}}},
+        ),
+        Story(
+            "drill-asks-retried",
+            "A drill finds no size at all; later there is one, and it goes on.",
+            (*(fault(_VM, "AllocationFailed", size=size) for size in _SIZES), *DRILL),
+            chapters=(Chapter((RETRY,), says="No size for sql"),),
+            expect=DRILLED | {"runs": {"drill": {"succeeded": 1}}},
         ),
         goes_on(
             "quota-of-a-family",

@@ -44,7 +44,7 @@ STORIES = {
             about="A timer takes a set, takes another and forgets the first.",
             timeline=(
                 {"at": "5s", "do": "timer.fire", "function": "take_recovery_points"},
-                {"at": "180s", "do": "timer.fire", "function": "take_recovery_points"},
+                {"at": "480s", "do": "timer.fire", "function": "take_recovery_points"},
             ),
             overrides={"replication": {"recovery_points": {"every": "60s", "keep": 1}}},
             expect={"active_site": "primary", "resources_left": []},

@@ -28,7 +28,7 @@ class Fault:
         return (
             self.times > 0
             and wanted_method.upper() == method
-            and wanted.lower() in words
+            and wanted.split("/")[-1].lower() in words
             and (self.size is None or self.size == size)
         )
 

@@ -225,6 +225,9 @@ class TrafficManager:
             raise ArmError(400, "NotSimulated", "NotSimulated: PATCH of an endpoint other than endpointStatus.")
         if call.fault and call.fault.error == "ignored":
             return Answer(200, self._view(endpoint))
+        if call.fault and call.fault.error == "hang":
+            await self._arm.clock.sleep(60)
+            raise ArmError(504, "GatewayTimeout", "The gateway did not receive a response in time.")
         if call.fault:
             raise ArmError(409, call.fault.error, f"The request failed: {call.fault.error}.")
         await self._arm.clock.sleep(self._arm.times.of("endpoint_update", endpoint.name))
