@@ -56,13 +56,23 @@ async def fence_source(order: FenceOrder) -> Fenced:
 async def freeze_replication(order: replication.ScriptOrder) -> Started | Refused:
     """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first.
 
-    Refused for a run that no longer holds its plan, and for a keeper while a run is at work.
+    Refused for a run that no longer holds its plan, for a keeper while a run is at work, and when it is too late.
     """
+    if late := _too_late(order.not_after):
+        return late
     try:
         await site_state.mark_frozen(order.run)
     except LostLockError as error:
         return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
     return await replication.start_script(order)
+
+
+def _too_late(not_after: datetime | None) -> Refused | None:
+    """A retry that comes after its deadline must not act: the replica is being thawed by then."""
+    if not_after is None or datetime.now(UTC) <= not_after:
+        return None
+    said = "The replica may not stay frozen any longer."
+    return Refused(refusal=Refusal(kind="permanent", code="TooLate", message=said))
 
 
 class NotFrozen(Strict):
@@ -84,9 +94,12 @@ async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused 
 
 
 class SetOrder(Order):
-    """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``."""
+    """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``; none is given after
+    ``not_after``.
+    """
 
     snapshots: dict[str, compute.SnapshotOrder]
+    not_after: datetime | None = None
 
 
 class SetStarted(Strict):
@@ -101,6 +114,8 @@ class SetStarted(Strict):
 async def take_recovery_point(order: SetOrder) -> SetStarted:
     """Starts the snapshots of one set, all at once."""
     names = list(order.snapshots)
+    if late := _too_late(order.not_after):
+        return SetStarted(operations=dict.fromkeys(names, late))
     started = await asyncio.gather(*(compute.start_snapshot(order.snapshots[name]) for name in names))
     return SetStarted(operations=dict(zip(names, started, strict=True)))
 
@@ -116,7 +131,10 @@ class PointsFound(Strict):
 @step(bp, "after")
 async def find_recovery_points(order: FindPointsOrder) -> PointsFound:
     """Every whole set of the plan's snapshots, newest first."""
-    return PointsFound(points=await compute.recovery_points(order.group, order.run.plan))
+    found = await compute.recovery_points(order.group, order.run.plan)
+    owners = {point.run_id for point in found} - {"", order.run.run_id}
+    keep = {owner for owner in owners if await journal.keeps_its_point(owner)} | {"", order.run.run_id}
+    return PointsFound(points=[point for point in found if point.run_id in keep])
 
 
 class ForgetOrder(Order):
@@ -128,7 +146,11 @@ class ForgetOrder(Order):
 
 @step(bp, "after")
 async def forget_recovery_points(order: ForgetOrder) -> Strict:
-    """Removes the timer's oldest sets; sets that a run took belong to the run."""
+    """Removes the timer's oldest sets; sets that a run took belong to the run. While a run is at work it may need any
+    of them, so nothing is removed then.
+    """
+    if (await site_state.read_state(order.run.plan)).active_run:
+        return Strict()
     await cleanup.forget_points(order.group, order.run.plan, order.keep)
     return Strict()
 

@@ -11,7 +11,7 @@ from durabletask import task
 from functions import bookkeeping
 from functions.bookkeeping import Claim
 from functions.step import Step
-from functions.work import AbortedError, Doing, ProblemError, Work, plain
+from functions.work import AbortedError, Doing, HopelessError, ProblemError, Work, plain
 from shared import names
 from shared.plan import RecoveryPlan
 from shared.runs import Order, Outcome, Phase, RunInput
@@ -67,6 +67,9 @@ def conduct(
         outcome = Outcome.PREEMPTED if aborted.preempted else Outcome.ABORTED
         ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
     except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
+        if work.committed:
+            said = f"Customers were moved, but the run could not finish its books: {error}"
+            return (yield from _end(work, plan, Ended(Outcome.SUCCEEDED, said)))
         ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", str(error))
     return (yield from _end(work, plan, ended))
 
@@ -114,8 +117,17 @@ def _insist[O: Order, R](work: Work, activity: Step[O, R], order: O) -> Doing[R]
             yield from work.sleep(work.recovery.retry_after * 30)
 
 
-def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str, *, may_default: bool = True) -> Doing[None]:
-    """Waits for a person: the lock and what was built are kept. Returns on ``retry``; an abort raises as everywhere.
+def hold(
+    work: Work,
+    plan: RecoveryPlan,
+    back_to: Phase,
+    problem: str,
+    *,
+    may_default: bool = True,
+    until: datetime | None = None,
+) -> Doing[bool]:
+    """Waits for a person: the lock and what was built are kept. Returns True on ``retry``, and False when the question
+    has lapsed ``until`` then; an abort raises as everywhere.
 
     Each hold has a number, and an answer to an earlier one is not taken for an answer to this. After ``hold_for`` the
     plan's declared default does one of them, unless ``may_default`` is False: some questions only a person answers.
@@ -125,8 +137,13 @@ def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str, *, may_de
     yield from work.record_now(phase=Phase.NEEDS_OPERATOR, waiting_for=problem, holds=work.holds)
     work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
     limit = work.ctx.create_timer(plan.recovery.hold_for)
+    lapse = [work.ctx.create_timer(max(until - work.now, timedelta(0)))] if until else []
+    answered = True
     while True:
-        winner = yield from work.first(work.event(names.EVENT_RETRY), limit)
+        winner = yield from work.first(work.event(names.EVENT_RETRY), limit, *lapse)
+        if winner in lapse:
+            answered = False
+            break
         if winner is limit:
             if not may_default:
                 work.tell(plan.notify, "needs_operator", f"{plan.title} still needs you", problem)
@@ -138,16 +155,21 @@ def hold(work: Work, plan: RecoveryPlan, back_to: Phase, problem: str, *, may_de
         if (work.take(names.EVENT_RETRY) or {}).get("hold") == work.holds:
             break
     yield from work.record(phase=back_to, waiting_for=None)
+    return answered
 
 
 def until_done[T](work: Work, plan: RecoveryPlan, phase: Phase, part: Callable[[], Doing[T]]) -> Doing[T]:
-    """Runs a part of the run; when it meets a problem, a person is told, and ``retry`` runs the part again."""
+    """Runs a part of the run; when it meets a problem, foreseen or not, a person is told, and ``retry`` runs the part
+    again.
+    """
     while True:
         try:
             return (yield from part())
+        except (Ended, AbortedError, HopelessError):
+            raise
         except ProblemError as problem:
             said = str(problem)
-        except task.TaskFailedError as error:
+        except Exception as error:  # noqa: BLE001 (what was built is kept, whatever went wrong)
             said = f"A step failed again and again: {error}. Find the cause in the run's steps, then retry."
         yield from hold(work, plan, phase, said)
 

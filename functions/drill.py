@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -11,7 +12,7 @@ from functions import replica
 from functions.bookkeeping import Claim
 from functions.conduct import Ended, conduct, seconds_between, until_done
 from functions.recovery import Recovery, clear_away
-from functions.work import Doing, ProblemError, Work
+from functions.work import Doing, HopelessError, ProblemError, Work
 from shared.cloud.compute import PointInTime
 from shared.plan import RecoveryPlan
 from shared.runs import Outcome, Phase, RunInput
@@ -59,7 +60,8 @@ class _Drill:
         left = yield from clear_away(work, plan, keep_snapshots=False)
         if left:
             raise Ended(
-                Outcome.FAILED, f"The drill worked, but this is left over: {', '.join(left)}. Remove it by hand."
+                Outcome.FAILED,
+                f"The drill worked, but this is left over: {', '.join(left)}. Housekeeping goes on clearing it away.",
             )
         commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
         return Ended(
@@ -89,15 +91,22 @@ class _Drill:
         self._frozen = bool(plan.replication.script_texts)
         limit = plan.replication.pause_limit if self._frozen else None
         try:
-            state = yield from replica.freeze(work, plan, limit)
-            wanted = self._run.recovery_point
-            point = yield from replica.recovery_point(work, plan, wanted, state, self._sets, limit)
+            point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(limit))
         except (ProblemError, task.TaskFailedError):
             yield from self._thaw()
             raise
         yield from self._thaw()
         return point
 
+    def _take_set(self, limit: timedelta | None) -> Doing[PointInTime]:
+        work, plan = self._work, self._plan
+        not_after = work.now + limit if limit else None
+        state = yield from replica.freeze(work, plan, not_after)
+        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state, self._sets, not_after))
+
     def _thaw(self) -> Doing[None]:
-        yield from replica.thaw(self._work, self._plan)
+        """A drill whose replica cannot be thawed ends at once: housekeeping thaws only when no run is at work."""
+        problem = yield from replica.thaw_or_say(self._work, self._plan)
+        if problem:
+            raise HopelessError(problem)
         self._frozen = False

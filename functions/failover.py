@@ -51,11 +51,12 @@ class _Failover:
         self._work = work
         self._run = run
         self._plan: RecoveryPlan = run.plan
-        self._recovery = Recovery(work, run.plan, "failover")
+        self._recovery = Recovery(work, run.plan, "failover", may_get_room=run.preempted)
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
         self._cutovers = 0
+        self._looked_early = False
         self._first_down: datetime | None = None
         self._by_itself = run.trigger in ("alert", "watch")
 
@@ -103,10 +104,13 @@ class _Failover:
         return verdict
 
     def _pause_or_news(self, interval: timedelta) -> Doing[None]:
-        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once."""
+        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once, but not
+        twice in a row: a storm of news must not become a storm of looks.
+        """
         timer, news = self._work.ctx.create_timer(interval), self._work.event(names.EVENT_ALERT)
-        winner = yield from self._work.first(news, timer)
-        if winner is news:
+        winner = yield from self._work.first(timer) if self._looked_early else self._work.first(news, timer)
+        self._looked_early = winner is news
+        if self._looked_early:
             self._work.take(names.EVENT_ALERT)
 
     def _keep(self, verdict: Verdict) -> Doing[None]:
@@ -143,7 +147,8 @@ class _Failover:
     def _only_observe_during_maintenance(self) -> Doing[None]:
         found = yield from self._maintenance("decided")
         if found:
-            wait = max(timedelta(0), found.until - self._work.now)
+            left = max(timedelta(0), found.until - self._work.now)
+            wait = min(left, self._plan.detection.cooldown)
             raise Ended(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
 
     def _ask(self, question: str) -> Doing[None]:
@@ -191,22 +196,26 @@ class _Failover:
         """The recovery site serves, the primary does not, and nobody has begun to work on it: then customers may move.
 
         Somebody must choose when the primary serves again: two sites with different data are worse than one. Nobody's
-        silence chooses. After an answer the recovery site is verified anew, since time has passed.
+        silence chooses. An answer is to one question only; after it the recovery site is verified anew, since time has
+        passed. What maintenance asks lapses when the maintenance ends.
         """
-        acknowledged = False
+        may_serve, may_be_worked_on = self._run.acknowledge_primary_healthy, False
         while True:
             yield from self._verify()
             order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
             seen: Round = yield from self._work.do(bookkeeping.gather_evidence, order)
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
-            serves = primary_serves(seen.evidence) and not self._run.acknowledge_primary_healthy
-            if acknowledged or not (serves or found):
-                return
-            why = "The primary site serves again." if serves else found.because if found else ""
             choice = "Abort to stay there and clear away, or retry to move the customers."
-            yield from hold(self._work, self._plan, Phase.VERIFYING, f"{why} {choice}", may_default=False)
-            acknowledged = True
+            if primary_serves(seen.evidence) and not may_serve:
+                may_serve = yield from self._choose(f"The primary site serves again. {choice}", None)
+            elif found and not may_be_worked_on:
+                may_be_worked_on = yield from self._choose(f"{found.because} {choice}", found.until)
+            else:
+                return
+
+    def _choose(self, question: str, until: datetime | None) -> Doing[bool]:
+        return (yield from hold(self._work, self._plan, Phase.VERIFYING, question, may_default=False, until=until))
 
     def _verify(self) -> Doing[None]:
         work, plan = self._work, self._plan
@@ -232,9 +241,19 @@ class _Failover:
             yield from self._verify()
         self._cutovers += 1
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
-        _accepted((yield from work.insist(activities.enable_recovery, order)))
-        latch = order.model_copy(update={"target": "primary"})
-        _accepted((yield from work.insist(activities.disable_primary, latch)))
+        enabled = yield from work.insist(activities.enable_recovery, order)
+        if isinstance(enabled, Refused):
+            raise ProblemError(
+                f"Azure's endpoint could not be enabled, so nobody was moved. {enabled.refusal.sentence} Mend it, then "
+                "retry."
+            )
+        latched = yield from work.insist(activities.disable_primary, order.model_copy(update={"target": "primary"}))
+        if isinstance(latched, Refused):
+            raise ProblemError(
+                "Azure's endpoint is enabled, but the primary's could not be disabled, so customers may be sent to "
+                f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal or mend "
+                "it, then retry."
+            )
         back = yield from work.do(activities.read_back, order.model_copy(update={"target": "traffic"}))
         if not back.agrees:
             raise ProblemError(
@@ -276,9 +295,3 @@ class _Failover:
             recovery_time_actual=seconds_between(began, served_at),
             recovery_point_actual=seconds_between(max(commits, default=None), outage),
         )
-
-
-def _accepted(result: activities.Switched | Refused) -> None:
-    """Traffic Manager's "no" is a person's business: nothing that is tried again would change it."""
-    if isinstance(result, Refused):
-        raise ProblemError(f"Traffic Manager was not changed. {result.refusal.sentence} Mend it, then retry.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import azure.durable_functions as df
+import grpc
 import grpc.aio
 from durabletask.client import OrchestrationStatus
 
@@ -22,13 +23,13 @@ class DurableHub:
     async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None:
         try:
             await self._client.schedule_new_orchestration(orchestrator, input=data, instance_id=instance_id)
-        except grpc.aio.AioRpcError as error:
+        except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine did not accept the run.") from error
 
     async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
         try:
             found = await self._client.get_orchestration_state(instance_id, fetch_payloads=False)
-        except grpc.aio.AioRpcError as error:
+        except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine does not answer.") from error
         if found is None:
             return "unknown"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -15,6 +16,7 @@ from shared.plan import RecoveryPlan, Strict
 from shared.runs import RunRef
 
 bp = df.Blueprint()
+_TAKEN = "taken"
 
 
 class KeepingOrder(Strict):
@@ -38,26 +40,29 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     order = KeepingOrder.model_validate(data)
     plan = order.plan
     work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
-    said, taken = "taken", False
+    limit = plan.replication.pause_limit
     try:
-        limit = plan.replication.pause_limit
-        state = yield from replica.freeze(work, plan, limit)
-        if state is None or state.usable:
-            set_id = POINT + order.instance.rsplit("-", 1)[1]
-            consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
-            yield from replica.take_set(work, plan, set_id, consistency, tag_run=False, limit=limit)
-            taken = True
-        else:
-            said = f"not taken: the replica is {state.state}"
+        said = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, limit))
     except (ProblemError, task.TaskFailedError) as error:
         said = f"not taken: {error}"
     yield from replica.thaw(work, plan)
-    if not taken:
+    if said != _TAKEN:
         return {"recovery_point": said}
     keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
     forget = activities.ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
     yield from work.do(activities.forget_recovery_points, forget)
     return {"recovery_point": said}
+
+
+def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str]:
+    plan, not_after = order.plan, work.now + limit
+    state = yield from replica.freeze(work, plan, not_after)
+    if state is not None and not state.usable:
+        return f"not taken: the replica is {state.state}"
+    set_id = POINT + order.instance.rsplit("-", 1)[1]
+    consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
+    yield from replica.take_set(work, plan, set_id, consistency, tag_run=False, not_after=not_after)
+    return _TAKEN
 
 
 @bp.orchestration_trigger(context_name="context")

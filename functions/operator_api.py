@@ -18,7 +18,7 @@ from shared.durations import Duration, spoken
 from shared.evidence import EvidenceOrder, gather
 from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
-from shared.policy.outage import Evidence, Round, primary_serves
+from shared.policy.outage import Round, primary_serves
 from shared.records import alert_log, events, journal, site_state
 from shared.runs import Phase, RecoveryRun, RunRef
 from shared.starting import begin_run, lock_is_stale, refusal
@@ -106,16 +106,7 @@ async def _start_failover(req: func.HttpRequest, hub: DurableHub) -> func.HttpRe
 
 async def _one_pass(plan: RecoveryPlan) -> Round:
     order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
-    try:
-        return await asyncio.wait_for(gather(order), EVIDENCE_LIMIT)
-    except TimeoutError:
-        silent = [
-            Evidence(
-                signal=n, path=s.path, role=s.role, state="no_data", counts_as="no_data", detail="no answer in time"
-            )
-            for n, s in plan.detection.signals.items()
-        ]
-        return Round(at=datetime.now(UTC), evidence=silent)
+    return await gather(order, EVIDENCE_LIMIT)
 
 
 @bp.route(route="plans/{plan}/drill", methods=["POST"])

@@ -34,6 +34,8 @@ class WorkloadOrder(Strict):
     disks: list[str]
     snapshots: dict[str, str]
     recovery: RecoveryTerms
+    may_get_room: bool = False
+    """Whether a drill is clearing itself away, so that what is used up now may be free in a moment."""
 
 
 class WorkloadOutcome(Strict):
@@ -87,9 +89,11 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
             _report(work, order, "created")
             commit = yield from _wait_until_healthy(work, order)
             return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, newest_commit=commit)
-        if made.kind != "capacity" or number + 1 == len(zones):
+        last = number + 1 == len(zones)
+        if made.kind == "capacity" and len(zones) > 1:
+            yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
+        if made.kind != "capacity" or last:
             raise ProblemError(_out_of_rungs(order, made))
-        yield from _clear(work, order)
     raise AssertionError("the last zone returns or raises")
 
 
@@ -157,7 +161,7 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
     sizes = order.workload.sizes
     group = order.recovery.resource_group
     rung: int | None = 0
-    attempt, refusal, freed = 0, None, True
+    attempt, refusal, freed, began = 0, None, True, work.now
     while rung is not None:
         attempt += 1
         run_id = order.run.run_id
@@ -193,6 +197,10 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
         if refusal.kind not in ("capacity", "quota"):
             raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
         rung = next_rung(sizes, rung, refusal)
+        if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
+            # The drill that made way still gives its machines back.
+            yield from work.sleep(order.recovery.expected.delete)
+            rung = 0
     assert refusal is not None
     return refusal
 

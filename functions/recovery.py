@@ -20,10 +20,11 @@ _CHILD = "recover_workload"
 class Recovery:
     """The workloads of one run. What is healthy stays so through every retry; children have fresh ids each time."""
 
-    def __init__(self, work: Work, plan: RecoveryPlan, role: Role) -> None:
+    def __init__(self, work: Work, plan: RecoveryPlan, role: Role, *, may_get_room: bool = False) -> None:
         self._work = work
         self._plan = plan
         self._role = role
+        self._may_get_room = may_get_room
         self._attempt = 0
         self._running: dict[str, task.Task[Any]] = {}
         self._blamed: dict[str, str] = {}
@@ -73,6 +74,7 @@ class Recovery:
             disks=disks,
             snapshots={label: point.snapshots[f"{name}/{label}"] for label in disks},
             recovery=self._plan.recovery.terms,
+            may_get_room=self._may_get_room,
         )
         return self._work.ctx.call_sub_orchestrator(
             _CHILD,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Literal
 
 from durabletask import task
@@ -18,23 +18,29 @@ from shared.plan import RecoveryPlan
 from shared.policy.recovery_points import Candidate, choose
 
 _REPLICA = "replica"
+FROZEN_TOO_LONG = (
+    "The replica may not stay frozen for so long (replication.pause_limit); it is let go on. See which step took the "
+    "time, then retry."
+)
 
 
-def freeze(work: Work, plan: RecoveryPlan, limit: timedelta | None = None) -> Doing[ReplicaState | None]:
+def freeze(work: Work, plan: RecoveryPlan, not_after: datetime | None = None) -> Doing[ReplicaState | None]:
     """Stops the replication target and says how the replica is; None when the plan has no scripts for it.
 
-    ``limit`` bounds how long the script may take, where the replica must not stay frozen for long.
+    ``not_after`` is when the replica must be on its way to being thawed again, where it must not stay frozen for long.
     """
     if not plan.replication.script_texts:
         return None
-    order = ScriptOrder(run=work.run, target=_REPLICA, replication=plan.replication, script="freeze")
+    order = ScriptOrder(
+        run=work.run, target=_REPLICA, replication=plan.replication, script="freeze", not_after=not_after
+    )
     started = yield from work.insist(activities.freeze_replication, order)
     if isinstance(started, Refused):
         raise ProblemError(
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
         )
     watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
-    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA, limit)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
     if states[0].state != "succeeded":
         raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
     try:
@@ -103,12 +109,12 @@ def recovery_point(
     wanted: str,
     replica: ReplicaState | None,
     attempt: int,
-    limit: timedelta | None = None,
+    not_after: datetime | None = None,
 ) -> Doing[PointInTime]:
     """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
 
-    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. ``limit`` bounds
-    how long the replica may stay frozen for it.
+    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. No snapshot is
+    ordered after ``not_after``.
     """
     usable = replica.usable if replica else True
     says = f"{replica.state}, {replica.queue_bytes} bytes queued" if replica else "no scripts, so crash-consistent only"
@@ -123,7 +129,7 @@ def recovery_point(
     if choice.take_new:
         consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
         point = yield from take_set(
-            work, plan, names.set_id(work.run.run_id, attempt), consistency, tag_run=True, limit=limit
+            work, plan, names.set_id(work.run.run_id, attempt), consistency, tag_run=True, not_after=not_after
         )
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
@@ -143,7 +149,7 @@ def take_set(
     consistency: Literal["application", "crash"],
     *,
     tag_run: bool,
-    limit: timedelta | None = None,
+    not_after: datetime | None = None,
 ) -> Doing[PointInTime]:
     """Snapshots every disk of every workload as one set and waits until all are usable."""
     taken_at = work.now
@@ -173,7 +179,9 @@ def take_set(
     missing = dict(orders)
     began, attempt = work.now, 1
     while missing:
-        order = activities.SetOrder(run=work.run, target=set_id, attempt=attempt, snapshots=missing)
+        order = activities.SetOrder(
+            run=work.run, target=set_id, attempt=attempt, snapshots=missing, not_after=not_after
+        )
         started = (yield from work.do(activities.take_recovery_point, order)).operations
         again: list[Refused] = []
         for key, result in started.items():
@@ -186,11 +194,11 @@ def take_set(
                 snapshots[key] = result.operation.resource
                 missing.pop(key)
         if again:
-            if work.now - began > (limit or plan.recovery.operation_timeout):
+            if work.now - began > plan.recovery.operation_timeout:
                 raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then retry.")
             yield from work.sleep(max(work.patience(one) for one in again))
         attempt += 1
-    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id, limit)
+    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
     for state in states:
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."

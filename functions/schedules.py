@@ -17,14 +17,16 @@ from functions.http import PLANS
 from functions.hub import DurableHub
 from shared import guarding, reacting
 from shared.errors import ColdsiteError, PlanBusyError, RefusedError
+from shared.orphans import end_lost
 from shared.plan import RecoveryPlan
 from shared.records import journal, site_state
 from shared.records.site_state import SiteState
-from shared.starting import begin_run, lock_is_stale
+from shared.runs import RecoveryRun
+from shared.starting import START_GRACE, begin_run, lock_is_stale
 
 bp = df.Blueprint()
 _log = logging.getLogger("coldsite.schedules")
-_ORPHANED = "The run's orchestration ended without a result. See its steps, and what is tagged with its id."
+_LOOKS_BACK_ON = 20
 
 
 async def _for_every_plan(what: Any, hub: DurableHub) -> None:
@@ -103,26 +105,38 @@ async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClie
 
 
 async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
+    state = await _end_what_is_lost(plan, hub)
+    froze = state.frozen_by
+    if froze and not state.active_run and state.active_site == "primary" and await hub.state(froze) != "running":
+        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
+    if not state.active_run:
+        for run in await guarding.guard(plan, state):
+            if await hub.state(run.run_id) != "running":
+                instance, keep = f"{plan.name}-clear-{run.run_id}", run.keeps_its_point
+                await _keep(hub, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
+    await guarding.look_back(plan)
+
+
+async def _end_what_is_lost(plan: RecoveryPlan, hub: DurableHub) -> SiteState:
+    """Ends runs that nobody carries on, whether they hold the plan or not, and frees the plan from them."""
     state = await site_state.read_state(plan.name)
-    if await lock_is_stale(state, hub):
-        over = state.active_run
+    if await lock_is_stale(state, hub) and (over := state.active_run):
+        await end_lost(plan, over)
 
         def free(now: SiteState) -> dict[str, Any]:
             return {"active_run": None, "active_kind": None} if now.active_run == over else {}
 
         state = await site_state.change_state(plan.name, free)
-        if over:
-            await journal.end_orphan(over, _ORPHANED)
-    froze = state.frozen_by
-    if froze and not state.active_run and state.active_site == "primary" and await hub.state(froze) != "running":
-        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
-    if state.active_run:
-        return
-    for run in await guarding.guard(plan, state):
-        if await hub.state(run.run_id) != "running":
-            instance, keep = f"{plan.name}-clear-{run.run_id}", run.keeps_its_point
-            await _keep(hub, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
-    await guarding.look_back(plan)
+    for run in await journal.list_runs(plan.name, limit=_LOOKS_BACK_ON):
+        if run.outcome is None and run.run_id != state.active_run and await _is_lost(run, hub):
+            state = await end_lost(plan, run.run_id)
+    return state
+
+
+async def _is_lost(run: RecoveryRun, hub: DurableHub) -> bool:
+    """A run that does not hold the plan may still be clearing away, or be just beginning."""
+    young = datetime.now(UTC) - run.started_at < START_GRACE
+    return not young and await hub.state(run.run_id) != "running"
 
 
 async def _keep(hub: DurableHub, plan: RecoveryPlan, orchestrator: str, instance: str, **facts: Any) -> None:

@@ -28,6 +28,10 @@ class ProblemError(Exception):
     """A run cannot go on by itself; the message is one sentence on what is wrong and what to do."""
 
 
+class HopelessError(Exception):
+    """There is nothing that a person could continue: what was built is cleared away, and the run has failed."""
+
+
 class AbortedError(Exception):
     """Somebody ended the run. ``by`` is who or what; ``preempted`` means a failover took the plan from a drill."""
 
@@ -47,6 +51,9 @@ class Work:
         self.abortable = True
         self.after_hold = recovery.after_hold
         """What is done when nobody answers for as long as the plan waits."""
+        self.committed = False
+        """Customers are being moved: nothing that was built may be cleared away any more."""
+        self._deadline: tuple[task.Task[Any], str] | None = None
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
@@ -71,17 +78,40 @@ class Work:
         return self._waiters.pop(name).get_result()
 
     def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
-        """Waits for the first of several tasks; an abort comes before them all."""
-        raced = [self.event(names.EVENT_ABORT), *tasks] if self.abortable else list(tasks)
-        winner: task.Task[Any] = yield task.when_any(raced)
+        """Waits for the first of several tasks; an abort and a deadline come before them all."""
+        winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
         self._heed_abort(winner)
+        self._heed_deadline(winner)
         return winner
+
+    def within[T](self, limit: timedelta | None, late: str, part: Doing[T]) -> Doing[T]:
+        """Runs a part that must be over in time, whatever it waits for. Raises ``ProblemError(late)`` when it is not.
+
+        An activity that is under way then is left to itself, so it must know the deadline too.
+        """
+        if limit is None:
+            return (yield from part)
+        self._deadline = (self.ctx.create_timer(limit), late)
+        try:
+            return (yield from part)
+        finally:
+            self._deadline = None
+
+    @property
+    def _interrupts(self) -> list[task.Task[Any]]:
+        abort = [self.event(names.EVENT_ABORT)] if self.abortable else []
+        return abort + ([self._deadline[0]] if self._deadline else [])
+
+    def _heed_deadline(self, winner: task.Task[Any]) -> None:
+        if self._deadline and winner is self._deadline[0]:
+            raise ProblemError(self._deadline[1])
 
     def point_of_no_return(self) -> None:
         """Ends abortability; an abort that was accepted until now is still heeded."""
         if self.abortable and self.event(names.EVENT_ABORT).is_complete:
             self._heed_abort(self.event(names.EVENT_ABORT))
         self.abortable = False
+        self.committed = True
 
     def _heed_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(names.EVENT_ABORT):
@@ -89,12 +119,14 @@ class Work:
             raise AbortedError(str(told.get("by", "somebody")), bool(told.get("preempted")))
 
     def _acted(self, scheduled: Sequence[task.Task[Any]]) -> Doing[None]:
-        """Waits for activities. An abort waits for them too: what is still being ordered cannot be cleared away."""
+        """Waits for activities. An abort waits for them too: what is still being ordered cannot be cleared away. A
+        deadline does not wait.
+        """
         everything = task.when_all(list(scheduled))
-        raced = [self.event(names.EVENT_ABORT), everything] if self.abortable else [everything]
-        winner: task.Task[Any] = yield task.when_any(raced)
+        winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
+        self._heed_deadline(winner)
         if winner is not everything:
-            yield task.when_any([everything])
+            yield task.when_any([everything, self._deadline[0]] if self._deadline else [everything])
         self._heed_abort(winner)
 
     def sleep(self, duration: timedelta) -> Doing[None]:
@@ -130,12 +162,11 @@ class Work:
     # Operations of Azure
 
     def finish(
-        self, watched: list[activities.Watched], expected: timedelta, target: str, limit: timedelta | None = None
+        self, watched: list[activities.Watched], expected: timedelta, target: str
     ) -> Doing[list[OperationState]]:
         """Watches operations until all are over: first when expected, then after max(2 s, 3 % of the elapsed).
 
-        What takes longer than ``limit`` (else ``operation_timeout``) is given back as still running, for the caller to
-        judge.
+        What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
         """
         began = self.now
         states: dict[int, OperationState] = {}
@@ -156,7 +187,7 @@ class Work:
                 ),
             )
             elapsed = self.now - began
-            late = elapsed > (limit or self.recovery.operation_timeout)
+            late = elapsed > self.recovery.operation_timeout
             looked = zip(open_ones, checked.states, strict=True)
             states |= {i: state for i, state in looked if state.state != "running" or late}
             wait = max(self.recovery.poll_at_least, elapsed * 0.03)

@@ -43,7 +43,14 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "by_operation": dict(sorted(lab.arm.calls.items())),
         },
         "journal_intact": await journal_intact(lab),
+        **await _between_runs(lab),
     }
+
+
+async def _between_runs(lab: Lab) -> dict[str, list[str]]:
+    """What the app warns of now, and its story of what happened between runs, newest first."""
+    _, body = await lab.call("GET", f"plans/{lab.plan.name}")
+    return {"warnings": body.get("warnings", []), "events": [event["text"] for event in body.get("events", [])]}
 
 
 async def _all_runs(lab: Lab) -> list[tuple[RecoveryRun, list[Step]]]:
@@ -138,10 +145,11 @@ def judge(report: dict[str, Any], expect: dict[str, Any]) -> list[str]:
     for key, wanted in expect.items():
         if key == "runs":
             failures += _judge_runs(report["runs"], wanted)
-        elif key == "verdict_mentions":
+        elif key in ("verdict_mentions", "warnings_mention", "events_mention"):
             said = " ".join(str(run["verdict"] or "") for run in report["runs"])
+            said = said if key == "verdict_mentions" else " ".join(report[key.removesuffix("_mention")])
             missing = [word for word in _listed(wanted) if str(word).lower() not in said.lower()]
-            failures += [f"verdict_mentions: nobody said {word!r}; what was said: {said}" for word in missing]
+            failures += [f"{key}: nobody said {word!r}; what was said: {said}" for word in missing]
         elif key == "steps":
             failures += _judge_steps(newest.get("steps", []), wanted)
         else:

@@ -13,7 +13,7 @@ from shared.cloud.ids import take_apart
 from shared.cloud.monitor import newest_sign
 from shared.cloud.traffic import read_endpoint
 from shared.errors import SettingError
-from shared.plan import Detection, HttpProbe, LogsSignal, RecoveryPlan, Signal, Traffic
+from shared.plan import Detection, HttpProbe, LogsSignal, RecoveryPlan, Signal, SqlProbe, Traffic
 from shared.policy.outage import Evidence, Round, State
 from shared.probes.http import probe_http, resolved
 from shared.probes.sql import probe_sql
@@ -44,31 +44,27 @@ class EvidenceOrder(Order):
         )
 
 
-async def gather(order: EvidenceOrder) -> Round:
-    """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for."""
+async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
+    """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for.
+
+    A signal that takes longer than the plan's slowest probe may (or than ``at_most`` seconds) has no data, so that one
+    slow answer holds up none of the others.
+    """
     at = datetime.now(UTC)
-    asked = [_ask(order, name, signal) for name, signal in order.detection.signals.items()]
+    limit = order.detection.slowest_answer.total_seconds()
+    limit = limit if at_most is None else min(limit, at_most)
+    asked = [_ask_in_time(order, name, signal, limit) for name, signal in order.detection.signals.items()]
     return Round(at=at, evidence=list(await asyncio.gather(*asked)))
 
 
-async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
+async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
+    state: State
     age = 0.0
     try:
-        state: State
-        if signal.http:
-            state, detail = await _from_page(order, signal.http)
-        elif signal.sql:
-            answer = await probe_sql(signal.sql)
-            state, detail = "up" if answer.healthy else "down", answer.detail
-        elif signal.traffic_manager is not None:
-            view = await read_endpoint(order.traffic, order.traffic.primary)
-            state = _MONITOR_STATES.get(view.monitor, "no_data")
-            detail = f"Traffic Manager says {view.monitor}"
-        elif signal.logs:
-            state, detail, age = await _from_logs(order.queries[signal.logs.query], signal.logs)
-        else:
-            issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
-            state, detail = ("down", "; ".join(issues)) if issues else ("up", f"Azure reports none in {order.location}")
+        async with asyncio.timeout(limit):
+            state, detail, age = await _ask(order, signal)
+    except TimeoutError:
+        state, detail = "no_data", "no answer in time"
     except SettingError as error:
         state, detail = "no_data", str(error)
     except AzureError as error:
@@ -77,6 +73,29 @@ async def _ask(order: EvidenceOrder, name: str, signal: Signal) -> Evidence:
     return Evidence(
         signal=name, path=signal.path, role=signal.role, state=state, counts_as=counts_as, detail=detail, age=age
     )
+
+
+async def _ask(order: EvidenceOrder, signal: Signal) -> tuple[State, str, float]:
+    """What a signal says, in words too, and how many seconds old that is."""
+    if signal.http:
+        return (*await _from_page(order, signal.http), 0.0)
+    if signal.sql:
+        return (*await _from_sql(signal.sql), 0.0)
+    if signal.logs:
+        return await _from_logs(order.queries[signal.logs.query], signal.logs)
+    if signal.traffic_manager is not None:
+        monitor = (await read_endpoint(order.traffic, order.traffic.primary)).monitor
+        return _MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}", 0.0
+    issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
+    return ("down", "; ".join(issues), 0.0) if issues else ("up", f"Azure reports none in {order.location}", 0.0)
+
+
+async def _from_sql(probe: SqlProbe) -> tuple[State, str]:
+    """A server that refuses our own login, or whose certificate we do not trust, says nothing of the site."""
+    answer = await probe_sql(probe)
+    if answer.untrusted:
+        return "no_data", answer.detail
+    return "up" if answer.healthy else "down", answer.detail
 
 
 async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> tuple[State, str]:

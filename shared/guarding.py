@@ -10,7 +10,6 @@ from shared.cloud import cleanup
 from shared.cloud.traffic import Routing, read_endpoint, read_routing, switch
 from shared.errors import SettingError, UnknownRunError
 from shared.evidence import EvidenceOrder, gather
-from shared.notify import NotifyOrder, send
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import maintenance
 from shared.probes.sql import probe_sql
@@ -18,7 +17,16 @@ from shared.records import journal, site_state
 from shared.records.events import record_event
 from shared.records.site_state import SiteState
 from shared.runs import Hindsight, Outcome, RecoveryRun, RunRef
+from shared.telling import tell
 
+type Warnings = dict[str, str]
+"""Sentences, by what they are about."""
+
+_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled"}
+_OLD_PRIMARY = {"primary_answers", "primary_written"}
+_LEFT = {"leftovers"}
+_LASTING = {"primary_written"}
+"""A write after the cutover is a fact that a silent server does not undo."""
 _LOOKS_BACK_ON = 20
 
 
@@ -29,29 +37,34 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
     stay locked out, silent and unwritten. What is not so is said once to people, stays in the site's warnings until it
     has passed, and is in the site's story. Where the plan says so, a primary that somebody enabled is locked out again.
     """
-    found = await _routing_warnings(plan, state)
-    if state.latched:
-        found |= await _old_primary_warnings(plan, state)
-    left = await _leftovers(plan)
+    found: Warnings = {}
+    unknown: set[str] = set()
+    for about, look in ((_ROUTING, _routing_warnings), (_OLD_PRIMARY, _old_primary_warnings), (_LEFT, _left_warnings)):
+        try:
+            found |= await look(plan, state)
+        except AzureError:
+            unknown |= about
+    await _warn(plan, found, unknown)
+    return await _leftovers(plan)
+
+
+async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """What could not be cleared away for longer than one clearing may take."""
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
-    stuck = sorted(run.run_id for run in left if run.ended_at and run.ended_at < patience)
-    if stuck:
-        found["leftovers"] = (
-            f"What {', '.join(stuck)} built cannot be cleared away. Look for its tag in the recovery group, and remove "
-            "it by hand."
-        )
-    await _warn(plan, found)
-    return left
-
-
-async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, str]:
-    try:
-        routing = await read_routing(plan.traffic)
-    except AzureError:
+    stuck = [run.run_id for run in await _leftovers(plan) if run.ended_at and run.ended_at < patience]
+    if not stuck:
         return {}
+    said = (
+        f"What {', '.join(stuck)} built cannot be cleared away. Look for its tag in the recovery group, and remove it."
+    )
+    return {"leftovers": said}
+
+
+async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    routing = await read_routing(plan.traffic)
     if not state.latched:
         return _routing_at_rest(plan, routing)
-    found: dict[str, str] = {}
+    found: Warnings = {}
     if not routing.recovery.enabled:
         found["recovery_disabled"] = (
             f"Azure's endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, while customers should "
@@ -62,9 +75,9 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, s
     return found
 
 
-def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> dict[str, str]:
+def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
     """While the primary serves, the other endpoint leads to machines that do not exist."""
-    found: dict[str, str] = {}
+    found: Warnings = {}
     if routing.recovery.enabled:
         found["recovery_enabled"] = (
             f"Azure's endpoint {plan.traffic.recovery.endpoint} is enabled in Traffic Manager, and there is nothing "
@@ -78,24 +91,34 @@ def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> dict[str, str]:
     return found
 
 
-async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> dict[str, str]:
+async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
     said = f"Somebody enabled the old primary's endpoint {plan.traffic.primary.endpoint} in Traffic Manager"
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
     if plan.traffic.latch_again and routing.recovery.enabled and not paused:
         now = await site_state.read_state(plan.name)
-        if now.latched and now.active_run is None:
-            await switch(plan.traffic, plan.traffic.primary, "Disabled")
-            await _tell(plan, f"{said}, while customers are served from Azure. It was locked out again.")
-        return {}
+        if now.latched and now.active_run is None and await _locked_out(plan):
+            await tell(plan, f"{said}, while customers are served from Azure. It was locked out again.")
+            return {}
     return {"primary_enabled": f"{said}: customers may be sent to the old site. Disable it in the portal."}
 
 
-async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> dict[str, str]:
+async def _locked_out(plan: RecoveryPlan) -> bool:
+    """Disables the primary's endpoint; True when it was read back as disabled."""
+    try:
+        await switch(plan.traffic, plan.traffic.primary, "Disabled")
+        return not (await read_endpoint(plan.traffic, plan.traffic.primary)).enabled
+    except AzureError:
+        return False
+
+
+async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    if not state.latched:
+        return {}
     nobody = RunRef(run_id="", plan=plan.name, epoch=0)
     asked = {name for name, s in plan.detection.signals.items() if s.role == "evidence" and (s.http or s.sql)}
     seen = await gather(EvidenceOrder.of(plan, nobody))
     answers = [f"{e.signal}: {e.detail}" for e in seen.evidence if e.signal in asked and e.state == "up"]
-    found: dict[str, str] = {}
+    found: Warnings = {}
     if answers:
         found["primary_answers"] = (
             f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
@@ -130,33 +153,18 @@ async def _newest_write(plan: RecoveryPlan) -> datetime | None:
     return newest
 
 
-async def _warn(plan: RecoveryPlan, found: dict[str, str]) -> None:
-    """Keeps the warnings; what is new is told, what has passed is written down."""
-    before: dict[str, str] = {}
-
-    def keep(state: SiteState) -> dict[str, object]:
-        before.clear()
-        before.update(state.warnings)
-        same = {key: state.warnings.get(key, said) for key, said in found.items()}
-        return {} if same == state.warnings else {"warnings": same}
-
-    await site_state.change_state(plan.name, keep)
-    for key, said in found.items():
-        if key not in before:
-            await _tell(plan, said)
-    for key in before.keys() - found.keys():
+async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
+    """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was."""
+    state = await site_state.read_state(plan.name)
+    before, lasting = state.warnings, _LASTING if state.latched else set[str]()
+    for key in found.keys() - before.keys():
+        await tell(plan, found[key])
+    kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}
+    now = found | kept
+    if now != before:
+        await site_state.change_state(plan.name, lambda _: {"warnings": now})
+    for key in before.keys() - now.keys():
         await record_event(plan.name, f"No longer so: {before[key]}")
-
-
-async def _tell(plan: RecoveryPlan, said: str) -> None:
-    """Writes a sentence into the site's story and sends it to everybody who wants to know when they are needed."""
-    await record_event(plan.name, said)
-    wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
-    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
-    try:
-        await send(NotifyOrder(run=nobody, url_settings=wanted, title=f"{plan.title} needs you", text=said))
-    except SettingError:
-        return
 
 
 async def _leftovers(plan: RecoveryPlan) -> list[RecoveryRun]:
@@ -183,7 +191,7 @@ async def look_back(plan: RecoveryPlan) -> None:
     answer is as fine as the rhythm of housekeeping.
     """
     runs = await journal.list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
-    waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and r.ended_at]
+    waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and _decided(r)]
     if not waiting:
         return
     back = (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor == "Online"
@@ -193,6 +201,11 @@ async def look_back(plan: RecoveryPlan) -> None:
         hindsight = Hindsight(out_for=(now - run.ended_at).total_seconds(), back=back, failover_takes=takes)
         if back or hindsight.right:
             await journal.update_run(run.run_id, hindsight=hindsight)
+
+
+def _decided(run: RecoveryRun) -> bool:
+    """Whether it would have failed over by itself: a run that would have asked a person is not judged."""
+    return run.ended_at is not None and (run.verdict_detail or {}).get("decision") == "confirmed"
 
 
 async def _failover_takes(plan: RecoveryPlan) -> timedelta:

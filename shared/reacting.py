@@ -25,6 +25,8 @@ from shared.together import Together
 
 ANSWER_WITHIN = 4.0
 """Seconds. An action group waits longer, but a storm must not pile up."""
+WORK_WITHIN = 10.0
+"""Seconds for one batch: what its alerts were told is written down even when those who sent them have gone."""
 
 
 class AlertAnswer(Strict):
@@ -53,7 +55,7 @@ async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], hub: Hub) -
     """
     alert = parse_alert(body)
     plan, meaning = match_plan(alert, plans)
-    asked = _together.setdefault(plan.name, Together(_react, alert_log.AT_ONCE))
+    asked = _together.setdefault(plan.name, Together(_react, alert_log.AT_ONCE, WORK_WITHIN))
     try:
         return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, hub)), ANSWER_WITHIN)
     except TimeoutError:
@@ -96,6 +98,8 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
     state = await site_state.read_state(plan.name)
     if state.active_run is None:
         return Received(run_id=None, answer="Noted: the alert is resolved. Going back is never automatic.")
+    if state.active_kind != "failover":
+        return Received(run_id=None, answer="Noted: the alert is resolved.")
     told = {"rule": news.alert.rule, "condition": news.alert.condition}
     await news.hub.send(state.active_run, EVENT_ALERT, told)
     return Received(run_id=state.active_run, answer="The run that is under way was told that the alert is resolved.")

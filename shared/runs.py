@@ -111,6 +111,8 @@ class RunInput(Strict):
     recovery_point: str = "latest"
     acknowledge_primary_healthy: bool = False
     evidence: Round | None = None
+    preempted: bool = False
+    """Whether it took the plan from a drill."""
     plan: RecoveryPlan
 
 
@@ -183,8 +185,8 @@ class RecoveryRun(Strict):
 
     @property
     def is_leftover(self) -> bool:
-        """Whether what this run built serves nobody any more and may go."""
-        return self.outcome is not None and not (self.kind == "failover" and self.outcome is Outcome.SUCCEEDED)
+        """Whether what this run built may go. Once customers were being moved, it may be what serves them."""
+        return self.outcome is not None and not self.cutover_began
 
     @property
     def keeps_its_point(self) -> bool:

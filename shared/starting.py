@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
 
 from shared import names
-from shared.errors import RefusedError
+from shared.errors import ColdsiteError, RefusedError
 from shared.names import Kind
+from shared.orphans import end_lost
 from shared.plan import RecoveryPlan
 from shared.policy.outage import Round, operator_verdict
 from shared.records import journal, site_state
 from shared.records.site_state import SiteState
-from shared.runs import FIRST_PHASE, Mode, Outcome, Phase, RecoveryRun, RunInput, RunRef, Trigger
+from shared.runs import FIRST_PHASE, Mode, RecoveryRun, RunInput, RunRef, Trigger
 
 START_GRACE = timedelta(seconds=30)
 """How long a lock may stand before its orchestration is known to the hub."""
@@ -70,15 +72,16 @@ async def begin_run(
     if problem := refusal(state, kind):
         raise RefusedError(problem)
     over = None
-    preempts = kind == "failover" and state.active_kind == "drill"
-    if state.active_run and (preempts or await lock_is_stale(state, hub)):
+    stale = await lock_is_stale(state, hub)
+    if stale and state.active_run:
+        state = await end_lost(plan, state.active_run)
+        if problem := refusal(state, kind):
+            raise RefusedError(problem)
+    preempts = not stale and kind == "failover" and state.active_kind == "drill"
+    if preempts or stale:
         over = state.active_run
     run_id = names.new_run_id(plan.name, kind, now)
     held = await site_state.take_lock(plan.name, run_id, kind, over)
-    if over and not preempts:
-        await journal.end_orphan(over, f"The run was over without saying so; run {run_id} took its plan.")
-    if over and preempts:
-        await hub.send(over, names.EVENT_ABORT, {"by": run_id, "preempted": True})
     verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None
     run = RecoveryRun(
         run_id=run_id,
@@ -105,9 +108,12 @@ async def begin_run(
         recovery_point=recovery_point,
         acknowledge_primary_healthy=acknowledge_primary_healthy,
         evidence=evidence,
+        preempted=preempts,
         plan=plan,
     )
     try:
+        if over and preempts:
+            await hub.send(over, names.EVENT_ABORT, {"by": run_id, "preempted": True})
         await journal.open_run(run)
         await hub.start(kind, run_id, order.model_dump(mode="json"))
     except BaseException:
@@ -117,15 +123,12 @@ async def begin_run(
 
 
 async def _give_up(held: RunRef) -> None:
-    """The run could not be started: free the plan at once instead of leaving it to housekeeping."""
-    await site_state.release_lock(held)
-    await journal.update_run(
-        held.run_id,
-        phase=Phase.COMPLETED,
-        outcome=Outcome.FAILED,
-        ended_at=datetime.now(UTC),
-        verdict="The run could not be started: the durable engine did not accept it.",
-    )
+    """The run could not be started: free the plan at once instead of leaving it to housekeeping. Trouble with that must
+    not hide why.
+    """
+    with contextlib.suppress(ColdsiteError):
+        await site_state.release_lock(held)
+        await journal.end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
 
 
 def may_look(state: SiteState, now: datetime) -> str | None:
@@ -136,5 +139,5 @@ def may_look(state: SiteState, now: datetime) -> str | None:
     if state.active_site == "recovery":
         return "Customers are already served from Azure."
     if state.not_before and now < state.not_before:
-        return f"The last look ended without a failover; the next is due at {state.not_before:%H:%M:%S} UTC."
+        return f"The last look ended without a failover; the next is due at {state.not_before:%Y-%m-%d %H:%M} UTC."
     return None

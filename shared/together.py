@@ -10,12 +10,13 @@ class Together[Q, A]:
     """Gathers the questions that arrive while earlier ones are being worked on, and works on them as one.
 
     ``work`` takes up to ``most`` questions and returns one answer for each, in their order; what it raises is raised
-    for every one of them.
+    for every one of them, and so is ``TimeoutError`` after ``seconds``: one that hangs must not hold up the next.
     """
 
-    def __init__(self, work: Callable[[list[Q]], Awaitable[list[A]]], most: int) -> None:
+    def __init__(self, work: Callable[[list[Q]], Awaitable[list[A]]], most: int, seconds: float) -> None:
         self._work = work
         self._most = most
+        self._seconds = seconds
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._serving: asyncio.Task[None] | None = None
 
@@ -33,7 +34,8 @@ class Together[Q, A]:
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             open_ones = [(question, future) for question, future in batch if not future.done()]
             try:
-                answers = await self._work([question for question, _ in open_ones]) if open_ones else []
+                async with asyncio.timeout(self._seconds):
+                    answers = await self._work([question for question, _ in open_ones]) if open_ones else []
             except Exception as error:  # noqa: BLE001 (whoever asked must hear it)
                 for _, future in open_ones:
                     if not future.done():

@@ -216,6 +216,8 @@ class Compute:
         disks = [d["managedDisk"]["id"] for d in [os_disk, *storage.get("dataDisks", [])]]
         for disk in disks:
             self._free_for(disk, call.path)
+            if self.find(disk).get("zones", []) != call.body.get("zones", []):
+                raise ArmError(400, "BadRequest", f"Disk {disk} cannot be attached: it is not in the machine's zone.")
         nics = [n["id"] for n in (properties.get("networkProfile") or {}).get("networkInterfaces", [])]
         if len(nics) != 1:
             raise ArmError(400, "InvalidParameter", "The lab models machines with exactly one network interface.")

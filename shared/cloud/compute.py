@@ -326,9 +326,10 @@ async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:
 
 
 class PointInTime(Strict):
-    """One recovery point on record in Azure: the snapshots of one set."""
+    """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any."""
 
     set_id: str
+    run_id: str = ""
     taken_at: datetime
     consistency: Literal["application", "crash"]
     snapshots: dict[str, str]
@@ -339,6 +340,7 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
     place = take_apart(group)
     sets: dict[str, dict[str, str]] = {}
     facts: dict[str, tuple[datetime, str, int]] = {}
+    takers: dict[str, str] = {}
     async for snapshot in clients.compute(place.subscription).snapshots.list_by_resource_group(place.group):
         tags = snapshot.tags or {}
         ready = snapshot.properties and snapshot.properties.provisioning_state == "Succeeded"
@@ -348,9 +350,10 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
         label = f"{tags[names.TAG_WORKLOAD]}/{tags['coldsite-disk']}"
         sets.setdefault(key, {})[label] = snapshot.id or ""
         taken = datetime.fromisoformat(tags[names.TAG_TAKEN_AT])
+        takers[key] = tags.get(names.TAG_RUN, "")
         facts[key] = (taken, tags["coldsite-consistency"], int(tags["coldsite-set-size"]))
     whole = [
-        PointInTime(set_id=key, taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)
+        PointInTime(set_id=key, run_id=takers[key], taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)
         for key, found in sets.items()
         if len(found) == facts[key][2]
     ]

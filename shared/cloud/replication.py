@@ -24,11 +24,15 @@ ScriptName = Literal["status", "freeze", "thaw", "reverse"]
 
 
 class ScriptOrder(Order):
-    """Run one of the plan's scripts on the replication machine. ``in_name_of``: who froze, if another thaws."""
+    """Run one of the plan's scripts on the replication machine. ``in_name_of``: who froze, if another thaws.
+
+    ``not_after``: an order that comes later than that is refused, since the replica is being thawed by then.
+    """
 
     replication: Replication
     script: ScriptName
     in_name_of: str = ""
+    not_after: datetime | None = None
 
 
 class ReplicaState(Strict):

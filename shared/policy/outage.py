@@ -157,7 +157,7 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
         (
             r.at
             for r, v in zip(rounds, views, strict=True)
-            if any(e.counts_as == "down" for e in r.evidence) and v.says != "blind"
+            if any(e.counts_as == "down" for e in r.evidence if e.role == "evidence") and v.says != "blind"
         ),
         None,
     )

@@ -55,9 +55,11 @@ def _ask(probe: SqlProbe, address: str, user: str, password: str, authority: str
             appname="coldsite",
         )
     except pytds.LoginError as error:
-        return ProbeAnswer(healthy=False, detail=f"{address} refused the login: {_line(error)}")
+        said = f"{address} refused the login: {_line(error)}"
+        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
     except OpenSSL.SSL.Error:
-        return ProbeAnswer(healthy=False, detail=f"{address} showed a certificate that is not trusted")
+        said = f"{address} showed a certificate that is not trusted"
+        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
     except (pytds.Error, OSError) as error:
         return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
     try:

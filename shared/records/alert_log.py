@@ -6,6 +6,7 @@ not resolved has a second row; the watch looks for those.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -60,20 +61,22 @@ async def _one_by_one(
     plan: str, new: dict[str, dict[str, Any]], opened: dict[str, dict[str, Any]]
 ) -> dict[str, Received]:
     """Some of them are known; which, only each can tell. Old news opens nothing again."""
-    known: dict[str, Received] = {}
     async with storage():
         rows = await table(ALERTS)
-        for key, row in new.items():
+
+        async def keep_one(key: str, row: dict[str, Any]) -> Received | None:
             try:
                 await rows.create_entity(row)
             except ResourceExistsError:
                 found = await rows.get_entity(plan, key)
                 if answer := found.get("answer"):
-                    known[key] = Received(run_id=found.get("run_id") or None, answer=str(answer))
-                    continue
+                    return Received(run_id=found.get("run_id") or None, answer=str(answer))
             if opens := opened.get(_open_key(row["alert_id"])):
                 await rows.upsert_entity(opens)
-    return known
+            return None
+
+        told = await asyncio.gather(*(keep_one(key, row) for key, row in new.items()))
+    return {key: one for key, one in zip(new, told, strict=True) if one}
 
 
 def _row(plan: str, alert: Alert, now: datetime) -> dict[str, Any]:

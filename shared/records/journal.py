@@ -6,6 +6,7 @@ and a run id leads to its row without a scan.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -69,7 +70,8 @@ async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> Re
     """Changes a run's row under its ETag. A phase that may not follow the present one is not written back in time,
     unless it is ``forced``: the end of a run must be written wherever it stood.
 
-    Repeating a change is harmless. Raises ``StateConflictError`` when the row keeps changing underneath.
+    Repeating a change is harmless, and a sealed run changes no more. Raises ``StateConflictError`` when the row keeps
+    changing underneath.
     """
     name = _name(run_id)
     for _ in range(_ATTEMPTS):
@@ -80,6 +82,8 @@ async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> Re
             except ResourceNotFoundError as error:
                 raise UnknownRunError from error
             run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
+            if run.seal and not set(changes) <= NOT_SEALED:
+                return run
             wanted = dict(changes)
             if (
                 "phase" in wanted
@@ -247,7 +251,16 @@ def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
 
 
 async def end_orphan(run_id: str, because: str) -> None:
-    """Ends and seals the row of a run that will not do so itself."""
-    run = await read_run(run_id)
-    if run.outcome is None:
-        await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)
+    """Ends and seals the row of a run that will not do so itself; one that was never written down has no row to end."""
+    with contextlib.suppress(UnknownRunError):
+        run = await read_run(run_id)
+        if run.outcome is None:
+            await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)
+
+
+async def keeps_its_point(run_id: str) -> bool:
+    """Whether a run's recovery point outlives it, so that another run may rely on it."""
+    try:
+        return (await read_run(run_id)).keeps_its_point
+    except UnknownRunError:
+        return False
