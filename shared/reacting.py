@@ -25,8 +25,6 @@ from shared.together import Together
 
 ANSWER_WITHIN = 4.0
 """Seconds. An action group waits longer, but a storm must not pile up."""
-WORK_WITHIN = 10.0
-"""Seconds for one batch: what its alerts were told is written down even when those who sent them have gone."""
 
 
 class AlertAnswer(Strict):
@@ -55,7 +53,7 @@ async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], hub: Hub) -
     """
     alert = parse_alert(body)
     plan, meaning = match_plan(alert, plans)
-    asked = _together.setdefault(plan.name, Together(_react, alert_log.AT_ONCE, WORK_WITHIN))
+    asked = _together.setdefault(plan.name, Together(_react, alert_log.AT_ONCE))
     try:
         return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, hub)), ANSWER_WITHIN)
     except TimeoutError:

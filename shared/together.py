@@ -13,7 +13,7 @@ class Together[Q, A]:
     for every one of them, and so is ``TimeoutError`` after ``seconds``: one that hangs must not hold up the next.
     """
 
-    def __init__(self, work: Callable[[list[Q]], Awaitable[list[A]]], most: int, seconds: float) -> None:
+    def __init__(self, work: Callable[[list[Q]], Awaitable[list[A]]], most: int, seconds: float = 10.0) -> None:
         self._work = work
         self._most = most
         self._seconds = seconds

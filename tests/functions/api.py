@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lab.actions import Actions
+from lab.audit import journal_intact
 from lab.cloud.monitor import sample
-from lab.twin import Lab, LabOptions
+from lab.scenario import Event
+from lab.twin import PROJECT, Lab, LabOptions
+from shared.plan import RecoveryPlan
 from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso
 from tests.waiting import wait_until
@@ -44,18 +48,24 @@ class Answer(NamedTuple):
 
 
 class QuietLab(Lab):
-    """Nothing starts a run but the test: on a busy machine a slow site would be an outage to the watch."""
+    """Nothing starts a run but the test: on a busy machine a slow site would be an outage to the watch.
+
+    ``off`` are timers that run only when a test fires them.
+    """
+
+    off: tuple[str, ...] = ("watch",)
 
     def settings(self, plans: Path) -> dict[str, str]:
-        return super().settings(plans) | {"AzureWebJobs.watch.Disabled": "true"}
+        return super().settings(plans) | {f"AzureWebJobs.{timer}.Disabled": "true" for timer in self.off}
 
 
 class Api:
-    """The lab of contoso at speed 60. Times that a test names are real ones."""
+    """The lab of contoso, or of a plan like it, at speed 60. Times that a test names are real ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: RecoveryPlan | None = None, *off: str, **options: Any) -> None:
         self._loop = LoopThread()
-        self.lab = QuietLab(contoso(), CONTOSO, LabOptions(speed=60.0))
+        self.lab = QuietLab(plan or contoso(), CONTOSO, LabOptions(speed=60.0, **options))
+        self.lab.off += off
 
     def start(self) -> None:
         self._loop.run(self.lab.__aenter__(), LIMIT)
@@ -112,6 +122,37 @@ class Api:
     def left_over(self) -> list[str]:
         """Resources that a run has tagged as its own."""
         return self._loop.call(lambda: [key for key, value in self.lab.compute.resources.items() if value.get("tags")])
+
+    def plan(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.get("/api/plans/contoso").json
+        return found
+
+    def story(self) -> list[str]:
+        """The sentences of the site's story, newest first."""
+        return [event["text"] for event in self.plan()["events"]]
+
+    def told(self, words: str) -> int:
+        """How often people were sent a message with these words."""
+        return self._loop.call(lambda: sum(words in str(one["message"]) for one in self.lab.front.notifications))
+
+    def sealed(self) -> bool:
+        """Whether every ended run's seal holds."""
+        return self._loop.run(journal_intact(self.lab), LIMIT)
+
+    # What happens to the lab
+
+    def on_loop[T](self, work: Callable[[], T]) -> T:
+        """For what belongs to the lab's own thread."""
+        return self._loop.call(work)
+
+    def perform(self, do: str, **details: Any) -> None:
+        """One line of a scenario's timeline, now."""
+        event = Event.model_validate({"at": "0s", "do": do} | details)
+        self._loop.run(Actions(self.lab, PROJECT).perform(event), LIMIT)
+
+    def housekeeping(self) -> None:
+        """Runs housekeeping once, from beginning to end."""
+        self._loop.run(self.lab.functions.fire("housekeeping"), LIMIT)
 
     # Runs and outages
 

@@ -122,6 +122,15 @@ async def pack(item: dict) -> dict:
 
 
 @app.activity_trigger(input_name="item")
+async def write_once(item: dict) -> dict:
+    """The first time it is never answered, as a write whose caller dies."""
+    note(item["note"])
+    if len((FOLDER / item["note"]).read_text().splitlines()) == 1:
+        threading.Event().wait()
+    return {"written": item["note"]}
+
+
+@app.activity_trigger(input_name="item")
 async def fail_async(item: dict) -> dict:
     raise OutOfStockError(item["words"])
 
@@ -143,6 +152,12 @@ def pack_wait_pack(context, item):
 def once(context, item):
     packed = yield context.call_activity("pack", input=item)
     return packed
+
+
+@app.orchestration_trigger(context_name="context")
+def write(context, item):
+    written = yield context.call_activity("write_once", input=item)
+    return written
 
 
 @app.orchestration_trigger(context_name="context")

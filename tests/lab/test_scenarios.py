@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lab.runner import run_scenario
-from lab.scenario import PROJECT, load_scenario
+from lab.scenario import PROJECT, ScenarioError, load_scenario
 
 FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
 
@@ -77,6 +77,10 @@ def test_a_wrong_expectation_fails_with_status_1_and_says_what_differs(tmp_path:
             "name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 1s, do: site.stop, target: primry}]\n",
             "'primry' is not one of",
         ),
+        (
+            "name: x\nplan: plans/contoso.yaml\ntimeline: [{at: 0s, do: arm.fault, operation: PUT machines, error: '500'}]\n",
+            "operation 'PUT machines' is not one of ",
+        ),
     ],
 )
 def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, said: str) -> None:
@@ -84,6 +88,28 @@ def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, said: st
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        ("do: arm.fault, operation: PUT disks, error: lost, skip: few", "skip: 'few' is not a number"),
+        ("do: arm.fault, operation: PUT disks, error: lost, times: -1", "times: -1 is not a number"),
+        ("do: arm.fault, operation: PUT disks", "arm.fault lacks error"),
+        ("do: arm.heal, operation: PUT disks", "arm.heal takes no operation"),
+        ("do: worker.kill", "worker.kill lacks when"),
+        ("do: worker.kill, when: now, for: soon", "needs a number with a unit"),
+        ("do: worker.kill, when: 'during:clean_up', write: disk", "write: 'disk' is not one of azure, history"),
+        ("do: azure.health, state: bad", "state: 'bad' is not one of trouble, well"),
+        ("do: azure.health, state: trouble, region: westeurope", "azure.health takes no region"),
+    ],
+)
+def test_an_event_that_makes_no_sense_is_refused_before_anything_starts(tmp_path: Path, event: str, said: str) -> None:
+    file = write(tmp_path, f"name: x\nplan: plans/contoso.yaml\ntimeline: [{{at: 0s, {event}}}]\n")
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(file)
+    assert str(caught.value).startswith(f"{file}: timeline.0: ")
+    assert said in str(caught.value)
 
 
 def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path: Path) -> None:

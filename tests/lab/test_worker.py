@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from durabletask.client import OrchestrationStatus
@@ -200,7 +201,9 @@ def test_an_orchestration_survives_the_kill_of_its_worker(lab: Lab) -> None:
     assert lab.recorded("survivor") == ["pack", "pack"]
 
 
-@pytest.mark.parametrize(("when", "times", "runs"), [("before", 1, 1), ("after", 1, 2), ("after", 2, 3)])
+@pytest.mark.parametrize(
+    ("when", "times", "runs"), [("before", 1, 1), ("after", 1, 2), ("after", 2, 3), ("during", 1, 2)]
+)
 def test_an_activity_whose_worker_is_killed_is_recorded_once(lab: Lab, when: str, times: int, runs: int) -> None:
     name = f"killed-{when}-{times}"
     killed = lab.worker_pid()
@@ -210,6 +213,31 @@ def test_an_activity_whose_worker_is_killed_is_recorded_once(lab: Lab, when: str
     assert lab.worker_pid() != killed
     assert lab.times(name) == runs
     assert lab.recorded(name) == ["pack"]
+
+
+@pytest.mark.parametrize(
+    ("write", "spares", "kills"),
+    [("history", "azure", "history"), ("azure", "history", "azure"), (None, None, "azure")],
+)
+def test_a_worker_dies_between_a_write_of_its_activity_and_the_answer(
+    lab: Lab, write: Literal["azure", "history"] | None, spares: Any, kills: Any
+) -> None:
+    name = f"written-{write}"
+    killed, dispatcher = lab.worker_pid(), lab.host.dispatcher
+
+    async def strike(what: Literal["azure", "history"]) -> bool:
+        return dispatcher.strike(what)
+
+    dispatcher.kill_next(KillOrder("during", "write_once", write=write))
+    assert lab.run(strike(kills)) is False
+    lab.order(name, "write", {"note": name})
+    wait_until(lambda: lab.times(name), LIMIT, "the activity has written")
+    assert spares is None or lab.run(strike(spares)) is False
+    assert lab.run(strike(kills)) is True
+    assert lab.outcome(name).get_output() == {"written": name}
+    assert lab.worker_pid() != killed
+    assert (lab.times(name), lab.recorded(name)) == (2, ["write_once"])
+    assert lab.run(strike(kills)) is False
 
 
 @pytest.mark.parametrize("activity", ["fail_async", "fail_sync"])

@@ -2,67 +2,34 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.plan import Detection
-from shared.policy.outage import Evidence, Round, State, Verdict, decide, operator_verdict, primary_serves, view
-from tests.plans import contoso
-
-START = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
-DETECTION: Detection = contoso().detection
-PATHS = {"public": "public", "traffic": "public", "vpn": "private", "heartbeat": "agent", "observer": "control"}
-
-type States = dict[str, State]
-"""What each signal says; a signal that is not named is up."""
-
-UP: States = {}
-OUTAGE: States = {"public": "down", "traffic": "down", "vpn": "down", "heartbeat": "no_data"}
-PUBLIC_ONLY: States = {"public": "down", "traffic": "down", "vpn": "no_data", "heartbeat": "no_data"}
-PRIVATE_UP: States = {"public": "down", "traffic": "down", "heartbeat": "down"}
-MIXED: States = {"public": "down", "traffic": "up", "vpn": "down", "heartbeat": "no_data"}
-BLIND: States = OUTAGE | {"observer": "down"}
-NOT_KNOWN_WHETHER_BLIND: States = OUTAGE | {"observer": "no_data"}
-SILENT: States = {"public": "no_data", "traffic": "no_data", "vpn": "no_data", "heartbeat": "no_data"}
-SILENT_VPN: States = OUTAGE | {"vpn": "no_data"}
-
-
-def evidence(states: States, silence_is_down: frozenset[str] = frozenset(), age: float = 0) -> list[Evidence]:
-    found = []
-    for signal, path in PATHS.items():
-        state = states.get(signal, "up")
-        counts_as: State = "down" if state == "no_data" and signal in silence_is_down else state
-        role = "control" if path == "control" else "evidence"
-        found.append(
-            Evidence(signal=signal, path=path, role=role, state=state, counts_as=counts_as, detail="as seen", age=age)
-        )
-    return found
-
-
-def rounds_of(
-    *spans: tuple[States, float], silence_is_down: frozenset[str] = frozenset(), age: float = 0
-) -> list[Round]:
-    """One round every 10 s; a span says what the signals say, and for how many seconds."""
-    rounds: list[Round] = []
-    for states, seconds in spans:
-        for _ in range(round(seconds / 10)):
-            at = START + timedelta(seconds=10 * len(rounds))
-            rounds.append(Round(at=at, evidence=evidence(states, silence_is_down, age)))
-    return rounds
-
-
-def follow(rounds: list[Round], detection: Detection = DETECTION) -> tuple[Verdict, float]:
-    """Decides after each round, as a run does, and says after how many seconds it was decided."""
-    for count in range(1, len(rounds) + 1):
-        now = rounds[count - 1].at
-        verdict = decide(rounds[:count], detection, now)
-        if verdict.decision != "keep_looking":
-            return verdict, (now - START).total_seconds()
-    pytest.fail("The rounds ended without a decision.")
+from shared.policy.outage import Round, State, Verdict, decide, operator_verdict, primary_serves, view
+from tests.shared.rounds import (
+    BLIND,
+    DETECTION,
+    MIXED,
+    NOT_KNOWN_WHETHER_BLIND,
+    OUTAGE,
+    PRIVATE_UP,
+    PUBLIC_ONLY,
+    PUBLIC_SERVES,
+    SIGNALS,
+    SILENT,
+    SILENT_VPN,
+    START,
+    TROUBLE,
+    UP,
+    States,
+    evidence,
+    follow,
+    rounds_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +52,10 @@ def follow(rounds: list[Round], detection: Detection = DETECTION) -> tuple[Verdi
         pytest.param([(BLIND, 700)], "stand_down", "observer_cut_off", 600, id="observer cut off"),
         pytest.param([(NOT_KNOWN_WHETHER_BLIND, 700)], "stand_down", "observer_cut_off", 600, id="control is silent"),
         pytest.param([(BLIND, 520), (OUTAGE, 200)], "ask", "never_agreed", 600, id="sees again too late"),
+        pytest.param([(PUBLIC_SERVES, 700)], "ask", "never_agreed", 600, id="customers are served"),
+        pytest.param(
+            [(OUTAGE, 80), (PUBLIC_SERVES, 10), (OUTAGE, 200)], "confirmed", "confirmed", 180, id="serving restarts"
+        ),
     ],
 )
 def test_decides(spans: list[tuple[States, float]], decision: str, reason: str, after: float) -> None:
@@ -159,7 +130,7 @@ EVERY_ENDING = [[(OUTAGE, 200)], [(UP, 200)], [(PRIVATE_UP, 200)], [(MIXED, 700)
 @pytest.mark.parametrize("spans", EVERY_ENDING)
 def test_the_sentence_names_every_signal(spans: list[tuple[States, float]]) -> None:
     sentence = follow(rounds_of(*spans))[0].sentence()
-    assert [signal for signal in PATHS if f"{signal}: " not in sentence] == []
+    assert [signal for signal in SIGNALS if f"{signal}: " not in sentence] == []
 
 
 @pytest.mark.parametrize("spans", EVERY_ENDING)
@@ -272,8 +243,12 @@ def says_down(one: Round, quorum: int) -> bool:
     return all(e.counts_as == "up" for e in control) and not private_up and not served and len(down) >= quorum
 
 
-ANY_STATES = st.fixed_dictionaries({signal: st.sampled_from(get_args(State)) for signal in PATHS})
-LIKELY_STATES = st.sampled_from([OUTAGE] * 8 + [PRIVATE_UP, PUBLIC_ONLY, BLIND, MIXED, UP])
+def in_trouble(one: Round) -> bool:
+    return any(e.role == "recovery" and e.counts_as == "down" for e in one.evidence)
+
+
+ANY_STATES = st.fixed_dictionaries({signal: st.sampled_from(get_args(State)) for signal in SIGNALS})
+LIKELY_STATES = st.sampled_from([OUTAGE] * 8 + [TROUBLE, PRIVATE_UP, PUBLIC_ONLY, PUBLIC_SERVES, BLIND, MIXED, UP])
 SPAN = st.tuples(st.one_of(LIKELY_STATES, LIKELY_STATES, ANY_STATES), st.integers(1, 12))
 SPANS = st.lists(SPAN, min_size=1, max_size=8)
 
@@ -297,6 +272,7 @@ def test_confirms_only_after_an_unbroken_agreement(rounds: list[Round], quorum: 
     begun = [i for i, r in enumerate(rounds) if now - r.at >= DETECTION.confirm_for]
     assert begun, "confirmed before confirm_for had passed"
     assert [r.at for r in rounds[begun[-1] :] if not says_down(r, quorum)] == []
+    assert not in_trouble(rounds[-1])
 
 
 @given(histories(), st.integers(1, 3))
@@ -304,7 +280,8 @@ def test_an_unbroken_agreement_is_confirmed(rounds: list[Round], quorum: int) ->
     now = rounds[-1].at
     begun = [i for i, r in enumerate(rounds) if now - r.at >= DETECTION.confirm_for]
     if begun and all(says_down(r, quorum) for r in rounds[begun[-1] :]):
-        assert decide(rounds, DETECTION.model_copy(update={"quorum": quorum}), now).decision == "confirmed"
+        verdict = decide(rounds, DETECTION.model_copy(update={"quorum": quorum}), now)
+        assert verdict.decision == ("ask" if in_trouble(rounds[-1]) else "confirmed")
 
 
 @given(histories())

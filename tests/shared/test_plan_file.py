@@ -179,6 +179,15 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
         ["traffic.hostname"],
     ),
     ("sql signal: nowhere", {f"{SIGNALS}.vpn.sql.server": REMOVED}, f"{SIGNALS}.vpn.sql.server", ["missing"]),
+    *[
+        (
+            f"sql signal: a recovery machine of {workload}",
+            {f"{SIGNALS}.vpn.sql.server": address},
+            f"{SIGNALS}.vpn.sql.server",
+            [f"'{address}'", "is a recovery machine's address"],
+        )
+        for workload, address in (("sql", "10.20.1.5"), ("iis", "10.20.1.4"))
+    ],
     # evidence
     (
         "automatic with one path",
@@ -195,6 +204,34 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("quorum of none", {"detection.quorum": 0}, "detection.quorum", ["0", "greater than or equal to 1"]),
     ("signal without a path", {f"{SIGNALS}.vpn.path": REMOVED}, f"{SIGNALS}.vpn", ["needs a path"]),
     ("signal of two sources", {f"{SIGNALS}.vpn.traffic_manager": {}}, f"{SIGNALS}.vpn", ["exactly one of http, sql"]),
+    (
+        "Azure's health as evidence",
+        {f"{SIGNALS}.azure": {"path": "public", "azure_health": {}}},
+        f"{SIGNALS}.azure",
+        ["azure_health and role: recovery belong together"],
+    ),
+    (
+        "Azure's health as control",
+        {f"{SIGNALS}.azure.role": "control"},
+        f"{SIGNALS}.azure",
+        ["azure_health and role: recovery belong together"],
+    ),
+    *[
+        (
+            f"{source} about the recovery region",
+            {f"{SIGNALS}.azure": {"role": "recovery", "path": "public", source: fields}},
+            f"{SIGNALS}.azure",
+            ["azure_health and role: recovery belong together"],
+        )
+        for source, fields in (("traffic_manager", {}), ("http", {"connect_to": "OBSERVER_ADDRESS"}))
+    ],
+    (
+        "Azure's health with a region",
+        {f"{SIGNALS}.azure.azure_health": {"region": "westeurope"}},
+        f"{SIGNALS}.azure.azure_health.region",
+        ["unknown key"],
+    ),
+    ("latch again", {"traffic.latch_again": "perhaps"}, "traffic.latch_again", ["'perhaps'"]),
     ("probe of no kind", {f"{SQL}.probes": [{}]}, f"{SQL}.probes.0", ["exactly one of http, sql"]),
     # time
     ("time zone", {"time_zone": "Europe/Amsterdamn"}, "time_zone", ["'Europe/Amsterdamn'", "Europe/Amsterdam"]),

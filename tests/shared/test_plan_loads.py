@@ -28,6 +28,16 @@ def test_trust_off_and_notify_on_mean_what_they_say() -> None:
     assert contoso().notify[0].on == ["started", "decided", "needs_operator", "served", "finished"]
 
 
+@pytest.mark.parametrize(("value", "means"), [(True, True), (False, False), (REMOVED, False)])
+def test_the_primary_is_locked_out_again_only_where_the_plan_says_so(value: Any, means: bool) -> None:
+    assert contoso_with({"traffic.latch_again": value}).traffic.latch_again is means
+
+
+def test_azures_own_health_is_no_path_to_the_primary() -> None:
+    assert contoso().detection.signals["azure"].role == "recovery"
+    assert contoso_with({"detection.signals.azure": REMOVED}).detection.paths == contoso().detection.paths
+
+
 def test_a_plan_without_scripts_loads() -> None:
     assert contoso_with({"replication.scripts": REMOVED}).replication.script_texts == {}
 

@@ -1,13 +1,15 @@
-"""What the table of transitions promises, walked at random and by reach."""
+"""What the table of transitions promises, walked at random and by reach; what a run that has ended is."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.names import Kind
-from shared.runs import FIRST_PHASE, FORWARD, TRANSITIONS, Phase, may_follow
+from shared.runs import FIRST_PHASE, FORWARD, TRANSITIONS, Hindsight, Outcome, Phase, RecoveryRun, may_follow
 
 KINDS: list[Kind] = ["failover", "drill", "failback"]
 CHOICES = st.lists(st.integers(min_value=0, max_value=len(Phase)), max_size=60)
@@ -108,3 +110,83 @@ def test_a_run_that_could_not_be_started_can_be_completed(kind: Kind) -> None:
 @pytest.mark.parametrize("after", list(Phase))
 def test_a_write_may_be_repeated_and_otherwise_follows_the_table(before: Phase, after: Phase) -> None:
     assert may_follow(before, after) == (before is after or after in TRANSITIONS[before])
+
+
+# What an ended run leaves, and whether observing was right
+
+
+def ended(kind: Kind, outcome: Outcome | None) -> RecoveryRun:
+    return RecoveryRun(
+        run_id="contoso-f20270115203000000-abcd",
+        plan="contoso",
+        plan_hash="0",
+        kind=kind,
+        mode="automatic",
+        trigger="watch",
+        reason="A test",
+        phase=Phase.COMPLETED if outcome else Phase.RECOVERING,
+        outcome=outcome,
+        started_at=datetime(2027, 1, 15, 20, 30, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_only_what_serves_or_still_works_is_no_leftover(kind: Kind, outcome: Outcome | None) -> None:
+    serves = (kind, outcome) == ("failover", Outcome.SUCCEEDED)
+    assert ended(kind, outcome).is_leftover is not (serves or outcome is None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_only_a_failed_failover_keeps_its_recovery_point(kind: Kind, outcome: Outcome | None) -> None:
+    assert ended(kind, outcome).keeps_its_point is ((kind, outcome) == ("failover", Outcome.FAILED))
+
+
+@pytest.mark.parametrize(
+    ("out_for", "takes", "right"),
+    [(0, 600, False), (599, 600, False), (600, 600, False), (601, 600, True), (86_400, 600, True), (1, 0, True)],
+)
+@pytest.mark.parametrize("back", [True, False])
+def test_a_failover_would_have_been_right_when_it_takes_less_time_than_the_outage(
+    out_for: float, takes: float, right: bool, back: bool
+) -> None:
+    assert Hindsight(out_for=out_for, back=back, failover_takes=takes).right is right
+
+
+@pytest.mark.parametrize(
+    ("out_for", "back", "factor", "sentence"),
+    [
+        (
+            90,
+            True,
+            1.0,
+            "A failover would have been a mistake: the primary site was back 1 min 30 s after the decision, and a "
+            "failover takes 10 min.",
+        ),
+        (
+            1200,
+            True,
+            1.0,
+            "A failover would have been right: the primary site was back 20 min after the decision, and a failover "
+            "takes 10 min.",
+        ),
+        (
+            20,
+            False,
+            60.0,
+            "A failover would have been a mistake: the primary site was still not back 20 min after the decision, and "
+            "a failover takes 10 h.",
+        ),
+    ],
+)
+def test_hindsight_says_how_long_it_lasted_and_how_long_a_failover_takes(
+    out_for: float, back: bool, factor: float, sentence: str
+) -> None:
+    assert Hindsight(out_for=out_for, back=back, failover_takes=600).sentence(factor) == sentence
+
+
+def test_hindsight_survives_the_history() -> None:
+    one = Hindsight(out_for=12.5, back=True, failover_takes=600)
+    again = Hindsight.model_validate(one.model_dump(mode="json"))
+    assert (again, again.sentence()) == (one, one.sentence())
