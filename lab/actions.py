@@ -33,6 +33,7 @@ class Actions:
             "timer.fire": self._fire,
             "alert.send": self._send_alerts,
             "worker.kill": self._kill,
+            "run.lose": self._lose,
         }
 
     async def perform(self, event: Event) -> None:
@@ -115,6 +116,9 @@ class Actions:
             raise ScenarioError(f"when: {details['when']!r} is not now, or before:, during: or after: one of {known}")
         order = KillOrder(when, activity, int(details.get("times", 1)), details.get("write"))
         functions.dispatcher.kill_next(order)
+
+    async def _lose(self, details: dict[str, Any]) -> None:
+        await self._lab.functions.dispatcher.lose(str(details.get("run") or await self._current_run()))
 
     async def _send_alerts(self, details: dict[str, Any]) -> None:
         """Sends as an action group does, all at once; what must be tried again does not hold up the timeline."""

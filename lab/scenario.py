@@ -51,6 +51,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "storage.stop": (frozenset(), frozenset()),
     "storage.start": (frozenset(), frozenset()),
     "worker.kill": (frozenset({"when"}), frozenset({"times", "write", "for"})),
+    "run.lose": (frozenset(), frozenset({"run"})),
     "timer.fire": (frozenset({"function"}), frozenset()),
 }
 _WORDS: dict[tuple[str, str], frozenset[str]] = {

@@ -92,6 +92,10 @@ class Dispatcher:
             "lastUpdatedTime": state.lastUpdatedTimestamp.ToJsonString(),
         }
 
+    async def lose(self, instance_id: str) -> None:
+        """Ends an orchestration from outside, as somebody in the portal may: it is never asked and never told."""
+        await self._hub.TerminateInstance(pb.TerminateRequest(instanceId=instance_id, recursive=True))
+
     async def close(self) -> None:
         await self._channel.close()
 

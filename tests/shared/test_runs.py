@@ -115,7 +115,7 @@ def test_a_write_may_be_repeated_and_otherwise_follows_the_table(before: Phase, 
 # What an ended run leaves, and whether observing was right
 
 
-def ended(kind: Kind, outcome: Outcome | None) -> RecoveryRun:
+def ended(kind: Kind, outcome: Outcome | None, *, cutover_began: bool = False) -> RecoveryRun:
     return RecoveryRun(
         run_id="contoso-f20270115203000000-abcd",
         plan="contoso",
@@ -126,15 +126,20 @@ def ended(kind: Kind, outcome: Outcome | None) -> RecoveryRun:
         reason="A test",
         phase=Phase.COMPLETED if outcome else Phase.RECOVERING,
         outcome=outcome,
+        cutover_began=cutover_began,
         started_at=datetime(2027, 1, 15, 20, 30, tzinfo=UTC),
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("outcome", [None, *Outcome])
-def test_only_what_serves_or_still_works_is_no_leftover(kind: Kind, outcome: Outcome | None) -> None:
-    serves = (kind, outcome) == ("failover", Outcome.SUCCEEDED)
-    assert ended(kind, outcome).is_leftover is not (serves or outcome is None)
+@pytest.mark.parametrize("cutover_began", [False, True])
+def test_what_may_serve_customers_or_still_works_is_no_leftover(
+    kind: Kind, outcome: Outcome | None, cutover_began: bool
+) -> None:
+    """Once customers were being moved, nobody knows whom it serves, however the run has ended."""
+    run = ended(kind, outcome, cutover_began=cutover_began)
+    assert run.is_leftover is (outcome is not None and not cutover_began)
 
 
 @pytest.mark.parametrize("kind", KINDS)

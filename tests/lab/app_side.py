@@ -1,0 +1,105 @@
+"""The app's own functions in this process against the lab: with its identity, its settings and its real SDK clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import tempfile
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from aiohttp import connector
+
+from lab.processes import reserve_ports
+from lab.storage import Azurite
+from shared.cloud import clients
+from shared.records import tables
+from tests.lab.azure import Azure, simulated
+from tests.loops import LIMIT, LoopThread, collect_quietly
+
+
+class AppSide:
+    """One event loop, as a worker has one. Use ``as_the_app()`` or ``with_a_history()``."""
+
+    def __init__(self, azure: Azure) -> None:
+        self.azure = azure
+        self._loop = LoopThread()
+
+    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return self._loop.run(work, LIMIT)
+
+    def close(self) -> None:
+        try:
+            self.run(self._close_clients())
+        finally:
+            self._loop.close()
+            collect_quietly()
+
+    async def _close_clients(self) -> None:
+        loop = asyncio.get_running_loop()
+        for client in clients._clients.pop(loop, {}).values():
+            await client.close()
+        for table in tables._tables.pop(loop, {}).values():
+            # A table's client leaves its transport to its service's client, which the app does not keep.
+            await table._client._client._pipeline._transport._transport.close()
+        await asyncio.sleep(0.1)  # TLS connections take a few turns of the loop to close
+
+
+@contextlib.contextmanager
+def as_the_app(azure: Azure, **settings: str) -> Iterator[AppSide]:
+    """The settings that lead the app to ``azure``, and ``settings`` beside them."""
+    trust(azure.ca)
+    with pytest.MonkeyPatch.context() as environment:
+        told = {
+            "IDENTITY_ENDPOINT": azure.front.identity_url,
+            "IDENTITY_HEADER": azure.identity.header,
+            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+            "COLDSITE_RESOURCE_MANAGER": azure.front.url,
+        }
+        for name, value in (told | settings).items():
+            environment.setenv(name, value)
+        side = AppSide(azure)
+        try:
+            yield side
+        finally:
+            side.close()
+
+
+@contextlib.contextmanager
+def with_a_history() -> Iterator[AppSide]:
+    """The app beside Azurite, which holds its history. Tests keep apart by using plans of their own."""
+    with contextlib.ExitStack() as kept:
+        folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
+        certificate, key = _issue(folder)
+        ((port, reserved),) = reserve_ports(1)
+        kept.enter_context(reserved)
+        azure = kept.enter_context(simulated())
+        azurite = Azurite(folder, port, certificate, key)
+        azure.run(azurite.start())
+        kept.callback(lambda: azure.run(azurite.stop()))
+        yield kept.enter_context(as_the_app(azure, COLDSITE_TABLES_ENDPOINT=azurite.endpoint))
+
+
+def trust(authority: Path) -> None:
+    """A worker's process reads SSL_CERT_FILE when it starts; this one has started, so its context learns of one more
+    authority.
+    """
+    context: ssl.SSLContext = connector._SSL_CONTEXT_VERIFIED
+    context.load_verify_locations(cafile=str(authority))
+
+
+def _issue(folder: Path) -> tuple[Path, Path]:
+    """A certificate for Azurite, of an authority that the app trusts."""
+    authority = trustme.CA()
+    own, certificate, key = folder / "ca.pem", folder / "azurite.pem", folder / "azurite.key"
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(str(own))
+    for number, blob in enumerate(issued.cert_chain_pems):
+        blob.write_to_path(str(certificate), append=number > 0)
+    issued.private_key_pem.write_to_path(str(key))
+    trust(own)
+    return certificate, key
