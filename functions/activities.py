@@ -20,7 +20,7 @@ from shared.probes import dns
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
 from shared.records import journal, site_state
-from shared.runs import Order, Phase, StepEnd, StepStatus
+from shared.runs import Order, StepEnd, StepStatus
 
 bp = df.Blueprint()
 
@@ -197,8 +197,8 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
         run = await journal.read_run(holder.run_id)
     except UnknownRunError:
         return Evicted(because=f"It belongs to {holder.machine}, of a run that is not on record.")
-    if run.phase is Phase.CLEANING_UP and run.outcome is None:
-        return Evicted(left=[holder.machine])
+    if run.outcome is None:
+        return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is clearing away or being ended.
     if not run.is_leftover:
         return Evicted(because=f"It belongs to {holder.machine}, which run {holder.run_id} still needs.")
     clear = cleanup.CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)

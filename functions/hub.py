@@ -1,4 +1,4 @@
-"""The durable client as ``shared.starting`` wants to see it."""
+"""The durable client as ``shared.orphans.Hub`` describes it."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
     if not state.active_run:
         for run in await guarding.guard(plan, state):
             if await hub.state(run.run_id) != "running":
-                instance, keep = f"{plan.name}-clear-{run.run_id}", run.keeps_its_point
+                instance, keep = f"{plan.name}-clear-{run.run_id}", guarding.point_is_needed(run, state)
                 await _keep(hub, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
     await guarding.look_back(plan)
 
@@ -121,7 +121,7 @@ async def _end_what_is_lost(plan: RecoveryPlan, hub: DurableHub) -> SiteState:
     """Ends runs that nobody carries on, whether they hold the plan or not, and frees the plan from them."""
     state = await site_state.read_state(plan.name)
     if await lock_is_stale(state, hub) and (over := state.active_run):
-        await end_lost(plan, over)
+        await end_lost(plan, over, hub)
 
         def free(now: SiteState) -> dict[str, Any]:
             return {"active_run": None, "active_kind": None} if now.active_run == over else {}
@@ -129,7 +129,7 @@ async def _end_what_is_lost(plan: RecoveryPlan, hub: DurableHub) -> SiteState:
         state = await site_state.change_state(plan.name, free)
     for run in await journal.list_runs(plan.name, limit=_LOOKS_BACK_ON):
         if run.outcome is None and run.run_id != state.active_run and await _is_lost(run, hub):
-            state = await end_lost(plan, run.run_id)
+            state = await end_lost(plan, run.run_id, hub)
     return state
 
 

@@ -99,10 +99,14 @@ async def _from_sql(probe: SqlProbe) -> tuple[State, str]:
 
 
 async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> tuple[State, str]:
-    """A page of the primary. An answer that came from the recovery site's own address says nothing of the primary."""
+    """A page of the primary. Whatever the recovery site's own address answers says nothing of the primary."""
+    recovery = await _recovery_addresses(order.traffic)
+    if same := await resolved(probe) & recovery:
+        return (
+            "no_data",
+            f"{', '.join(sorted(same))} is the recovery site's address, so this is not the primary's answer",
+        )
     answer = await probe_http(probe)
-    if answer.healthy and answer.peer in await _recovery_addresses(order.traffic):
-        return "no_data", f"{answer.peer} is the recovery site's address, so this is not the primary's answer"
     return "up" if answer.healthy else "down", answer.detail
 
 

@@ -12,6 +12,7 @@ from shared.errors import SettingError, UnknownRunError
 from shared.evidence import EvidenceOrder, gather
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import maintenance
+from shared.policy.outage import primary_serves
 from shared.probes.sql import probe_sql
 from shared.records import journal, site_state
 from shared.records.events import record_event
@@ -45,13 +46,13 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
         except AzureError:
             unknown |= about
     await _warn(plan, found, unknown)
-    return await _leftovers(plan)
+    return await _leftovers(plan, state)
 
 
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """What could not be cleared away for longer than one clearing may take."""
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
-    stuck = [run.run_id for run in await _leftovers(plan) if run.ended_at and run.ended_at < patience]
+    stuck = [run.run_id for run in await _leftovers(plan, state) if run.ended_at and run.ended_at < patience]
     if not stuck:
         return {}
     said = (
@@ -167,7 +168,14 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
         await record_event(plan.name, f"No longer so: {before[key]}")
 
 
-async def _leftovers(plan: RecoveryPlan) -> list[RecoveryRun]:
+def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:
+    """Whether the recovery point of an ended run may still be the last one there is: not once customers are served
+    from Azure.
+    """
+    return run.keeps_its_point and state.active_site != "recovery"
+
+
+async def _leftovers(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
     """The runs that ended without serving and have something standing in the recovery group.
 
     A recovery point that a failed failover kept is no leftover: it may be the last one there is.
@@ -179,7 +187,7 @@ async def _leftovers(plan: RecoveryPlan) -> list[RecoveryRun]:
             run = await journal.read_run(run_id)
         except UnknownRunError:
             continue
-        if run.is_leftover and not (run.keeps_its_point and kinds == {"snapshots"}):
+        if run.is_leftover and not (point_is_needed(run, state) and kinds == {"snapshots"}):
             found.append(run)
     return found
 
@@ -187,14 +195,15 @@ async def _leftovers(plan: RecoveryPlan) -> list[RecoveryRun]:
 async def look_back(plan: RecoveryPlan) -> None:
     """Judges what was only observed: would a failover have been right?
 
-    A failover takes what the last good drill measured, else the objective. The primary's endpoint is asked, so the
-    answer is as fine as the rhythm of housekeeping.
+    A failover takes what the last good drill measured, else the objective. The answer is as fine as the rhythm of
+    housekeeping.
     """
     runs = await journal.list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
     waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and _decided(r)]
     if not waiting:
         return
-    back = (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor == "Online"
+    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
+    back = primary_serves((await gather(EvidenceOrder.of(plan, nobody))).evidence)
     takes, now = (await _failover_takes(plan)).total_seconds(), datetime.now(UTC)
     for run in waiting:
         assert run.ended_at is not None

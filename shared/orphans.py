@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, Protocol
 
+from shared import names
 from shared.cloud.traffic import read_routing
 from shared.errors import UnknownRunError
 from shared.plan import RecoveryPlan
@@ -13,12 +15,26 @@ from shared.records.site_state import SiteState
 from shared.runs import Phase
 from shared.telling import tell
 
+_MOST_RETRIES = 10
+"""More retries of one run than anybody makes; each has children of its own."""
 _GONE = "The run's orchestration ended without a result."
 _HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
 
 
-async def end_lost(plan: RecoveryPlan, run_id: str) -> SiteState:
+class Hub(Protocol):
+    """What is asked of the durable engine."""
+
+    async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None: ...
+
+    async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]: ...
+
+    async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None: ...
+
+
+async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
     """Ends the row of a run that nobody carries on, says so, and returns the site's state as it is then.
+
+    What still builds in its name is ended first; while it does, the row stays open, and this is to be called again.
 
     A failover that was lost while it moved the customers leaves them where Traffic Manager sends them, so that is read
     and remembered: what it built may be what serves them, and is never cleared away. Raises azure-core's errors when
@@ -45,7 +61,22 @@ async def end_lost(plan: RecoveryPlan, run_id: str) -> SiteState:
             }
 
         state = await site_state.change_state(plan.name, remember)
+    if await _still_building(plan, run_id, hub):
+        return state
     await journal.end_orphan(run_id, because)
     where = f" Customers are now sent to: {state.active_site}." if run.phase is not Phase.CONFIRMING else ""
     await tell(plan, f"Run {run_id} was lost in phase {run.phase.value}. {because}{where} See its steps.")
     return state
+
+
+async def _still_building(plan: RecoveryPlan, run_id: str, hub: Hub) -> bool:
+    """Tells the run's workloads to stop, and says whether any has not yet."""
+    children = [
+        names.child_instance(run_id, workload, attempt)
+        for workload in plan.recovery.workloads
+        for attempt in range(1, _MOST_RETRIES)
+    ]
+    states = await asyncio.gather(*(hub.state(child) for child in children))
+    running = [child for child, state in zip(children, states, strict=True) if state == "running"]
+    await asyncio.gather(*(hub.send(child, names.EVENT_ABORT, {"by": "the end of its run"}) for child in running))
+    return bool(running)

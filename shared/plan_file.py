@@ -242,6 +242,11 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
             yield f"{key}.connect_to: {probe.connect_to!r} is traffic.hostname: the probe would follow the customers"
         elif re.sub(r":[0-9]+$", "", probe.connect_to).lower() == (probe.host or "").lower():
             yield f"{key}.connect_to: {probe.connect_to!r} is the customers' own name; name the site's own address"
+    verified = {v.http.connect_to for v in plan.traffic.verify if v.http and v.http.connect_to}
+    for name, signal in plan.detection.signals.items():
+        if signal.http and signal.role == "evidence" and signal.http.connect_to in verified:
+            place = signal.http.connect_to
+            yield f"detection.signals.{name}.http.connect_to: {place!r} is where traffic.verify asks the recovery site"
     asked = [(f"detection.signals.{name}.sql.server", s.sql) for name, s in plan.detection.signals.items() if s.sql]
     asked += [(f"traffic.verify.{i}.sql.server", v.sql) for i, v in enumerate(plan.traffic.verify) if v.sql]
     for key, sql in asked:

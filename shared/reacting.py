@@ -17,10 +17,11 @@ from shared.alerts import Alert, Meaning, match_plan, parse_alert
 from shared.cloud.traffic import read_endpoint
 from shared.errors import PlanBusyError, RefusedError, StorageUnavailableError
 from shared.names import EVENT_ALERT
+from shared.orphans import Hub
 from shared.plan import RecoveryPlan, Strict
 from shared.records import alert_log, site_state
 from shared.records.alert_log import Received
-from shared.starting import Hub, begin_run, lock_is_stale, may_look
+from shared.starting import begin_run, lock_is_stale, may_look
 from shared.together import Together
 
 ANSWER_WITHIN = 4.0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Protocol
 
 from shared import names
 from shared.errors import ColdsiteError, RefusedError
 from shared.names import Kind
-from shared.orphans import end_lost
+from shared.orphans import Hub, end_lost
 from shared.plan import RecoveryPlan
 from shared.policy.outage import Round, operator_verdict
 from shared.records import journal, site_state
@@ -18,16 +17,6 @@ from shared.runs import FIRST_PHASE, Mode, RecoveryRun, RunInput, RunRef, Trigge
 
 START_GRACE = timedelta(seconds=30)
 """How long a lock may stand before its orchestration is known to the hub."""
-
-
-class Hub(Protocol):
-    """What starting needs of the durable engine."""
-
-    async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None: ...
-
-    async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]: ...
-
-    async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None: ...
 
 
 async def lock_is_stale(state: SiteState, hub: Hub) -> bool:
@@ -74,7 +63,7 @@ async def begin_run(
     over = None
     stale = await lock_is_stale(state, hub)
     if stale and state.active_run:
-        state = await end_lost(plan, state.active_run)
+        state = await end_lost(plan, state.active_run, hub)
         if problem := refusal(state, kind):
             raise RefusedError(problem)
     preempts = not stale and kind == "failover" and state.active_kind == "drill"

@@ -10,7 +10,7 @@ from shared.plan import Strict
 class ProbeAnswer(Strict):
     """``detail`` says what was seen in a few words. ``answered`` means that something spoke, if only nonsense;
     ``untrusted`` that it spoke, but our login was refused or its certificate is not trusted; ``hopeless`` that waiting
-    longer cannot help; ``peer`` is the address that answered, where it is known.
+    longer cannot help.
     """
 
     healthy: bool
@@ -18,5 +18,4 @@ class ProbeAnswer(Strict):
     answered: bool = False
     untrusted: bool = False
     hopeless: bool = False
-    peer: str | None = None
     newest_commit: datetime | None = None

@@ -60,7 +60,6 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.get(url, allow_redirects=False, headers={"Host": probe.host} if probe.host else None) as response,
         ):
-            peer = _peer(response)
             body = (await _read(response)).decode(errors="replace")
     except TimeoutError:
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
@@ -71,11 +70,11 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
     except aiohttp.ClientError as error:
         return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
     if response.status not in probe.expect.status:
-        return ProbeAnswer(healthy=False, detail=f"{address} answered {response.status}", answered=True, peer=peer)
+        return ProbeAnswer(healthy=False, detail=f"{address} answered {response.status}", answered=True)
     if probe.expect.text and probe.expect.text not in body:
         said = f"{address} answered {response.status} with another page"
-        return ProbeAnswer(healthy=False, detail=said, answered=True, peer=peer)
-    return ProbeAnswer(healthy=True, detail=f"{address} answered {response.status}", answered=True, peer=peer)
+        return ProbeAnswer(healthy=False, detail=said, answered=True)
+    return ProbeAnswer(healthy=True, detail=f"{address} answered {response.status}", answered=True)
 
 
 async def resolved(probe: HttpProbe) -> set[str]:
@@ -86,12 +85,6 @@ async def resolved(probe: HttpProbe) -> set[str]:
     except OSError:
         return set()
     return {str(place[0]) for *_, place in found}
-
-
-def _peer(response: aiohttp.ClientResponse) -> str | None:
-    transport = response.connection.transport if response.connection else None
-    name = transport.get_extra_info("peername") if transport else None
-    return str(name[0]) if name else None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -18,7 +18,7 @@ from azure.data.tables import UpdateMode
 
 from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
-from shared.records.site_state import SiteState, change_state
+from shared.records.site_state import SiteState, change_state, read_state
 from shared.records.tables import RUNS, STEPS, from_entity, storage, table, to_entity
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
 
@@ -203,17 +203,39 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
     await _end_what_was_cut_off(run_id)
     rows = await _rows_to_seal(run_id)
 
-    def append(state: SiteState) -> dict[str, Any]:
-        if state.last_sealed_run == run_id:
-            return {}
-        return {
-            "last_seal": seal_of(rows, state.last_seal),
-            "last_sealed_run": run_id,
-            "sealed_over": state.last_seal,
-        }
+    while True:
+        head = await read_state(run.plan)
+        if head.last_sealed_run not in (None, run_id):
+            await _finish_the_last_seal(head)
 
-    state = await change_state(run.plan, append)
-    return await update_run(run_id, seal=state.last_seal, sealed_over=state.sealed_over)
+        def append(state: SiteState, known: str | None = head.last_sealed_run) -> dict[str, Any]:
+            if state.last_sealed_run == run_id:
+                return {}
+            if state.last_sealed_run != known:
+                raise _SealedMeanwhileError
+            return {
+                "last_seal": seal_of(rows, state.last_seal),
+                "last_sealed_run": run_id,
+                "sealed_over": state.last_seal,
+            }
+
+        with contextlib.suppress(_SealedMeanwhileError):
+            state = await change_state(run.plan, append)
+            return await update_run(run_id, seal=state.last_seal, sealed_over=state.sealed_over)
+
+
+class _SealedMeanwhileError(Exception):
+    """Another run was sealed between the look at the head of the chain and the writing of it."""
+
+
+async def _finish_the_last_seal(head: SiteState) -> None:
+    """Whoever sealed last may have died before its own row had the seal; nothing is sealed over a seal that no row
+    holds.
+    """
+    assert head.last_sealed_run is not None
+    last = await read_run(head.last_sealed_run)
+    if last.seal is None:
+        await update_run(last.run_id, seal=head.last_seal, sealed_over=head.sealed_over)
 
 
 async def _end_what_was_cut_off(run_id: str) -> None:

@@ -68,7 +68,10 @@ async def table(name: str) -> TableClient:
         client = service.get_table_client(name)
         with contextlib.suppress(ResourceExistsError):
             await client.create_table()
-        known[name] = client
+        if name in known:  # Somebody else was quicker.
+            await client.close()
+        else:
+            known[name] = client
     return known[name]
 
 
