@@ -51,6 +51,14 @@ def run(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there (one scenario).")] = None,
 ) -> None:
     """Run scenarios. Status 0: all that was expected holds; 1: something differs, and is named; 2: bad input."""
+    if json_file:
+        try:
+            json_file.touch()
+        except OSError as error:
+            show.console(stderr=True).print(
+                f"{json_file}: cannot be written: {error.strerror}", style="red", markup=False
+            )
+            raise typer.Exit(2) from None
     failed = False
     for file in files:
         try:

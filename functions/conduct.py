@@ -16,6 +16,8 @@ from shared import names
 from shared.plan import RecoveryPlan
 from shared.runs import Order, Outcome, Phase, RunInput
 
+FIND_THE_CAUSE = "Find the cause in the run's steps, then retry."
+
 
 class Ended(Exception):  # noqa: N818 (an ending, not an error)
     """The run is over with this outcome; ``facts`` go to its row, ``because`` to people.
@@ -135,7 +137,9 @@ def hold(
     """
     work.holds += 1
     yield from work.record_now(phase=Phase.NEEDS_OPERATOR, waiting_for=problem, holds=work.holds)
-    work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
+    if problem != work.last_question:
+        work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
+    work.last_question = problem
     limit = work.ctx.create_timer(plan.recovery.hold_for)
     lapse = [work.ctx.create_timer(max(until - work.now, timedelta(0)))] if until else []
     answered = True
@@ -154,6 +158,8 @@ def hold(
             break
         if (work.take(names.EVENT_RETRY) or {}).get("hold") == work.holds:
             break
+    if answered:
+        work.last_question = None
     yield from work.record(phase=back_to, waiting_for=None)
     return answered
 
@@ -170,8 +176,22 @@ def until_done[T](work: Work, plan: RecoveryPlan, phase: Phase, part: Callable[[
         except ProblemError as problem:
             said = str(problem)
         except Exception as error:  # noqa: BLE001 (what was built is kept, whatever went wrong)
-            said = f"A step failed again and again: {error}. Find the cause in the run's steps, then retry."
+            said = f"A step failed again and again: {reason(error)} {FIND_THE_CAUSE}"
+            if work.committed:
+                again = work.now + plan.recovery.retry_after * 150
+                said = (
+                    "Customers are being moved: both endpoints may be enabled now. "
+                    f"{said} It is also tried again by itself every few minutes."
+                )
+                yield from hold(work, plan, phase, said, until=again)
+                continue
         yield from hold(work, plan, phase, said)
+
+
+def reason(error: Exception) -> str:
+    """What an activity said when it failed, without the engine's own words around it."""
+    said = str(error).rsplit(" failed: ", 1)[-1].strip()
+    return said if said.endswith(".") else f"{said}."
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:

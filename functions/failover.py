@@ -56,6 +56,7 @@ class _Failover:
         self._frozen = False
         self._sets = 0
         self._cutovers = 0
+        self._serves = False
         self._looked_early = False
         self._first_down: datetime | None = None
         self._by_itself = run.trigger in ("alert", "watch")
@@ -92,7 +93,13 @@ class _Failover:
         began = work.now
         while True:
             order = EvidenceOrder.of(self._plan, work.run, target="confirming", attempt=len(rounds) + 1, began_at=began)
-            rounds.append((yield from work.do(bookkeeping.gather_evidence, order)))
+            try:
+                rounds.append((yield from work.do(bookkeeping.gather_evidence, order)))
+            except task.TaskFailedError:
+                # The history's storage is away, and nothing may be decided that cannot be recorded: look anew after it.
+                rounds.clear()
+                yield from work.sleep(self._plan.recovery.retry_after * 30)
+                continue
             verdict = decide(rounds, detection, work.now)
             if verdict.decision != "keep_looking":
                 break
@@ -142,7 +149,11 @@ class _Failover:
         if not self._by_itself:
             return None
         order = bookkeeping.MaintenanceOrder(run=self._work.run, target=moment, windows=self._plan.pause)
-        return (yield from self._work.do(bookkeeping.check_maintenance, order)).maintenance
+        while True:
+            try:
+                return (yield from self._work.do(bookkeeping.check_maintenance, order)).maintenance
+            except task.TaskFailedError:
+                yield from self._work.sleep(self._plan.recovery.retry_after * 30)
 
     def _only_observe_during_maintenance(self) -> Doing[None]:
         found = yield from self._maintenance("decided")
@@ -153,7 +164,7 @@ class _Failover:
 
     def _ask(self, question: str) -> Doing[None]:
         work, approval = self._work, self._plan.detection.approval
-        yield from work.record(phase=Phase.WAITING_FOR_APPROVAL, waiting_for=question)
+        yield from work.record_now(phase=Phase.WAITING_FOR_APPROVAL, waiting_for=question)
         work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: fail over?", question)
         limit = work.ctx.create_timer(approval.deadline)
         approved, rejected = work.event(names.EVENT_APPROVE), work.event(names.EVENT_REJECT)
@@ -187,7 +198,13 @@ class _Failover:
                     f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry."
                 )
         self._frozen = bool(plan.replication.script_texts)
-        state = yield from replica.freeze(work, plan)
+        try:
+            state = yield from replica.freeze(work, plan)
+        except ProblemError as problem:
+            if self._run.recovery_point == "latest":
+                raise
+            state = None  # An older set does not need the replication machine.
+            work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", str(problem))
         return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state, self._sets))
 
     # 6. Verify
@@ -207,7 +224,8 @@ class _Failover:
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
             choice = "Abort to stay there and clear away, or retry to move the customers."
-            if primary_serves(seen.evidence) and not may_serve:
+            self._serves = primary_serves(seen.evidence)
+            if self._serves and not may_serve:
                 may_serve = yield from self._choose(f"The primary site serves again. {choice}", None)
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(f"{found.because} {choice}", found.until)
@@ -283,7 +301,8 @@ class _Failover:
     def _succeeded(self, served_at: datetime) -> Ended:
         began = self._run.requested_at if self._run.trigger == "operator" else self._first_down
         commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
-        outage = self._first_down or self._run.requested_at
+        # A primary that served until the end took orders until the end.
+        outage = served_at if self._serves else self._first_down or self._run.requested_at
         because = (
             "Customers are served from Azure. The business is not protected until replication is reversed: "
             "plan the failback."

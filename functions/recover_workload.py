@@ -10,6 +10,7 @@ from durabletask import task
 
 from functions import activities
 from functions.activities import Watched
+from functions.conduct import FIND_THE_CAUSE, reason
 from functions.work import AbortedError, Doing, ProblemError, Work
 from shared import names
 from shared.cloud.cleanup import CleanUpOrder
@@ -69,7 +70,8 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     except ProblemError as problem:
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
     except task.TaskFailedError as error:
-        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=f"{order.name}: {error}")
+        said = f"A step of {order.name} failed again and again: {reason(error)} {FIND_THE_CAUSE}"
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=said)
     return outcome.model_dump(mode="json")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from durabletask import task
 
 from functions import activities
+from functions.conduct import FIND_THE_CAUSE
 from functions.recover_workload import WorkloadOrder, WorkloadOutcome
 from functions.work import Doing, ProblemError, Work
 from shared import names
@@ -84,7 +85,8 @@ class Recovery:
 
     def _outcome(self, name: str, child: task.Task[Any]) -> WorkloadOutcome:
         if child.is_failed:
-            return WorkloadOutcome(name=name, healthy=False, problem=f"{name}: {child.get_exception()}")
+            said = f"The recovery of {name} broke off: {child.get_exception()} {FIND_THE_CAUSE}"
+            return WorkloadOutcome(name=name, healthy=False, problem=said)
         return WorkloadOutcome.model_validate(child.get_result())
 
     def _release(self, waiting: set[str], created: set[str], failed: dict[str, str]) -> None:

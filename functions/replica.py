@@ -134,9 +134,8 @@ def recovery_point(
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
-        raise ProblemError(
-            f"{choice.because} Repair replication and retry, or abort and start anew with another recovery point."
-        )
+        mend = "Repair replication and retry, or abort" if wanted == "latest" else "Abort"
+        raise ProblemError(f"{choice.because} {mend} and start anew with another recovery point.")
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
     return point

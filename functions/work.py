@@ -57,6 +57,7 @@ class Work:
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
+        self.last_question: str | None = None
         self.holds = 0
         """How often this run has asked a person to mend something; answers carry the number that they answer."""
 

@@ -71,7 +71,14 @@ async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: f
         state, detail = "no_data", f"Azure did not answer ({type(error).__name__})"
     counts_as: State = "down" if state == "no_data" and signal.no_data == "down" else state
     return Evidence(
-        signal=name, path=signal.path, role=signal.role, state=state, counts_as=counts_as, detail=detail, age=age
+        signal=name,
+        path=signal.path,
+        role=signal.role,
+        state=state,
+        counts_as=counts_as,
+        detail=detail,
+        age=age,
+        direct=signal.http is not None or signal.sql is not None,
     )
 
 

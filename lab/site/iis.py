@@ -62,7 +62,10 @@ class IisServer:
             if self._runner and self._runner.server:
                 for connection in list(self._runner.server.connections):
                     transport = getattr(connection, "transport", None)
-                    if transport is None or transport.is_closing():
+                    if transport is None:
+                        continue
+                    if transport.is_closing():  # A TLS farewell that nobody will answer.
+                        transport.abort()
                         continue
                     own = transport.get_extra_info("sockname")
                     if own and own[0] == address and own[1] == port:
@@ -71,6 +74,9 @@ class IisServer:
     async def stop(self) -> None:
         for address, port in list(self._listening):
             await self.refuse(address, port)
+        if self._runner:
+            await self._runner.cleanup()
+            self._runner = None
 
     def _answer(self, body: str, status: int = 200) -> web.Response:
         if self.override:

@@ -89,6 +89,9 @@ class SqlServer:
     # Serving
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if writer.get_extra_info("sockname")[0] not in self._listeners:
+            writer.transport.abort()  # It was accepted while the listener was being closed.
+            return
         connection = tds.Connection(reader, writer, self._tls)
         try:
             await connection.prelogin()

@@ -17,7 +17,9 @@ Role = Literal["evidence", "control", "recovery"]
 
 
 class Evidence(Strict):
-    """One signal's answer. ``age`` is how many seconds old the observation was when it was asked for."""
+    """One signal's answer. ``age`` is how many seconds old the observation was when it was asked for; ``direct`` is
+    whether we asked the site ourselves, or somebody told us of it who may be slow to notice.
+    """
 
     signal: str
     path: str
@@ -26,6 +28,7 @@ class Evidence(Strict):
     counts_as: State
     detail: str
     age: float = 0.0
+    direct: bool = True
 
 
 class Round(Strict):
@@ -110,8 +113,8 @@ _ABOUT_AZURE = {"up": "no trouble", "down": "trouble", "no_data": "no data"}
 def view(evidence: list[Evidence], quorum: int) -> RoundView:
     """Reads one round. A path is down when something on it is down and nothing on it is up, and the other way round.
 
-    Signals of one path share a line: their disagreement means that the path is not known. While the public path is up,
-    customers are served, so a round never says down, however many other paths do.
+    Signals of one path share a line: their disagreement means that the path is not known. While customers are served, a
+    round never says down, however many other paths do.
     """
     control = [e for e in evidence if e.role == "control"]
     checks = [e for e in evidence if e.role == "evidence"]
@@ -124,7 +127,7 @@ def view(evidence: list[Evidence], quorum: int) -> RoundView:
     veto = sorted(e.signal for e in checks if e.path == "private" and e.counts_as == "up")
     if any(e.counts_as != "up" for e in control):
         says: Literal["down", "up", "unclear", "blind"] = "blind"
-    elif len(down) >= quorum and "public" not in up:
+    elif len(down) >= quorum and not primary_serves(evidence):
         says = "down"
     elif up and not down and not mixed:
         says = "up"
@@ -206,8 +209,11 @@ def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetim
 def primary_serves(evidence: list[Evidence]) -> bool:
     """Whether customers are served by the primary: its public path is up, whatever else is silent or slow to notice.
 
-    Where no signal is on the public path, something must be up and nothing down.
+    What we asked ourselves counts before what we were told: Traffic Manager notices an end, and a return, only after
+    several probes. Where no signal is on the public path, something must be up and nothing down.
     """
     checks = [e for e in evidence if e.role == "evidence"]
-    seen = [e for e in checks if e.path == "public"] or checks
+    public = [e for e in checks if e.path == "public"]
+    asked = [e for e in public if e.direct and e.counts_as != "no_data"]
+    seen = asked or public or checks
     return any(e.counts_as == "up" for e in seen) and not any(e.counts_as == "down" for e in seen)

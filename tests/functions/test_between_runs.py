@@ -17,9 +17,6 @@ from tests.functions.api import LIMIT, Api
 from tests.plans import contoso_with
 from tests.waiting import wait_until
 
-# A site that is stopped cuts its connections in the middle. That a lab leaves nothing open is a test of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 QUICK = Times(run_command=10, machine=20, boot_sql=20, boot_iis=20, delete_machine=5)
 ENABLED = "Somebody enabled the old primary's endpoint on-premises"
 LOCKED_AGAIN = "It was locked out again."

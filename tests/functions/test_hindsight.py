@@ -14,9 +14,6 @@ from tests.functions.api import LIMIT, Api
 from tests.plans import contoso_with
 from tests.waiting import wait_until
 
-# A site that is stopped cuts its connections in the middle. That a lab leaves nothing open is a test of its own.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
 OBJECTIVE = 4.0
 """Real seconds that a failover takes as long as no drill has measured it."""
 

@@ -219,3 +219,28 @@ def test_slower_signals_allow_for_longer_gaps() -> None:
     rounds = looked(0, 80, 160)
     assert decide(rounds, patient, rounds[-1].at).decision == "confirmed"
     assert decide(rounds, DETECTION, rounds[-1].at).decision == "keep_looking"
+
+
+# What we asked ourselves counts before what we were told
+
+
+@pytest.mark.parametrize(
+    ("page", "traffic", "serves"),
+    [
+        ("up", "down", True),
+        ("up", "no_data", True),
+        ("down", "up", False),
+        ("no_data", "up", True),
+        ("down", "down", False),
+    ],
+)
+def test_a_primary_that_we_see_serve_serves_however_slow_traffic_manager_is_to_notice(
+    page: State, traffic: State, serves: bool
+) -> None:
+    told = [
+        one.model_copy(update={"direct": one.signal not in ("traffic", "heartbeat")})
+        for one in evidence(OUTAGE | {"public": page, "traffic": traffic})
+    ]
+    assert primary_serves(told) is serves
+    if serves:
+        assert view(told, quorum=1).says != "down"
