@@ -95,10 +95,11 @@ async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused 
 
 class SetOrder(Order):
     """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``; none is given after
-    ``not_after``.
+    ``not_after``, nor, when the replica must be ``frozen``, once somebody else has frozen it or it was thawed.
     """
 
     snapshots: dict[str, compute.SnapshotOrder]
+    frozen: bool = False
     not_after: datetime | None = None
 
 
@@ -114,7 +115,11 @@ class SetStarted(Strict):
 async def take_recovery_point(order: SetOrder) -> SetStarted:
     """Starts the snapshots of one set, all at once."""
     names = list(order.snapshots)
-    if late := _too_late(order.not_after):
+    late = _too_late(order.not_after)
+    if late is None and order.frozen and (await site_state.read_state(order.run.plan)).frozen_by != order.run.run_id:
+        said = "The replica is not frozen for this any more; disks of different moments are worse than none."
+        late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=said))
+    if late:
         return SetStarted(operations=dict.fromkeys(names, late))
     started = await asyncio.gather(*(compute.start_snapshot(order.snapshots[name]) for name in names))
     return SetStarted(operations=dict(zip(names, started, strict=True)))

@@ -86,7 +86,7 @@ def _cleared(
 ) -> Doing[Ended]:
     """Clears away and ends. What failed keeps its recovery point, which may be the last one there is."""
     work.abortable = False
-    yield from work.record(phase=Phase.CLEANING_UP)
+    yield from work.record_now(phase=Phase.CLEANING_UP)
     try:
         left = yield from clear(by, outcome is Outcome.FAILED)
     except (ProblemError, task.TaskFailedError) as error:
@@ -160,7 +160,7 @@ def hold(
             break
     if answered:
         work.last_question = None
-    yield from work.record(phase=back_to, waiting_for=None)
+    yield from work.record_now(phase=back_to, waiting_for=None)
     return answered
 
 

@@ -53,10 +53,10 @@ class _Drill:
         work, plan = self._work, self._plan
         point = yield from until_done(work, plan, Phase.RECOVERING, self._build)
         healthy_at = work.now
-        yield from work.record(phase=Phase.VERIFYING)
+        yield from work.record_now(phase=Phase.VERIFYING)
         yield from work.sleep(plan.drill.keep_for)
         work.abortable = False
-        yield from work.record(phase=Phase.CLEANING_UP)
+        yield from work.record_now(phase=Phase.CLEANING_UP)
         left = yield from clear_away(work, plan, keep_snapshots=False)
         if left:
             raise Ended(

@@ -56,6 +56,7 @@ class _Failover:
         self._frozen = False
         self._sets = 0
         self._cutovers = 0
+        self._enabled = False
         self._serves = False
         self._looked_early = False
         self._first_down: datetime | None = None
@@ -66,9 +67,9 @@ class _Failover:
         verdict = yield from self._decide()
         self._first_down = verdict.first_down_at
         yield from self._permission(verdict, claim)
-        yield from work.record(phase=Phase.RECOVERING, waiting_for=None)
+        yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
-        yield from work.record(phase=Phase.VERIFYING)
+        yield from work.record_now(phase=Phase.VERIFYING)
         yield from until_done(work, plan, Phase.VERIFYING, self._prove)
         yield from work.record_now(phase=Phase.CUTTING_OVER)
         work.point_of_no_return()
@@ -223,7 +224,8 @@ class _Failover:
             seen: Round = yield from self._work.do(bookkeeping.gather_evidence, order)
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
-            choice = "Abort to stay there and clear away, or retry to move the customers."
+            stay = "Abort to stay there and clear away, or retry" if self._work.abortable else "Retry"
+            choice = f"{stay} to move the customers."
             self._serves = primary_serves(seen.evidence)
             if self._serves and not may_serve:
                 may_serve = yield from self._choose(f"The primary site serves again. {choice}", None)
@@ -233,7 +235,8 @@ class _Failover:
                 return
 
     def _choose(self, question: str, until: datetime | None) -> Doing[bool]:
-        return (yield from hold(self._work, self._plan, Phase.VERIFYING, question, may_default=False, until=until))
+        phase = Phase.CUTTING_OVER if self._work.committed else Phase.VERIFYING
+        return (yield from hold(self._work, self._plan, phase, question, may_default=False, until=until))
 
     def _verify(self) -> Doing[None]:
         work, plan = self._work, self._plan
@@ -253,9 +256,13 @@ class _Failover:
     # 7. Cut over
 
     def _cut_over(self) -> Doing[datetime]:
-        """Customers move only to a site that was just verified: after a wait for a person, it is verified anew."""
+        """Customers move only to a site that was just verified: after a wait for a person, it is verified anew, and the
+        primary is looked at once more as long as nobody was moved.
+        """
         work, plan = self._work, self._plan
-        if self._cutovers:
+        if self._cutovers and not self._enabled:
+            yield from self._prove()
+        elif self._cutovers:
             yield from self._verify()
         self._cutovers += 1
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
@@ -265,6 +272,7 @@ class _Failover:
                 f"Azure's endpoint could not be enabled, so nobody was moved. {enabled.refusal.sentence} Mend it, then "
                 "retry."
             )
+        self._enabled = True
         latched = yield from work.insist(activities.disable_primary, order.model_copy(update={"target": "primary"}))
         if isinstance(latched, Refused):
             raise ProblemError(

@@ -179,7 +179,12 @@ def take_set(
     began, attempt = work.now, 1
     while missing:
         order = activities.SetOrder(
-            run=work.run, target=set_id, attempt=attempt, snapshots=missing, not_after=not_after
+            run=work.run,
+            target=set_id,
+            attempt=attempt,
+            snapshots=missing,
+            frozen=consistency == "application",
+            not_after=not_after,
         )
         started = (yield from work.do(activities.take_recovery_point, order)).operations
         again: list[Refused] = []

@@ -17,11 +17,12 @@ from functions.http import PLANS
 from functions.hub import DurableHub
 from shared import guarding, reacting
 from shared.errors import ColdsiteError, PlanBusyError, RefusedError
+from shared.names import EVENT_ABORT
 from shared.orphans import end_lost
 from shared.plan import RecoveryPlan
 from shared.records import journal, site_state
 from shared.records.site_state import SiteState
-from shared.runs import RecoveryRun
+from shared.runs import Phase, RecoveryRun
 from shared.starting import START_GRACE, begin_run, lock_is_stale
 
 bp = df.Blueprint()
@@ -128,8 +129,13 @@ async def _end_what_is_lost(plan: RecoveryPlan, hub: DurableHub) -> SiteState:
 
         state = await site_state.change_state(plan.name, free)
     for run in await journal.list_runs(plan.name, limit=_LOOKS_BACK_ON):
-        if run.outcome is None and run.run_id != state.active_run and await _is_lost(run, hub):
+        if run.outcome is not None or run.run_id == state.active_run:
+            continue
+        if await _is_lost(run, hub):
             state = await end_lost(plan, run.run_id, hub)
+        elif state.active_run and run.kind == "drill" and run.phase is not Phase.CLEANING_UP:
+            # Whoever took the plan from it may have died before saying so.
+            await hub.send(run.run_id, EVENT_ABORT, {"by": state.active_run, "preempted": True})
     return state
 
 
