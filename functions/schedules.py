@@ -133,9 +133,9 @@ async def _end_what_is_lost(plan: RecoveryPlan, hub: DurableHub) -> SiteState:
             continue
         if await _is_lost(run, hub):
             state = await end_lost(plan, run.run_id, hub)
-        elif state.active_run and run.kind == "drill" and run.phase is not Phase.CLEANING_UP:
+        elif run.kind == "drill" and run.phase is not Phase.CLEANING_UP:
             # Whoever took the plan from it may have died before saying so.
-            await hub.send(run.run_id, EVENT_ABORT, {"by": state.active_run, "preempted": True})
+            await hub.send(run.run_id, EVENT_ABORT, {"by": state.active_run or "a failover", "preempted": True})
     return state
 
 

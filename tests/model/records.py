@@ -1,0 +1,142 @@
+"""What Coldsite remembers, in memory: the site state and the runs' rows, under the rules of ``shared.records``.
+
+Every write is checked: epochs only grow, one run holds the plan, and a run goes from phase to phase as
+``shared.runs.TRANSITIONS`` allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.errors import LostLockError, PlanBusyError, UnknownRunError
+from shared.names import Kind
+from shared.records.site_state import SiteState
+from shared.runs import Outcome, Phase, RecoveryRun, RunRef, may_follow
+
+
+class Records:
+    """One plan's records. ``phases`` is every phase that a run's row ever held, in order."""
+
+    def __init__(self, plan: str, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self.state = SiteState(plan=plan, created_at=clock())
+        self.runs: dict[str, RecoveryRun] = {}
+        self.phases: dict[str, list[Phase]] = {}
+        self.held_at: dict[str, datetime] = {}
+        """By run, when it last asked a person to mend something."""
+        self.open_alerts: dict[str, datetime] = {}
+
+    # The site state, as in shared.records.site_state
+
+    def change_state(self, **changes: Any) -> SiteState:
+        before = self.state
+        after = SiteState.model_validate(before.model_dump() | changes)
+        assert after.epoch >= before.epoch, f"the epoch fell from {before.epoch} to {after.epoch}"
+        if after.active_run and after.active_run != before.active_run:
+            assert after.epoch > before.epoch, f"{after.active_run} holds the plan under an epoch that was used before"
+        self.state = after
+        return after
+
+    def holds(self, run: RunRef) -> bool:
+        return (self.state.active_run, self.state.epoch) == (run.run_id, run.epoch)
+
+    def take_lock(self, run_id: str, kind: Kind, over: str | None = None) -> RunRef:
+        state = self.state
+        if state.active_run != run_id:
+            if state.active_run and state.active_run != over:
+                raise PlanBusyError(state.active_run)
+            state = self.change_state(
+                active_run=run_id, active_kind=kind, locked_at=self._clock(), epoch=state.epoch + 1
+            )
+        return RunRef(run_id=run_id, plan=state.plan, epoch=state.epoch)
+
+    def check_lock(self, run: RunRef) -> SiteState:
+        if not self.holds(run):
+            raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
+        return self.state
+
+    def mark_frozen(self, run: RunRef) -> None:
+        if not self.holds(run) and (run.epoch or self.state.active_run):
+            raise LostLockError(f"{run.run_id} may not freeze the replica: it is held by {self.state.active_run}.")
+        self.change_state(frozen_by=run.run_id, frozen_at=self._clock())
+
+    def mark_thawed(self, run_id: str) -> None:
+        if self.state.frozen_by == run_id:
+            self.change_state(frozen_by=None, frozen_at=None)
+
+    def release_lock(self, run: RunRef, cooldown: timedelta | None) -> None:
+        if not self.holds(run):
+            return
+        changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
+        if cooldown:
+            changes["not_before"] = self._clock() + cooldown
+        self.change_state(**changes)
+
+    # The alerts that are not resolved, as in shared.records.alert_log
+
+    def close_alerts_before(self, moment: datetime) -> None:
+        self.open_alerts = {alert: at for alert, at in self.open_alerts.items() if at >= moment}
+
+    # The runs' rows, as in shared.records.journal
+
+    def open_run(self, run: RecoveryRun) -> None:
+        self.runs.setdefault(run.run_id, run)
+        self.phases.setdefault(run.run_id, [run.phase])
+
+    def read_run(self, run_id: str) -> RecoveryRun:
+        if run_id not in self.runs:
+            raise UnknownRunError
+        return self.runs[run_id]
+
+    def update_run(self, run_id: str, *, forced: bool = False, **changes: Any) -> RecoveryRun:
+        run = self.read_run(run_id)
+        if run.seal:
+            return run
+        wanted = dict(changes)
+        if "phase" in wanted:
+            phase = Phase(wanted["phase"])
+            if may_follow(run.phase, phase, run.cutover_began):
+                self._enter(run, phase)
+            elif forced:
+                raise AssertionError(f"{run_id} ends in {run.phase}, from which it may not end")
+            else:
+                # A write that comes once more, after the run went on, changes nothing; a new one is a mistake.
+                assert phase in self.phases[run_id], f"{run_id} goes from {run.phase} to {phase}, which is not allowed"
+                wanted.pop("phase")
+        if wanted.get("phase") == Phase.CUTTING_OVER:
+            wanted["cutover_began"] = True
+        if wanted.get("holds", run.holds) > run.holds:
+            self.held_at[run_id] = self._clock()
+        if run.outcome is not None:
+            wanted.pop("outcome", None)
+            wanted.pop("ended_at", None)
+        self.runs[run_id] = RecoveryRun.model_validate(run.model_dump() | wanted)
+        return self.runs[run_id]
+
+    def _enter(self, run: RecoveryRun, phase: Phase) -> None:
+        if phase is not run.phase:
+            self.phases[run.run_id].append(phase)
+
+    def seal_run(self, run_id: str, **facts: Any) -> RecoveryRun:
+        run = self.update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=self._clock(), **facts)
+        if run.seal:
+            return run
+        if self.state.last_sealed_run != run_id:
+            seal = f"{self.state.last_seal or ''}>{run_id}"
+            self.change_state(last_seal=seal, last_sealed_run=run_id, sealed_over=self.state.last_seal)
+        return self.update_run(run_id, seal=self.state.last_seal, sealed_over=self.state.sealed_over)
+
+    def end_orphan(self, run_id: str, because: str) -> None:
+        """Ends the row of a run that will not do so itself, wherever it stands; some were never written down."""
+        run = self.runs.get(run_id)
+        if run is not None and run.outcome is None:
+            self.runs[run_id] = run.model_copy(update={"phase": Phase.COMPLETED})
+            self.phases[run_id].append(Phase.COMPLETED)
+            self.seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)
+
+    def list_runs(self, kind: Kind | None = None) -> list[RecoveryRun]:
+        """Newest first."""
+        found = [run for run in self.runs.values() if kind in (None, run.kind)]
+        return sorted(found, key=lambda run: run.started_at, reverse=True)

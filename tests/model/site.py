@@ -1,0 +1,149 @@
+"""What lies outside Azure's compute: the primary and the lines to it, the observer, Traffic Manager, the replica."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from shared.cloud.replication import ReplicaState
+from shared.cloud.traffic import EndpointView, Routing
+from shared.evidence import EvidenceOrder
+from shared.plan import Signal
+from shared.policy.outage import Evidence, Round, State
+
+MONITOR_LAG = timedelta(seconds=30)
+"""How late Traffic Manager notices: its probes run every 10 to 30 seconds."""
+
+PORTAL, HOUSEKEEPING = "somebody in the portal", "housekeeping"
+"""Who may switch an endpoint besides a run."""
+
+Line = Literal["public", "private", "observer"]
+Endpoint = Literal["primary", "recovery"]
+
+
+@dataclass
+class Primary:
+    """The site on premises. ``cut`` holds the lines that are down; the observer has a line of its own."""
+
+    clock: Callable[[], datetime]
+    alive: bool = True
+    cut: set[Line] = field(default_factory=set)
+    azure_in_trouble: bool = False
+    last_alive: datetime | None = None
+    lag: timedelta = MONITOR_LAG
+    _reached: list[tuple[datetime, bool]] = field(default_factory=list)
+
+    @property
+    def serves(self) -> bool:
+        """Whether customers are served by it."""
+        return self.alive and "public" not in self.cut
+
+    @property
+    def is_seen_to_serve(self) -> bool:
+        return self.serves and "observer" not in self.cut
+
+    def change(self, *, alive: bool | None = None, cut: Line | None = None, heal: Line | None = None) -> None:
+        if self.alive:
+            self.last_alive = self.clock()
+        self.alive = self.alive if alive is None else alive
+        self.cut = (self.cut | {cut} if cut else self.cut) - ({heal} if heal else set())
+        self._reached.append((self.clock(), self.serves))
+
+    @property
+    def monitor(self) -> str:
+        """Traffic Manager's word on the primary, which is a little old."""
+        then = self.clock() - self.lag
+        reached = next((up for at, up in reversed(self._reached) if at <= then), True)
+        return "Online" if reached else "Degraded"
+
+    def look(self, order: EvidenceOrder) -> Round:
+        """One round of evidence. An observer that is cut off reaches nothing, Azure included."""
+        now = self.clock()
+        return Round(at=now, evidence=[self._answer(n, s, now) for n, s in order.detection.signals.items()])
+
+    def _answer(self, name: str, signal: Signal, now: datetime) -> Evidence:
+        blind, age = "observer" in self.cut, 0.0
+        state: State
+        if signal.role == "control":
+            state = "down" if blind else "up"
+        elif signal.http or signal.sql:
+            reached = self.alive and not blind and signal.path not in self.cut
+            state = "up" if reached else "down"
+        elif blind:
+            state = "no_data"
+        elif signal.traffic_manager is not None:
+            state = "up" if self.monitor == "Online" else "down"
+        elif signal.logs:
+            age = 0.0 if self.alive else (now - (self.last_alive or now)).total_seconds()
+            state = "up" if age <= signal.logs.stale_after.total_seconds() else "down"
+        else:
+            state = "down" if self.azure_in_trouble else "up"
+        counts_as: State = "down" if state == "no_data" and signal.no_data == "down" else state
+        return Evidence(
+            signal=name,
+            path=signal.path,
+            role=signal.role,
+            state=state,
+            counts_as=counts_as,
+            detail="model",
+            age=age,
+            direct=signal.http is not None or signal.sql is not None,
+        )
+
+
+class Move(NamedTuple):
+    """Somebody switched an endpoint of Traffic Manager. ``by`` is a run, ``PORTAL`` or ``HOUSEKEEPING``."""
+
+    at: datetime
+    endpoint: Endpoint
+    enabled: bool
+    by: str
+
+
+@dataclass
+class TrafficManager:
+    """Both endpoints and everything that was ever switched."""
+
+    clock: Callable[[], datetime]
+    primary: bool = True
+    recovery: bool = False
+    moves: list[Move] = field(default_factory=list)
+
+    def switch(self, endpoint: Endpoint, enabled: bool, by: str) -> None:
+        if getattr(self, endpoint) != enabled:
+            self.moves.append(Move(self.clock(), endpoint, enabled, by))
+        setattr(self, endpoint, enabled)
+
+    def routing(self, monitor: str) -> Routing:
+        return Routing(
+            primary=EndpointView(
+                enabled=self.primary, monitor=monitor if self.primary else "Disabled", target="primary"
+            ),
+            recovery=EndpointView(enabled=self.recovery, monitor="Online", target="recovery"),
+        )
+
+
+@dataclass
+class Replica:
+    """The replication machine's disks. They are read and never written; ``era`` counts freezing and thawing.
+
+    Snapshots belong together when they are of one era and the replica was frozen.
+    """
+
+    clock: Callable[[], datetime]
+    state: Literal["good", "mirroring", "stopped"] = "good"
+    frozen: bool = False
+    era: int = 0
+    thawed_at: datetime | None = None
+
+    def run(self, script: str) -> list[dict[str, Any]]:
+        """Runs a script as the plan's own scripts behave: what is mirroring is not frozen."""
+        wanted = {"freeze": self.state != "mirroring" or self.frozen, "thaw": False}.get(script, self.frozen)
+        if wanted != self.frozen:
+            self.frozen, self.era = wanted, self.era + 1
+            self.thawed_at = self.thawed_at if wanted else self.clock()
+        said = ReplicaState(state=self.state, frozen=self.frozen, message="model").model_dump(mode="json")
+        return [{"code": "ComponentStatus/StdOut/succeeded", "message": json.dumps(said)}]

@@ -1,0 +1,130 @@
+"""Single nights, told step by step: what a world without surprises does, and what one crash changes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared.runs import Outcome, Phase
+from tests.model.engine import Mishap
+from tests.model.front import Front
+from tests.model.promises import check_at_rest, come_to_rest
+from tests.model.world import World, app_activities
+
+HAPPY = [Phase.CONFIRMING, Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.COMPLETED]
+
+
+def started(run_id: str | None) -> str:
+    assert run_id, "no run was started"
+    return run_id
+
+
+def end(front: Front, run_id: str) -> Outcome | None:
+    """Lets the night pass, and returns how the run ended."""
+    come_to_rest(front.world)
+    check_at_rest(front.world)
+    return front.world.records.runs[run_id].outcome
+
+
+def until_phase(front: Front, run_id: str, phase: Phase) -> None:
+    for _ in range(3600):
+        if front.world.records.runs[run_id].phase is phase:
+            return
+        front.world.engine.advance(timedelta(seconds=1))
+    raise AssertionError(f"{run_id} never comes to {phase}: {front.world.records.phases[run_id]}")
+
+
+def test_the_model_knows_every_activity_of_the_app(front: Front) -> None:
+    assert sorted(front.world.activities) == sorted(app_activities())
+
+
+def test_an_activity_that_the_model_does_not_know_is_named(front: Front) -> None:
+    with pytest.raises(AssertionError, match="does not know the activity make_coffee"):
+        front.world.perform("make_coffee", {})
+
+
+def test_an_outage_moves_the_customers(outage: Front) -> None:
+    run_id = started(outage.watch())
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    assert outage.world.records.phases[run_id] == HAPPY
+    assert [(m.endpoint, m.enabled) for m in outage.world.traffic.moves] == [("recovery", True), ("primary", False)]
+    assert outage.world.replica.frozen
+
+
+def test_a_false_alarm_stands_down_and_builds_nothing(front: Front) -> None:
+    run_id = started(front.alert("one", "Fired"))
+    assert end(front, run_id) is Outcome.STOOD_DOWN
+    assert not front.world.azure.resources
+    assert front.watch() is None
+
+
+def test_a_drill_leaves_nothing_behind(front: Front) -> None:
+    run_id = started(front.drill())
+    assert end(front, run_id) is Outcome.SUCCEEDED
+    assert not front.world.azure.resources
+    assert not front.world.replica.frozen
+
+
+def test_a_failover_takes_the_plan_from_a_drill(front: Front) -> None:
+    drill = started(front.drill())
+    until_phase(front, drill, Phase.VERIFYING)
+    front.world.primary.change(alive=False)
+    front.world.engine.advance(timedelta(minutes=1))
+    failover = started(front.watch())
+    assert end(front, failover) is Outcome.SUCCEEDED
+    assert front.world.records.runs[drill].outcome is Outcome.PREEMPTED
+    assert front.world.azure.owned(drill) == []
+
+
+def test_an_abort_while_machines_are_built_clears_them_away(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.engine.advance(timedelta(seconds=70))
+    assert outage.world.azure.owned(run_id)
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+    assert not outage.world.azure.resources
+
+
+def test_a_primary_that_returns_before_the_cutover_is_a_persons_choice(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.primary.change(alive=True)
+    assert end(outage, run_id) is None
+    assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR
+    assert not outage.steer(run_id, "approve")
+    assert outage.steer(run_id, "retry", hold=0)
+    assert end(outage, run_id) is None
+    assert outage.steer(run_id, "retry")
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+
+
+def test_a_lock_that_was_taken_and_never_used_is_taken_over(outage: Front) -> None:
+    assert outage.watch(cut_off="after the row") is None
+    outage.world.engine.advance(timedelta(minutes=1))
+    assert end(outage, started(outage.watch())) is Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("mishap", ["answer_lost", "twice", "echo"])
+@pytest.mark.parametrize(
+    "activity", sorted(set(app_activities()) - {"fence_source", "find_recovery_points", "forget_recovery_points"})
+)
+def test_one_mishap_anywhere_changes_nothing(outage: Front, activity: str, mishap: Mishap) -> None:
+    outage.world.engine.befall(activity, mishap)
+    run_id = started(outage.watch())
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    assert outage.world.records.phases[run_id] == HAPPY
+
+
+@pytest.mark.parametrize("trouble", ["capacity", "quota"])
+def test_a_size_that_cannot_be_had_costs_a_rung(outage: Front, trouble: str) -> None:
+    outage.world.azure.trouble("create_machine", "capacity" if trouble == "capacity" else "quota")
+    assert end(outage, started(outage.watch())) is Outcome.SUCCEEDED
+
+
+def test_time_passes_only_in_the_model(front: Front) -> None:
+    world: World = front.world
+    before = world.clock()
+    world.engine.advance(timedelta(days=365))
+    assert world.clock() - before == timedelta(days=365)

@@ -1,0 +1,115 @@
+"""What the model found, each as a short night that shows it. Those that are marked are not mended yet: a mark goes with
+its cause, and then the exception goes that ``test_model`` makes for it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from functions.activities import DnsAnswer
+from shared.runs import Outcome, Phase
+from tests.model.front import Front
+from tests.model.promises import check_at_rest, come_to_rest
+from tests.model.test_examples import HAPPY, end, started, until_phase
+
+found = pytest.mark.xfail(raises=AssertionError, strict=True)
+
+
+def test_a_primary_that_has_just_returned_is_not_abandoned(outage: Front) -> None:
+    """Traffic Manager has not noticed yet: one signal of the public path is up, and one is down."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    outage.world.primary.change(alive=True)
+    assert end(outage, run_id) is None
+
+
+def test_a_yes_to_maintenance_is_no_yes_to_a_primary_that_serves(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.pause(timedelta(hours=5))
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    outage.world.primary.change(alive=True)
+    outage.world.engine.advance(timedelta(minutes=5))
+    assert outage.steer(run_id, "retry")
+    assert end(outage, run_id) is None
+
+
+def test_nobodys_answer_moves_no_customers_from_a_primary_that_serves(outage: Front) -> None:
+    """A cutover that Traffic Manager refused is tried again by itself, so the primary is looked at again."""
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("enable_recovery", "permanent")
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    outage.world.primary.change(alive=True)
+    outage.world.engine.advance(timedelta(hours=3))
+    assert end(outage, run_id) is None
+
+
+@found
+def test_an_abort_that_comes_while_the_cutover_is_written_down_is_told_as_an_abort(outage: Front) -> None:
+    """``point_of_no_return`` heeds it after the row says that the cutover began, from where there is no way back."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    outage.world.engine.befall("record_step", "slow", 2)
+    outage.world.engine.advance(timedelta(seconds=30))
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+
+
+def test_an_error_that_nobody_foresaw_during_the_cutover_clears_nothing_away(outage: Front) -> None:
+    outage.world.activities["check_dns"] = lambda _: DnsAnswer.model_construct(moved=None, at=outage.world.clock())
+    run_id = started(outage.watch())
+    come_to_rest(outage.world)
+    assert {r.kind for r in outage.world.azure.owned(run_id)} == {"virtualMachines", "disks", "snapshots"}
+
+
+def test_a_run_that_died_before_its_row_was_written_stands_in_nobodys_way(outage: Front) -> None:
+    assert outage.watch(cut_off="after the lock") is None
+    for minute in range(60):
+        outage.world.engine.advance(timedelta(minutes=1))
+        outage.watch()
+        if minute % 5 == 0:
+            outage.housekeeping()
+    assert [run.outcome for run in outage.world.records.runs.values()] == [Outcome.SUCCEEDED]
+
+
+def test_a_drill_hears_of_its_preemption_although_the_app_died_meanwhile(front: Front) -> None:
+    """``begin_run`` takes the lock over before it tells the drill; housekeeping tells it then."""
+    drill = started(front.drill())
+    front.world.azure.broken.add("sql")
+    front.world.primary.change(alive=False)
+    front.world.engine.advance(timedelta(minutes=1))
+    assert front.watch(cut_off="after the lock") is None
+    front.world.engine.advance(timedelta(minutes=1))
+    front.housekeeping()
+    assert end(front, drill) is Outcome.PREEMPTED
+
+
+def test_a_drill_that_is_dead_and_preempted_has_an_end(front: Front) -> None:
+    front.world.engine.befall("claim_run", "raises", 20)
+    started(front.drill())
+    front.world.engine.advance(timedelta(minutes=20))
+    front.world.primary.change(alive=False)
+    front.world.engine.advance(timedelta(minutes=1))
+    assert end(front, started(front.watch())) is Outcome.SUCCEEDED
+
+
+def test_a_set_of_the_timer_is_not_thawed_by_a_drill(front: Front) -> None:
+    """The drill takes the frozen replica over and thaws it, while ``take_set`` still has to order its snapshots."""
+    front.world.azure.trouble("take_recovery_point", "throttled", 3)
+    front.set_is_due()
+    front.world.engine.advance(timedelta(seconds=5))
+    started(front.drill())
+    front.world.engine.advance(timedelta(minutes=1))
+    front.world.engine.befall("take_recovery_point", "slow")
+    come_to_rest(front.world)
+    check_at_rest(front.world)
+
+
+def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.engine.advance(timedelta(seconds=43))
+    outage.world.history_away_until = outage.world.clock() + timedelta(minutes=30)
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    assert outage.world.records.phases[run_id] == HAPPY

@@ -1,0 +1,327 @@
+"""The model world: every activity of the app by name, with the effect and the answer that it would have.
+
+Orders and results are the app's own models, and decisions are the app's own pure functions. What an activity must
+never do, whenever and however often it is called, is asserted where it would do it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, get_type_hints
+
+from pydantic import TypeAdapter
+
+from functions.activities import (
+    Checked,
+    CheckOrder,
+    DnsAnswer,
+    DnsOrder,
+    Evicted,
+    EvictOrder,
+    Fenced,
+    FenceOrder,
+    FindPointsOrder,
+    ForgetOrder,
+    NotFrozen,
+    PointsFound,
+    Probed,
+    ProbeOrder,
+    ReadBack,
+    SetOrder,
+    SetStarted,
+    Switched,
+)
+from functions.bookkeeping import (
+    Claim,
+    ClaimOrder,
+    MaintenanceFound,
+    MaintenanceOrder,
+    Notified,
+    RecordOrder,
+    ReleaseOrder,
+    SealOrder,
+)
+from functions.step import Step
+from shared import names
+from shared.cloud.cleanup import POINT, CleanedUp, CleanUpOrder
+from shared.cloud.compute import DiskOrder, MachineOrder, Refused, Started
+from shared.cloud.replication import ScriptOrder
+from shared.cloud.traffic import TrafficOrder
+from shared.errors import LostLockError, StorageUnavailableError
+from shared.evidence import EvidenceOrder
+from shared.notify import NotifyOrder
+from shared.plan import RecoveryPlan, Strict, Trust
+from shared.policy.capacity import Refusal
+from shared.policy.maintenance import maintenance
+from shared.policy.outage import Round
+from shared.policy.trust import trust_limitation
+from shared.runs import Outcome, Phase, RunRef
+from tests.model.azure import Azure
+from tests.model.engine import Engine
+from tests.model.records import Records
+from tests.model.site import Endpoint, Primary, Replica, TrafficManager
+
+BEGINNING = datetime(2027, 1, 15, 3, 0, tzinfo=UTC)
+TAKES = {"gather_evidence": timedelta(seconds=3), "notify": timedelta(seconds=2)}
+TOO_LATE = Refused(refusal=Refusal(kind="permanent", code="TooLate", message="It may not stay frozen any longer."))
+
+
+class Look(NamedTuple):
+    """What was true when a run looked at the primary."""
+
+    at: datetime
+    seen_to_serve: bool
+
+
+class World:
+    """One plan's world. Its engine has the only clock."""
+
+    def __init__(self, plan: RecoveryPlan) -> None:
+        self.engine = Engine(BEGINNING, self.perform, lambda name: TAKES.get(name, timedelta(seconds=0.5)))
+        self.records = Records(plan.name, self.clock)
+        self.primary = Primary(self.clock)
+        self.traffic = TrafficManager(self.clock)
+        self.replica = Replica(self.clock)
+        disks = {disk for name in plan.recovery.workloads for _, disk in plan.workload_disks(name)}
+        self.azure = Azure(plan.recovery.resource_group, disks, self.replica, self.clock, self.engine.at)
+        self.nics = {name: workload.nic for name, workload in plan.recovery.workloads.items()}
+        self.history_away_until = BEGINNING
+        self.site_is_broken = False
+        self.dns_is_stuck = False
+        self.looks: dict[str, Look] = {}
+        """By run, its last look at the primary."""
+        self.verified_at: dict[str, datetime] = {}
+        self.acknowledged: set[str] = set()
+        """Runs that a person told to move the customers although the primary serves."""
+        self.retried_at: dict[str, datetime] = {}
+        self.told: list[NotifyOrder] = []
+        self.activities: dict[str, Callable[[Any], Any]] = {
+            name: getattr(self, name) for name in app_activities() if hasattr(self, name)
+        }
+
+    def clock(self) -> datetime:
+        return self.engine.now
+
+    @property
+    def history_is_away(self) -> bool:
+        """Every activity writes the history before it acts, so none has an effect meanwhile."""
+        return self.clock() < self.history_away_until
+
+    def perform(self, name: str, order: dict[str, Any]) -> Any:
+        """What the engine calls: JSON in, JSON out, as it would be in Azure."""
+        if self.history_is_away:
+            raise StorageUnavailableError("The history cannot be reached.")
+        handler = self.activities.get(name)
+        assert handler is not None, f"The model does not know the activity {name}. Add it to tests/model/world.py."
+        takes, gives = _boundary(name)
+        return gives.dump_python(handler(takes.validate_python(order)), mode="json")
+
+    # The run itself
+
+    def claim_run(self, order: ClaimOrder) -> Claim:
+        run = self.records.read_run(order.run.run_id)
+        if run.outcome is not None:
+            return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
+        try:
+            state = self.records.check_lock(order.run)
+        except LostLockError as error:
+            self.records.end_orphan(order.run.run_id, str(error))
+            return Claim(claimed=False, because=str(error))
+        must_ask = None
+        if isinstance(order.trust, Trust):
+            good = [d.ended_at for d in self.records.list_runs("drill") if d.outcome is Outcome.SUCCEEDED]
+            must_ask = trust_limitation(order.trust, next(iter(good), None), state.created_at, self.clock())
+        return Claim(claimed=True, must_ask=must_ask)
+
+    def record_step(self, order: RecordOrder) -> Strict:
+        if order.changes:
+            self.records.update_run(order.run.run_id, **order.changes)
+        if order.thawed:
+            self.records.mark_thawed(order.thawed)
+        return Strict()
+
+    def seal_run(self, order: SealOrder) -> Strict:
+        self.records.seal_run(order.run.run_id, **order.facts)
+        return Strict()
+
+    def release_run(self, order: ReleaseOrder) -> Strict:
+        if order.well_at:
+            self.records.close_alerts_before(order.well_at)
+        self.records.release_lock(order.run, order.cooldown)
+        return Strict()
+
+    def notify(self, order: NotifyOrder) -> Notified:
+        self.told.append(order)
+        return Notified(failed=[])
+
+    # Looking at the primary
+
+    def gather_evidence(self, order: EvidenceOrder) -> Round:
+        self.looks[order.run.run_id] = Look(self.clock(), self.primary.is_seen_to_serve)
+        return self.primary.look(order)
+
+    def check_maintenance(self, order: MaintenanceOrder) -> MaintenanceFound:
+        state = self.records.state
+        found = maintenance(order.windows, state.paused_until, state.pause_reason, self.clock())
+        return MaintenanceFound(maintenance=found)
+
+    def fence_source(self, order: FenceOrder) -> Fenced:
+        return Fenced(done=self.primary.alive, detail="model")
+
+    # The replica
+
+    def freeze_replication(self, order: ScriptOrder) -> Started | Refused:
+        if self._is_too_late(order.not_after):
+            return TOO_LATE
+        try:
+            self.records.mark_frozen(order.run)
+        except LostLockError as error:
+            return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
+        return self.azure.start_script(order)
+
+    def thaw_replication(self, order: ScriptOrder) -> Started | Refused | NotFrozen:
+        if self.records.state.frozen_by != (order.in_name_of or order.run.run_id):
+            return NotFrozen()
+        return self.azure.start_script(order)
+
+    def _is_too_late(self, not_after: datetime | None) -> bool:
+        return not_after is not None and self.clock() > not_after
+
+    def take_recovery_point(self, order: SetOrder) -> SetStarted:
+        thawed = order.frozen and self.records.state.frozen_by != order.run.run_id
+        if thawed or self._is_too_late(order.not_after):
+            return SetStarted(operations=dict.fromkeys(order.snapshots, TOO_LATE))
+        return SetStarted(operations={key: self.azure.start_snapshot(one) for key, one in order.snapshots.items()})
+
+    def find_recovery_points(self, order: FindPointsOrder) -> PointsFound:
+        """Those of the timer and one's own, and what a failed failover left as perhaps the last there is."""
+        runs, mine = self.records.runs, {"", order.run.run_id}
+        keep = mine | {run_id for run_id, run in runs.items() if run.keeps_its_point}
+        return PointsFound(points=[point for point in self.azure.points(order.run.plan) if point.run_id in keep])
+
+    def forget_recovery_points(self, order: ForgetOrder) -> Strict:
+        if self.records.state.active_run:
+            return Strict()
+        timers = [p for p in self.azure.points(order.run.plan) if p.set_id.startswith(POINT)]
+        for point in timers[order.keep :]:
+            for snapshot in point.snapshots.values():
+                self.azure.delete(self.azure.resources[snapshot])
+        return Strict()
+
+    # Machines
+
+    def create_disk(self, order: DiskOrder) -> Started | Refused:
+        return self.azure.start_disk(order)
+
+    def create_machine(self, order: MachineOrder) -> Started | Refused:
+        return self.azure.start_machine(order)
+
+    def check_operation(self, order: CheckOrder) -> Checked:
+        return Checked(states=[self.azure.look(watched.operation) for watched in order.watched])
+
+    def clean_up(self, order: CleanUpOrder) -> CleanedUp:
+        """Never of a run that moves customers, or has; of another run only when that has ended."""
+        run_id = order.of_run or order.run.run_id
+        run = self.records.runs[run_id]
+        assert not run.cutover_began, f"the machines of {run_id} are cleared away, which customers are moved to"
+        assert run_id == order.run.run_id or run.outcome, f"{order.run.run_id} clears {run_id} away, which goes on"
+        return self.azure.clean_up(order)
+
+    def evict_leftover(self, order: EvictOrder) -> Evicted:
+        holder = self.azure.holder_of(order.run.run_id, order.nic, order.disks)
+        if holder is None:
+            return Evicted()
+        run = self.records.read_run(holder.tags[names.TAG_RUN])
+        if run.outcome is None:
+            return Evicted(left=[holder.name])
+        if not run.is_leftover:
+            return Evicted(because=f"It belongs to {holder.name}, which run {run.run_id} still needs.")
+        clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=run.run_id)
+        return Evicted(left=self.clean_up(clear).left)
+
+    def probe_workload(self, order: ProbeOrder) -> Probed:
+        run_id, workload = order.run.run_id, order.target
+        machine = self.azure.machine(names.machine_name(run_id, workload))
+        healthy = machine is not None and self.azure.is_up(machine)
+        hopeless = bool(machine and machine.content and machine.content.damaged)
+        return Probed(
+            healthy=healthy, detail="model", hopeless=hopeless, newest_commit=self.clock() if healthy else None
+        )
+
+    def verify_site(self, order: ProbeOrder) -> Probed:
+        """The site's public address leads to whatever is attached to the failover network's cards."""
+        machines = [self.azure.machine_on(nic.failover) for nic in self.nics.values()]
+        healthy = not self.site_is_broken and all(m is not None and self.azure.is_up(m) for m in machines)
+        if healthy:
+            self.verified_at[order.run.run_id] = self.clock()
+        return Probed(healthy=healthy, detail="model")
+
+    # Cutting over
+
+    def enable_recovery(self, order: TrafficOrder) -> Switched | Refused:
+        self.records.check_lock(order.run)
+        if not self.traffic.recovery:
+            self._may_cut_over(order.run)
+            self._nobody_is_surprised(order.run.run_id)
+        return self._switch("enable_recovery", "recovery", True, order.run)
+
+    def disable_primary(self, order: TrafficOrder) -> Switched | Refused:
+        self.records.check_lock(order.run)
+        if self.traffic.primary:
+            self._may_cut_over(order.run)
+        assert self.traffic.recovery, "the primary is disabled while the recovery site is not enabled"
+        return self._switch("disable_primary", "primary", False, order.run)
+
+    def _switch(self, activity: str, endpoint: Endpoint, enabled: bool, run: RunRef) -> Switched | Refused:
+        if refusal := self.azure.refusal(activity):
+            return Refused(refusal=refusal)
+        self.traffic.switch(endpoint, enabled, run.run_id)
+        return Switched()
+
+    def read_back(self, order: TrafficOrder) -> ReadBack:
+        routing = self.traffic.routing(self.primary.monitor)
+        site = routing.active_site
+        self.records.check_lock(order.run)
+        latched_at = self.clock() if site == "recovery" else None
+        self.records.change_state(active_site=site, latched=latched_at is not None, latched_at=latched_at)
+        return ReadBack(routing=routing, agrees=site == "recovery")
+
+    def check_dns(self, order: DnsOrder) -> DnsAnswer:
+        moved = self.traffic.recovery and not self.traffic.primary and not self.dns_is_stuck
+        return DnsAnswer(moved=moved, at=self.clock())
+
+    def _may_cut_over(self, held: RunRef) -> None:
+        """What must be so whenever an endpoint is switched."""
+        run = self.records.runs[held.run_id]
+        assert run.kind == "failover", f"{run.run_id} is a {run.kind} and switches Traffic Manager"
+        assert run.cutover_began, f"the row of {run.run_id} does not say that it cuts over"
+        assert run.outcome is None, f"{run.run_id} has ended, and switches Traffic Manager"
+        if run.phase is Phase.NEEDS_OPERATOR:
+            return  # It was ordered before the run began to wait, and comes late.
+        verified, held_at = self.verified_at.get(run.run_id), self.records.held_at.get(run.run_id, BEGINNING)
+        assert verified and verified > held_at, f"{run.run_id} cuts over to a site not verified since {held_at}"
+
+    def _nobody_is_surprised(self, run_id: str) -> None:
+        """Customers leave a primary that is seen to serve only when a person said so, knowing it."""
+        look, held_at = self.looks.get(run_id), self.records.held_at.get(run_id, BEGINNING)
+        assert look, f"{run_id} moves the customers without a look at the primary"
+        if run_id not in self.acknowledged:
+            assert not look.seen_to_serve, f"{run_id} moves the customers although the primary serves"
+            asked = self.retried_at.get(run_id, BEGINNING)
+            assert max(look.at, asked) > held_at, f"{run_id} moves the customers; nobody has looked since {held_at}"
+
+
+def app_activities() -> list[str]:
+    """Every activity that an orchestrator of the app may call."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("functions.")]
+    return sorted({name for module in modules for name, known in vars(module).items() if isinstance(known, Step)})
+
+
+@functools.cache
+def _boundary(name: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    """What an activity takes and gives, from its handler's signature."""
+    hints = get_type_hints(getattr(World, name))
+    return TypeAdapter(hints["order"]), TypeAdapter(hints["return"])
