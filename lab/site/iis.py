@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 import pytds
 from aiohttp import web
 
+from lab.site.listening import stop_listening
+
 
 @dataclass
 class Override:
@@ -39,7 +41,7 @@ class IisServer:
         self._database = database
         self._tls = tls
         self._runner: web.AppRunner | None = None
-        self._listening: dict[tuple[str, int], web.TCPSite] = {}
+        self._listening: dict[tuple[str, int], asyncio.Server] = {}
         self.override: Override | None = None
 
     async def listen(self, address: str, port: int, tls: bool) -> None:
@@ -51,25 +53,17 @@ class IisServer:
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
             await self._runner.setup()
         if (address, port) not in self._listening:
-            site = web.TCPSite(self._runner, address, port, ssl_context=self._tls if tls else None)
-            await site.start()
-            self._listening[address, port] = site
+            accept = self._runner.server
+            assert accept is not None
+            loop = asyncio.get_running_loop()
+            self._listening[address, port] = await loop.create_server(
+                accept, address, port, ssl=self._tls if tls else None
+            )
 
     async def refuse(self, address: str, port: int) -> None:
         """Closes one address; established connections are cut."""
-        if site := self._listening.pop((address, port), None):
-            await site.stop()
-            if self._runner and self._runner.server:
-                for connection in list(self._runner.server.connections):
-                    transport = getattr(connection, "transport", None)
-                    if transport is None:
-                        continue
-                    if transport.is_closing():  # A TLS farewell that nobody will answer.
-                        transport.abort()
-                        continue
-                    own = transport.get_extra_info("sockname")
-                    if own and own[0] == address and own[1] == port:
-                        transport.abort()
+        if server := self._listening.pop((address, port), None):
+            await stop_listening(server)
 
     async def stop(self) -> None:
         for address, port in list(self._listening):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from lab.site import tds
+from lab.site.listening import stop_listening
 
 VERSION = "Microsoft SQL Server 2016 (SP3) - 13.0.6300.2 (X64)"
 
@@ -78,8 +79,7 @@ class SqlServer:
     async def refuse(self, address: str) -> None:
         """Closes one address: connections are cut and refused from now on."""
         if listener := self._listeners.pop(address, None):
-            listener.close()
-            listener.abort_clients()
+            await stop_listening(listener)
 
     async def stop(self) -> None:
         for address in list(self._listeners):
@@ -89,9 +89,6 @@ class SqlServer:
     # Serving
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if writer.get_extra_info("sockname")[0] not in self._listeners:
-            writer.transport.abort()  # It was accepted while the listener was being closed.
-            return
         connection = tds.Connection(reader, writer, self._tls)
         try:
             await connection.prelogin()

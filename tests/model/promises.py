@@ -10,6 +10,8 @@ from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 WAITING = {Phase.WAITING_FOR_APPROVAL, Phase.NEEDS_OPERATOR}
+ADMITTED = ("Not everything could be cleared away", "is left over", "ended without a result", "no longer holds")
+"""How a run says that something was left: it could not be removed, or nobody was there any more to remove it."""
 KEEPERS = {"take_set", "thaw_replica", "clear_leftovers"}
 """They may fail: nobody's customers wait for them, and housekeeping tries again."""
 
@@ -19,12 +21,24 @@ def check_always(world: World) -> None:
     _one_failover_at_a_time(world)
     _customers_have_one_site(world)
     _the_latch_holds(world)
+    _a_drill_that_worked_left_nothing(world)
 
 
 def check_that_all_rests(world: World) -> None:
     """At rest in a world that may still be broken: what cannot be removed there may still stand."""
     check_always(world)
     _every_run_ends_or_waits(world)
+
+
+def check_what_runs_say(world: World) -> None:
+    """At rest, before housekeeping comes: what a run left standing, or frozen, it said."""
+    for run in world.records.runs.values():
+        told = run.ended_because or ""
+        if run.is_leftover and not any(word in told for word in ADMITTED):
+            left = [r.name for r in world.azure.owned(run.run_id) if r.kind != "snapshots" or not run.keeps_its_point]
+            assert not left, f"{run.run_id} ({told}) says nothing of {left}"
+            frozen = world.replica.frozen and world.records.state.frozen_by == run.run_id
+            assert not frozen, f"{run.run_id} ({told}) says nothing of the frozen replica"
 
 
 def check_at_rest(world: World) -> None:
@@ -81,6 +95,12 @@ def _the_latch_holds(world: World) -> None:
             assert not thawed_at or thawed_at < moved_at, (
                 f"the replica was thawed after {run.run_id} moved the customers"
             )
+
+
+def _a_drill_that_worked_left_nothing(world: World) -> None:
+    for run in world.records.runs.values():
+        if run.kind == "drill" and run.outcome is Outcome.SUCCEEDED:
+            assert not world.azure.owned(run.run_id), f"{run.run_id} succeeded, and left something behind"
 
 
 # At rest
