@@ -132,8 +132,8 @@ def _nothing_is_left_over(world: World) -> None:
 
 
 def _the_replica_goes_on(world: World) -> None:
-    """It is frozen only in the name of a failover that goes on or that the customers live on."""
-    if world.replica.frozen:
+    """It is frozen only in the name of a failover that goes on, or while customers may live on what was made of it."""
+    if world.replica.frozen and world.records.state.active_site == "primary":
         by = world.records.runs.get(world.records.state.frozen_by or "")
         holds = by is not None and by.kind == "failover" and (by.outcome is None or by.cutover_began)
         assert holds, f"the replica is frozen at rest, by {world.records.state.frozen_by}"
