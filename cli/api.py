@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from azure.core.exceptions import AzureError
+from azure.identity import AzureCliCredential
 
 ENDPOINTS = Path(".lab") / "endpoints.json"
 
@@ -29,25 +31,41 @@ class Target:
     """Which Coldsite to talk to. ``speed`` is above 1 for a lab, whose durations are then simulated ones."""
 
     url: str
-    key: str
+    headers: dict[str, str]
     speed: float = 1.0
 
 
 def find_target(url: str | None, key: str | None) -> Target:
-    """From the options, else COLDSITE_URL and COLDSITE_KEY, else a lab that runs beside. Raises ``ApiError``."""
+    """From the options, else the environment, else a lab that runs beside. Raises ``ApiError``.
+
+    Who is asking: COLDSITE_APP names the app's registration, and `az login` says who you are; else a function key.
+    """
     url, key = url or os.environ.get("COLDSITE_URL"), key or os.environ.get("COLDSITE_KEY")
+    app, token = os.environ.get("COLDSITE_APP"), os.environ.get("COLDSITE_TOKEN")
     if url:
-        return Target(url.rstrip("/"), key or "")
+        if token or (app and not key):
+            return Target(url.rstrip("/"), {"Authorization": f"Bearer {token or _signed_in(str(app))}"})
+        return Target(url.rstrip("/"), {"x-functions-key": key or ""})
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
         if file.is_file():
             lab = json.loads(file.read_text())
-            return Target(lab["functions"], lab["function_key"], lab.get("speed", 1.0))
+            token = token or next(iter(lab.get("tokens", {}).values()), None)
+            headers = {"Authorization": f"Bearer {token}"} if token else {"x-functions-key": lab["function_key"]}
+            return Target(lab["functions"], headers, lab.get("speed", 1.0))
     raise ApiError(
         0,
         "No Coldsite to talk to. Start one here with `coldsite lab up`, or name yours with --url and --key "
         "(or COLDSITE_URL and COLDSITE_KEY).",
     )
+
+
+def _signed_in(app: str) -> str:
+    """The access token of whoever is signed in to the Azure CLI, for the app registration ``app``."""
+    try:
+        return str(AzureCliCredential().get_token(f"api://{app}/.default").token)
+    except AzureError as error:
+        raise ApiError(401, f"The Azure CLI has no token for Coldsite. Sign in with `az login`. {error}") from error
 
 
 class Api:
@@ -66,11 +84,10 @@ class Api:
         return asyncio.run(self._send(method, path, body))
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        headers = {"x-functions-key": self.target.key}
         timeout = aiohttp.ClientTimeout(total=60)
         try:
             async with (
-                aiohttp.ClientSession(headers=headers, timeout=timeout) as session,
+                aiohttp.ClientSession(headers=self.target.headers, timeout=timeout) as session,
                 session.request(method, f"{self.target.url}/api/{path}", json=body) as response,
             ):
                 text = await response.text()
@@ -78,7 +95,8 @@ class Api:
             raise ApiError(0, f"Coldsite at {self.target.url} does not answer ({type(error).__name__}).") from error
         data = json.loads(text) if text.startswith("{") else {}
         if response.status == 401:
-            raise ApiError(401, "The function key is missing or wrong. Give it with --key or COLDSITE_KEY.")
+            said = data.get("detail") or "The function key is missing or wrong, or you are not signed in."
+            raise ApiError(401, f"{said} Give --key or COLDSITE_KEY, or set COLDSITE_APP and sign in with `az login`.")
         if response.status >= 400:
             raise ApiError(response.status, data.get("detail") or f"Coldsite answered {response.status}.", data)
         return data

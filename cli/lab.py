@@ -31,6 +31,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="A digital twin of both sites, Azure and the customers, to try everything on this machine.",
 )
+PEOPLE = {"ada": ["operator", "approver"], "ben": ["operator", "approver"], "vic": ["viewer"], "nobody": []}
+"""Who may sign in to a lab that is started with ``--sign-in``; the first is the command's own."""
 SCENARIOS = PROJECT / "lab" / "scenarios"
 out = show.console()
 
@@ -108,11 +110,14 @@ def up(
     speed: Annotated[float, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = 10.0,
     plan: Annotated[Path, typer.Option(help="The plan to run.")] = PROJECT / "plans" / "contoso.yaml",
     port: Annotated[int, typer.Option(help="The Functions host's port; 0 takes a free one.")] = 7071,
+    sign_in: Annotated[
+        bool, typer.Option("--sign-in", help="Ask people to sign in: the tokens of a viewer, an operator and so on.")
+    ] = False,
 ) -> None:
     """Start the lab and keep it running until Ctrl-C. Where everything is goes to .lab/endpoints.json."""
     _quiet()
     try:
-        asyncio.run(_up(plan, LabOptions(speed=speed, port=port)))
+        asyncio.run(_up(plan, LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {})))
     except (PlanError, ChildStartError, OSError) as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
@@ -142,6 +147,8 @@ def endpoints(lab: Lab) -> dict[str, Any]:
         "functions": lab.functions.url,
         "function_key": lab.functions.function_key,
         "master_key": lab.functions.master_key,
+        "alerts_key": lab.functions.keys["alerts"],
+        "tokens": {name: lab.identity.person_token(name, roles) for name, roles in lab.options.people.items()},
         "dashboard": f"{lab.functions.url}/api/dashboard",
         "arm": lab.front.url,
         "ca_bundle": str(lab.ca_bundle),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import azure.durable_functions as df
 import azure.functions as func
 
-from functions.http import PLANS, answer, answering
+from functions.auth import FOR_ALERTS, check_alert_sender
+from functions.http import PLANS, answer, answering, json_only
 from functions.hub import DurableHub
 from shared.reacting import react_to_alert
 
 bp = df.Blueprint()
 
 
-@bp.route(route="alerts", methods=["POST"])
+@bp.route(route="alerts", methods=["POST"], auth_level=FOR_ALERTS)
 @bp.durable_client_input(client_name="client")
 async def alerts(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     return await _receive(req, client)
@@ -24,6 +25,8 @@ async def _receive(req: func.HttpRequest, client: df.DurableFunctionsClient) -> 
 
     Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md
     """
+    await check_alert_sender(req)
+    json_only(req)
     told = await react_to_alert(req.get_body(), PLANS.values(), DurableHub(client))
     location = {"Location": f"/api/runs/{told.run_id}"} if told.run_id else {}
     return answer(told.model_dump(mode="json"), 202, **location)

@@ -33,7 +33,7 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started brings its
        one pass of evidence along.
     3. End in observe mode and during maintenance; wait for a person in approve mode, while automatic is not yet
-       trusted, and on a veto.
+       trusted, on a veto, and for a second person where the plan asks for four eyes.
     4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set.
     5. Recover the workloads, each as soon as what it depends on allows.
     6. Verify the site as a whole at its public address.
@@ -61,13 +61,14 @@ class _Failover:
         self._looked_early = False
         self._first_down: datetime | None = None
         self._by_itself = run.trigger in ("alert", "watch")
+        self._approval: dict[str, str] = {}
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
         verdict = yield from self._decide()
         self._first_down = verdict.first_down_at
         yield from self._permission(verdict, claim)
-        yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None)
+        yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         yield from until_done(work, plan, Phase.VERIFYING, self._prove)
@@ -138,6 +139,8 @@ class _Failover:
         question = None
         if verdict.decision == "ask":
             question = verdict.sentence()
+        elif detection.approval.four_eyes and self._run.trigger == "operator":
+            question = f"{self._run.person} started this failover, and the plan asks for a second person."
         elif mode == "approve":
             question = f"The plan asks for approval. {verdict.sentence()}"
         elif mode == "automatic" and claim.must_ask:
@@ -179,6 +182,7 @@ class _Failover:
             yield from self._only_observe_during_maintenance()
         else:
             self._by_itself = False
+            self._approval = {"approved_by": (work.take(names.EVENT_APPROVE) or {}).get("by", "somebody")}
 
     # 4 and 5. Freeze, take a set, recover
 

@@ -6,12 +6,15 @@ import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Concatenate
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
+from functions import auth
+from functions.auth import Caller, Role
 from shared import errors, settings
+from shared.limits import OverLimitError, read_json
 from shared.plan import RecoveryPlan
 from shared.plan_file import load_plans
 
@@ -21,18 +24,30 @@ _log = logging.getLogger("coldsite.http")
 PLANS: dict[str, RecoveryPlan] = load_plans(settings.plans_folder())
 """Every deployed plan by name. A plan that cannot be used stops the start."""
 
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every answer: it is read by programs and people, is nobody's page, and is kept by no cache."""
+
 _TITLES = {
     400: "The request cannot be read",
+    401: "Not signed in",
+    403: "Not allowed",
     404: "Not found",
     409: "Not possible now",
     413: "Too large",
+    415: "Not JSON",
     422: "The request makes no sense here",
     503: "Try again",
 }
 
 
 class BadRequestError(errors.ColdsiteError):
-    """The request is not what the route takes; ``status`` is 400, 413 or 422."""
+    """The request is not what the route takes; ``status`` is 400, 413, 415 or 422."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         self.status = status
@@ -40,30 +55,34 @@ class BadRequestError(errors.ColdsiteError):
 
 
 def answer(body: Any, status: int = 200, **headers: str) -> func.HttpResponse:
-    return func.HttpResponse(
-        json.dumps(body, default=str), status_code=status, mimetype="application/json", headers=headers
-    )
+    return _respond(body, status, "application/json", headers)
 
 
 def problem(status: int, detail: str, **more: Any) -> func.HttpResponse:
     """An RFC 9457 problem document. What came from outside is never repeated in it."""
     body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}
-    headers = {"Retry-After": "5"} if status == 503 else {}
+    headers = {503: {"Retry-After": "5"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status, {})
+    return _respond(body, status, "application/problem+json", headers)
+
+
+def _respond(body: Any, status: int, kind: str, headers: dict[str, str]) -> func.HttpResponse:
     return func.HttpResponse(
-        json.dumps(body, default=str), status_code=status, mimetype="application/problem+json", headers=headers
+        json.dumps(body, default=str), status_code=status, mimetype=kind, headers=_HEADERS | headers
     )
 
 
-type Handler = Callable[..., Awaitable[func.HttpResponse]]
-
-
-def answering(handler: Handler) -> Handler:
+def answering[**P](
+    handler: Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
+) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
     """Turns every foreseen error into its problem document."""
 
     @functools.wraps(handler)
-    async def run(*arguments: Any, **named: Any) -> func.HttpResponse:
+    async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
         try:
-            return await handler(*arguments, **named)
+            return await handler(request, *arguments, **named)
+        except errors.AccessError as error:
+            await auth.record_refusal(request, error)
+            return problem(error.status, str(error))
         except BadRequestError as error:
             return problem(error.status, str(error))
         except errors.AlertError as error:
@@ -86,6 +105,34 @@ def answering(handler: Handler) -> Handler:
     return run
 
 
+def allowed[**P](
+    needs: Role,
+) -> Callable[
+    [Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]]],
+    Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
+]:
+    """Calls the handler with who is calling, if that caller has the role; answers everybody else before it."""
+
+    def decorate(
+        handler: Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]],
+    ) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
+        @functools.wraps(handler)
+        async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
+            return await handler(auth.caller_of(request, needs), request, *arguments, **named)
+
+        return answering(run)
+
+    return decorate
+
+
+def json_only(request: func.HttpRequest) -> None:
+    """What calls itself something else than JSON is not read as JSON."""
+    kind = next((value for name, value in dict(request.headers).items() if name.lower() == "content-type"), "")
+    bare = kind.partition(";")[0].strip().lower()
+    if request.get_body() and bare and bare != "application/json" and not bare.endswith("+json"):
+        raise BadRequestError("The body is not JSON by its Content-Type; send application/json.", 415)
+
+
 def body_of(request: func.HttpRequest) -> dict[str, Any]:
     """The request's JSON object; an empty body is an empty object."""
     raw = request.get_body()
@@ -93,9 +140,12 @@ def body_of(request: func.HttpRequest) -> dict[str, Any]:
         raise BadRequestError(f"The body is longer than {MAX_BODY // 1024} KiB.", 413)
     if not raw.strip():
         return {}
+    json_only(request)
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        data = read_json(raw)
+    except OverLimitError as error:
+        raise BadRequestError(f"The body is {error}.", 422) from error
+    except ValueError as error:
         raise BadRequestError("The body is not JSON.") from error
     if not isinstance(data, dict):
         raise BadRequestError("The body is not a JSON object.", 422)
@@ -107,8 +157,3 @@ def plan_of(request: func.HttpRequest) -> RecoveryPlan:
     if plan is None:
         raise errors.UnknownPlanError
     return plan
-
-
-def person_of(request: func.HttpRequest) -> str:
-    """Who is asking, as Easy Auth says; a function key names nobody."""
-    return settings.signed_in_person(dict(request.headers)) or "somebody with the function key"

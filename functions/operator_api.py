@@ -1,17 +1,21 @@
-"""HTTP for people and tools: start, approve, reject, abort, retry, pause, and read."""
+"""HTTP for people and tools: start, approve, reject, abort, retry, pause, and read.
+
+A viewer reads, an operator starts, pauses, retries and aborts, an approver approves and rejects.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import ConfigDict, Field, StrictBool, ValidationError
 
-from functions.http import PLANS, BadRequestError, answer, answering, body_of, person_of, plan_of
+from functions.auth import FOR_PEOPLE, Caller, Role, caller_of
+from functions.http import PLANS, BadRequestError, allowed, answer, answering, body_of, plan_of
 from functions.hub import DurableHub
 from shared import errors, names
 from shared.durations import Duration, spoken
@@ -65,18 +69,23 @@ def _started(run: RecoveryRun) -> func.HttpResponse:
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
-@bp.route(route="plans/{plan}/failover", methods=["POST"])
+@bp.route(route="plans/{plan}/failover", methods=["POST"], auth_level=FOR_PEOPLE)
 @bp.durable_client_input(client_name="client")
 async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     return await _start_failover(req, DurableHub(client))
 
 
-@answering
-async def _start_failover(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
+@allowed("operator")
+async def _start_failover(caller: Caller, req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged, else 409."""
     plan, wanted = plan_of(req), _read(FailoverRequest, req)
     if wanted.recovery_point.startswith("before:"):
         _moment(wanted.recovery_point.removeprefix("before:"))
+    if plan.detection.approval.four_eyes and caller.id is None:
+        raise errors.RefusedError(
+            "The plan asks for four eyes, and a function key names nobody. Let people sign in (COLDSITE_SIGN_IN), or "
+            "leave detection.approval.four_eyes off."
+        )
     state = await site_state.read_state(plan.name)
     if problem := refusal(state, "failover"):
         raise errors.RefusedError(problem)
@@ -96,7 +105,7 @@ async def _start_failover(req: func.HttpRequest, hub: DurableHub) -> func.HttpRe
         wanted.mode,
         "operator",
         wanted.reason,
-        person=person_of(req),
+        person=caller,
         recovery_point=wanted.recovery_point,
         acknowledge_primary_healthy=wanted.acknowledge_primary_healthy or wanted.mode == "planned",
         evidence=seen,
@@ -109,25 +118,25 @@ async def _one_pass(plan: RecoveryPlan) -> Round:
     return await gather(order, EVIDENCE_LIMIT)
 
 
-@bp.route(route="plans/{plan}/drill", methods=["POST"])
+@bp.route(route="plans/{plan}/drill", methods=["POST"], auth_level=FOR_PEOPLE)
 @bp.durable_client_input(client_name="client")
 async def start_drill(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     return await _start_drill(req, DurableHub(client))
 
 
-@answering
-async def _start_drill(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
+@allowed("operator")
+async def _start_drill(caller: Caller, req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     plan, wanted = plan_of(req), _read(DrillRequest, req)
-    return _started(await begin_run(hub, plan, "drill", "planned", "operator", wanted.reason, person=person_of(req)))
+    return _started(await begin_run(hub, plan, "drill", "planned", "operator", wanted.reason, person=caller))
 
 
-@bp.route(route="plans/{plan}/pause", methods=["POST"])
+@bp.route(route="plans/{plan}/pause", methods=["POST"], auth_level=FOR_PEOPLE)
 async def pause(req: func.HttpRequest) -> func.HttpResponse:
     return await _pause(req)
 
 
-@answering
-async def _pause(req: func.HttpRequest) -> func.HttpResponse:
+@allowed("operator")
+async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once.
 
     A look that was postponed becomes due: what it found may no longer hold under the new pause, or without it.
@@ -140,26 +149,38 @@ async def _pause(req: func.HttpRequest) -> func.HttpResponse:
         plan.name,
         lambda _: {
             "paused_until": until,
-            "pause_reason": f"{wanted.reason} ({person_of(req)})",
+            "pause_reason": f"{wanted.reason} ({caller.name})",
             "not_before": None,
         },
     )
     what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
-    await events.record_event(plan.name, f"Automatic failover: {what} by {person_of(req)}: {wanted.reason}")
+    await events.record_event(plan.name, f"Automatic failover: {what} by {caller.name}: {wanted.reason}")
     return answer(await _state_view(plan))
 
 
-@bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"])
+@bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"], auth_level=FOR_PEOPLE)
 @bp.durable_client_input(client_name="client")
 async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
     return await _steer(req, DurableHub(client))
 
 
-_STEERING: dict[str, tuple[str, frozenset[Phase], str]] = {
-    "approve": (names.EVENT_APPROVE, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
-    "reject": (names.EVENT_REJECT, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
-    "retry": (names.EVENT_RETRY, frozenset({Phase.NEEDS_OPERATOR}), "needs an operator"),
-    "abort": (
+class _Steering(NamedTuple):
+    """What a run can be told: by whom, with which event, in which phases, and those phases in words."""
+
+    needs: Role
+    event: str
+    phases: frozenset[Phase]
+    only: str
+
+
+_STEERING: dict[str, _Steering] = {
+    "approve": _Steering(
+        "approver", names.EVENT_APPROVE, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"
+    ),
+    "reject": _Steering("approver", names.EVENT_REJECT, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
+    "retry": _Steering("operator", names.EVENT_RETRY, frozenset({Phase.NEEDS_OPERATOR}), "needs an operator"),
+    "abort": _Steering(
+        "operator",
         names.EVENT_ABORT,
         frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED},
         "has not begun to move customers",
@@ -169,40 +190,61 @@ _STEERING: dict[str, tuple[str, frozenset[Phase], str]] = {
 
 @answering
 async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
-    """approve, reject, retry, abort: an event for the run, refused where it would have no effect."""
-    steering = _STEERING.get(req.route_params.get("action", ""))
+    """approve, reject, retry, abort: an event for the run, refused where it would have no effect.
+
+    Who said what is written down before it is said to the run.
+    """
+    action = req.route_params.get("action", "")
+    steering = _STEERING.get(action)
+    caller = caller_of(req, steering.needs if steering else "operator")
     run = await journal.read_run(req.route_params.get("run_id", ""))
     if steering is None:
         raise errors.UnknownRunError
-    event, phases, needed = steering
     note = _read(NoteRequest, req)
     if run.outcome is not None:
         raise errors.RefusedError(f"The run has ended: {run.outcome.value}.", phase=run.phase.value)
-    if event == names.EVENT_ABORT and run.cutover_began:
+    if action == "abort" and run.cutover_began:
         raise errors.RefusedError("The customers are being moved; from here it only goes forward. Retry instead.")
-    if run.phase not in phases:
-        raise errors.RefusedError(f"Only a run that {needed} can be told so; this one is {run.phase.value}.")
-    await hub.send(run.run_id, event, {"by": person_of(req), "reason": note.reason, "hold": run.holds})
+    if run.phase not in steering.phases:
+        raise errors.RefusedError(f"Only a run that {steering.only} can be told so; this one is {run.phase.value}.")
+    if action == "approve":
+        _four_eyes(run, caller)
+    why = f": {note.reason}" if note.reason else "."
+    await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.name}{why}")
+    told = {"by": caller.name, "reason": note.reason, "hold": run.holds}
+    await hub.send(run.run_id, steering.event, told)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
-@bp.route(route="plans", methods=["GET"])
+def _four_eyes(run: RecoveryRun, caller: Caller) -> None:
+    """Whoever started a run may not approve it, where its plan asks for that; alerts and the watch are nobody."""
+    plan = PLANS.get(run.plan)
+    if plan is None or not plan.detection.approval.four_eyes or run.trigger != "operator":
+        return
+    if caller.id is None or caller.id == run.person_id:
+        raise errors.RefusedError(
+            "The plan asks for four eyes: whoever started a run may not approve it. Ask a second approver.",
+            started_by=run.person,
+        )
+
+
+@bp.route(route="plans", methods=["GET"], auth_level=FOR_PEOPLE)
 async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
     return await _list_plans(req)
 
 
-@answering
-async def _list_plans(req: func.HttpRequest) -> func.HttpResponse:
+@allowed("viewer")
+async def _list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return answer({"plans": await asyncio.gather(*(_state_view(plan) for plan in PLANS.values()))})
 
 
-@bp.route(route="plans/{plan}", methods=["GET"])
+@bp.route(route="plans/{plan}", methods=["GET"], auth_level=FOR_PEOPLE)
 async def read_plan(req: func.HttpRequest) -> func.HttpResponse:
     return await _read_plan(req)
 
 
-@answering
-async def _read_plan(req: func.HttpRequest) -> func.HttpResponse:
+@allowed("viewer")
+async def _read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
     shown = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
     told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
@@ -227,13 +269,13 @@ async def _state_view(plan: RecoveryPlan) -> dict[str, Any]:
     }
 
 
-@bp.route(route="runs", methods=["GET"])
+@bp.route(route="runs", methods=["GET"], auth_level=FOR_PEOPLE)
 async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     return await _list_runs(req)
 
 
-@answering
-async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
+@allowed("viewer")
+async def _list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """Newest first; ``plan``, ``kind``, ``limit`` (at most 200) and ``before`` (a run id) narrow it down."""
     query = req.params
     if query.get("plan") and query["plan"] not in PLANS:
@@ -257,13 +299,13 @@ async def _list_runs(req: func.HttpRequest) -> func.HttpResponse:
     return answer({"runs": [run.model_dump(mode="json") for run in runs]})
 
 
-@bp.route(route="runs/{run_id}", methods=["GET"])
+@bp.route(route="runs/{run_id}", methods=["GET"], auth_level=FOR_PEOPLE)
 async def read_run(req: func.HttpRequest) -> func.HttpResponse:
     return await _read_run(req)
 
 
-@answering
-async def _read_run(req: func.HttpRequest) -> func.HttpResponse:
+@allowed("viewer")
+async def _read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     run_id = req.route_params.get("run_id", "")
     run, steps = await asyncio.gather(journal.read_run(run_id), journal.read_steps(run_id))
     return answer(run.model_dump(mode="json") | {"steps": [step.model_dump(mode="json") for step in steps]})

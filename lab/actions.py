@@ -141,7 +141,7 @@ class Actions:
     async def _operate(self, what: str, details: dict[str, Any]) -> None:
         wanted = details.pop("answer", None)
         plan = details.pop("plan", self._lab.plan.name)
-        details.pop("by", None)
+        person = str(details.pop("by", ""))
         if what in ("approve", "reject", "abort", "retry"):
             run = details.pop("run", None) or await self._current_run()
             path = f"runs/{run}/{what}"
@@ -149,7 +149,7 @@ class Actions:
             path = f"plans/{plan}/{what}"
             details.setdefault("reason", "The scenario says so")
             self._scale(details)
-        status, body = await self._lab.call("POST", path, details)
+        status, body = await self._lab.call("POST", path, details, person)
         if wanted is not None and status != int(wanted):
             self.failures.append(f"operator.{what} answered {status} instead of {wanted}: {body.get('detail', body)}")
 

@@ -1,4 +1,4 @@
-"""Checks the history's seals from outside: from the stored rows themselves, with nothing of the app's code."""
+"""Looks at what the app wrote from outside, with nothing of the app's code: the history's seals, and no secret."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
 
+from lab.site import world
 from lab.twin import Lab
 
 _LATER = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
@@ -45,3 +46,27 @@ def _digest(rows: list[dict[str, Any]], previous: str | None) -> str:
         told.append({n: v.astimezone(UTC).isoformat() if isinstance(v, datetime) else v for n, v in kept.items()})
     text = json.dumps({"rows": told, "previous": previous}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def secrets_written(lab: Lab, report: str) -> list[str]:
+    """A sentence for every secret that stands in a log, in the history, in a message to people or in the report."""
+    functions = lab.functions
+    secrets = {
+        "SQL Server's password": world.SQL_PASSWORD,
+        "the address of notifications": lab.front.notify_secret,
+        "the host's key": functions.function_key,
+        "the master key": functions.master_key,
+        "the key of alerts": functions.keys["alerts"],
+        "the identity's header": lab.identity.header,
+        "a token": lab.identity.mark,
+    }
+    texts = {"the report": report, "the notifications": json.dumps(lab.front.notifications)}
+    for path in sorted([*lab.folder.glob("*.log"), *(lab.folder / "azurite").glob("*")]):
+        if path.is_file():
+            texts[path.name] = path.read_text(errors="replace")
+    return [
+        f"{what} was written to {where}"
+        for what, secret in secrets.items()
+        for where, text in texts.items()
+        if secret in text
+    ]

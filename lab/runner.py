@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lab.actions import Actions
+from lab.audit import secrets_written
 from lab.cloud.times import Times
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
@@ -32,7 +34,11 @@ async def run_scenario(
         raise ScenarioError(f"times: {error.args[0]}") from error
     kills_during = any(str(event.details.get("when", "")).startswith("during:") for event in scenario.timeline)
     options = LabOptions(
-        speed=speed or scenario.speed, workers=scenario.workers, times=times, watch_tables=kills_during
+        speed=speed or scenario.speed,
+        workers=scenario.workers,
+        times=times,
+        watch_tables=kills_during,
+        people={name: list(roles) for name, roles in scenario.people.items()},
     )
     async with Lab(plan, plan_file, options) as lab:
         actions = Actions(lab, folder)
@@ -51,7 +57,8 @@ async def run_scenario(
                 task.cancel()
             await asyncio.gather(watching, *actions.sending, return_exceptions=True)
         report = await build_report(lab, scenario)
-    report["failures"] = [*actions.failures, *watcher.failures, *judge(report, scenario.expect)]
+        leaked = secrets_written(lab, json.dumps(report, default=str))
+    report["failures"] = [*actions.failures, *watcher.failures, *leaked, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
     return report
 

@@ -123,6 +123,8 @@ class Scenario(Strict):
     plan_overrides: dict[str, Any] = {}
     times: dict[str, float] = {}
     workers: int = Field(default=1, ge=1, le=4)
+    people: dict[str, list[Literal["viewer", "operator", "approver"]]] = {}
+    """Who may sign in, with their roles: then the app asks for sign-in, and ``by`` says who acts (else the first)."""
     speed: float = Field(default=60.0, gt=0, le=200)
     timeline: list[Event] = []
     until: Duration | Literal["idle"] = "idle"

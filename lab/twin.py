@@ -24,11 +24,12 @@ from lab.cloud.compute import Compute
 from lab.cloud.dns_server import DnsServer
 from lab.cloud.front import Front
 from lab.cloud.health import ServiceHealth
-from lab.cloud.identity import Identity
+from lab.cloud.identity import API, TENANT, Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.run_command import RunCommand
 from lab.cloud.times import Times
+from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
 from lab.plan_copy import Ports, loopback, write_copy
 from lab.processes import reserve_ports
@@ -43,6 +44,8 @@ from shared.plan import RecoveryPlan
 
 PROJECT = Path(__file__).parents[1]
 AUDIENCE = "https://management.azure.com"
+ALERTS = frozenset({"/api/alerts"})
+"""What sign-in leaves out: Azure Monitor shows its token to the app itself."""
 TTL = 60.0
 """Simulated seconds; Traffic Manager's profile says the same."""
 
@@ -59,6 +62,8 @@ class LabOptions:
     port: int = 0
     watch_tables: bool = False
     """Whether writes to the history are watched, so that a worker can be killed between one and its answer."""
+    people: dict[str, list[str]] = field(default_factory=dict)
+    """Who may sign in, with their roles. When there is anybody, sign-in is required and alerts come with tokens."""
 
 
 class Lab:
@@ -230,7 +235,8 @@ class Lab:
             self._stops.append(front.stop)
         plans = self.folder / "plans"
         write_copy(self.plan, self._plan_file, plans, self.options.speed, self.ports)
-        self.functions = FunctionsHost(PROJECT, self.settings(plans), self.folder, self.options.workers)
+        easy_auth = EasyAuth(lambda token: self.identity.claims(token, API), ALERTS) if self.options.people else None
+        self.functions = FunctionsHost(PROJECT, self.settings(plans), self.folder, self.options.workers, easy_auth)
         self._stops.append(self.functions.stop)
         self.arm.after_write = self._after_write
         await self.functions.start(self.options.port)
@@ -265,6 +271,14 @@ class Lab:
             "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
             "NOTIFY_URL": self.front.notify_url,
         }
+        if self.options.people:
+            settings |= {
+                "WEBSITE_AUTH_ENABLED": "True",
+                "COLDSITE_SIGN_IN": "required",
+                "COLDSITE_ALERTS_AUDIENCE": f"api://{API}",
+                "COLDSITE_TENANT_ID": TENANT,
+                "COLDSITE_LOGIN_ENDPOINT": self.front.url,
+            }
         return {name: value for name, value in settings.items() if value}
 
     def _start_monitor(self) -> None:
@@ -279,9 +293,14 @@ class Lab:
         self._run(self.alert_rules.run())
 
     async def deliver_alert(self, body: bytes) -> int:
-        """Posts an alert as an action group does, with the function's key in the address."""
-        url = f"{self.functions.url}/api/alerts?code={self.functions.function_key}"
+        """Posts an alert as an action group does: with the function's key in the address, or with a token."""
+        functions = self.functions
         headers = {"Content-Type": "application/json; charset=utf-8"}
+        if self.options.people:
+            url = f"{functions.url}/api/alerts"
+            headers["Authorization"] = f"Bearer {self.identity.webhook_token()}"
+        else:
+            url = f"{functions.url}/api/alerts?code={functions.keys['alerts']}"
         timeout = aiohttp.ClientTimeout(total=30)
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
@@ -289,12 +308,23 @@ class Lab:
         ):
             return response.status
 
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+    def credentials(self, person: str = "") -> dict[str, str]:
+        """The headers by which the HTTP API knows somebody: one of the people, else the holder of the host's key."""
+        if self.options.people:
+            name = person or next(iter(self.options.people))
+            token = self.identity.person_token(name, self.options.people.get(name, []))
+            return {"Authorization": f"Bearer {token}"}
+        return {"x-functions-key": self.functions.function_key}
+
+    async def call(
+        self, method: str, path: str, body: dict[str, Any] | None = None, person: str = ""
+    ) -> tuple[int, dict[str, Any]]:
         """Calls the app's HTTP API; a connection that breaks answers as status 0."""
-        headers = {"x-functions-key": self.functions.function_key}
         try:
             async with (
-                aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=30)) as session,
+                aiohttp.ClientSession(
+                    headers=self.credentials(person), timeout=aiohttp.ClientTimeout(total=30)
+                ) as session,
                 session.request(method, f"{self.functions.url}/api/{path}", json=body) as response,
             ):
                 text = await response.text()

@@ -6,11 +6,11 @@ Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/{alerts-c
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from shared.errors import AlertTooLargeError, MalformedAlertError, UnusableAlertError
+from shared.limits import OverLimitError, read_json
 from shared.plan import RecoveryPlan, Strict
 
 MAX_BYTES = 256 * 1024
@@ -46,8 +46,10 @@ def parse_alert(body: bytes) -> Alert:
             f"The body is longer than {MAX_BYTES // 1024} KiB, which no alert of Azure Monitor is."
         )
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        data = read_json(body)
+    except OverLimitError as error:
+        raise UnusableAlertError(f"The body is {error}, which no alert of Azure Monitor is.") from error
+    except ValueError as error:
         raise MalformedAlertError(
             "The body is not JSON. Point an Azure Monitor action group's webhook here."
         ) from error

@@ -11,6 +11,7 @@ ColdsiteError
 │   ├── MalformedAlertError    not JSON
 │   ├── UnusableAlertError     not the common alert schema, or from nobody we know
 │   └── AlertTooLargeError     longer than any alert of Azure Monitor
+├── AccessError            the caller may not do this, or did not say who it is
 ├── StorageUnavailableError    the history cannot be reached
 ├── StateConflictError     somebody else changed the plan's state first
 ├── LostLockError          this run no longer holds its plan
@@ -85,6 +86,18 @@ class UnusableAlertError(AlertError):
 
 class AlertTooLargeError(AlertError):
     status = 413
+
+
+class AccessError(ColdsiteError):
+    """``status`` is 401 when nobody known is calling, and 403 when somebody known may not.
+
+    ``because`` is for the record and never shown: it may say what a forger should not learn.
+    """
+
+    def __init__(self, status: int, told: str, because: str) -> None:
+        self.status = status
+        self.because = because
+        super().__init__(told)
 
 
 class StorageUnavailableError(ColdsiteError):

@@ -159,6 +159,8 @@ class Trust(Strict):
 class Approval(Strict):
     deadline: Duration = timedelta(minutes=30)
     then: Literal["expire", "proceed"] = "expire"
+    four_eyes: bool = False
+    """Whether a failover that a person starts waits for a second person. It needs sign-in, which tells people apart."""
 
 
 class Detection(Strict):

@@ -214,6 +214,8 @@ def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
         yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {paths}"
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
+    if detection.approval.four_eyes and detection.approval.then == "proceed":
+        yield "detection.approval.then: 'proceed' would go on without the second person that four_eyes asks for"
     if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():
         yield f"traffic.recovery.endpoint: {plan.traffic.recovery.endpoint!r} is the primary's endpoint too"
     yield from _probes_that_follow_the_customers(plan)

@@ -69,6 +69,13 @@ def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool
     return before == after or after in TRANSITIONS[before]
 
 
+class Person(Strict):
+    """Somebody who acts. ``id`` tells two people of one name apart; who holds a function key has none."""
+
+    name: str
+    id: str | None = None
+
+
 class RunRef(Strict):
     """Who is acting: a run and the epoch under which it holds its plan."""
 
@@ -107,6 +114,7 @@ class RunInput(Strict):
     trigger: Trigger
     reason: str
     person: str | None = None
+    person_id: str | None = None
     requested_at: datetime
     recovery_point: str = "latest"
     acknowledge_primary_healthy: bool = False
@@ -163,6 +171,8 @@ class RecoveryRun(Strict):
     trigger: Trigger
     reason: str
     person: str | None = None
+    person_id: str | None = None
+    approved_by: str | None = None
     phase: Phase
     cutover_began: bool = False
     outcome: Outcome | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from shared.errors import SettingError
 
@@ -67,11 +68,36 @@ def credential(setting: str) -> tuple[str, str]:
     return user, password
 
 
-def signed_in_person(headers: dict[str, str]) -> str | None:
-    """Who Easy Auth says is calling; believed only where the platform says that Easy Auth is on.
+def sign_in_required() -> bool:
+    """Whether people must sign in instead of holding a function key. A misspelt word must not open the door."""
+    value = os.environ.get("COLDSITE_SIGN_IN", "off").strip()
+    if value not in ("required", "off"):
+        raise SettingError("The app setting COLDSITE_SIGN_IN is neither required nor off.")
+    return value == "required"
 
-    Source: MicrosoftDocs/azure-docs:articles/app-service/configure-authentication-user-identities.md
+
+def sign_in_is_on() -> bool:
+    """Whether the platform says that it signs people in. Only then are its headers its own.
+
+    Source: App Service's environment variables for authentication,
+    MicrosoftDocs/azure-docs:articles/app-service/reference-app-settings.md
     """
-    if os.environ.get("WEBSITE_AUTH_ENABLED", "").lower() != "true":
+    return os.environ.get("WEBSITE_AUTH_ENABLED", "").strip().lower() == "true"
+
+
+class AlertTokens(NamedTuple):
+    """What the token of a secure webhook must say: for whom it is and which directory issued it."""
+
+    audiences: tuple[str, ...]
+    tenant: str
+    login: str
+
+
+def alert_tokens() -> AlertTokens | None:
+    """None while alerts come by function key. Half a configuration stops the start."""
+    audiences = tuple(os.environ.get("COLDSITE_ALERTS_AUDIENCE", "").split())
+    if not audiences:
         return None
-    return next((value for name, value in headers.items() if name.lower() == "x-ms-client-principal-name"), None)
+    tenant = _required("COLDSITE_TENANT_ID", "the directory that issues the tokens of alerts")
+    login = os.environ.get("COLDSITE_LOGIN_ENDPOINT", "https://login.microsoftonline.com").rstrip("/")
+    return AlertTokens(audiences, tenant, login)

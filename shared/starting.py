@@ -13,7 +13,7 @@ from shared.plan import RecoveryPlan
 from shared.policy.outage import Round, operator_verdict
 from shared.records import journal, site_state
 from shared.records.site_state import SiteState
-from shared.runs import FIRST_PHASE, Mode, RecoveryRun, RunInput, RunRef, Trigger
+from shared.runs import FIRST_PHASE, Mode, Person, RecoveryRun, RunInput, RunRef, Trigger
 
 START_GRACE = timedelta(seconds=30)
 """How long a lock may stand before its orchestration is known to the hub."""
@@ -46,7 +46,7 @@ async def begin_run(
     trigger: Trigger,
     reason: str,
     *,
-    person: str | None = None,
+    person: Person | None = None,
     recovery_point: str = "latest",
     acknowledge_primary_healthy: bool = False,
     evidence: Round | None = None,
@@ -80,7 +80,8 @@ async def begin_run(
         mode=mode,
         trigger=trigger,
         reason=reason,
-        person=person,
+        person=person.name if person else None,
+        person_id=person.id if person else None,
         phase=FIRST_PHASE[kind],
         verdict=verdict.sentence() if verdict else None,
         verdict_detail=verdict.model_dump(mode="json") if verdict else None,
@@ -92,7 +93,8 @@ async def begin_run(
         mode=mode,
         trigger=trigger,
         reason=reason,
-        person=person,
+        person=person.name if person else None,
+        person_id=person.id if person else None,
         requested_at=now,
         recovery_point=recovery_point,
         acknowledge_primary_healthy=acknowledge_primary_healthy,

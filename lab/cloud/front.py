@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import ssl
 from typing import Any
 
@@ -25,22 +26,25 @@ class Front:
         self._subscription = subscription
         self._runners: list[web.AppRunner] = []
         self.url = self.identity_url = self.notify_url = ""
+        self.notify_secret = secrets.token_hex(12)
+        """Part of the address, as in Teams' and Slack's: whoever knows it can write there."""
         self.notifications: list[dict[str, Any]] = []
         arm.model("GET", "/subscriptions", "", {"2022-12-01"}, self._subscriptions)
 
     async def start(self) -> None:
         secure = web.Application(client_max_size=4 * 1024 * 1024)
         secure.router.add_get("/metadata/endpoints", self._metadata)
+        secure.router.add_get("/{tenant}/discovery/v2.0/keys", self._identity.keys)
         secure.router.add_post("/v1/workspaces/{workspace}/query", self._logs.query)
         secure.router.add_route("*", "/{tail:.*}", self._arm.serve)
         port = await self._listen(secure, self._tls)
         self.url = f"https://127.0.0.1:{port}"
         plain = web.Application()
         plain.router.add_get("/identity/token", self._identity.token)
-        plain.router.add_post("/notify", self._notify)
+        plain.router.add_post(f"/notify/{self.notify_secret}", self._notify)
         port = await self._listen(plain, None)
         self.identity_url = f"http://127.0.0.1:{port}/identity/token"
-        self.notify_url = f"json://127.0.0.1:{port}/notify"
+        self.notify_url = f"json://127.0.0.1:{port}/notify/{self.notify_secret}"
 
     async def _listen(self, app: web.Application, tls: ssl.SSLContext | None) -> int:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)

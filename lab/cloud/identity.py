@@ -1,4 +1,4 @@
-"""Managed identity and roles: who calls, with which token, and what the deployed roles allow.
+"""Microsoft Entra as the lab needs it: tokens, the keys that check them, and what the deployed roles allow.
 
 The token endpoint speaks App Service's protocol of 2019-08-01 (source: azure-identity, ``app_service.py`` and msal's
 ``managed_identity.py``). The roles are the files that ``infra/`` deploys, so that a permission is written once.
@@ -10,11 +10,14 @@ import fnmatch
 import json
 import secrets
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
 import jwt
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
 
 from lab.cloud.errors import ArmError
 
@@ -22,13 +25,19 @@ ROLES = Path(__file__).parents[2] / "infra" / "roles"
 TENANT = "00000000-0000-0000-0000-0000000000a1"
 APP = "00000000-0000-0000-0000-0000000000a2"
 PERSON = "00000000-0000-0000-0000-0000000000a3"
+API = "00000000-0000-0000-0000-0000000000a4"
+"""The app's own registration: for whom people's tokens and the tokens of alerts are issued."""
+MONITOR = "461e8683-5575-4561-ac7f-899cc907d62a"
+"""Azure Monitor's application, which sends alerts to secure webhooks."""
+A_DAY = 86400
 
 
 class Identity:
     """Issues and checks tokens. ``azure_cli`` may read everything; the app may do what its roles say."""
 
     def __init__(self, subscription: str, groups: dict[str, str]) -> None:
-        self._key = secrets.token_hex(32)
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._kid = secrets.token_hex(8)
         self._subscription = subscription
         self.header = secrets.token_hex(16)
         self.person_header = secrets.token_hex(16)
@@ -54,27 +63,65 @@ class Identity:
         resource, now = request.query["resource"], int(time.time())
         who = APP if header == self.header else PERSON
         claims = {
-            "aud": resource,
-            "iss": f"https://sts.windows.net/{TENANT}/",
-            "iat": now,
-            "nbf": now - 60,
-            "exp": now + 86400,
-            "tid": TENANT,
             "oid": who,
             "appid": who,
-            "ver": "1.0",
             "xms_mirid": f"/subscriptions/{self._subscription}/resourcegroups/lab/providers/Microsoft.Web/sites/lab",
         }
-        token = jwt.encode(claims, self._key, algorithm="HS256")
         return web.json_response(
             {
-                "access_token": token,
-                "expires_on": str(claims["exp"]),
+                "access_token": self.issue(resource, claims),
+                "expires_on": str(now + A_DAY),
                 "resource": resource,
                 "token_type": "Bearer",
                 "client_id": who,
             }
         )
+
+    def issue(self, audience: str, claims: dict[str, Any], *, age: int = 0, key: Any = None) -> str:
+        """A token of this directory that lasts a day, ``age`` seconds old already; ``key`` is a forger's own."""
+        now = int(time.time()) - age
+        common = {
+            "aud": audience,
+            "iss": f"https://sts.windows.net/{TENANT}/",
+            "iat": now,
+            "nbf": now - 60,
+            "exp": now + A_DAY,
+            "tid": TENANT,
+            "ver": "1.0",
+        }
+        return jwt.encode(common | claims, key or self._key, algorithm="RS256", headers={"kid": self._kid})
+
+    @property
+    def mark(self) -> str:
+        """How every token of this directory begins."""
+        return self.issue("", {}).partition(".")[0]
+
+    def person_token(self, name: str, roles: list[str]) -> str:
+        """What somebody who signed in to Coldsite shows: one person a name."""
+        person = {"oid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "preferred_username": f"{name}@contoso.example"}
+        return self.issue(API, person | {"roles": roles})
+
+    def webhook_token(self, **claims: Any) -> str:
+        """What Azure Monitor shows to a secure webhook; ``claims`` replace those that it has."""
+        ours = {"oid": MONITOR, "appid": MONITOR, "roles": ["ActionGroupsSecureWebhook"]}
+        return self.issue(f"api://{API}", ours | claims)
+
+    async def keys(self, request: web.Request) -> web.Response:
+        """GET /TENANT/discovery/v2.0/keys: the public keys, for whoever checks a token."""
+        if request.match_info["tenant"] != TENANT:
+            return web.json_response({"error": "invalid_tenant"}, status=400)
+        public = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return web.json_response({"keys": [public | {"kid": self._kid, "use": "sig", "x5t": self._kid}]})
+
+    def claims(self, token: str, audience: str) -> dict[str, Any] | None:
+        """The claims of a token that was issued here for ``audience`` and is valid now, else None."""
+        try:
+            found: dict[str, Any] = jwt.decode(
+                token, self._key.public_key(), algorithms=["RS256"], audience=audience, options={"require": ["exp"]}
+            )
+        except jwt.PyJWTError:
+            return None
+        return found
 
     def caller(self, request: web.Request, audiences: set[str]) -> str:
         """Who sent the request. Raises ``ArmError`` 401 for a missing, foreign or expired token."""
@@ -83,7 +130,10 @@ class Identity:
             raise ArmError(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, self._key, algorithms=["HS256"], options={"verify_aud": False, "require": ["aud", "exp", "oid"]}
+                token,
+                self._key.public_key(),
+                algorithms=["RS256"],
+                options={"verify_aud": False, "require": ["aud", "exp", "oid"]},
             )
         except jwt.ExpiredSignatureError:
             raise ArmError(401, "ExpiredAuthenticationToken", "The access token expiry is in the past.") from None

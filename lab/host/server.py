@@ -26,6 +26,7 @@ from aiohttp import web
 from croniter import croniter
 
 from lab.host.dispatch import Dispatcher
+from lab.host.easy_auth import OWN_HEADERS, EasyAuth
 from lab.host.wire import WorkerDiedError, WorkerProcess
 from lab.processes import ChildProcess
 
@@ -59,11 +60,19 @@ class Timer:
 class FunctionsHost:
     """Runs one app folder. ``settings`` is the app's whole environment, as app settings are in Azure."""
 
-    def __init__(self, app_dir: Path, settings: dict[str, str], folder: Path, workers: int = 1) -> None:
+    def __init__(
+        self,
+        app_dir: Path,
+        settings: dict[str, str],
+        folder: Path,
+        workers: int = 1,
+        easy_auth: EasyAuth | None = None,
+    ) -> None:
         self._app_dir = app_dir
         self._settings = settings
         self._folder = folder
         self._worker_count = workers
+        self._easy_auth = easy_auth
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -73,6 +82,8 @@ class FunctionsHost:
         self.timers: dict[str, Timer] = {}
         self.index: list[dict[str, Any]] = []
         self.function_key = secrets.token_urlsafe(24)
+        """The host's key, good for every function; ``keys`` holds one a function, good for no other."""
+        self.keys: dict[str, str] = {}
         self.master_key = secrets.token_urlsafe(24)
         self.url = ""
         host = json.loads((app_dir / "host.json").read_text())
@@ -159,6 +170,7 @@ class FunctionsHost:
                     trigger.get("methods") or ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
                 )
                 level = trigger.get("authLevel", "FUNCTION").upper()
+                self.keys[name] = secrets.token_urlsafe(24)
                 self.routes.append(Route(name, trigger["name"], methods, pattern, specificity, level, client))
             elif trigger["type"] == "timerTrigger":
                 schedule = re.sub(r"%(\w+)%", lambda m: self._settings[m.group(1)], trigger["schedule"])
@@ -190,6 +202,9 @@ class FunctionsHost:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         path = request.path.strip("/")
+        principal = self._easy_auth.headers(request) if self._easy_auth else {}
+        if principal is None:
+            return web.Response(status=401)
         if path.startswith("admin/functions/"):
             return await self._admin(request, path.removeprefix("admin/functions/"))
         if path.startswith(_INSTANCES) and request.method == "GET":
@@ -197,19 +212,24 @@ class FunctionsHost:
         matched = [(route, match) for route in self.routes if (match := route.pattern.fullmatch(path))]
         for route, match in matched:
             if request.method in route.methods:
-                if not self._allowed(route.level, request):
+                if not self._allowed(route.level, request, self.keys[route.function]):
                     return web.Response(status=401)
-                return await self._invoke(route, match, request)
+                return await self._invoke(route, match, request, principal)
         return web.Response(status=405 if matched else 404)
 
-    def _allowed(self, level: str, request: web.Request) -> bool:
+    def _allowed(self, level: str, request: web.Request, own_key: str = "") -> bool:
         given = request.headers.get("x-functions-key") or request.query.get("code") or ""
-        keys = {"ANONYMOUS": None, "FUNCTION": [self.function_key, self.master_key], "ADMIN": [self.master_key]}[level]
-        return keys is None or any(secrets.compare_digest(given.encode(), key.encode()) for key in keys)
+        keys = {
+            "ANONYMOUS": None,
+            "FUNCTION": [own_key, self.function_key, self.master_key],
+            "ADMIN": [self.master_key],
+        }[level]
+        return keys is None or any(secrets.compare_digest(given.encode(), key.encode()) for key in keys if key)
 
-    async def _invoke(self, route: Route, match: re.Match[str], request: web.Request) -> web.Response:
-        # Easy Auth owns these headers: what a caller sends under their names never reaches the app.
-        headers = {k: v for k, v in request.headers.items() if not k.lower().startswith("x-ms-client-principal")}
+    async def _invoke(
+        self, route: Route, match: re.Match[str], request: web.Request, principal: dict[str, str]
+    ) -> web.Response:
+        headers = {k: v for k, v in request.headers.items() if not k.lower().startswith(OWN_HEADERS)} | principal
         value = {
             "method": request.method,
             "url": str(request.url),

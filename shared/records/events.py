@@ -8,6 +8,9 @@ from datetime import UTC, datetime
 from shared.plan import Strict
 from shared.records.tables import EVENTS, from_entity, storage, table, to_entity
 
+REFUSALS = "_refusals"
+"""Where refused calls are told; no plan can have this name."""
+
 _LAST = 10**17
 
 

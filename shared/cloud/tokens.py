@@ -1,0 +1,98 @@
+"""Microsoft Entra's tokens, as the secure webhook of an action group sends them: signature, issuer, audience, time.
+
+Sources: MicrosoftDocs/entra-docs, access-tokens and signing-key-rollover (keys are published, named by ``kid``, and may
+change at any time); MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import aiohttp
+import jwt
+
+from shared.errors import AccessError, StorageUnavailableError
+from shared.settings import AlertTokens
+
+LEEWAY = 300
+"""Seconds by which clocks may differ, as in Microsoft's own libraries."""
+KEYS_KEPT_FOR = 24 * 3600.0
+ASK_AGAIN_AFTER = 300.0
+"""Seconds. A forged token names a key that nobody has; it must not make us ask for the keys at each call."""
+AFTER_TROUBLE = 2.0
+FETCH_LIMIT = 3.0
+MAX_KEYS_BYTES = 256 * 1024
+
+
+class _Keys:
+    """The directory's public keys by ``kid``, fetched when they are old or lack one."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._old_at = self._next = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def find(self, kid: str, wanted: AlertTokens) -> jwt.PyJWK | None:
+        """The key, or None when the directory has none of that name. Old keys serve while new ones cannot be read."""
+        async with self._lock:
+            now = time.monotonic()
+            if (now > self._old_at or kid not in self._keys) and now > self._next:
+                self._next = now + AFTER_TROUBLE
+                try:
+                    self._keys = await _fetch(wanted)
+                    self._old_at, self._next = now + KEYS_KEPT_FOR, now + ASK_AGAIN_AFTER
+                except StorageUnavailableError:
+                    if kid not in self._keys:
+                        raise
+        if not self._keys:
+            raise StorageUnavailableError(UNREADABLE)
+        return self._keys.get(kid)
+
+
+_known: WeakKeyDictionary[asyncio.AbstractEventLoop, _Keys] = WeakKeyDictionary()
+
+
+async def _fetch(wanted: AlertTokens) -> dict[str, jwt.PyJWK]:
+    url = f"{wanted.login}/{wanted.tenant}/discovery/v2.0/keys"
+    timeout = aiohttp.ClientTimeout(total=FETCH_LIMIT)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
+            raw = await response.content.read(MAX_KEYS_BYTES)
+            if response.status != 200:
+                raise StorageUnavailableError(f"The directory's signing keys were answered with {response.status}.")
+        found = jwt.PyJWKSet.from_json(raw.decode())
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
+        raise StorageUnavailableError(UNREADABLE) from error
+    return {key.key_id: key for key in found.keys if key.key_id}
+
+
+NOT_KNOWN = "A token of this directory, issued for Coldsite and still valid, is needed."
+UNREADABLE = "The directory's signing keys cannot be read. Send it again."
+
+
+async def verified_claims(token: str, wanted: AlertTokens) -> dict[str, Any]:
+    """The claims of a token that Entra issued for us and that is valid now; else ``AccessError`` 401.
+
+    Raises ``StorageUnavailableError`` while the signing keys cannot be read: an action group then sends again.
+    """
+    keys = _known.setdefault(asyncio.get_running_loop(), _Keys())
+    issuers = [f"https://sts.windows.net/{wanted.tenant}/", f"https://login.microsoftonline.com/{wanted.tenant}/v2.0"]
+    try:
+        key = await keys.find(str(jwt.get_unverified_header(token).get("kid")), wanted)
+        if key is None:
+            raise AccessError(401, NOT_KNOWN, "the token is signed by no key of the directory")
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key.key,
+            algorithms=["RS256"],
+            audience=list(wanted.audiences),
+            issuer=issuers,
+            leeway=LEEWAY,
+            options={"require": ["exp", "nbf", "aud", "iss"]},
+        )
+    except jwt.PyJWTError as error:
+        raise AccessError(401, NOT_KNOWN, f"the token is no good: {type(error).__name__}") from error
+    return claims

@@ -1,0 +1,48 @@
+"""Limits on what comes from outside as JSON, so that no input costs more than it can be worth."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+DEPTH = 32
+VALUES = 20_000
+
+
+class OverLimitError(ValueError):
+    """JSON that is deeper or longer than anything that makes sense here."""
+
+
+def read_json(raw: bytes) -> Any:
+    """Reads strict JSON: no NaN, no key twice in one object, at most ``DEPTH`` deep and ``VALUES`` values.
+
+    Raises ``OverLimitError``, or another ``ValueError`` for what is not JSON.
+    """
+    try:
+        data = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("deeper than can be read") from error
+    level, depth, count = [data], 0, 0
+    while level:
+        depth, count = depth + 1, count + len(level)
+        if depth > DEPTH:
+            raise OverLimitError(f"more than {DEPTH} levels deep")
+        if count > VALUES:
+            raise OverLimitError(f"more than {VALUES} values")
+        level = [inner for value in level for inner in _inside(value)]
+    return data
+
+
+def _inside(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is given twice")
+    return found
