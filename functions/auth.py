@@ -140,7 +140,7 @@ async def check_alert_sender(request: func.HttpRequest) -> None:
 
 def _bearer(request: func.HttpRequest) -> str:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token or len(token) > _MAX_PRINCIPAL:
+    if scheme.lower() != "bearer" or not token or not token.isascii() or len(token) > _MAX_PRINCIPAL:
         raise AccessError(401, NOT_KNOWN, "no token")
     return str(token).strip()
 
@@ -161,19 +161,20 @@ def _is_monitor(claims: Mapping[str, Any]) -> None:
 
 # Refusals
 
-_A_MINUTE = 30
-_recent: list[float] = []
+_AN_HOUR = 30
+_recent: dict[bool, list[float]] = {True: [], False: []}
+"""When alerts were refused, and when people were: strangers at the one door must not hide what happens at the other."""
 
 
 async def record_refusal(request: func.HttpRequest, error: AccessError) -> None:
-    """Writes a refusal to the log, and to the history up to ``_A_MINUTE`` times a minute: whoever knocks without end
-    must not fill the storage. That the history is away changes no refusal.
+    """Writes a refusal to the log, and up to ``_AN_HOUR`` of a kind to the history: whoever knocks without end must not
+    fill the storage. That the history is away changes no refusal.
     """
     where = f"{request.method} {_printable(urlsplit(request.url).path)}"
     _log.warning("Refused %s (%s): %s", where, error.status, error.because)
-    now = time.monotonic()
-    _recent[:] = [moment for moment in _recent if now - moment < 60]
-    if len(_recent) < _A_MINUTE:
-        _recent.append(now)
+    now, recent = time.monotonic(), _recent[where.endswith("/alerts")]
+    recent[:] = [moment for moment in recent if now - moment < 3600]
+    if len(recent) < _AN_HOUR:
+        recent.append(now)
         with contextlib.suppress(ColdsiteError, AzureError):
             await record_event(REFUSALS, f"{error.status} {where}: {error.because}")

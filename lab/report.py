@@ -41,6 +41,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "total": sum(lab.arm.calls.values()),
             "throttled": lab.arm.throttled,
             "by_operation": dict(sorted(lab.arm.calls.items())),
+            "permissions": sorted(lab.identity.used),
         },
         "journal_intact": await journal_intact(lab),
         **await _between_runs(lab),

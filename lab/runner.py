@@ -13,7 +13,7 @@ from lab.audit import secrets_written
 from lab.cloud.times import Times
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
-from lab.twin import TTL, Lab, LabOptions
+from lab.twin import Lab, LabOptions
 from shared.plan import RecoveryPlan
 from shared.runs import RecoveryRun
 
@@ -92,7 +92,7 @@ class Watcher:
 
     @property
     def at_rest(self) -> bool:
-        quiet = self._lab.clock.now - self._last_change > 2 * TTL
+        quiet = self._lab.clock.now - self._last_change > 2 * self._lab.standing.ttl
         doubtful = any(
             e.enabled and e.failures and e.monitor != "Degraded" for e in self._lab.traffic.endpoints.values()
         )

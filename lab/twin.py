@@ -39,6 +39,7 @@ from lab.site.replication import Content, Replication
 from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
 from lab.storage_front import StorageFront
+from lab.templates.standing import grants, standing
 from shared.cloud.ids import take_apart
 from shared.plan import RecoveryPlan
 
@@ -46,8 +47,6 @@ PROJECT = Path(__file__).parents[1]
 AUDIENCE = "https://management.azure.com"
 ALERTS = frozenset({"/api/alerts"})
 """What sign-in leaves out: Azure Monitor shows its token to the app itself."""
-TTL = 60.0
-"""Simulated seconds; Traffic Manager's profile says the same."""
 
 
 @dataclass
@@ -111,13 +110,12 @@ class Lab:
         self._stops.append(self._give_ports_back)
         *shared_ports, self._table_port = (port for port, _ in self._reserved)
         self.ports = Ports(*shared_ports)
-        subscription = take_apart(self.plan.recovery.resource_group).subscription
-        groups = {
-            "replica": take_apart(self.plan.replication.machine).group,
-            "recovery": take_apart(self.plan.recovery.resource_group).group,
-            "traffic": take_apart(self.plan.traffic.profile).group,
-        }
-        self.identity = Identity(subscription, groups)
+        plan = self.plan
+        subscription = take_apart(plan.recovery.resource_group).subscription
+        self.standing = standing(plan)
+        self.identity = Identity(
+            subscription, grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
+        )
         self.arm = ResourceManager(
             self.clock, self.options.times, self.identity, {AUDIENCE, "https://management.core.windows.net"}
         )
@@ -167,32 +165,29 @@ class Lab:
             self.options.replication_lag,
         )
         self.replication.learn_scripts(plan.replication.script_texts)
-        location = plan.recovery.location
-        for name in plan.recovery.workloads:
-            for label, disk in plan.workload_disks(name):
-                self.compute.place(disk, location, Content(name, label), osType="Windows" if label == "os" else None)
-            workload = plan.recovery.workloads[name]
-            for nic, address in (
-                (workload.nic.failover, workload.address.failover),
-                (workload.nic.drill, workload.address.drill),
-            ):
-                self.network.place(nic, location, address)
-        self.compute.place_machine(plan.replication.machine, location)
+        stands = self.standing
+        for disk, (name, label) in stands.disks.items():
+            kind = "Windows" if label == "os" else None
+            self.compute.place(disk, stands.location, Content(name, label), osType=kind)
+        for nic, (address, subnet) in stands.interfaces.items():
+            self.network.place(nic, stands.location, address, subnet)
+        self.compute.place_machine(stands.machine, stands.location)
         self.compute.on_snapshot = lambda disk: self.replication.snapshot(self.compute.contents[disk])
         self.compute.on_created = self.sites.created
         self.compute.on_deleted = self.sites.deleted
         self.scripts.on_script = self.replication.run_script
-        config = tm.MonitorConfig(host=self.hosts[0] if self.hosts else "")
+        config = stands.monitor
+        config.host = config.host or (self.hosts[0] if self.hosts else "")
         self.traffic = tm.TrafficManager(
-            self.arm, plan.traffic.profile, plan.traffic.hostname, TTL, config, self.ports.https
+            self.arm, stands.profile, stands.hostname, stands.ttl, config, self.ports.https
         )
-        primary, recovery = plan.traffic.primary, plan.traffic.recovery
-        self.traffic.add(tm.EndpointState(primary.endpoint, primary.type, world.PRIMARY_PUBLIC, 1, enabled=True))
-        self.traffic.add(tm.EndpointState(recovery.endpoint, recovery.type, world.RECOVERY_PUBLIC, 2, enabled=False))
+        for endpoint in stands.endpoints:
+            endpoint.target = world.PRIMARY_PUBLIC if endpoint.priority == 1 else world.RECOVERY_PUBLIC
+            self.traffic.add(endpoint)
         self.traffic.start()
         self._stops.append(self.traffic.stop)
         aliases = {host.lower(): plan.traffic.hostname.lower() for host in self.hosts}
-        self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(clock.real(TTL))), aliases)
+        self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(clock.real(stands.ttl))), aliases)
         await self.dns.start()
         self._stops.append(self._stop_dns)
         self.customers = Customers(
@@ -220,7 +215,7 @@ class Lab:
             answer = await resolver.resolve(name, "A")
         except (dns.exception.DNSException, OSError):
             return [], 1.0
-        return [record.address for record in answer], TTL
+        return [record.address for record in answer], self.standing.ttl
 
     async def _start_storage_and_app(self) -> None:
         self.storage = Azurite(self.folder, self._table_port, self._certificate, self._key)

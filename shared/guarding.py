@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError
@@ -20,8 +21,10 @@ from shared.records.site_state import SiteState
 from shared.runs import Hindsight, Outcome, RecoveryRun, RunRef
 from shared.telling import tell
 
+_log = logging.getLogger("coldsite.guard")
+
 type Warnings = dict[str, str]
-"""Sentences, by what they are about."""
+"""Sentences, by what they are about. An alert rule of ``infra/coldsite/alerts.bicep`` looks for them in the log."""
 
 _ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled"}
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
@@ -158,6 +161,8 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was."""
     state = await site_state.read_state(plan.name)
     before, lasting = state.warnings, _LASTING if state.latched else set[str]()
+    for said in found.values():
+        _log.warning("Coldsite warns: %s: %s", plan.name, said)
     for key in found.keys() - before.keys():
         await tell(plan, found[key])
     kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}

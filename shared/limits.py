@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 DEPTH = 32
@@ -14,12 +15,13 @@ class OverLimitError(ValueError):
 
 
 def read_json(raw: bytes) -> Any:
-    """Reads strict JSON: no NaN, no key twice in one object, at most ``DEPTH`` deep and ``VALUES`` values.
+    """Reads strict JSON in UTF-8: no NaN, nothing infinite, no key twice in one object, at most ``DEPTH`` deep and
+    ``VALUES`` values.
 
     Raises ``OverLimitError``, or another ``ValueError`` for what is not JSON.
     """
     try:
-        data = json.loads(raw, parse_constant=_refuse, object_pairs_hook=_once)
+        data = json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("deeper than can be read") from error
     level, depth, count = [data], 0, 0
@@ -39,6 +41,13 @@ def _inside(value: Any) -> list[Any]:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

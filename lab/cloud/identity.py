@@ -1,17 +1,17 @@
 """Microsoft Entra as the lab needs it: tokens, the keys that check them, and what the deployed roles allow.
 
 The token endpoint speaks App Service's protocol of 2019-08-01 (source: azure-identity, ``app_service.py`` and msal's
-``managed_identity.py``). The roles are the files that ``infra/`` deploys, so that a permission is written once.
+``managed_identity.py``). The roles are those that ``infra/`` deploys, so that a permission is written once.
 """
 
 from __future__ import annotations
 
 import fnmatch
-import json
 import secrets
 import time
 import uuid
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
@@ -21,7 +21,6 @@ from jwt.algorithms import RSAAlgorithm
 
 from lab.cloud.errors import ArmError
 
-ROLES = Path(__file__).parents[2] / "infra" / "roles"
 TENANT = "00000000-0000-0000-0000-0000000000a1"
 APP = "00000000-0000-0000-0000-0000000000a2"
 PERSON = "00000000-0000-0000-0000-0000000000a3"
@@ -32,24 +31,26 @@ MONITOR = "461e8683-5575-4561-ac7f-899cc907d62a"
 A_DAY = 86400
 
 
+@dataclass(frozen=True)
+class Grant:
+    """What the app's identity may do at a scope, and below it."""
+
+    scope: str
+    actions: tuple[str, ...]
+
+
 class Identity:
     """Issues and checks tokens. ``azure_cli`` may read everything; the app may do what its roles say."""
 
-    def __init__(self, subscription: str, groups: dict[str, str]) -> None:
+    def __init__(self, subscription: str, grants: Iterable[Grant]) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._kid = secrets.token_hex(8)
         self._subscription = subscription
+        self._grants = list(grants)
         self.header = secrets.token_hex(16)
         self.person_header = secrets.token_hex(16)
-        self.used: set[str] = set()
-        self._granted: list[tuple[str, list[str]]] = []
-        for file in sorted(ROLES.glob("*.json")):
-            role = json.loads(file.read_text())
-            scope = role["Scope"]
-            path = f"/subscriptions/{subscription}"
-            if scope != "subscription":
-                path += f"/resourcegroups/{groups[scope].lower()}"
-            self._granted.append((path, role["Actions"]))
+        self.used: set[tuple[str, str]] = set()
+        """Which granted actions were needed, with their scopes."""
 
     async def token(self, request: web.Request) -> web.Response:
         """GET with X-IDENTITY-HEADER, api-version and resource; answers an access token."""
@@ -150,11 +151,11 @@ class Identity:
         if caller == PERSON and action.endswith("/read"):
             return
         place = scope.lower() + "/"
-        for path, actions in self._granted if caller == APP else []:
-            if place.startswith(path + "/"):
-                for pattern in actions:
+        for grant in self._grants if caller == APP else []:
+            if place.startswith(grant.scope.lower() + "/"):
+                for pattern in grant.actions:
                     if fnmatch.fnmatchcase(action.lower(), pattern.lower()):
-                        self.used.add(pattern)
+                        self.used.add((grant.scope, pattern))
                         return
         raise ArmError(
             403,

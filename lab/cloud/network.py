@@ -23,10 +23,9 @@ class Network:
             "GET", f"{group}/networkInterfaces/{{name}}", "Microsoft.Network/networkInterfaces/read", API, self._get
         )
 
-    def place(self, path: str, location: str, address: str) -> None:
+    def place(self, path: str, location: str, address: str, subnet: str) -> None:
         """Puts an interface there that existed before the lab began."""
         name = path.split("/")[-1]
-        subnet = f"{path.rsplit('/', 2)[0]}/virtualNetworks/recovery/subnets/{name}"
         self._nics[path.lower()] = {
             "id": path,
             "name": name,

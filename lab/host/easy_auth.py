@@ -1,6 +1,6 @@
 """App Service Authentication in front of the app: who shows no good token is sent away, and the app is told who calls.
 
-What a caller sends under the platform's header names never reaches the app, signed in or not.
+What a caller sends under the platform's own header names never reaches the app while it is on.
 
 Source: MicrosoftDocs/azure-docs:articles/app-service/{overview-authentication-authorization,
 configure-authentication-user-identities}.md

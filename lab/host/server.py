@@ -229,7 +229,9 @@ class FunctionsHost:
     async def _invoke(
         self, route: Route, match: re.Match[str], request: web.Request, principal: dict[str, str]
     ) -> web.Response:
-        headers = {k: v for k, v in request.headers.items() if not k.lower().startswith(OWN_HEADERS)} | principal
+        headers = dict(request.headers)
+        if self._easy_auth:
+            headers = {k: v for k, v in headers.items() if not k.lower().startswith(OWN_HEADERS)} | principal
         value = {
             "method": request.method,
             "url": str(request.url),

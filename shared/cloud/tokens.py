@@ -7,6 +7,7 @@ change at any time); MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/ale
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,35 +21,38 @@ from shared.settings import AlertTokens
 LEEWAY = 300
 """Seconds by which clocks may differ, as in Microsoft's own libraries."""
 KEYS_KEPT_FOR = 24 * 3600.0
-ASK_AGAIN_AFTER = 300.0
+ASK_AGAIN_AFTER = 60.0
 """Seconds. A forged token names a key that nobody has; it must not make us ask for the keys at each call."""
-AFTER_TROUBLE = 2.0
 FETCH_LIMIT = 3.0
 MAX_KEYS_BYTES = 256 * 1024
 
+NOT_KNOWN = "A token of this directory, issued for Coldsite and still valid, is needed."
+UNREADABLE = "The directory's signing keys cannot be read. Send it again."
+
 
 class _Keys:
-    """The directory's public keys by ``kid``, fetched when they are old or lack one."""
+    """The directory's public keys by ``kid``, fetched when they are old or lack one; whoever waits shares one fetch."""
 
     def __init__(self) -> None:
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._old_at = self._next = float("-inf")
-        self._lock = asyncio.Lock()
+        self._fetched = float("-inf")
+        self._fetching: asyncio.Task[dict[str, jwt.PyJWK]] | None = None
 
     async def find(self, kid: str, wanted: AlertTokens) -> jwt.PyJWK | None:
-        """The key, or None when the directory has none of that name. Old keys serve while new ones cannot be read."""
-        async with self._lock:
-            now = time.monotonic()
-            if (now > self._old_at or kid not in self._keys) and now > self._next:
-                self._next = now + AFTER_TROUBLE
-                try:
-                    self._keys = await _fetch(wanted)
-                    self._old_at, self._next = now + KEYS_KEPT_FOR, now + ASK_AGAIN_AFTER
-                except StorageUnavailableError:
-                    if kid not in self._keys:
-                        raise
-        if not self._keys:
-            raise StorageUnavailableError(UNREADABLE)
+        """The key, or None when the directory, asked a moment ago, has none of that name.
+
+        Raises ``StorageUnavailableError`` when it cannot be asked. Known keys serve on meanwhile.
+        """
+        age = time.monotonic() - self._fetched
+        if age > KEYS_KEPT_FOR or (kid not in self._keys and age > ASK_AGAIN_AFTER):
+            if self._fetching is None or self._fetching.done():
+                self._fetching = asyncio.create_task(_fetch(wanted))
+            try:
+                self._keys = await asyncio.shield(self._fetching)
+                self._fetched = time.monotonic()
+            except StorageUnavailableError:
+                if kid not in self._keys:
+                    raise
         return self._keys.get(kid)
 
 
@@ -60,17 +64,20 @@ async def _fetch(wanted: AlertTokens) -> dict[str, jwt.PyJWK]:
     timeout = aiohttp.ClientTimeout(total=FETCH_LIMIT)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as response:
-            raw = await response.content.read(MAX_KEYS_BYTES)
+            raw = b""
+            async for part in response.content.iter_chunked(MAX_KEYS_BYTES):
+                raw += part
+                if len(raw) > MAX_KEYS_BYTES:
+                    raise StorageUnavailableError(UNREADABLE)
             if response.status != 200:
                 raise StorageUnavailableError(f"The directory's signing keys were answered with {response.status}.")
-        found = jwt.PyJWKSet.from_json(raw.decode())
-    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, jwt.PyJWTError) as error:
+        data = json.loads(raw)
+        if not isinstance(data, dict):
+            raise StorageUnavailableError(UNREADABLE)
+        found = jwt.PyJWKSet.from_dict(data)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TypeError, jwt.PyJWTError) as error:
         raise StorageUnavailableError(UNREADABLE) from error
     return {key.key_id: key for key in found.keys if key.key_id}
-
-
-NOT_KNOWN = "A token of this directory, issued for Coldsite and still valid, is needed."
-UNREADABLE = "The directory's signing keys cannot be read. Send it again."
 
 
 async def verified_claims(token: str, wanted: AlertTokens) -> dict[str, Any]:

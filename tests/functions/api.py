@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables.aio import TableServiceClient
 
 from lab.actions import Actions
 from lab.audit import journal_intact
@@ -50,22 +54,27 @@ class Answer(NamedTuple):
 class QuietLab(Lab):
     """Nothing starts a run but the test: on a busy machine a slow site would be an outage to the watch.
 
-    ``off`` are timers that run only when a test fires them.
+    ``off`` are timers that run only when a test fires them; ``more`` are app settings that a test wants otherwise.
     """
 
     off: tuple[str, ...] = ("watch",)
+    more: Mapping[str, str] = {}
 
     def settings(self, plans: Path) -> dict[str, str]:
-        return super().settings(plans) | {f"AzureWebJobs.{timer}.Disabled": "true" for timer in self.off}
+        off = {f"AzureWebJobs.{timer}.Disabled": "true" for timer in self.off}
+        return super().settings(plans) | off | dict(self.more)
 
 
 class Api:
     """The lab of contoso, or of a plan like it, at speed 60. Times that a test names are real ones."""
 
-    def __init__(self, plan: RecoveryPlan | None = None, *off: str, **options: Any) -> None:
+    def __init__(
+        self, plan: RecoveryPlan | None = None, *off: str, settings: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
         self._loop = LoopThread()
         self.lab = QuietLab(plan or contoso(), CONTOSO, LabOptions(speed=60.0, **options))
         self.lab.off += off
+        self.lab.more = settings or {}
 
     def start(self) -> None:
         self._loop.run(self.lab.__aenter__(), LIMIT)
@@ -81,17 +90,51 @@ class Api:
 
     # Asking
 
-    def ask(self, method: str, path: str, body: object = b"", key: str | None = "right") -> Answer:
-        """One request with the path exactly as given; a body that is not bytes is sent as JSON."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = b"",
+        key: str | None = "right",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request with the path exactly as given; a body that is not bytes is sent as JSON.
+
+        The right key is the host's, or the token of the first of the people where people sign in.
+        """
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"x-functions-key": self.lab.functions.function_key if key == "right" else key} if key else {}
+        shown = self.lab.credentials() if key == "right" else {"x-functions-key": key} if key else {}
         connection = http.client.HTTPConnection(self.lab.functions.url.removeprefix("http://"), timeout=LIMIT)
         try:
-            connection.request(method, path, body=raw, headers=headers)
+            connection.request(method, path, body=raw, headers=shown | dict(headers or {}))
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:
             connection.close()
+
+    def ask_as(self, person: str, method: str, path: str, body: object = b"", **headers: str) -> Answer:
+        """One request with a person's own token; ``headers`` are named with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.ask(method, path, body, None, self.lab.credentials(person) | named)
+
+    def past_the_platform(
+        self, function: str, headers: Mapping[str, str], body: object = None, **parameters: str
+    ) -> Answer:
+        """What the app itself answers: its function is called without the host and the sign-in in front of it."""
+        value = {
+            "method": "GET" if body is None else "POST",
+            "url": f"{self.lab.functions.url}/api/{function}",
+            "headers": dict(headers),
+            "params": parameters,
+            "query": {},
+            "body": base64.b64encode(b"" if body is None else json.dumps(body).encode()).decode(),
+        }
+        worker = self.lab.functions.workers[0]
+        returned = self._loop.run(worker.invoke(function, [("req", "http", value)]), LIMIT)["return"]
+        told = http.client.HTTPMessage()
+        for name, text in returned["headers"].items():
+            told[name] = text
+        return Answer(returned["status"], told, base64.b64decode(returned["body"]))
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
@@ -130,6 +173,14 @@ class Api:
     def story(self) -> list[str]:
         """The sentences of the site's story, newest first."""
         return [event["text"] for event in self.plan()["events"]]
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """What the history keeps of refused calls, newest first."""
+        return self._loop.run(_rows(self.lab, "ColdsiteEvents", "_refusals"), LIMIT)
+
+    def log(self) -> str:
+        """What the worker has written so far."""
+        return (self.lab.folder / "worker.log").read_text()
 
     def told(self, words: str) -> int:
         """How often people were sent a message with these words."""
@@ -189,3 +240,17 @@ class Api:
             yield
         finally:
             self._loop.run(self.lab.storage.start(), LIMIT)
+
+
+async def _rows(lab: Lab, table: str, partition: str) -> list[dict[str, Any]]:
+    """The rows of a partition, read from outside with nothing of the app's code."""
+    async with TableServiceClient.from_connection_string(
+        lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
+    ) as service:
+        found = service.get_table_client(table).query_entities(
+            "PartitionKey eq @partition", parameters={"partition": partition}
+        )
+        try:
+            return [dict(row) async for row in found]
+        except ResourceNotFoundError:
+            return []  # No table: nothing has been written yet.

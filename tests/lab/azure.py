@@ -32,6 +32,7 @@ from lab.cloud.monitor import LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.run_command import RunCommand
 from lab.cloud.times import Times
+from lab.templates.standing import grants
 from tests.waiting import until, wait_until
 
 LIMIT = 10.0
@@ -132,7 +133,7 @@ class Azure:
 
     async def _start(self) -> None:
         self.clock = Clock(self._speed)
-        self.identity = Identity(SUBSCRIPTION, {n: f"rg-{n}" for n in ("replica", "recovery", "traffic")})
+        self.identity = Identity(SUBSCRIPTION, grants(RECOVERY, REPLICA, PROFILE))
         self.arm = ResourceManager(self.clock, self._times, self.identity, {ARM, "https://management.core.windows.net"})
         self.network = Network(self.arm)
         self.compute = Compute(self.arm, self.network)
@@ -150,7 +151,7 @@ class Azure:
         self.compute.place(SOURCE, "westeurope", "the replica", osType="Windows")
         self.compute.place_machine(HELPER, "westeurope")
         for nic, address in ((NIC, "10.0.0.4"), (OTHER_NIC, "10.0.0.5")):
-            self.network.place(nic, "westeurope", address)
+            self.network.place(nic, "westeurope", address, f"{nic}-subnet")
         self._session = aiohttp.ClientSession()
 
     def stop(self) -> None:

@@ -1,0 +1,150 @@
+// The function app: Flex Consumption in its own network, two identities, no keys, people sign in.
+param name string
+param planName string
+param location string
+param tags object
+param hostIdentityId string
+param hostClientId string
+param recoveryIdentityId string
+param recoveryClientId string
+param subnetId string
+param hostBlobEndpoint string
+param hostQueueEndpoint string
+param hostTableEndpoint string
+param packageContainer string
+param historyTableEndpoint string
+param sealsEndpoint string
+param applicationInsights string
+param workspaceId string
+param signInClientId string
+param sqlProbeUri string
+param notifyUri string
+param primaryAddress string
+param recoveryAddress string
+param observerAddress string
+param alwaysReady bool
+
+var issuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+var audience = 'api://${signInClientId}'
+
+resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances; alwaysReady keeps some warm.
+  // checkov:skip=CKV_AZURE_225:Zones are the recovery region's own choice; what must outlive a zone is the storage, which is zone-redundant.
+  name: planName
+  location: location
+  tags: tags
+  kind: 'functionapp'
+  sku: { name: 'FC1', tier: 'FlexConsumption' }
+  properties: { reserved: true }
+}
+
+resource app 'Microsoft.Web/sites@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_17:People sign in with Microsoft Entra and Azure Monitor shows a token; neither has a client certificate.
+  // checkov:skip=CKV_AZURE_222:Azure Monitor and the people who answer it at night come from the internet; they are known by tokens, not by networks.
+  name: name
+  location: location
+  tags: union(tags, { 'azd-service-name': 'coldsite' })
+  kind: 'functionapp,linux'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: { '${hostIdentityId}': {}, '${recoveryIdentityId}': {} }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    virtualNetworkSubnetId: subnetId
+    vnetRouteAllEnabled: true
+    keyVaultReferenceIdentity: hostIdentityId
+    siteConfig: {
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      remoteDebuggingEnabled: false
+      cors: { allowedOrigins: [], supportCredentials: false }
+    }
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainer
+          authentication: { type: 'UserAssignedIdentity', userAssignedIdentityResourceId: hostIdentityId }
+        }
+      }
+      runtime: { name: 'python', version: '3.13' }
+      scaleAndConcurrency: {
+        maximumInstanceCount: 40
+        instanceMemoryMB: 2048
+        alwaysReady: alwaysReady ? [{ name: 'http', instanceCount: 1 }, { name: 'durable', instanceCount: 1 }] : []
+      }
+    }
+  }
+}
+
+resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'appsettings'
+  properties: {
+    AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
+    AzureWebJobsStorage__queueServiceUri: hostQueueEndpoint
+    AzureWebJobsStorage__tableServiceUri: hostTableEndpoint
+    AzureWebJobsStorage__credential: 'managedidentity'
+    AzureWebJobsStorage__clientId: hostClientId
+    APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsights
+    APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostClientId};Authorization=AAD'
+    FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
+    AZURE_CLIENT_ID: recoveryClientId
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
+    COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
+    COLDSITE_SEALS_ENDPOINT: sealsEndpoint
+    COLDSITE_WORKSPACE_ID: workspaceId
+    COLDSITE_WATCH_SCHEDULE: '0 * * * * *'
+    COLDSITE_HOUSEKEEPING_SCHEDULE: '0 */5 * * * *'
+    COLDSITE_SIGN_IN: 'required'
+    COLDSITE_ALERTS_AUDIENCE: '${signInClientId} ${audience}'
+    COLDSITE_TENANT_ID: tenant().tenantId
+    PRIMARY_ADDRESS: primaryAddress
+    RECOVERY_PUBLIC_ADDRESS: recoveryAddress
+    OBSERVER_ADDRESS: observerAddress
+    SQL_PROBE: '@Microsoft.KeyVault(SecretUri=${sqlProbeUri})'
+    NOTIFY_URL: '@Microsoft.KeyVault(SecretUri=${notifyUri})'
+  }
+}
+
+resource signIn 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: app
+  name: 'authsettingsV2'
+  properties: {
+    platform: { enabled: true, runtimeVersion: '~1' }
+    globalValidation: {
+      requireAuthentication: true
+      unauthenticatedClientAction: 'Return401'
+      // Azure Monitor shows its token to Coldsite itself, which checks more of it than the platform does.
+      excludedPaths: ['/api/alerts']
+    }
+    httpSettings: { requireHttps: true }
+    identityProviders: {
+      azureActiveDirectory: {
+        enabled: true
+        registration: { openIdIssuer: issuer, clientId: signInClientId }
+        validation: { allowedAudiences: [audience] }
+      }
+    }
+    login: { tokenStore: { enabled: false } }
+  }
+}
+
+resource noFtp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource noBasicPublishing 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
+  parent: app
+  name: 'scm'
+  properties: { allow: false }
+}
+
+output url string = 'https://${app.properties.defaultHostName}'
+output name string = app.name

@@ -1,0 +1,189 @@
+// Coldsite's own network: Azure's name service, a fixed way out, and the ways to the sites. It neither resolves names
+// nor reaches the internet through the primary site, so it works when that site is gone.
+param environmentName string
+param location string
+param tags object
+
+@description('Coldsite\'s own range, and the two parts of it: one for the functions (at least /27), one for private endpoints.')
+param prefix string
+param functionsPrefix string
+param endpointsPrefix string
+param failoverNetworkId string
+param drillNetworkId string
+
+@description('Whether to look at the primary site through the failover network\'s VPN gateway.')
+param useVpn bool
+
+resource outboundAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
+  name: 'pip-coldsite-${environmentName}'
+  location: location
+  tags: tags
+  sku: { name: 'Standard', tier: 'Regional' }
+  properties: { publicIPAllocationMethod: 'Static', publicIPAddressVersion: 'IPv4' }
+}
+
+resource wayOut 'Microsoft.Network/natGateways@2024-05-01' = {
+  name: 'ng-coldsite-${environmentName}'
+  location: location
+  tags: tags
+  sku: { name: 'Standard' }
+  properties: { publicIpAddresses: [{ id: outboundAddress.id }], idleTimeoutInMinutes: 4 }
+}
+
+resource routes 'Microsoft.Network/routeTables@2024-05-01' = {
+  name: 'rt-coldsite-${environmentName}'
+  location: location
+  tags: tags
+  properties: {
+    disableBgpRoutePropagation: false
+    routes: [
+      {
+        // A primary site that announces itself as the way to everything must not become Coldsite's way to Azure.
+        name: 'internet-directly'
+        properties: { addressPrefix: '0.0.0.0/0', nextHopType: 'Internet' }
+      }
+    ]
+  }
+}
+
+resource functionsRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
+  name: 'nsg-coldsite-functions-${environmentName}'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'nobody-comes-in'
+        properties: {
+          priority: 4096
+          direction: 'Inbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: 'VirtualNetwork'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
+  name: 'nsg-coldsite-endpoints-${environmentName}'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'functions-only'
+        properties: {
+          priority: 100
+          direction: 'Inbound'
+          access: 'Allow'
+          protocol: 'Tcp'
+          sourceAddressPrefix: functionsPrefix
+          sourcePortRange: '*'
+          destinationAddressPrefix: endpointsPrefix
+          destinationPortRange: '443'
+        }
+      }
+      {
+        name: 'nobody-else'
+        properties: {
+          priority: 4096
+          direction: 'Inbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: 'VirtualNetwork'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
+  name: 'vnet-coldsite-${environmentName}'
+  location: location
+  tags: tags
+  properties: {
+    addressSpace: { addressPrefixes: [prefix] }
+    subnets: [
+      {
+        name: 'functions'
+        properties: {
+          addressPrefix: functionsPrefix
+          networkSecurityGroup: { id: functionsRules.id }
+          natGateway: { id: wayOut.id }
+          routeTable: { id: routes.id }
+          defaultOutboundAccess: false
+          delegations: [{ name: 'functions', properties: { serviceName: 'Microsoft.App/environments' } }]
+        }
+      }
+      {
+        name: 'endpoints'
+        properties: {
+          addressPrefix: endpointsPrefix
+          networkSecurityGroup: { id: endpointsRules.id }
+          privateEndpointNetworkPolicies: 'Enabled'
+          defaultOutboundAccess: false
+        }
+      }
+    ]
+  }
+}
+
+module toFailover 'peering.bicep' = {
+  name: 'peering-failover-${environmentName}'
+  params: {
+    name: 'coldsite-to-failover'
+    networkName: network.name
+    remoteNetworkId: failoverNetworkId
+    useRemoteGateways: useVpn
+    allowGatewayTransit: false
+  }
+}
+
+module fromFailover 'peering.bicep' = {
+  name: 'peering-from-failover-${environmentName}'
+  scope: resourceGroup(split(failoverNetworkId, '/')[2], split(failoverNetworkId, '/')[4])
+  params: {
+    name: 'failover-to-coldsite'
+    networkName: last(split(failoverNetworkId, '/'))
+    remoteNetworkId: network.id
+    useRemoteGateways: false
+    allowGatewayTransit: useVpn
+  }
+}
+
+module toDrill 'peering.bicep' = {
+  name: 'peering-drill-${environmentName}'
+  params: {
+    name: 'coldsite-to-drill'
+    networkName: network.name
+    remoteNetworkId: drillNetworkId
+    useRemoteGateways: false
+    allowGatewayTransit: false
+  }
+  dependsOn: [toFailover]
+}
+
+module fromDrill 'peering.bicep' = {
+  name: 'peering-from-drill-${environmentName}'
+  scope: resourceGroup(split(drillNetworkId, '/')[2], split(drillNetworkId, '/')[4])
+  params: {
+    name: 'drill-to-coldsite'
+    networkName: last(split(drillNetworkId, '/'))
+    remoteNetworkId: network.id
+    useRemoteGateways: false
+    allowGatewayTransit: false
+  }
+}
+
+output networkId string = network.id
+output functionsSubnetId string = '${network.id}/subnets/functions'
+output endpointSubnetId string = '${network.id}/subnets/endpoints'
+output outboundAddress string = outboundAddress.properties.ipAddress

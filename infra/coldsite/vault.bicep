@@ -1,0 +1,82 @@
+// The two secrets that Coldsite needs, referenced by the app and never copied into its settings.
+param token string
+param location string
+param tags object
+param hostPrincipalId string
+param endpointSubnetId string
+param networkId string
+param administratorAddresses array
+
+@secure()
+param sqlProbe string
+
+@secure()
+param notifyUrl string
+
+var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
+
+resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+  name: 'kv-coldsite-${take(token, 10)}'
+  location: location
+  tags: tags
+  properties: {
+    // checkov:skip=CKV_AZURE_189:Closed to the internet unless administrators name their own addresses, who must be able to change a password; the default action denies all others.
+    tenantId: tenant().tenantId
+    sku: { family: 'A', name: 'standard' }
+    enableRbacAuthorization: true
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    enablePurgeProtection: true
+    publicNetworkAccess: empty(administratorAddresses) ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      defaultAction: 'Deny'
+      bypass: 'AzureServices'
+      ipRules: [for address in administratorAddresses: { value: address }]
+    }
+  }
+}
+
+resource sqlProbeSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
+  // checkov:skip=CKV_AZURE_41:A database login that expired in a disaster would make a healthy site look dead; the runbook in docs/security.md changes it by hand.
+  parent: vault
+  name: 'sql-probe'
+  properties: { value: sqlProbe, contentType: 'user:password of the login that asks SQL Server whether it is well' }
+}
+
+resource notifySecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
+  // checkov:skip=CKV_AZURE_41:An address does not expire; one that did would silence Coldsite in a disaster.
+  parent: vault
+  name: 'notify-url'
+  properties: { value: notifyUrl, contentType: 'Apprise address' }
+}
+
+resource hostReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(vault.id, hostPrincipalId, secretsUser)
+  scope: vault
+  properties: {
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', secretsUser)
+    principalId: hostPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+module zone 'private-zone.bicep' = {
+  name: 'zone-vault'
+  params: { name: 'privatelink.vaultcore.azure.net', tags: tags, networkId: networkId }
+}
+
+module endpoint 'private-endpoint.bicep' = {
+  name: 'endpoint-vault'
+  params: {
+    name: 'pep-${vault.name}'
+    location: location
+    tags: tags
+    serviceId: vault.id
+    part: 'vault'
+    zoneName: zone.outputs.name
+    subnetId: endpointSubnetId
+  }
+}
+
+output sqlProbeUri string = sqlProbeSecret.properties.secretUri
+output notifyUri string = notifySecret.properties.secretUri

@@ -1,0 +1,110 @@
+// The Double-Take machine and the disks that it fills: the only copy of the business there may be left one day.
+param location string
+param tags object
+param subnetId string
+
+@description('name, size and administrator of the machine.')
+param machine object
+
+@description('name, workload, label, sizeGb, lun on this machine, dataLun in the recovered one, os and generation.')
+param disks array
+
+@secure()
+param password string
+
+resource copies 'Microsoft.Compute/disks@2024-03-02' = [for disk in disks: {
+  // checkov:skip=CKV_AZURE_93:Encrypted at rest with the platform's keys; a key of one's own that cannot be reached in a disaster would lock up the only copy.
+  name: disk.name
+  location: location
+  tags: tags
+  sku: { name: disk.sku }
+  properties: {
+    creationData: { createOption: 'Empty' }
+    diskSizeGB: disk.sizeGb
+    osType: disk.label == 'os' ? 'Windows' : null
+    hyperVGeneration: disk.label == 'os' ? disk.generation : null
+    networkAccessPolicy: 'DenyAll'
+    publicNetworkAccess: 'Disabled'
+  }
+}]
+
+resource interface 'Microsoft.Network/networkInterfaces@2024-05-01' = {
+  name: 'nic-${machine.name}'
+  location: location
+  tags: tags
+  properties: {
+    ipConfigurations: [
+      {
+        name: 'primary'
+        properties: {
+          privateIPAllocationMethod: 'Static'
+          privateIPAddress: machine.address
+          subnet: { id: subnetId }
+        }
+      }
+    ]
+  }
+}
+
+resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
+  // checkov:skip=CKV_AZURE_50:Run Command is how Coldsite freezes and thaws the replica; it is the machine's agent, not an extension of somebody else's.
+  name: machine.name
+  location: location
+  tags: tags
+  properties: {
+    hardwareProfile: { vmSize: machine.size }
+    osProfile: {
+      computerName: machine.name
+      adminUsername: machine.administrator
+      adminPassword: password
+      windowsConfiguration: {
+        provisionVMAgent: true
+        enableAutomaticUpdates: true
+        patchSettings: { patchMode: 'AutomaticByPlatform', assessmentMode: 'AutomaticByPlatform' }
+      }
+    }
+    storageProfile: {
+      imageReference: {
+        publisher: 'MicrosoftWindowsServer'
+        offer: 'WindowsServer'
+        sku: '2022-datacenter-azure-edition'
+        version: 'latest'
+      }
+      osDisk: {
+        name: '${machine.name}-system'
+        createOption: 'FromImage'
+        caching: 'ReadWrite'
+        managedDisk: { storageAccountType: 'Premium_LRS' }
+        deleteOption: 'Detach'
+      }
+      dataDisks: [for (disk, number) in disks: {
+        lun: disk.lun
+        createOption: 'Attach'
+        caching: 'None'
+        managedDisk: { id: copies[number].id }
+        deleteOption: 'Detach'
+      }]
+    }
+    networkProfile: { networkInterfaces: [{ id: interface.id, properties: { primary: true, deleteOption: 'Detach' } }] }
+    securityProfile: {
+      securityType: 'TrustedLaunch'
+      uefiSettings: { secureBootEnabled: true, vTpmEnabled: true }
+    }
+    diagnosticsProfile: { bootDiagnostics: { enabled: true } }
+    licenseType: 'Windows_Server'
+  }
+}
+
+// Nobody deletes a disk of the replica by mistake. Snapshots lie in the recovery group, so the lock hinders no recovery.
+resource kept 'Microsoft.Authorization/locks@2020-05-01' = {
+  name: 'replica-is-kept'
+  properties: { level: 'CanNotDelete', notes: 'The copy of the business. Remove this lock only to retire the replica.' }
+}
+
+output machineId string = replica.id
+output disks array = [for (disk, number) in disks: {
+  workload: disk.workload
+  label: disk.label
+  lun: disk.dataLun
+  id: copies[number].id
+}]

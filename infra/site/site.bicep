@@ -1,0 +1,113 @@
+// The recovery site for those who start from nothing: two networks, the gateway, the Double-Take machine with its
+// disks, the interfaces that fix every address, and the Traffic Manager profile. No recovery machine: those come later.
+targetScope = 'subscription'
+
+param location string
+param tags object
+param planName string
+param recoveryGroupName string
+param replicaGroupName string
+param edgeGroupName string
+param profileName string
+param primaryEndpointName string
+param primaryAddress string
+
+@description('Where Coldsite\'s functions ask from; the drill network lets in nobody else.')
+param functionsPrefix string
+param site object
+
+@secure()
+param vpnSharedKey string
+
+@secure()
+param replicaPassword string
+
+module networks 'networks.bicep' = {
+  name: 'networks-${planName}'
+  scope: resourceGroup(recoveryGroupName)
+  params: {
+    location: location
+    tags: tags
+    planName: planName
+    functionsPrefix: functionsPrefix
+    networks: site.networks
+    primaryNetwork: site.primaryNetwork
+    workloads: site.workloads
+    edgeGroupName: edgeGroupName
+  }
+}
+
+module gateway 'gateway.bicep' = {
+  name: 'gateway-${planName}'
+  scope: resourceGroup(recoveryGroupName)
+  params: {
+    location: location
+    tags: tags
+    planName: planName
+    networkName: networks.outputs.failoverNetworkName
+    primaryNetwork: site.primaryNetwork
+    sharedKey: vpnSharedKey
+  }
+}
+
+module interfaces 'interfaces.bicep' = {
+  name: 'interfaces-${planName}'
+  scope: resourceGroup(recoveryGroupName)
+  params: {
+    location: location
+    tags: tags
+    planName: planName
+    failoverSubnetId: networks.outputs.failoverSubnetId
+    drillSubnetId: networks.outputs.drillSubnetId
+    workloads: site.workloads
+    publicWorkload: site.publicWorkload
+  }
+}
+
+module replica 'replica.bicep' = {
+  name: 'replica-${planName}'
+  scope: resourceGroup(replicaGroupName)
+  params: {
+    location: location
+    tags: tags
+    subnetId: networks.outputs.replicaSubnetId
+    machine: site.replica
+    disks: site.disks
+    password: replicaPassword
+  }
+}
+
+module traffic 'traffic.bicep' = {
+  name: 'traffic-${planName}'
+  scope: resourceGroup(edgeGroupName)
+  params: {
+    tags: tags
+    profileName: profileName
+    primaryEndpointName: primaryEndpointName
+    primaryAddress: primaryAddress
+    recoveryAddress: interfaces.outputs.publicAddress
+    settings: site.traffic
+  }
+}
+
+output profileId string = traffic.outputs.profileId
+output profileName string = traffic.outputs.profileName
+output failoverNetworkId string = networks.outputs.failoverNetworkId
+output drillNetworkId string = networks.outputs.drillNetworkId
+output recoveryAddress string = interfaces.outputs.publicAddress
+
+// What a recovery plan needs to know of this site.
+output plan object = {
+  name: planName
+  location: location
+  traffic: {
+    profile: traffic.outputs.profileId
+    hostname: traffic.outputs.hostname
+    primary: { endpoint: primaryEndpointName, type: 'externalEndpoints' }
+    recovery: { endpoint: site.traffic.recoveryEndpointName, type: 'externalEndpoints' }
+  }
+  replication: { machine: replica.outputs.machineId }
+  resource_group: '${subscription().id}/resourceGroups/${recoveryGroupName}'
+  workloads: interfaces.outputs.workloads
+  disks: replica.outputs.disks
+}

@@ -1,0 +1,274 @@
+"""What infra/ would deploy: it is whole, it grants what it must and no more, and contoso's plan is what it makes."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.templates.bicep import TemplateError, evaluate, parse, read_parameters
+from lab.templates.standing import INFRA, SECRETS, assigned, deployment, grants, standing
+from shared.cloud.ids import take_apart
+from tests.lab.test_scenarios import run
+from tests.plans import contoso
+
+TEMPLATES = sorted(INFRA.rglob("*.bicep"))
+SUBSCRIPTION = "00000000-0000-0000-0000-00000000c01d"
+NOTHING_TO_KEEP = re.compile(r"listKeys|listAccountSas|AccountKey|sharedAccessKey|connectionString\b", re.IGNORECASE)
+
+
+def made() -> Any:
+    found = deployment("contoso", SUBSCRIPTION)
+    assert found is not None
+    return found
+
+
+def declared(template: Path, kind: str) -> set[str]:
+    nodes = [n for n in parse(template).named_children if n.type == f"{kind}_declaration"]
+    return {
+        next(c for c in n.named_children if c.type == "identifier").text.decode() for n in nodes if n.named_children
+    }
+
+
+# The templates themselves
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_every_parameter_and_variable_is_used(template: Path) -> None:
+    text = re.sub(r"^\s*//.*", "", template.read_text(), flags=re.MULTILINE)
+    names = declared(template, "parameter") | declared(template, "variable")
+    assert {name for name in names if len(re.findall(rf"\b{name}\b", text)) < 2} == set()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_no_key_is_read_or_kept(template: Path) -> None:
+    found = NOTHING_TO_KEEP.findall(template.read_text())
+    assert set(found) <= (
+        {"connectionString", "ConnectionString"} if template.stem in ("monitoring", "main") else set()
+    )
+
+
+def test_every_parameter_without_a_default_is_asked_for() -> None:
+    given = set(json.loads((INFRA / "main.parameters.json").read_text())["parameters"])
+    needed = {
+        _name(node)
+        for node in parse(INFRA / "main.bicep").named_children
+        if node.type == "parameter_declaration" and node.named_children[-1].type == "type"
+    }
+    assert needed - given == set()
+    assert given - declared(INFRA / "main.bicep", "parameter") == set()
+
+
+def _name(node: Any) -> str:
+    return str(next(child for child in node.named_children if child.type == "identifier").text.decode())
+
+
+def test_no_storage_account_can_be_reached_by_key_or_from_the_internet() -> None:
+    accounts = made().of_type("Microsoft.Storage/storageAccounts")
+    assert len(accounts) == 2
+    for account in accounts:
+        said = account.body["properties"]
+        assert said["allowSharedKeyAccess"] is False
+        assert said["allowBlobPublicAccess"] is False
+        assert (said["publicNetworkAccess"], said["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
+
+
+def test_what_is_not_bicep_is_refused_with_file_and_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.bicep").write_text("param a string\nresource = {\n")
+    with pytest.raises(TemplateError, match=r"broken.bicep:2"):
+        evaluate(tmp_path / "broken.bicep", {"a": "b"}, "/subscriptions/s")
+
+
+def test_a_function_that_is_not_modelled_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "odd.bicep").write_text("output a string = newGuid()\n")
+    with pytest.raises(TemplateError, match="newGuid"):
+        evaluate(tmp_path / "odd.bicep", {}, "/subscriptions/s")
+
+
+def test_a_parameter_that_a_template_does_not_have_is_refused() -> None:
+    parameters = read_parameters(INFRA / "contoso.parameters.json") | SECRETS | {"colour": "blue"}
+    with pytest.raises(TemplateError, match="colour"):
+        evaluate(INFRA / "main.bicep", parameters, f"/subscriptions/{SUBSCRIPTION}")
+
+
+def test_without_a_site_only_coldsite_itself_is_made() -> None:
+    parameters = read_parameters(INFRA / "contoso.parameters.json") | SECRETS
+    network = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/there/providers/Microsoft.Network/virtualNetworks"
+    parameters |= {
+        "createSite": False,
+        "failoverNetworkId": f"{network}/failover",
+        "drillNetworkId": f"{network}/drill",
+        "recoveryAddress": "198.51.100.7",
+    }
+    alone = evaluate(INFRA / "main.bicep", parameters, f"/subscriptions/{SUBSCRIPTION}")
+    kinds = {resource.type for resource in alone.resources.values() if not resource.existing}
+    assert not kinds & {"Microsoft.Compute/virtualMachines", "Microsoft.Network/trafficManagerProfiles"}
+    groups = {r.name for r in alone.of_type("Microsoft.Resources/resourceGroups")}
+    assert groups == {"rg-coldsite-contoso", "contoso-recovery"}
+
+
+# Contoso
+
+
+def test_contosos_plan_names_only_what_the_templates_make() -> None:
+    plan, stands = contoso(), made()
+    named = {plan.traffic.profile, plan.replication.machine, plan.recovery.resource_group}
+    for name, workload in plan.recovery.workloads.items():
+        named |= {workload.nic.failover, workload.nic.drill, *(disk for _, disk in plan.workload_disks(name))}
+    assert {path for path in named if path.lower() not in stands.resources} == set()
+
+
+def test_the_lab_stands_on_the_templates_and_on_nothing_typed_again() -> None:
+    """What the plan says of each place is what the templates say of it, so either could be made from the other."""
+    plan, stands, site = contoso(), standing(contoso()), made().outputs["COLDSITE_SITE"]
+    assert (stands.hostname, stands.profile) == (plan.traffic.hostname, plan.traffic.profile)
+    assert stands.location == plan.recovery.location
+    assert [(e.name, e.kind, e.enabled) for e in stands.endpoints] == [
+        (plan.traffic.primary.endpoint, plan.traffic.primary.type, True),
+        (plan.traffic.recovery.endpoint, plan.traffic.recovery.type, False),
+    ]
+    assert {w["name"]: (w["nic"], w["address"]) for w in site["workloads"]} == {
+        name: (workload.nic.model_dump(), workload.address.model_dump())
+        for name, workload in plan.recovery.workloads.items()
+    }
+    disks = {disk: (name, label) for name in plan.recovery.workloads for label, disk in plan.workload_disks(name)}
+    assert stands.disks == disks
+    assert stands.monitor.host == plan.traffic.verify[0].http.host  # type: ignore[union-attr]
+
+
+def test_every_interfaces_address_lies_in_its_subnet_and_no_two_are_equal() -> None:
+    stands = made()
+    ranges = {
+        f"{network.id}/subnets/{subnet['name']}": ipaddress.ip_network(subnet["properties"]["addressPrefix"])
+        for network in stands.of_type("Microsoft.Network/virtualNetworks")
+        for subnet in network.body["properties"]["subnets"]
+    }
+    places = standing(contoso()).interfaces
+    assert len({address for address, _ in places.values()}) == len(places)
+    for address, subnet in places.values():
+        assert ipaddress.ip_address(address) in ranges[subnet]
+    whole = sorted(ranges.values())
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(whole))
+
+
+def test_nothing_gets_out_of_the_drill_network_and_only_coldsite_gets_in() -> None:
+    rules = next(g for g in made().of_type("Microsoft.Network/networkSecurityGroups") if g.name.endswith("-drill"))
+    drill = "10.21.1.0/24"
+    for rule in rules.body["properties"]["securityRules"]:
+        said = rule["properties"]
+        if said["access"] == "Allow" and said["direction"] == "Outbound":
+            assert said["destinationAddressPrefix"] == drill
+        if said["access"] == "Allow" and said["direction"] == "Inbound":
+            assert said["sourceAddressPrefix"] in (drill, "10.250.0.0/25")
+    denied = [
+        r["properties"]["direction"]
+        for r in rules.body["properties"]["securityRules"]
+        if r["properties"]["access"] == "Deny"
+    ]
+    assert sorted(denied) == ["Inbound", "Outbound"]
+
+
+def test_the_replica_group_is_locked_and_the_recovery_group_is_not() -> None:
+    locks = {
+        take_apart(lock.id).group: lock.body["properties"]["level"]
+        for lock in made().of_type("Microsoft.Authorization/locks")
+    }
+    assert locks == {"contoso-replica": "CanNotDelete", "rg-coldsite-contoso": "CanNotDelete"}
+
+
+# Permissions
+
+
+def test_the_identity_for_recovery_actions_is_given_exactly_the_roles_that_the_lab_enforces() -> None:
+    plan, whole = contoso(), made()
+    identity = next(
+        i for i in whole.of_type("Microsoft.ManagedIdentity/userAssignedIdentities") if "recovery" in i.name
+    )
+    given = assigned(whole, f"<{identity.id}.properties.principalId>")
+    enforced = grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
+    assert sorted(given, key=lambda g: g.scope) == sorted(enforced, key=lambda g: g.scope)
+
+
+def test_no_role_has_a_wildcard_or_may_delete_what_is_replicated() -> None:
+    for file in (INFRA / "roles").glob("*.json"):
+        role = json.loads(file.read_text())
+        assert not [action for action in role["Actions"] if "*" in action]
+        if role["Scope"] == "replica":
+            assert not [
+                action
+                for action in role["Actions"]
+                if re.search(r"disks/(write|delete)|Machines/(write|delete)", action)
+            ]
+
+
+STORY = """
+name: a drill, then a disaster
+plan: plans/contoso.yaml
+plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
+times: {machine: 600}
+timeline:
+  - {at: 10s, do: operator.drill}
+  - {at: 30m, do: site.stop, target: primary}
+  - {at: 30m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
+  - {at: 30m, do: worker.kill, when: "during:create_machine", write: azure}
+expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}, resources_left: []}
+"""
+
+
+def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
+    """A call outside a role is answered 403 by the lab, and the story would not end well."""
+    file = tmp_path / "story.yaml"
+    file.write_text(STORY)
+    report = run(file)
+    assert report["failures"] == []
+    plan = contoso()
+    given = {
+        (grant.scope, action)
+        for grant in grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
+        for action in grant.actions
+    }
+    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
+
+
+# Settings
+
+
+def test_the_templates_set_every_setting_that_the_lab_sets() -> None:
+    """What only a lab needs, such as where its own authority is, is no setting of a deployment."""
+    settings = next(c for c in made().of_type("Microsoft.Web/sites/config") if c.name == "appsettings").body[
+        "properties"
+    ]
+    lab_only = {
+        "PATH",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "IDENTITY_ENDPOINT",
+        "IDENTITY_HEADER",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "COLDSITE_PLANS",
+        "COLDSITE_RESOURCE_MANAGER",
+        "COLDSITE_LOGS_ENDPOINT",
+        "COLDSITE_DNS_SERVER",
+        "COLDSITE_LOGIN_ENDPOINT",
+        "WEBSITE_AUTH_ENABLED",
+        "AzureWebJobs.start_drills.Disabled",
+        "AzureWebJobs.take_recovery_points.Disabled",
+    }
+    source = (Path(__file__).parents[2] / "lab" / "twin.py").read_text()
+    lab = set(re.findall(r'^ +"([A-Za-z_.]+)": ', source, re.MULTILINE))
+    assert lab - lab_only <= set(settings)
+
+
+def test_every_setting_of_the_templates_is_in_the_documents() -> None:
+    settings = next(c for c in made().of_type("Microsoft.Web/sites/config") if c.name == "appsettings").body[
+        "properties"
+    ]
+    text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    ours = {name for name in settings if name.startswith("COLDSITE_")}
+    assert {name for name in ours if name not in text} == set()
