@@ -1,5 +1,5 @@
 # `make demo` shows the main job, `make test` proves it. Both set up what they need.
-.PHONY: help setup demo test unit chaos bench lint clean
+.PHONY: help setup demo test unit chaos bench audit lint clean
 
 help:
 	@echo "make demo    a site dies and comes back up in Azure, told in four acts (about a minute)"
@@ -7,6 +7,7 @@ help:
 	@echo "make unit    the tests that need no lab (seconds)"
 	@echo "make chaos   every crash point, every fault of Azure, thirty random bad days (about half an hour)"
 	@echo "make bench   recovery time against the critical path of Azure's own operations, and a storm of alerts"
+	@echo "make audit   known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
 	@echo "make clean   removes .venv and Azurite"
 
 setup:
@@ -28,10 +29,14 @@ bench: setup
 chaos: setup
 	@.venv/bin/python -m lab.chaos --seed 2026
 
+audit:
+	@bash lab/setup.sh audit
+	@.venv-audit/bin/python -m tests.audit
+
 lint: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy shared functions lab cli bench function_app.py
 
 clean:
-	rm -rf .venv lab/azurite/node_modules
+	rm -rf .venv .venv-audit lab/azurite/node_modules

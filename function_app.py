@@ -9,11 +9,14 @@ from functions import (
     drill,
     failover,
     keeping,
+    openapi,
     operator_api,
     recover_workload,
     schedules,
 )
 
 app = df.DFApp()
-for module in (alerts, operator_api, schedules, failover, drill, recover_workload, keeping, activities, bookkeeping):
+triggers = (alerts, operator_api, openapi, schedules)
+engine = (failover, drill, recover_workload, keeping, activities, bookkeeping)
+for module in triggers + engine:
     app.register_functions(module.bp)

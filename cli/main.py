@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import click
 import typer
+from azure.core.exceptions import AzureError
+from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import lab, show
 from cli.api import Api, ApiError, find_target
+from cli.discover import UnclearError, discover
+from cli.plan_init import PLANS, write_plan
 from shared.durations import parse_duration, spoken
 from shared.errors import PlanError
 from shared.plan import json_schema
@@ -264,6 +269,40 @@ def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) 
 def watch_run(run: str, url: Url = None, key: Key = None) -> None:
     """Follow a run until it ends or needs you."""
     follow(_api(url, key), run)
+
+
+@plan_app.command("init")
+def init(
+    name: Annotated[str, typer.Argument(help="What to call the plan: small letters, digits and hyphens.")],
+    subscription: Annotated[
+        str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="Where to look.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where to write it.")] = PLANS,
+) -> None:
+    """Write a plan from what stands in your subscription. It reads as whoever is signed in (`az login`), asks at most
+    eight questions, and begins in observe mode. Status 2 when something is missing, and then nothing is written.
+    """
+    out.print(f"Reading subscription {subscription} ...", markup=False)
+    try:
+        with DefaultAzureCredential() as credential:
+            found = discover(subscription, credential)
+        path, settings = write_plan(name, found, _ask, folder)
+    except (UnclearError, PlanError, AzureError) as error:
+        show.console(stderr=True).print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+    out.print(f"Written: {path}. Read it; `coldsite plan validate {path}` checks it. For azd:", markup=False)
+    for setting, value in settings.items():
+        out.print(f"  azd env set {setting} {value}", markup=False, soft_wrap=True)
+
+
+def _ask(question: str, offered: list[str], default: str) -> str:
+    if not offered:
+        return str(typer.prompt(question, default=default))
+    for number, one in enumerate(offered, start=1):
+        out.print(f"  {number}  {one}", markup=False)
+    first = offered.index(default) + 1
+    chosen: int = typer.prompt(question, default=first, type=click.IntRange(1, len(offered)))
+    return offered[chosen - 1]
 
 
 @plan_app.command("validate")

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
-from pydantic import ConfigDict, Field, StrictBool, ValidationError
+from pydantic import ValidationError
 
 from functions.auth import FOR_PEOPLE, Caller, Role, caller_of
 from functions.http import PLANS, BadRequestError, allowed, answer, answering, body_of, plan_of
 from functions.hub import DurableHub
+from functions.requests import DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
 from shared import errors, names
-from shared.durations import Duration, spoken
+from shared.durations import spoken
 from shared.evidence import EvidenceOrder, gather
 from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
@@ -33,28 +34,6 @@ EVIDENCE_LIMIT = 10.0
 
 
 LONGEST_PAUSE = timedelta(days=30)
-
-
-class FailoverRequest(Strict):
-    mode: Literal["planned", "unplanned"] = "unplanned"
-    acknowledge_primary_healthy: StrictBool = False
-    recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
-    reason: str = Field(min_length=1, max_length=500)
-
-
-class DrillRequest(Strict):
-    reason: str = Field(default="A drill", min_length=1, max_length=500)
-
-
-class PauseRequest(Strict):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
-
-    duration: Duration = Field(alias="for")
-    reason: str = Field(min_length=1, max_length=500)
-
-
-class NoteRequest(Strict):
-    reason: str = Field(default="", max_length=500)
 
 
 def _read[T: Strict](model: type[T], req: func.HttpRequest) -> T:
@@ -155,7 +134,7 @@ async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     )
     what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
     await events.record_event(plan.name, f"Automatic failover: {what} by {caller.name}: {wanted.reason}")
-    return answer(await _state_view(plan))
+    return answer(_shown(await _state_view(plan)))
 
 
 @bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"], auth_level=FOR_PEOPLE)
@@ -235,7 +214,8 @@ async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
 
 @allowed("viewer")
 async def _list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
-    return answer({"plans": await asyncio.gather(*(_state_view(plan) for plan in PLANS.values()))})
+    views = await asyncio.gather(*(_state_view(plan) for plan in PLANS.values()))
+    return answer({"plans": [_shown(view) for view in views]})
 
 
 @bp.route(route="plans/{plan}", methods=["GET"], auth_level=FOR_PEOPLE)
@@ -248,25 +228,30 @@ async def _read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
     plan = plan_of(req)
     shown = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
     told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
-    return answer(await _state_view(plan) | {"hash": plan.hash, "plan": shown, "events": told})
+    view = await _state_view(plan)
+    return answer(_shown(view.model_copy(update={"hash": plan.hash, "plan": shown, "events": told})))
 
 
-async def _state_view(plan: RecoveryPlan) -> dict[str, Any]:
+def _shown(view: PlanView) -> dict[str, Any]:
+    return view.model_dump(mode="json", exclude={n for n in ("hash", "plan", "events") if getattr(view, n) is None})
+
+
+async def _state_view(plan: RecoveryPlan) -> PlanView:
     state, open_alerts = await asyncio.gather(site_state.read_state(plan.name), alert_log.count_open(plan.name))
     paused = state.paused_until is not None and state.paused_until > datetime.now(UTC)
-    return {
-        "name": plan.name,
-        "title": plan.title,
-        "mode": plan.detection.mode,
-        "active_site": state.active_site,
-        "primary_latched": state.latched,
-        "active_run": state.active_run,
-        "open_alerts": open_alerts,
-        "warnings": list(state.warnings.values()),
-        "next_look_not_before": state.not_before,
-        "paused_until": state.paused_until if paused else None,
-        "pause_reason": state.pause_reason if paused else None,
-    }
+    return PlanView(
+        name=plan.name,
+        title=plan.title,
+        mode=plan.detection.mode,
+        active_site=state.active_site,
+        primary_latched=state.latched,
+        active_run=state.active_run,
+        open_alerts=open_alerts,
+        warnings=list(state.warnings.values()),
+        next_look_not_before=state.not_before,
+        paused_until=state.paused_until if paused else None,
+        pause_reason=state.pause_reason if paused else None,
+    )
 
 
 @bp.route(route="runs", methods=["GET"], auth_level=FOR_PEOPLE)

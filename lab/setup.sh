@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that `make demo` and `make test` need: Python 3.13's packages and Azurite. A second start does nothing.
+# Everything that `make demo` and `make test` need: Python 3.13's packages and Azurite; with "audit", what `make audit`
+# needs. A second start does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +31,16 @@ install_python_packages() {
   printf '%s' "$wanted" > "$stamp"
 }
 
+install_audit() {
+  local stamp=.venv-audit/.ready wanted
+  wanted=$(cksum < requirements-audit.txt)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+  say "The auditors, into .venv-audit (half a minute the first time) ..."
+  [ -x .venv-audit/bin/python ] || "$(find_python)" -m venv .venv-audit
+  .venv-audit/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements-audit.txt
+  printf '%s' "$wanted" > "$stamp"
+}
+
 has_node() { command -v node >/dev/null && node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)'; }
 
 install_azurite() {
@@ -50,5 +61,6 @@ install_azurite() {
   printf '%s' "$wanted" > "$stamp"
 }
 
+if [ "${1:-}" = audit ]; then install_audit; exit; fi
 install_python_packages
 install_azurite

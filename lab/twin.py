@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import ssl
+import sys
 import tempfile
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
@@ -49,6 +50,15 @@ ALERTS = frozenset({"/api/alerts"})
 """What sign-in leaves out: Azure Monitor shows its token to the app itself."""
 
 
+@dataclass(frozen=True)
+class Installed:
+    """Where the app lies, which Python runs it, and where that Python finds Microsoft's worker: by default all here."""
+
+    folder: Path = PROJECT
+    python: str = sys.executable
+    platform: Path = PROJECT
+
+
 @dataclass
 class LabOptions:
     """How to run the lab. ``workers`` is the number of Python workers; ``customers_every`` is in simulated seconds."""
@@ -63,6 +73,7 @@ class LabOptions:
     """Whether writes to the history are watched, so that a worker can be killed between one and its answer."""
     people: dict[str, list[str]] = field(default_factory=dict)
     """Who may sign in, with their roles. When there is anybody, sign-in is required and alerts come with tokens."""
+    installed: Installed = Installed()
 
 
 class Lab:
@@ -168,10 +179,10 @@ class Lab:
         stands = self.standing
         for disk, (name, label) in stands.disks.items():
             kind = "Windows" if label == "os" else None
-            self.compute.place(disk, stands.location, Content(name, label), osType=kind)
+            self.compute.place(disk, stands.location, Content(name, label), osType=kind, hyperVGeneration="V2")
         for nic, (address, subnet) in stands.interfaces.items():
             self.network.place(nic, stands.location, address, subnet)
-        self.compute.place_machine(stands.machine, stands.location)
+        self.compute.place_machine(stands.machine, stands.location, stands.disks)
         self.compute.on_snapshot = lambda disk: self.replication.snapshot(self.compute.contents[disk])
         self.compute.on_created = self.sites.created
         self.compute.on_deleted = self.sites.deleted
@@ -231,7 +242,10 @@ class Lab:
         plans = self.folder / "plans"
         write_copy(self.plan, self._plan_file, plans, self.options.speed, self.ports)
         easy_auth = EasyAuth(lambda token: self.identity.claims(token, API), ALERTS) if self.options.people else None
-        self.functions = FunctionsHost(PROJECT, self.settings(plans), self.folder, self.options.workers, easy_auth)
+        app = self.options.installed
+        self.functions = FunctionsHost(
+            app.folder, self.settings(plans), self.folder, self.options.workers, easy_auth, app.python
+        )
         self._stops.append(self.functions.stop)
         self.arm.after_write = self._after_write
         await self.functions.start(self.options.port)
@@ -243,7 +257,7 @@ class Lab:
         public = f":{self.ports.https}"
         settings = {
             "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(PROJECT),
+            "PYTHONPATH": str(self.options.installed.platform),
             "PYTHONUNBUFFERED": "1",
             "IDENTITY_ENDPOINT": self.front.identity_url,
             "IDENTITY_HEADER": self.identity.header,

@@ -39,6 +39,8 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
 }
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances; alwaysReady keeps some warm.
+  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check path; the alert rule on the watch tells when the app does not run.
   // checkov:skip=CKV_AZURE_17:People sign in with Microsoft Entra and Azure Monitor shows a token; neither has a client certificate.
   // checkov:skip=CKV_AZURE_222:Azure Monitor and the people who answer it at night come from the internet; they are known by tokens, not by networks.
   name: name
@@ -82,6 +84,13 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
 }
 
 resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_13:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_63:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_65:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_66:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_80:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_88:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_222:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
   parent: app
   name: 'appsettings'
   properties: {
@@ -94,7 +103,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostClientId};Authorization=AAD'
     FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
     AZURE_CLIENT_ID: recoveryClientId
-    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential'
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:It is a word of azure-identity, and no secret.
     COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
     COLDSITE_SEALS_ENDPOINT: sealsEndpoint
     COLDSITE_WORKSPACE_ID: workspaceId
@@ -112,6 +121,13 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
 }
 
 resource signIn 'Microsoft.Web/sites/config@2024-04-01' = {
+  // checkov:skip=CKV_AZURE_13:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_63:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_65:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_66:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_80:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_88:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
+  // checkov:skip=CKV_AZURE_222:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
   parent: app
   name: 'authsettingsV2'
   properties: {

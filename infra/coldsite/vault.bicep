@@ -13,6 +13,7 @@ param sqlProbe string
 @secure()
 param notifyUrl string
 
+var publicAccess = empty(administratorAddresses) ? 'Disabled' : 'Enabled'
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
@@ -27,7 +28,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     enableSoftDelete: true
     softDeleteRetentionInDays: 90
     enablePurgeProtection: true
-    publicNetworkAccess: empty(administratorAddresses) ? 'Disabled' : 'Enabled'
+    publicNetworkAccess: publicAccess
     networkAcls: {
       defaultAction: 'Deny'
       bypass: 'AzureServices'

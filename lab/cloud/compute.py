@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lab.cloud.arm import Answer, Call, ResourceManager
@@ -350,8 +350,11 @@ class Compute:
         resource["_deleting"] = headers
         return Answer(202, None, headers)
 
-    def place_machine(self, path: str, location: str) -> None:
-        """Puts a machine there that existed before the lab began: the replication machine."""
+    def place_machine(self, path: str, location: str, disks: Iterable[str] = ()) -> None:
+        """Puts a machine there that existed before the lab began: the replication machine with the disks it fills."""
+        attached = [
+            {"lun": lun, "createOption": "Attach", "managedDisk": {"id": disk}} for lun, disk in enumerate(disks)
+        ]
         self.resources[path.lower()] = {
             "id": path,
             "name": path.split("/")[-1],
@@ -363,6 +366,7 @@ class Compute:
                 "provisioningState": "Succeeded",
                 "timeCreated": self._arm.clock.wall(self._arm.clock.now).isoformat(),
                 "hardwareProfile": {"vmSize": "Standard_D2s_v5"},
+                "storageProfile": {"dataDisks": attached},
             },
             "_nic": "",
             "_disks": [],

@@ -19,9 +19,10 @@ class Network:
         self._nics: dict[str, dict[str, Any]] = {}
         self._reserved: dict[str, tuple[str, float]] = {}
         group = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network"
-        arm.model(
-            "GET", f"{group}/networkInterfaces/{{name}}", "Microsoft.Network/networkInterfaces/read", API, self._get
-        )
+        everywhere = "/subscriptions/{subscription}/providers/Microsoft.Network/networkInterfaces"
+        read = "Microsoft.Network/networkInterfaces/read"
+        arm.model("GET", f"{group}/networkInterfaces/{{name}}", read, API, self._get)
+        arm.model("GET", everywhere, read, API, self._list)
 
     def place(self, path: str, location: str, address: str, subnet: str) -> None:
         """Puts an interface there that existed before the lab began."""
@@ -61,6 +62,9 @@ class Network:
             parts = path.split("/")
             raise not_found("Microsoft.Network/networkInterfaces", parts[-1], parts[4])
         return found
+
+    async def _list(self, call: Call) -> Answer:
+        return Answer(200, {"value": list(self._nics.values())})
 
     async def _get(self, call: Call) -> Answer:
         return Answer(200, self._find(call.path))

@@ -63,6 +63,8 @@ class TrafficManager:
         one = f"{group}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
         base = "Microsoft.Network/trafficManagerProfiles"
         arm.model("GET", one, f"{base}/read", API, self._get_profile)
+        everywhere = "/subscriptions/{subscription}/providers/Microsoft.Network/trafficManagerProfiles"
+        arm.model("GET", everywhere, f"{base}/read", API, self._list_profiles)
         for kind in ("externalEndpoints", "azureEndpoints"):
             arm.model("GET", f"{one}/{kind}/{{name}}", f"{base}/{kind}/read", API, self._get)
             arm.model("PATCH", f"{one}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._patch)
@@ -171,35 +173,39 @@ class TrafficManager:
             },
         }
 
+    async def _list_profiles(self, call: Call) -> Answer:
+        return Answer(200, {"value": [self._view_profile()]})
+
     async def _get_profile(self, call: Call) -> Answer:
         self._check_profile(call)
+        return Answer(200, self._view_profile())
+
+    def _view_profile(self) -> dict[str, Any]:
         states = {e.monitor for e in self.endpoints.values() if e.enabled}
         status = "Degraded" if "Degraded" in states else "Online" if states == {"Online"} else "CheckingEndpoints"
-        return Answer(
-            200,
-            {
-                "id": self._profile,
-                "name": self._profile.split("/")[-1],
-                "type": "Microsoft.Network/trafficManagerProfiles",
-                "location": "global",
-                "tags": {},
-                "properties": {
-                    "profileStatus": "Enabled",
-                    "trafficRoutingMethod": "Priority",
-                    "dnsConfig": {"relativeName": self.fqdn.split(".")[0], "fqdn": self.fqdn, "ttl": round(self.ttl)},
-                    "monitorConfig": {
-                        "profileMonitorStatus": status,
-                        "protocol": "HTTPS",
-                        "port": 443,
-                        "path": self.config.path,
-                        "intervalInSeconds": round(self.config.interval),
-                        "timeoutInSeconds": round(self.config.timeout),
-                        "toleratedNumberOfFailures": self.config.tolerated,
-                    },
-                    "endpoints": [self._view(endpoint) for endpoint in self.endpoints.values()],
+        return {
+            "id": self._profile,
+            "name": self._profile.split("/")[-1],
+            "type": "Microsoft.Network/trafficManagerProfiles",
+            "location": "global",
+            "tags": {},
+            "properties": {
+                "profileStatus": "Enabled",
+                "trafficRoutingMethod": "Priority",
+                "dnsConfig": {"relativeName": self.fqdn.split(".")[0], "fqdn": self.fqdn, "ttl": round(self.ttl)},
+                "monitorConfig": {
+                    "profileMonitorStatus": status,
+                    "protocol": "HTTPS",
+                    "port": 443,
+                    "path": self.config.path,
+                    "intervalInSeconds": round(self.config.interval),
+                    "timeoutInSeconds": round(self.config.timeout),
+                    "toleratedNumberOfFailures": self.config.tolerated,
+                    "customHeaders": [{"name": "host", "value": self.config.host}],
                 },
+                "endpoints": [self._view(endpoint) for endpoint in self.endpoints.values()],
             },
-        )
+        }
 
     def _check_profile(self, call: Call) -> None:
         if not f"{call.path.lower()}/".startswith(f"{self._profile.lower()}/"):

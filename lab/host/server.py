@@ -67,12 +67,14 @@ class FunctionsHost:
         folder: Path,
         workers: int = 1,
         easy_auth: EasyAuth | None = None,
+        python: str = sys.executable,
     ) -> None:
         self._app_dir = app_dir
         self._settings = settings
         self._folder = folder
         self._worker_count = workers
         self._easy_auth = easy_auth
+        self._python = python
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -131,7 +133,8 @@ class FunctionsHost:
         task.add_done_callback(self._tasks.discard)
 
     async def _start_worker(self) -> None:
-        worker = await WorkerProcess.start(self._app_dir, self._settings, self._folder, self._folder / "worker.log")
+        log = self._folder / "worker.log"
+        worker = await WorkerProcess.start(self._app_dir, self._settings, self._folder, log, self._python)
         if not self.index:
             self._learn(worker.index)
         self.workers.append(worker)

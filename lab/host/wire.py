@@ -44,8 +44,10 @@ class WorkerProcess:
         return len(self._waiting)
 
     @classmethod
-    async def start(cls, app_dir: Path, settings: dict[str, str], folder: Path, log: Path) -> WorkerProcess:
-        """Starts a worker for ``app_dir`` whose environment is exactly ``settings``.
+    async def start(
+        cls, app_dir: Path, settings: dict[str, str], folder: Path, log: Path, python: str = sys.executable
+    ) -> WorkerProcess:
+        """Starts a worker for ``app_dir`` whose environment is exactly ``settings``, on the interpreter ``python``.
 
         Raises ``WorkerStartError`` with the worker's own words when the app cannot be indexed.
         """
@@ -54,7 +56,7 @@ class WorkerProcess:
         server = await asyncio.start_unix_server(
             lambda reader, writer: connected.set_result((reader, writer)), path=path, limit=MAX_LINE
         )
-        command = [sys.executable, "-m", "lab.host.worker", "--socket", str(path), "--app", str(app_dir)]
+        command = [python, "-m", "lab.host.worker", "--socket", str(path), "--app", str(app_dir)]
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *command, env=settings, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output

@@ -207,7 +207,7 @@ class Api:
 
     # Runs and outages
 
-    def finished(self, run_id: str) -> dict[str, Any]:
+    def finished(self, run_id: str, limit: float = LIMIT) -> dict[str, Any]:
         """The run once it has ended and given its plan back."""
 
         def ended() -> dict[str, Any] | None:
@@ -215,7 +215,7 @@ class Api:
             run = self.read(run_id)
             return run if run["outcome"] and free else None
 
-        return wait_until(ended, LIMIT, f"run {run_id} has ended")
+        return wait_until(ended, limit, f"run {run_id} has ended")
 
     def step(self, run_id: str, name: str) -> dict[str, Any] | None:
         return next((step for step in self.read(run_id)["steps"] if step["name"] == name), None)

@@ -23,6 +23,7 @@ ROUTES = {
     "read_plan": ("GET", "plans/{plan}"),
     "list_runs": ("GET", "runs"),
     "read_run": ("GET", "runs/{run_id}"),
+    "openapi": ("GET", "openapi.json"),
 }
 TIMERS = {
     "watch": "%COLDSITE_WATCH_SCHEDULE%",

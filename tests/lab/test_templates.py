@@ -213,9 +213,9 @@ plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 
 times: {machine: 600}
 timeline:
   - {at: 10s, do: operator.drill}
-  - {at: 30m, do: site.stop, target: primary}
-  - {at: 30m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
-  - {at: 30m, do: worker.kill, when: "during:create_machine", write: azure}
+  - {at: 70m, do: site.stop, target: primary}
+  - {at: 70m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
+  - {at: 70m, do: worker.kill, when: "during:create_machine", write: azure}
 expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}, resources_left: []}
 """
 

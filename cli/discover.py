@@ -1,0 +1,192 @@
+"""What stands in a subscription that a recovery plan could be made of. It only reads, through the same SDKs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+from azure.core.rest import HttpRequest
+from azure.mgmt.compute import ComputeManagementClient
+from azure.mgmt.trafficmanager import TrafficManagerManagementClient
+
+from shared import settings
+from shared.cloud.ids import take_apart
+
+NETWORK_API = "2024-05-01"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    name: str
+    type: str
+    target: str
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A Traffic Manager profile with its endpoints in the order of their priority."""
+
+    id: str
+    hostname: str
+    path: str
+    host: str
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
+class Disk:
+    id: str
+    system: str | None
+    """The operating system that it holds, or None for a data disk."""
+    generation: str
+
+
+@dataclass(frozen=True)
+class Interface:
+    id: str
+    address: str
+    subnet: str
+    taken: bool
+
+    @property
+    def network(self) -> str:
+        return self.subnet.rpartition("/subnets/")[0]
+
+
+@dataclass(frozen=True)
+class Found:
+    """``replicas`` are the disks by the machine to which they are attached, as Double-Take's target has them."""
+
+    profiles: tuple[Profile, ...]
+    replicas: dict[str, tuple[Disk, ...]]
+    interfaces: tuple[Interface, ...]
+    locations: dict[str, str]
+
+
+def discover(subscription: str, credential: TokenCredential) -> Found:
+    """Reads profiles, machines with data disks, and interfaces. Raises azure-core's errors."""
+    options: dict[str, Any] = {
+        "base_url": settings.resource_manager(),
+        "credential_scopes": [f"{settings.resource_manager_audience()}/.default"],
+    }
+    with (
+        ComputeManagementClient(credential, subscription, **options) as compute,
+        TrafficManagerManagementClient(credential, subscription, **options) as traffic,
+    ):
+        disks = {str(disk.id).lower(): disk for disk in compute.disks.list()}
+        machines = list(compute.virtual_machines.list_all())
+        return Found(
+            tuple(_profile(one) for one in traffic.profiles.list_by_subscription()),
+            {str(one.id): attached for one in machines if (attached := tuple(_attached(one, disks)))},
+            tuple(_interfaces(compute, subscription)),
+            {str(one.id): str(one.location) for one in machines},
+        )
+
+
+def _attached(machine: Any, disks: dict[str, Any]) -> Iterator[Disk]:
+    """The data disks of a machine. Those of a system are system disks of other machines: a replica's."""
+    storage = machine.properties.storage_profile if machine.properties else None
+    for place in (storage.data_disks if storage else None) or []:
+        disk = disks.get(str(place.managed_disk.id).lower()) if place.managed_disk else None
+        if disk is not None:
+            said = disk.properties
+            yield Disk(str(disk.id), said.os_type, str(said.hyper_v_generation or "V2"))
+
+
+def _profile(one: Any) -> Profile:
+    said = one.properties
+    monitor = said.monitor_config
+    headers = {header.name.lower(): header.value for header in (monitor.custom_headers if monitor else None) or []}
+    ordered = sorted(said.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
+    return Profile(
+        id=str(one.id),
+        hostname=str(said.dns_config.fqdn),
+        path=str(monitor.path if monitor and monitor.path else "/"),
+        host=str(headers.get("host", "")),
+        endpoints=tuple(
+            Endpoint(
+                str(endpoint.name),
+                str(endpoint.type).rpartition("/")[2],
+                str(endpoint.properties.target),
+                endpoint.properties.endpoint_status == "Enabled",
+            )
+            for endpoint in ordered
+        ),
+    )
+
+
+def _interfaces(compute: Any, subscription: str) -> Iterator[Interface]:
+    """azure-mgmt-network is a large package for one read; the pipeline of another client asks as well."""
+    url = (
+        f"{settings.resource_manager()}/subscriptions/{subscription}/providers/Microsoft.Network/networkInterfaces"
+        f"?api-version={NETWORK_API}"
+    )
+    while url:
+        answer = compute.send_request(HttpRequest("GET", url))
+        answer.raise_for_status()
+        page = answer.json()
+        for nic in page["value"]:
+            said = nic["properties"]
+            place = said["ipConfigurations"][0]["properties"]
+            yield Interface(nic["id"], place["privateIPAddress"], place["subnet"]["id"], "virtualMachine" in said)
+        url = page.get("nextLink", "")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine to recover, as its disks and interfaces suggest it."""
+
+    name: str
+    system: Disk
+    data: tuple[Disk, ...]
+    failover: Interface
+    drill: Interface
+
+    @property
+    def is_database(self) -> bool:
+        return bool(re.search(r"sql|db|database", self.name))
+
+
+class UnclearError(Exception):
+    """What stands there makes no plan yet; ``problems`` says what is missing, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> list[Machine]:
+    """Groups a replica's disks into machines by their names, and finds each machine's two interfaces.
+
+    ``dt-sql-os`` and ``dt-sql-data`` belong to ``sql``, whose interfaces are ``sql-failover`` and ``sql-drill``.
+    Raises ``UnclearError`` with everything that does not fit.
+    """
+    by_name = {take_apart(nic.id).name.lower(): nic for nic in interfaces if not nic.taken}
+    problems, found = [], []
+    for name, group in _groups(disks).items():
+        systems = [disk for disk in group if disk.system]
+        nics = [by_name.get(f"{name}-{role}") for role in ("failover", "drill")]
+        if len(systems) != 1:
+            problems.append(f"{name}: {len(systems)} of its disks hold an operating system; exactly one must.")
+        missing = [f"{name}-{role}" for role, nic in zip(("failover", "drill"), nics, strict=True) if nic is None]
+        problems += [
+            f"There is no free network interface {one}; infra/site/interfaces.bicep makes such." for one in missing
+        ]
+        if len(systems) == 1 and nics[0] and nics[1]:
+            data = tuple(disk for disk in group if not disk.system)
+            found.append(Machine(name, systems[0], data, nics[0], nics[1]))
+    if problems:
+        raise UnclearError(problems)
+    return sorted(found, key=lambda machine: not machine.is_database)
+
+
+def _groups(disks: tuple[Disk, ...]) -> dict[str, list[Disk]]:
+    groups: dict[str, list[Disk]] = {}
+    for disk in disks:
+        name = re.sub(r"^(dt|doubletake|replica)-", "", take_apart(disk.id).name.lower())
+        groups.setdefault(re.sub(r"-(os|system|data|log|logs|disk)?-?[0-9]*$", "", name), []).append(disk)
+    return groups

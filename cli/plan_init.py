@@ -1,0 +1,219 @@
+"""`coldsite plan init`: reads what stands in a subscription, asks what it cannot know, and writes a commented plan."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cli.discover import Found, Interface, Machine, Profile, UnclearError, machines_of
+from shared.cloud.ids import take_apart
+from shared.plan_file import load_plan
+
+PLANS = Path(__file__).parents[1] / "plans"
+MODEL = PLANS / "contoso"
+"""Scripts and queries to begin with."""
+
+type Ask = Callable[[str, list[str], str], str]
+"""A question, what may be answered (anything, when empty) and a default."""
+
+
+def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple[Path, dict[str, str]]:
+    """Writes ``folder/NAME.yaml`` with its scripts, checks it, and returns it with what azd needs to know.
+
+    At most eight questions; what is the only one of its kind is not asked. Raises ``UnclearError`` when something is
+    missing, and then nothing is written.
+    """
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise UnclearError([f"{path} is there already. Choose another name, or move it away."])
+    profile = _choose(ask, "Which Traffic Manager profile leads your customers?", {p.id: p for p in found.profiles})
+    enabled = {endpoint.name: endpoint for endpoint in profile.endpoints}
+    if len(enabled) < 2:
+        raise UnclearError([f"{profile.id} has no second endpoint. Add one for Azure, disabled, with priority 2."])
+    primary = _choose(ask, "Which endpoint is the primary site?", enabled)
+    recovery = next(endpoint for endpoint in profile.endpoints if endpoint is not primary)
+    machine_id = _choose(ask, "Which machine is the Double-Take machine?", {one: one for one in found.replicas})
+    machines = machines_of(found.replicas[machine_id], found.interfaces)
+    databases = [machine for machine in machines if machine.is_database]
+    answers = {
+        "title": ask("What is the business called, for people?", [], name.capitalize()),
+        "host": ask("Which host name do customers open?", [], profile.host or f"www.{name}.example"),
+        "path": ask("Which page says that the site is healthy? It must ask the database.", [], profile.path),
+        "database": ask("Which database must be online?", [], "Orders") if databases else "",
+        "server": ask("What is the database server's address on the premises?", [], "10.1.0.5") if databases else "",
+    }
+    group = machines[0].failover.id.partition("/providers/")[0]
+    text = _text(name, profile, primary.name, recovery.name, machine_id, group, machines, found, answers)
+    shutil.copytree(MODEL, folder / name, dirs_exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    try:
+        load_plan(path)
+    except Exception:
+        path.unlink()
+        raise
+    return path, _for_azd(name, profile, primary, recovery, machine_id, group, machines[0].failover, machines[0].drill)
+
+
+def _choose[T](ask: Ask, question: str, offered: dict[str, T]) -> T:
+    if not offered:
+        raise UnclearError([f"{question} There is none in this subscription."])
+    names = list(offered)
+    return offered[names[0] if len(names) == 1 else ask(question, names, names[0])]
+
+
+def _for_azd(
+    name: str,
+    profile: Profile,
+    primary: Any,
+    recovery: Any,
+    machine: str,
+    group: str,
+    failover: Interface,
+    drill: Interface,
+) -> dict[str, str]:
+    return {
+        "COLDSITE_PLAN": name,
+        "COLDSITE_RECOVERY_GROUP_NAME": take_apart(group).group,
+        "COLDSITE_REPLICA_GROUP_NAME": take_apart(machine).group,
+        "COLDSITE_EDGE_GROUP_NAME": take_apart(profile.id).group,
+        "COLDSITE_PROFILE_NAME": take_apart(profile.id).name,
+        "COLDSITE_PRIMARY_ENDPOINT": primary.name,
+        "COLDSITE_PRIMARY_ADDRESS": primary.target,
+        "COLDSITE_RECOVERY_ADDRESS": recovery.target,
+        "COLDSITE_FAILOVER_NETWORK": failover.network,
+        "COLDSITE_DRILL_NETWORK": drill.network,
+    }
+
+
+def _text(
+    name: str,
+    profile: Profile,
+    primary: str,
+    recovery: str,
+    machine: str,
+    group: str,
+    machines: list[Machine],
+    found: Found,
+    answers: dict[str, str],
+) -> str:
+    types = {endpoint.name: endpoint.type for endpoint in profile.endpoints}
+    signal = _SQL_SIGNAL.format(**answers) if answers["server"] else ""
+    return _PLAN.format(
+        name=name,
+        profile=profile,
+        primary=primary,
+        primary_type=types[primary],
+        recovery=recovery,
+        recovery_type=types[recovery],
+        machine=machine,
+        group=group,
+        location=found.locations[machine],
+        quorum=2 if signal else 1,
+        sql_signal=signal,
+        workloads="".join(_workload(one, machines, answers) for one in machines),
+        **answers,
+    )
+
+
+def _workload(machine: Machine, machines: list[Machine], answers: dict[str, str]) -> str:
+    database = next((one.name for one in machines if one.is_database), None)
+    data = "".join(f"\n          - {{lun: {lun}, disk: {disk.id}}}" for lun, disk in enumerate(machine.data))
+    after = f"\n      depends_on: {{{database}: healthy}}" if database and not machine.is_database else ""
+    probe = (
+        f"- sql: {{database: {answers['database']}, credential: SQL_PROBE}}"
+        if machine.is_database
+        else f"- http: {{path: {answers['path']}, expect: {{status: [200]}}}}"
+    )
+    return _WORKLOAD.format(
+        machine=machine,
+        os=str(machine.system.system).lower(),
+        data=f"\n        data:{data}" if data else "",
+        size="D4" if machine.is_database else "D2",
+        probe=probe,
+        after=after,
+    )
+
+
+_PLAN = """\
+# yaml-language-server: $schema=./plan.schema.json
+# {title}: written by `coldsite plan init` from what stands in Azure. Read every line.
+name: {name}
+title: {title}
+time_zone: UTC                # in which the drill's schedule is meant, for example Europe/Amsterdam
+objectives:
+  recovery_time: 1h           # what the business wants; every run measures what it got
+  recovery_point: 15m
+
+traffic:
+  profile: {profile.id}
+  hostname: {profile.hostname}   # what customers' names lead to
+  primary: {{endpoint: {primary}, type: {primary_type}}}
+  recovery: {{endpoint: {recovery}, type: {recovery_type}}}
+  latch_again: true           # after a failover, nobody sends customers back to the old site by hand
+  verify:                     # must pass at the recovery site itself before customers move
+    - http: {{connect_to: RECOVERY_PUBLIC_ADDRESS, host: {host}, path: {path}, expect: {{status: [200]}}}}
+
+detection:
+  mode: observe               # observe: only says what it would do. Then approve: asks you. Then automatic.
+  trust: {{drill_within: 90d, observed_for: 14d}}   # until both hold, automatic asks you as well
+  quorum: {quorum}                   # how many independent paths must say "unreachable"
+  signals:
+    public:
+      path: public
+      http: {{connect_to: PRIMARY_ADDRESS, host: {host}, path: {path}, expect: {{status: [200]}}}}
+    traffic:
+      path: public
+      traffic_manager: {{}}
+{sql_signal}    observer:                 # is Coldsite itself cut off?
+      role: control
+      http: {{connect_to: OBSERVER_ADDRESS, path: /}}
+    azure:                    # is there anything wrong where we would go?
+      role: recovery
+      azure_health: {{}}
+    # heartbeat:              # a third path: edit {name}/heartbeat.kql to name your server, then take the marks away
+    #   path: agent
+    #   logs: {{query: heartbeat.kql, stale_after: 5m}}
+
+replication:
+  machine: {machine}
+  scripts: {name}
+  pause_limit: 5m             # no longer is the replica ever held still
+  recovery_points: {{every: 1h, keep: 24}}
+
+recovery:
+  resource_group: {group}
+  location: {location}
+  workloads:
+{workloads}
+drill:
+  schedule: 0 0 3 1 1,4,7,10 *   # second minute hour day month weekday: each quarter, at three in the morning
+  keep_for: 15m
+
+notify:
+  - url_setting: NOTIFY_URL
+    on: [started, decided, needs_operator, served, finished]
+"""
+
+_SQL_SIGNAL = """\
+    vpn:
+      path: private
+      sql: {{server: {server}, database: {database}, credential: SQL_PROBE}}
+"""
+
+_WORKLOAD = """\
+    {machine.name}:
+      os: {os}
+      generation: {machine.system.generation}
+      license: Windows_Server   # you bring the licence; without this line Azure bills one
+      disks:
+        os: {machine.system.id}{data}
+      sizes: [Standard_{size}s_v5, Standard_{size}as_v5, Standard_{size}s_v4]   # the first that Azure has
+      nic:
+        failover: {machine.failover.id}
+        drill: {machine.drill.id}
+      address: {{failover: {machine.failover.address}, drill: {machine.drill.address}}}
+      probes:
+        {probe}{after}
+"""

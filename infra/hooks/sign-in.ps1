@@ -1,0 +1,64 @@
+<#
+.SYNOPSIS
+Makes the app registration by which people sign in to Coldsite and Azure Monitor shows who it is.
+
+.DESCRIPTION
+azd runs this before it makes anything. It is safe to run again: what is there is kept. It needs the Azure CLI, signed in
+as somebody who may register applications (Application Administrator, or the owner of a registration that exists).
+It makes no secret. It has not been run against every kind of directory; it says what it does, step by step.
+#>
+[CmdletBinding()]
+param()
+
+$ErrorActionPreference = 'Stop'
+$PSNativeCommandUseErrorActionPreference = $true
+
+$name = "coldsite-$($env:AZURE_ENV_NAME)"
+$rolesFile = Join-Path $PSScriptRoot 'roles.json'
+$monitor = '461e8683-5575-4561-ac7f-899cc907d62a'   # Azure Monitor's own application, the same everywhere
+
+function Get-OrAdd([string] $what, [scriptblock] $get, [scriptblock] $add) {
+    $found = & $get | ConvertFrom-Json
+    if ($found) { Write-Host "$what is there."; return $found | Select-Object -First 1 }
+    Write-Host "$what is made."
+    return & $add | ConvertFrom-Json
+}
+
+$app = Get-OrAdd "The registration $name" `
+    { az ad app list --display-name $name --query "[?displayName=='$name']" --output json } `
+    { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
+
+# Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for.
+$body = @{ identifierUris = @("api://$($app.appId)"); api = @{ requestedAccessTokenVersion = 2 } } | ConvertTo-Json -Compress
+$file = New-TemporaryFile
+Set-Content -Path $file -Value $body
+az rest --method PATCH --uri "https://graph.microsoft.com/v1.0/applications/$($app.id)" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
+Remove-Item $file
+
+$principal = Get-OrAdd 'Its enterprise application' `
+    { az ad sp list --filter "appId eq '$($app.appId)'" --output json } `
+    { az ad sp create --id $app.appId --output json }
+# Only people and programs that were given a role get a token at all.
+az ad sp update --id $principal.id --set appRoleAssignmentRequired=true | Out-Null
+
+$sender = Get-OrAdd 'Azure Monitor in this directory' `
+    { az ad sp list --filter "appId eq '$monitor'" --output json } `
+    { az ad sp create --id $monitor --output json }
+
+# The role is chosen by its value: the first role of the list would be the wrong one.
+$role = (Get-Content $rolesFile -Raw | ConvertFrom-Json) | Where-Object value -EQ 'ActionGroupsSecureWebhook'
+$assigned = az rest --method GET --uri "https://graph.microsoft.com/v1.0/servicePrincipals/$($principal.id)/appRoleAssignedTo" | ConvertFrom-Json
+if ($assigned.value | Where-Object { $_.principalId -eq $sender.id -and $_.appRoleId -eq $role.id }) {
+    Write-Host 'Azure Monitor has its role.'
+}
+else {
+    $file = New-TemporaryFile
+    Set-Content -Path $file -Value (@{ principalId = $sender.id; resourceId = $principal.id; appRoleId = $role.id } | ConvertTo-Json -Compress)
+    az rest --method POST --uri "https://graph.microsoft.com/v1.0/servicePrincipals/$($principal.id)/appRoleAssignedTo" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
+    Remove-Item $file
+    Write-Host 'Azure Monitor is given its role.'
+}
+
+azd env set COLDSITE_APP $app.appId
+azd env set COLDSITE_APP_OBJECT $app.id
+Write-Host "Now give people their roles: Entra admin center, Enterprise applications, $name, Users and groups."

@@ -1,0 +1,115 @@
+"""`make audit`: the dependencies against known vulnerabilities, the templates and the workflows against known mistakes.
+
+Runs in an environment of its own (requirements-audit.txt), since checkov needs older libraries than the app. Status 0:
+clean, or what was found is explained in place. Status 1: something is not. Status 3: nothing was found, but the
+advisories could not be read, so the dependencies were not checked.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+PROJECT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+type Verdict = Literal["clean", "found", "unread"]
+
+
+class Told(NamedTuple):
+    verdict: Verdict
+    text: str
+
+
+def _run(*command: str) -> tuple[int, str, str]:
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+def templates() -> Told:
+    """checkov over infra/. Every skip in a template carries its reason; a file that it cannot read is a finding."""
+    status, text, said = _run(str(BIN / "checkov"), "-d", "infra", "--skip-download", "--compact", "--output", "json")
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return Told("found", (text + said)[-2000:])
+    reports = told if isinstance(told, list) else [told]
+    problems = [
+        f"{one['check_id']} {one['file_path']} {one['resource']}: {one['check_name']}"
+        for report in reports
+        for one in report["results"]["failed_checks"]
+    ]
+    skipped = [one for report in reports for one in report["results"]["skipped_checks"]]
+    problems += [
+        f"{one['check_id']} {one['file_path']}: skipped without a reason"
+        for one in skipped
+        if len(one["check_result"].get("suppress_comment") or "") < 20
+    ]
+    if unread := sum(report["summary"]["parsing_errors"] for report in reports):
+        problems.append(f"{unread} files cannot be read")
+    if not any(report["check_type"] == "bicep" and report["summary"]["resource_count"] for report in reports):
+        problems.append("no resource was found in any template")
+    if problems or status:
+        return Told("found", "\n".join(problems) or said[-2000:])
+    passed = sum(report["summary"]["passed"] for report in reports)
+    return Told("clean", f"{passed} checks passed, {len(skipped)} were skipped for reasons that stand in the templates")
+
+
+def workflows() -> Told:
+    """zizmor for what an attacker could use, and the workflows' own schema."""
+    status, text, said = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
+    files = [str(path) for path in sorted((PROJECT / ".github" / "workflows").glob("*.yml"))]
+    wrong, more, _ = _run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
+    if status or wrong:
+        return Told("found", text + said + more)
+    return Told("clean", f"{len(files)} workflows")
+
+
+def python_packages() -> Told:
+    """pip-audit over what is deployed. Without ``--strict`` it would call an index clean that tells it nothing."""
+    status, text, said = _run(
+        str(BIN / "pip-audit"), "--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off",
+        "-r", "requirements.txt",
+    )  # fmt: skip
+    if status == 0:
+        return Told("clean", said.strip())
+    vulnerable = "ID" in text and "Fix Versions" in text
+    return Told("found" if vulnerable else "unread", (text + said).strip()[-600:])
+
+
+def node_packages() -> Told:
+    """npm's own audit of Azurite, which is part of the lab only."""
+    status, text, said = _run(
+        "npm", "--prefix", "lab/azurite", "audit", "--package-lock-only", "--audit-level=high", "--json"
+    )
+    try:
+        report = json.loads(text[text.index("{") :])
+    except ValueError:
+        return Told("unread", (text + said).strip()[-300:])
+    if "metadata" not in report:
+        return Told("unread", str(report.get("error") or report)[:300])
+    return Told("found" if status else "clean", str(report["metadata"]["vulnerabilities"]))
+
+
+CHECKS: dict[str, Callable[[], Told]] = {
+    "templates": templates,
+    "workflows": workflows,
+    "Python packages": python_packages,
+    "Node packages (lab only)": node_packages,
+}
+
+
+def main() -> int:
+    told = {name: check() for name, check in CHECKS.items()}
+    for name, (verdict, text) in told.items():
+        words = {"clean": "clean", "found": "FOUND", "unread": "NOT CHECKED: the advisories could not be read here"}
+        print(f"{name}: {words[verdict]}\n  " + text.replace("\n", "\n  "))
+    verdicts = {verdict for verdict, _ in told.values()}
+    return 1 if "found" in verdicts else 3 if "unread" in verdicts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

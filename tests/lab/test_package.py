@@ -1,0 +1,56 @@
+"""What is deployed is the very thing that the lab proves: unpacked elsewhere, with only requirements.txt, it recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from lab.package import install, packaged
+from lab.twin import Installed
+from tests.functions.api import Api
+from tests.loops import collect_quietly
+
+DEPLOYED = {"function_app.py", "host.json", "requirements.txt", "functions", "shared", "plans"}
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return asyncio.run(install(tmp_path_factory.mktemp("package")))
+
+
+@pytest.fixture(scope="module")
+def api(installed: Installed) -> Iterator[Api]:
+    api = Api(installed=installed)
+    try:
+        api.start()
+    except BaseException:
+        api.close()
+        raise
+    yield api
+    api.close()
+    collect_quietly()
+
+
+def test_the_package_holds_the_app_and_nothing_else() -> None:
+    files = packaged()
+    assert {file.parts[0] for file in files} == DEPLOYED
+    assert {file.suffix for file in files} == {".py", ".json", ".txt"}
+    assert not [file for file in files if "contoso" in file.name]
+
+
+def test_the_package_indexes_the_same_functions_as_the_project(api: Api) -> None:
+    names = {function["name"] for function in api.lab.functions.index}
+    assert {"alerts", "start_failover", "failover", "drill", "seal_run", "housekeeping"} <= names
+    assert str(api.lab.options.installed.folder) not in api.get("/api/plans").text
+
+
+def test_the_package_moves_the_customers(api: Api) -> None:
+    body = {"reason": "The package must work", "acknowledge_primary_healthy": True}
+    started = api.post("/api/plans/contoso/failover", body)
+    assert started.status == 202, started.text
+    run = api.finished(started.json["run_id"], 120.0)
+    assert (run["outcome"], run["ended_because"][:9]) == ("succeeded", "Customers")
+    assert api.plan()["active_site"] == "recovery"
+    assert api.sealed()
