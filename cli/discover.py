@@ -94,7 +94,13 @@ def _attached(machine: Any, disks: dict[str, Any]) -> Iterator[Disk]:
         disk = disks.get(str(place.managed_disk.id).lower()) if place.managed_disk else None
         if disk is not None:
             said = disk.properties
-            yield Disk(str(disk.id), said.os_type, str(said.hyper_v_generation or "V2"))
+            system = _word(said.os_type) if said.os_type else None
+            yield Disk(str(disk.id), system, _word(said.hyper_v_generation or "V2"))
+
+
+def _word(value: Any) -> str:
+    """An enumeration's own word."""
+    return str(getattr(value, "value", value))
 
 
 def _profile(one: Any) -> Profile:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import click
 import typer
 from azure.core.exceptions import AzureError
 from azure.identity import DefaultAzureCredential
@@ -301,7 +300,8 @@ def _ask(question: str, offered: list[str], default: str) -> str:
     for number, one in enumerate(offered, start=1):
         out.print(f"  {number}  {one}", markup=False)
     first = offered.index(default) + 1
-    chosen: int = typer.prompt(question, default=first, type=click.IntRange(1, len(offered)))
+    while not 1 <= (chosen := int(typer.prompt(question, default=first, type=int))) <= len(offered):
+        out.print(f"  1 to {len(offered)}, please.", markup=False)
     return offered[chosen - 1]
 
 

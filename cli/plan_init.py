@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from cli.discover import Found, Interface, Machine, Profile, UnclearError, machines_of
 from shared.cloud.ids import take_apart
+from shared.errors import PlanError
 from shared.plan_file import load_plan
 
 PLANS = Path(__file__).parents[1] / "plans"
@@ -45,13 +47,18 @@ def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple
         "server": ask("What is the database server's address on the premises?", [], "10.1.0.5") if databases else "",
     }
     group = machines[0].failover.id.partition("/providers/")[0]
-    text = _text(name, profile, primary.name, recovery.name, machine_id, group, machines, found, answers)
-    shutil.copytree(MODEL, folder / name, dirs_exist_ok=True)
+    quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in answers.items()}
+    text = _text(name, profile, primary.name, recovery.name, machine_id, group, machines, found, quoted)
+    beside = folder / name
+    brought = not beside.exists()
+    shutil.copytree(MODEL, beside, dirs_exist_ok=True)
     path.write_text(text, encoding="utf-8")
     try:
         load_plan(path)
-    except Exception:
+    except PlanError:
         path.unlink()
+        if brought:
+            shutil.rmtree(beside)
         raise
     return path, _for_azd(name, profile, primary, recovery, machine_id, group, machines[0].failover, machines[0].drill)
 
@@ -99,7 +106,7 @@ def _text(
     answers: dict[str, str],
 ) -> str:
     types = {endpoint.name: endpoint.type for endpoint in profile.endpoints}
-    signal = _SQL_SIGNAL.format(**answers) if answers["server"] else ""
+    signal = _SQL_SIGNAL.format(**answers) if any(one.is_database for one in machines) else ""
     return _PLAN.format(
         name=name,
         profile=profile,
@@ -168,7 +175,7 @@ detection:
       traffic_manager: {{}}
 {sql_signal}    observer:                 # is Coldsite itself cut off?
       role: control
-      http: {{connect_to: OBSERVER_ADDRESS, path: /}}
+      http: {{connect_to: OBSERVER_ADDRESS, path: /connecttest.txt}}   # Microsoft's own test page
     azure:                    # is there anything wrong where we would go?
       role: recovery
       azure_health: {{}}

@@ -15,7 +15,8 @@ from shared.plan import MaintenanceWindow, Strict, Trust
 from shared.policy.maintenance import Maintenance, maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
-from shared.records import alert_log, journal, site_state
+from shared.records import alert_log, events, journal, site_state
+from shared.records.seal_copy import keep_copy
 from shared.runs import Order, Outcome, StepEnd, StepStatus
 
 bp = df.Blueprint()
@@ -107,11 +108,23 @@ class SealOrder(Order):
     facts: dict[str, Any]
 
 
+class Sealed(Strict):
+    """``uncopied`` says why the seal's copy could not be kept."""
+
+    uncopied: str | None
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(detail={"uncopied": self.uncopied} if self.uncopied else None)
+
+
 @step(bp, "around")
-async def seal_run(order: SealOrder) -> Strict:
-    """Writes the end of the run with its measures, and seals it."""
-    await journal.seal_run(order.run.run_id, **order.facts)
-    return Strict()
+async def seal_run(order: SealOrder) -> Sealed:
+    """Writes the end of the run with its measures, seals it, and keeps a copy of the seal out of everybody's reach."""
+    run = await journal.seal_run(order.run.run_id, **order.facts)
+    uncopied = await keep_copy(run)
+    if uncopied:
+        await events.record_event(run.plan, f"The copy of run {run.run_id}'s seal could not be kept: {uncopied}.")
+    return Sealed(uncopied=uncopied)
 
 
 class Notified(Strict):

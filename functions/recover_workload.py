@@ -312,7 +312,10 @@ def _clear(work: Work, order: WorkloadOrder, *, unfinished: bool = False) -> Doi
 def _out_of_rungs(order: WorkloadOrder, refusal: Refusal) -> str:
     tried = ", ".join(order.workload.sizes)
     if refusal.kind == "quota":
-        advice = "Ask for more quota in the portal (Quotas > Compute), or add a size of another family to the plan"
+        advice = "Ask for more quota in the portal (Quotas > Compute), then retry"
     else:
-        advice = "Add other sizes or zones to the plan, or wait for capacity"
-    return f"No size for {order.name} can be had (tried {tried}). {refusal.sentence} {advice}, then retry."
+        advice = "Wait for capacity, then retry"
+    return (
+        f"No size for {order.name} can be had (tried {tried}). {refusal.sentence} {advice}; or abort, add other sizes "
+        "or zones to the plan, and start again: a run keeps the plan that it started with."
+    )

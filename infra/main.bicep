@@ -44,13 +44,16 @@ param signInClientId string
 @description('Object id of the same registration, which Azure Monitor asks for when it sends alerts with a token.')
 param signInObjectId string
 
+@description('Name of the server whose agent\'s silence wakes Coldsite, as Log Analytics knows it. Empty when there is no agent.')
+param heartbeatComputer string = ''
+
 @description('Who is written to when something needs a person.')
 param operatorEmail string
 
 @description('Address ranges from which administrators change secrets in the vault; none closes it to all but Coldsite.')
 param administratorAddresses array = []
 
-@description('user:password by which SQL Server is asked whether it is well; a login without any right but to connect.')
+@description('user:password by which SQL Server is asked whether it is well; a login that may connect, and read one table for the age of the data.')
 @secure()
 param sqlProbe string
 
@@ -102,7 +105,7 @@ resource coldsiteGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   tags: tags
 }
 
-resource recoveryGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource recoveryGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = if (createSite) {
   name: recoveryGroupName
   location: location
   tags: tags
@@ -150,7 +153,7 @@ module permissions 'coldsite/permissions.bicep' = {
   params: {
     environmentName: environmentName
     principalId: identities.outputs.recoveryPrincipalId
-    recoveryGroupName: recoveryGroup.name
+    recoveryGroupName: createSite ? recoveryGroup.name : recoveryGroupName
     replicaGroupName: createSite ? replicaGroup.name : replicaGroupName
     edgeGroupName: createSite ? edgeGroup.name : edgeGroupName
     profileName: createSite ? recoverySite.outputs.profileName : profileName
@@ -258,6 +261,7 @@ module alerts 'coldsite/alerts.bicep' = {
     signInClientId: signInClientId
     signInObjectId: signInObjectId
     operatorEmail: operatorEmail
+    heartbeatComputer: heartbeatComputer
     profileId: createSite ? recoverySite.outputs.profileId : '${subscription().id}/resourceGroups/${edgeGroupName}/providers/Microsoft.Network/trafficManagerProfiles/${profileName}'
     primaryEndpointName: primaryEndpointName
     workspaceId: monitoring.outputs.workspaceId
@@ -269,5 +273,5 @@ output AZURE_TENANT_ID string = tenant().tenantId
 output COLDSITE_URL string = app.outputs.url
 output COLDSITE_APP string = signInClientId
 output COLDSITE_PLAN string = planName
-output COLDSITE_RECOVERY_GROUP string = recoveryGroup.id
+output COLDSITE_RECOVERY_GROUP string = '${subscription().id}/resourceGroups/${recoveryGroupName}'
 output COLDSITE_SITE object = createSite ? recoverySite.outputs.plan : {}

@@ -1,17 +1,19 @@
-"""Azurite, Microsoft's storage emulator, as a process of its own: Table Storage over HTTPS with Entra tokens."""
+"""Azurite, Microsoft's storage emulator, as processes of their own: tables and blobs over HTTPS with Entra tokens."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
+from typing import Literal
 
 from lab.processes import ChildStartError
 
-_ENTRY = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "table" / "main.js"
+_AZURITE = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src"
 ACCOUNT = "devstoreaccount1"
 _WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Azurite's documented key, for tools that look into the tables; the app itself uses its identity."""
@@ -28,10 +30,13 @@ def _node() -> list[str]:
 
 
 class Azurite:
-    """Starts, stops and starts again on the same data."""
+    """One service of an account. Starts, stops and starts again on the same data."""
 
-    def __init__(self, folder: Path, port: int, certificate: Path, key: Path) -> None:
+    def __init__(
+        self, folder: Path, port: int, certificate: Path, key: Path, service: Literal["table", "blob"] = "table"
+    ) -> None:
         self._folder = folder
+        self._service = service
         self._port = port
         self._certificate = certificate
         self._key = key
@@ -46,23 +51,24 @@ class Azurite:
         """Returns once it says that it listens: that something answers on its port would prove nothing."""
         if self._process is not None:
             return
-        if not _ENTRY.exists():
+        entry = _AZURITE / self._service / "main.js"
+        if not entry.exists():
             raise ChildStartError("Azurite is not installed. Run `make setup`.")
-        data = self._folder / "azurite"
+        data = self._folder / ("azurite" if self._service == "table" else "azurite-blobs")
         data.mkdir(exist_ok=True)
         command = [
             *_node(),
-            str(_ENTRY),
-            "--tableHost",
+            str(entry),
+            f"--{self._service}Host",
             "127.0.0.1",
-            "--tablePort",
+            f"--{self._service}Port",
             str(self._port),
             "--location",
             str(data),
         ]
         command += ["--oauth", "basic", "--cert", str(self._certificate), "--key", str(self._key)]
         command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-        log_file = self._folder / "azurite.log"
+        log_file = self._folder / f"{data.name}.log"
         log_file.touch()
         said = log_file.stat().st_size
         with log_file.open("ab") as log:
@@ -73,7 +79,7 @@ class Azurite:
             if self._process.returncode is not None:
                 self._process = None
                 raise ChildStartError(f"Azurite ended at once; see {log_file}.")
-            if b"successfully started" in log_file.read_bytes()[said:]:
+            if re.search(rb"successfully (started|listens)", log_file.read_bytes()[said:]):
                 return
             await asyncio.sleep(0.1)
         raise ChildStartError("Azurite did not start within 30 seconds.")

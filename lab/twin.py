@@ -25,7 +25,7 @@ from lab.cloud.compute import Compute
 from lab.cloud.dns_server import DnsServer
 from lab.cloud.front import Front
 from lab.cloud.health import ServiceHealth
-from lab.cloud.identity import API, TENANT, Identity
+from lab.cloud.identity import API, APP, TENANT, Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.run_command import RunCommand
@@ -74,6 +74,8 @@ class LabOptions:
     people: dict[str, list[str]] = field(default_factory=dict)
     """Who may sign in, with their roles. When there is anybody, sign-in is required and alerts come with tokens."""
     installed: Installed = Installed()
+    keeps_seals: bool = False
+    """Whether there is a blob container for copies of seals. That nothing can be removed from it is not simulated."""
 
 
 class Lab:
@@ -233,6 +235,7 @@ class Lab:
         await self.storage.start()
         self._stops.append(self.storage.stop)
         self._tables_endpoint = self.storage.endpoint
+        self.seals_endpoint = await self._start_seals() if self.options.keeps_seals else ""
         if self.options.watch_tables:
             front = StorageFront(
                 f"https://127.0.0.1:{self._table_port}", self._server_tls, self._client_tls, self._after_row
@@ -250,6 +253,25 @@ class Lab:
         self.arm.after_write = self._after_write
         await self.functions.start(self.options.port)
 
+    async def _start_seals(self) -> str:
+        ((port, reservation),) = reserve_ports(1)
+        self._reserved.append((port, reservation))
+        self.blobs = Azurite(self.folder, port, self._certificate, self._key, "blob")
+        await self.blobs.start()
+        self._stops.append(self.blobs.stop)
+        container = f"{self.blobs.endpoint}/seals"
+        async with (
+            aiohttp.ClientSession(headers=self.blob_headers()) as session,
+            session.put(f"{container}?restype=container", ssl=self._client_tls) as response,
+        ):
+            response.raise_for_status()
+        return container
+
+    def blob_headers(self) -> dict[str, str]:
+        """What a call of the blob service needs, as the app's identity."""
+        token = self.identity.issue("https://storage.azure.com", {"oid": APP})
+        return {"Authorization": f"Bearer {token}", "x-ms-version": "2023-11-03"}
+
     def settings(self, plans: Path) -> dict[str, str]:
         """The app settings: what ``infra/`` sets in Azure, with the lab's addresses."""
         every = max(1, round(self.clock.real(60)))
@@ -266,6 +288,7 @@ class Lab:
             "REQUESTS_CA_BUNDLE": str(self.ca_bundle),
             "COLDSITE_PLANS": str(plans),
             "COLDSITE_TABLES_ENDPOINT": self._tables_endpoint,
+            "COLDSITE_SEALS_ENDPOINT": self.seals_endpoint,
             "COLDSITE_RESOURCE_MANAGER": self.front.url,
             "COLDSITE_LOGS_ENDPOINT": f"{self.front.url}/v1",
             "COLDSITE_WORKSPACE_ID": self.logs.workspace,

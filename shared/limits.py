@@ -1,4 +1,4 @@
-"""Limits on what comes from outside as JSON, so that no input costs more than it can be worth."""
+"""Limits on what comes from outside, so that no input costs more than it can be worth."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ def read_json(raw: bytes) -> Any:
         data = json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError("deeper than can be read") from error
+    check_size(data)
+    return data
+
+
+def check_size(data: Any) -> None:
+    """Raises ``OverLimitError`` for what is deeper or has more values than makes sense, however it came about."""
     level, depth, count = [data], 0, 0
     while level:
         depth, count = depth + 1, count + len(level)
@@ -32,7 +38,6 @@ def read_json(raw: bytes) -> Any:
         if count > VALUES:
             raise OverLimitError(f"more than {VALUES} values")
         level = [inner for value in level for inner in _inside(value)]
-    return data
 
 
 def _inside(value: Any) -> list[Any]:

@@ -15,8 +15,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.errors import PlanError
+from shared.limits import OverLimitError, check_size
 from shared.plan import HttpProbe, RecoveryPlan, Strict
 
+MAX_FILE = 256 * 1024
 SCRIPTS = ("status", "freeze", "thaw", "reverse")
 
 
@@ -44,13 +46,25 @@ _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:t
 
 
 def read_yaml(path: Path) -> Any:
-    """Reads one YAML file. Raises ``PlanError`` for a missing file, broken YAML or a key that stands twice."""
+    """Reads one YAML file.
+
+    Raises ``PlanError`` for a missing file, broken YAML, a key that stands twice, or more than a plan can be.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        raw = path.read_bytes()
+        if len(raw) > MAX_FILE:
+            raise PlanError(str(path), [f"is longer than {MAX_FILE // 1024} KiB, which no plan is"])
+        data = yaml.load(raw.decode(), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        check_size(data)
     except OSError as error:
         raise PlanError(str(path), [f"cannot be read: {error.strerror}"]) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OverLimitError as error:
+        raise PlanError(str(path), [f"is {error}, which no plan is"]) from error
+    except RecursionError as error:
+        raise PlanError(str(path), ["is not YAML: it is nested too deeply"]) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise PlanError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
+    return data
 
 
 def load_plan(path: Path) -> RecoveryPlan:

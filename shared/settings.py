@@ -15,6 +15,8 @@ def _required(name: str, what: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
         raise SettingError(f"The app setting {name} is missing. It holds {what}.")
+    if value.startswith("@Microsoft.KeyVault("):
+        raise SettingError(f"The app setting {name} refers to Key Vault, and the platform could not read the secret.")
     return value
 
 
@@ -26,6 +28,11 @@ def plans_folder() -> Path:
 def tables_endpoint() -> str:
     """The history's storage account, reached with the app's identity."""
     return _required("COLDSITE_TABLES_ENDPOINT", "the table endpoint of the history's storage account")
+
+
+def seals_endpoint() -> str | None:
+    """The blob container for copies of seals, reached with the app's identity; None where there is none."""
+    return os.environ.get("COLDSITE_SEALS_ENDPOINT", "").strip().rstrip("/") or None
 
 
 def resource_manager() -> str:

@@ -11,8 +11,9 @@ param profileId string
 param primaryEndpointName string
 param workspaceId string
 
-@description('How long an agent may be silent, as a KQL timespan.')
-param heartbeatSilence string = '5m'
+
+@description('The server whose agent is listened for. Empty when there is none: then the rule is off.')
+param heartbeatComputer string
 
 var here = subscription().id
 
@@ -86,10 +87,10 @@ resource heartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   tags: tags
   kind: 'LogAlert'
   properties: {
-    displayName: 'The primary site\'s agents are silent (${planName})'
-    description: 'Agents that were heard within the last day have been silent for ${heartbeatSilence}.'
+    displayName: 'The primary site\'s agent is silent (${planName})'
+    description: 'The agent was heard within the last day, and has been silent for five minutes.'
     severity: 1
-    enabled: true
+    enabled: !empty(heartbeatComputer)
     scopes: [workspaceId]
     evaluationFrequency: 'PT5M'
     windowSize: 'P1D'
@@ -98,7 +99,7 @@ resource heartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     criteria: {
       allOf: [
         {
-          query: 'Heartbeat | summarize LastHeard = max(TimeGenerated) | where LastHeard < ago(${heartbeatSilence})'
+          query: 'Heartbeat | where Computer =~ "${heartbeatComputer}" | summarize LastHeard = max(TimeGenerated) | where LastHeard < ago(5m)'
           timeAggregation: 'Count'
           operator: 'GreaterThan'
           threshold: 0

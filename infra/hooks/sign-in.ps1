@@ -24,16 +24,40 @@ function Get-OrAdd([string] $what, [scriptblock] $get, [scriptblock] $add) {
     return & $add | ConvertFrom-Json
 }
 
+function Send-Graph([string] $method, [string] $path, [string] $body) {
+    $file = New-TemporaryFile
+    try {
+        Set-Content -Path $file -Value $body
+        az rest --method $method --uri "https://graph.microsoft.com/v1.0/$path" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
+    }
+    finally { Remove-Item $file }
+}
+
 $app = Get-OrAdd "The registration $name" `
     { az ad app list --display-name $name --query "[?displayName=='$name']" --output json } `
     { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
 
-# Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for.
-$body = @{ identifierUris = @("api://$($app.appId)"); api = @{ requestedAccessTokenVersion = 2 } } | ConvertTo-Json -Compress
-$file = New-TemporaryFile
-Set-Content -Path $file -Value $body
-az rest --method PATCH --uri "https://graph.microsoft.com/v1.0/applications/$($app.id)" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
-Remove-Item $file
+# Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for. The Azure CLI may ask
+# for a person's token without asking the person again: that is how the coldsite command signs in.
+$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
+$scope = @{
+    id                      = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
+    value                   = 'access'
+    type                    = 'User'
+    isEnabled               = $true
+    adminConsentDisplayName = 'Use Coldsite'
+    adminConsentDescription = 'Use Coldsite as the person who is signed in, with that person''s roles.'
+}
+$api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = @($scope) }
+$body = @{ identifierUris = @("api://$($app.appId)"); api = $api } | ConvertTo-Json -Depth 5 -Compress
+Send-Graph PATCH "applications/$($app.id)" $body
+$api.preAuthorizedApplications = @(@{ appId = $azureCli; delegatedPermissionIds = @($scope.id) })
+Send-Graph PATCH "applications/$($app.id)" (@{ api = $api } | ConvertTo-Json -Depth 5 -Compress)
+
+# Azure Monitor takes only an owner's word for it that its alerts may go to this registration.
+$me = az ad signed-in-user show --query id --output tsv
+$owners = az ad app owner list --id $app.appId --query '[].id' --output tsv
+if ($me -and $me -notin $owners) { az ad app owner add --id $app.appId --owner-object-id $me | Out-Null }
 
 $principal = Get-OrAdd 'Its enterprise application' `
     { az ad sp list --filter "appId eq '$($app.appId)'" --output json } `
@@ -52,10 +76,8 @@ if ($assigned.value | Where-Object { $_.principalId -eq $sender.id -and $_.appRo
     Write-Host 'Azure Monitor has its role.'
 }
 else {
-    $file = New-TemporaryFile
-    Set-Content -Path $file -Value (@{ principalId = $sender.id; resourceId = $principal.id; appRoleId = $role.id } | ConvertTo-Json -Compress)
-    az rest --method POST --uri "https://graph.microsoft.com/v1.0/servicePrincipals/$($principal.id)/appRoleAssignedTo" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
-    Remove-Item $file
+    $assignment = @{ principalId = $sender.id; resourceId = $principal.id; appRoleId = $role.id } | ConvertTo-Json -Compress
+    Send-Graph POST "servicePrincipals/$($principal.id)/appRoleAssignedTo" $assignment
     Write-Host 'Azure Monitor is given its role.'
 }
 

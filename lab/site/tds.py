@@ -103,6 +103,8 @@ class Connection:
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
         # Session tickets would follow the handshake inside PRELOGIN packets, which FreeTDS does not expect.
         context.num_tickets = 0
+        # TDS 7.4 frames no more of the handshake than TLS 1.2 has, and SQL Server 2016 speaks nothing newer.
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
         handshake = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         while True:
             try:

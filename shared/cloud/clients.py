@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from azure.core.pipeline.policies import AsyncRetryPolicy
+from azure.core import AsyncPipelineClient
+from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AsyncRetryPolicy
 from azure.identity.aio import DefaultAzureCredential
 from azure.mgmt.compute.aio import ComputeManagementClient
 from azure.mgmt.trafficmanager.aio import TrafficManagerManagementClient
@@ -74,6 +75,18 @@ def traffic(subscription: str) -> TrafficManagerManagementClient:
     """Traffic Manager profiles of one subscription."""
     return _shared(
         ("traffic", subscription), lambda: TrafficManagerManagementClient(credential(), subscription, **_arm_options())
+    )
+
+
+def blobs() -> AsyncPipelineClient[Any, Any]:
+    """Blob storage by plain requests: one PUT needs no library of its own."""
+    policies = [
+        BriefRetryPolicy(),
+        AsyncBearerTokenCredentialPolicy(credential(), "https://storage.azure.com/.default"),
+    ]
+    return _shared(
+        "blobs",
+        lambda: AsyncPipelineClient("", policies=policies, connection_timeout=2, read_timeout=5),
     )
 
 

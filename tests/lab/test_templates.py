@@ -109,7 +109,7 @@ def test_without_a_site_only_coldsite_itself_is_made() -> None:
     kinds = {resource.type for resource in alone.resources.values() if not resource.existing}
     assert not kinds & {"Microsoft.Compute/virtualMachines", "Microsoft.Network/trafficManagerProfiles"}
     groups = {r.name for r in alone.of_type("Microsoft.Resources/resourceGroups")}
-    assert groups == {"rg-coldsite-contoso", "contoso-recovery"}
+    assert groups == {"rg-coldsite-contoso"}
 
 
 # Contoso

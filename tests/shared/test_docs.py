@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCENARIOS = {path.stem for path in (ROOT / "lab" / "scenarios").glob("*.yaml")}
+EXAMPLES = ("plans/acme", "plans/NAME")
+"""What a reader will have, and nobody else."""
 FOLDERS = ("tests/", "lab/", "shared/", "functions/", "bench/", "docs/", "plans/", "infra/", "cli/")
 
 
@@ -17,6 +19,7 @@ FOLDERS = ("tests/", "lab/", "shared/", "functions/", "bench/", "docs/", "plans/
 def test_every_file_that_a_document_names_is_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = {part for part in re.findall(r"`([^`\s]+)`", text) if part.startswith(FOLDERS) and "{" not in part}
+    named = {name for name in named if not name.startswith(EXAMPLES)}
     linked = set(re.findall(r"\]\(([^)#]+)\)", text))
     missing = {name for name in named if not (ROOT / name).exists()}
     missing |= {link for link in linked if "://" not in link and not (document.parent / link).exists()}

@@ -1,0 +1,78 @@
+"""Microsoft's own ODBC driver takes the SQL Server stand-in for a SQL Server, with and without encryption."""
+
+from __future__ import annotations
+
+import ctypes.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.test_sql_server import NEWEST, PASSWORD, PLAIN, PORT, SECURE, USER, Server
+
+pytestmark = pytest.mark.skipif(
+    ctypes.util.find_library("ltdl") is None,
+    reason="Microsoft's driver needs system libraries: apt-get install libltdl7 libkrb5-3 libgssapi-krb5-2",
+)
+
+# A process of its own: a native driver that fails must not take the tests with it.
+CLIENT = """
+import json, sys, mssql_python
+mssql_python.pooling(enabled=False)
+address, encrypt, user, password, statements = json.loads(sys.argv[1])
+options = f"SERVER={address};DATABASE=master;UID={user};PWD={{{password}}};Encrypt={encrypt};TrustServerCertificate=yes"
+told = []
+try:
+    with mssql_python.connect(options, autocommit=True, timeout=10) as connection:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+            told.append([str(value) for value in cursor.fetchone()] if cursor.description else [])
+except mssql_python.Error as error:
+    told.append(["refused", str(error)])
+print(json.dumps(told))
+"""
+PROBE = [
+    "SELECT state_desc FROM sys.databases WHERE name = 'Orders'",
+    "USE [Orders]",
+    "SELECT MAX(PlacedAtUtc) FROM dbo.Orders",
+]
+"""What Coldsite's own probe asks."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("odbc"))
+    yield server
+    server.close()
+
+
+def ask(address: str, encrypt: str, password: str = PASSWORD) -> list[list[str]]:
+    asked = json.dumps([f"{address},{PORT}", encrypt, USER, password, PROBE])
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, asked], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told: list[list[str]] = json.loads(done.stdout)
+    return told
+
+
+@pytest.mark.parametrize(("address", "encrypt"), [(PLAIN, "no"), (SECURE, "yes")])
+def test_microsofts_driver_is_told_what_the_probe_is_told(server: Server, address: str, encrypt: str) -> None:
+    assert ask(address, encrypt) == [["ONLINE"], [], [str(NEWEST)]]
+
+
+def test_microsofts_driver_hears_of_a_wrong_password(server: Server) -> None:
+    (told,) = ask(PLAIN, "no", "wrong")
+    assert told[0] == "refused"
+    assert "Login failed" in told[1]
+
+
+def test_microsofts_driver_sees_a_database_that_is_not_online(server: Server) -> None:
+    server.state("SUSPECT")
+    try:
+        assert ask(PLAIN, "no")[0] == ["SUSPECT"]
+    finally:
+        server.state("ONLINE")
