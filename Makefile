@@ -6,7 +6,7 @@ help:
 	@echo "make test    every test, the linters and the type checker (under 20 minutes)"
 	@echo "make unit    the tests that need no lab (seconds)"
 	@echo "make chaos   every crash point, every fault of Azure, thirty random bad days (about half an hour)"
-	@echo "make bench   recovery time against the critical path of Azure's own operations, and a storm of alerts"
+	@echo "make bench   recovery time against the critical path, a storm of alerts, the cold start"
 	@echo "make audit   known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
 	@echo "make clean   removes .venv and Azurite"
 
@@ -25,6 +25,7 @@ unit: setup
 bench: setup
 	@.venv/bin/python bench/recovery_time.py
 	@.venv/bin/python bench/alert_storm.py
+	@.venv/bin/python bench/cold_start.py
 
 chaos: setup
 	@.venv/bin/python -m lab.chaos --seed 2026
