@@ -1,5 +1,9 @@
 // Coldsite in a subscription of yours. By default only Coldsite itself, beside a recovery site that exists already;
 // with createSite also the recovery site: networks, gateway, Double-Take machine, interfaces, Traffic Manager.
+//
+// Names: kind-coldsite-ENVIRONMENT for what is Coldsite's own (func-, id-, kv-, log-, vnet-, ...; where a name must be unique
+// in the world, letters that depend on the subscription stand for the environment), kind-PLAN for the recovery site, and
+// WORKLOAD-failover and WORKLOAD-drill for the interfaces. Everything carries the tags application, plan and azd-env-name.
 targetScope = 'subscription'
 
 @description('Names everything of this deployment; azd asks for it.')

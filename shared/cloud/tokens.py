@@ -35,7 +35,7 @@ class _Keys:
 
     def __init__(self) -> None:
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
+        self._fetched = self._tried = float("-inf")
         self._fetching: asyncio.Task[dict[str, jwt.PyJWK]] | None = None
 
     async def find(self, kid: str, wanted: AlertTokens) -> jwt.PyJWK | None:
@@ -43,15 +43,18 @@ class _Keys:
 
         Raises ``StorageUnavailableError`` when it cannot be asked. Known keys serve on meanwhile.
         """
-        age = time.monotonic() - self._fetched
-        if age > KEYS_KEPT_FOR or (kid not in self._keys and age > ASK_AGAIN_AFTER):
+        now = time.monotonic()
+        known = kid in self._keys
+        old = now - self._fetched > KEYS_KEPT_FOR and now - self._tried > ASK_AGAIN_AFTER
+        if old or (not known and now - self._fetched > ASK_AGAIN_AFTER):
+            self._tried = now
             if self._fetching is None or self._fetching.done():
                 self._fetching = asyncio.create_task(_fetch(wanted))
             try:
                 self._keys = await asyncio.shield(self._fetching)
                 self._fetched = time.monotonic()
             except StorageUnavailableError:
-                if kid not in self._keys:
+                if not known:
                     raise
         return self._keys.get(kid)
 
