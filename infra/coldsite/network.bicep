@@ -145,6 +145,8 @@ module toFailover 'peering.bicep' = {
     useRemoteGateways: useVpn
     allowGatewayTransit: false
   }
+  // A gateway can be used only when the other side already lends it.
+  dependsOn: [fromFailover]
 }
 
 module fromFailover 'peering.bicep' = {
