@@ -111,7 +111,7 @@ class SealOrder(Order):
 class Sealed(Strict):
     """``uncopied`` says why the seal's copy could not be kept."""
 
-    uncopied: str | None
+    uncopied: str | None = None
 
     def as_step(self) -> StepEnd:
         return StepEnd(detail={"uncopied": self.uncopied} if self.uncopied else None)

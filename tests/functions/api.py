@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
@@ -75,6 +75,17 @@ class Api:
         self.lab = QuietLab(plan or contoso(), CONTOSO, LabOptions(speed=60.0, **options))
         self.lab.off += off
         self.lab.more = settings or {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def start(self) -> None:
         self._loop.run(self.lab.__aenter__(), LIMIT)

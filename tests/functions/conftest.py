@@ -11,11 +11,5 @@ from tests.functions.api import Api
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api()
-    try:
-        api.start()
-    except BaseException:
-        api.close()
-        raise
-    yield api
-    api.close()
+    with Api() as api:
+        yield api

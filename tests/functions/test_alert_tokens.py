@@ -39,12 +39,8 @@ NEEDED = "A token of this directory, issued for Coldsite and still valid, is nee
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(people=PEOPLE)
-    try:
-        api.start()
+    with Api(people=PEOPLE) as api:
         yield api
-    finally:
-        api.close()
 
 
 def send(api: Api, token: str, body: bytes | None = None) -> Answer:
@@ -273,14 +269,10 @@ def test_while_the_signing_keys_cannot_be_read_an_alert_is_to_be_sent_again() ->
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nowhere = f"https://127.0.0.1:{closed.getsockname()[1]}"
-        api = Api(people=PEOPLE, settings={"COLDSITE_LOGIN_ENDPOINT": nowhere})
-        try:
-            api.start()
+        with Api(people=PEOPLE, settings={"COLDSITE_LOGIN_ENDPOINT": nowhere}) as api:
             for token in [api.lab.identity.webhook_token()] * 3 + [by_forger(api, kid="forger")]:
                 answer = send(api, token)
                 assert "signing keys" in answer.problem(503)["detail"]
                 assert int(answer.headers["Retry-After"]) > 0
             send(api, "garbage").problem(401)
             assert (api.plan()["open_alerts"], api.runs()) == (0, [])
-        finally:
-            api.close()

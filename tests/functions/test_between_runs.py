@@ -31,12 +31,8 @@ PATIENCE = timedelta(seconds=3)
 def api() -> Iterator[Api]:
     plan = contoso_with({"traffic.latch_again": False, "recovery.operation_timeout": "3m"})
     # Customers who follow every switch would write to the old primary themselves.
-    api = Api(plan, "housekeeping", times=QUICK, customers_every=1e9)
-    try:
-        api.start()
+    with Api(plan, "housekeeping", times=QUICK, customers_every=1e9) as api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.fixture(scope="module")

@@ -23,12 +23,8 @@ _NUMBERS = count(1)
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
     plan = contoso_with({"detection.mode": "observe", "objectives.recovery_time": f"{round(OBJECTIVE * 60)}s"})
-    api = Api(plan, "housekeeping")
-    try:
-        api.start()
+    with Api(plan, "housekeeping") as api:
         yield api
-    finally:
-        api.close()
 
 
 def primary(api: Api, monitor: str) -> None:

@@ -29,12 +29,8 @@ FOUR_EYES = contoso_with({"detection.approval": {"deadline": "30m", "then": "exp
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(FOUR_EYES)
-    try:
-        api.start()
+    with Api(FOUR_EYES) as api:
         yield api
-    finally:
-        api.close()
 
 
 def knock(api: Api, function: str, key: str, in_address: bool = False) -> Answer:

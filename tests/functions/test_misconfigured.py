@@ -64,12 +64,8 @@ def test_where_alerts_come_with_tokens_only_people_are_asked_for_a_key(tmp_path:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(settings={"COLDSITE_SIGN_IN": "required"})
-    try:
-        api.start()
+    with Api(settings={"COLDSITE_SIGN_IN": "required"}) as api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)

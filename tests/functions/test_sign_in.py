@@ -47,12 +47,8 @@ FORGED = principal(("oid", ADA), ("preferred_username", "ada@contoso.example"), 
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(people=PEOPLE)
-    try:
-        api.start()
+    with Api(people=PEOPLE) as api:
         yield api
-    finally:
-        api.close()
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,8 @@ from tests.waiting import wait_until
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(None, watch_tables=True, times=Times(run_command=10))
-    try:
-        api.start()
+    with Api(None, watch_tables=True, times=Times(run_command=10)) as api:
         yield api
-    finally:
-        api.close()
 
 
 def worker(api: Api) -> int:

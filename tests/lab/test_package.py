@@ -10,7 +10,6 @@ import pytest
 from lab.package import install, packaged
 from lab.twin import Installed
 from tests.functions.api import Api
-from tests.loops import collect_quietly
 
 DEPLOYED = {"function_app.py", "host.json", "requirements.txt", "functions", "shared", "plans"}
 
@@ -22,15 +21,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture(scope="module")
 def api(installed: Installed) -> Iterator[Api]:
-    api = Api(installed=installed)
-    try:
-        api.start()
-    except BaseException:
-        api.close()
-        raise
-    yield api
-    api.close()
-    collect_quietly()
+    with Api(installed=installed) as api:
+        yield api
 
 
 def test_the_package_holds_the_app_and_nothing_else() -> None:

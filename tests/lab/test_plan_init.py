@@ -20,14 +20,8 @@ from tests.plans import contoso
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api()
-    try:
-        api.start()
-    except BaseException:
-        api.close()
-        raise
-    yield api
-    api.close()
+    with Api() as api:
+        yield api
 
 
 def init(api: Api, folder: Path, answers: str, name: str = "shop") -> subprocess.CompletedProcess[str]:

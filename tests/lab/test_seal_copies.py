@@ -14,14 +14,8 @@ from tests.plans import contoso_with
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    api = Api(contoso_with({"drill.keep_for": "1s"}), keeps_seals=True)
-    try:
-        api.start()
-    except BaseException:
-        api.close()
-        raise
-    yield api
-    api.close()
+    with Api(contoso_with({"drill.keep_for": "1s"}), keeps_seals=True) as api:
+        yield api
 
 
 def drilled(api: Api) -> dict[str, Any]:
