@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,36 +29,68 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Which Coldsite to talk to. ``speed`` is above 1 for a lab, whose durations are then simulated ones."""
+    """Which Coldsite to talk to, and as whom. ``speed`` is above 1 for a lab, whose durations are simulated ones."""
 
     url: str
     headers: dict[str, str]
     speed: float = 1.0
+    is_lab: bool = False
 
 
 def find_target(url: str | None, key: str | None) -> Target:
     """From the options, else the environment, else a lab that runs beside. Raises ``ApiError``.
 
-    Who is asking: COLDSITE_APP names the app's registration, and `az login` says who you are; else a function key.
+    Who is asking: with a key, its holder; else whoever COLDSITE_TOKEN speaks for; else whoever is signed in to the
+    Azure CLI, where COLDSITE_APP names the app's registration; else the holder of COLDSITE_KEY.
     """
-    url, key = url or os.environ.get("COLDSITE_URL"), key or os.environ.get("COLDSITE_KEY")
-    app, token = os.environ.get("COLDSITE_APP"), os.environ.get("COLDSITE_TOKEN")
-    if url:
-        if token or (app and not key):
-            return Target(url.rstrip("/"), {"Authorization": f"Bearer {token or _signed_in(str(app))}"})
-        return Target(url.rstrip("/"), {"x-functions-key": key or ""})
+    where = url or os.environ.get("COLDSITE_URL")
+    if where:
+        where = where.rstrip("/")
+        if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
+            raise ApiError(0, f"{where} is not https: whoever listens on the way would read who you are.")
+        return Target(where, _who(key))
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
         if file.is_file():
-            lab = json.loads(file.read_text())
-            token = token or next(iter(lab.get("tokens", {}).values()), None)
-            headers = {"Authorization": f"Bearer {token}"} if token else {"x-functions-key": lab["function_key"]}
-            return Target(lab["functions"], headers, lab.get("speed", 1.0))
+            return _lab(file, key)
     raise ApiError(
         0,
-        "No Coldsite to talk to. Start one here with `coldsite lab up`, or name yours with --url and --key "
-        "(or COLDSITE_URL and COLDSITE_KEY).",
+        "No Coldsite to talk to. Name yours: set COLDSITE_URL, and COLDSITE_APP to sign in with `az login` (or "
+        "COLDSITE_KEY); `azd env get-values` shows both. Or start one here with `coldsite lab up`.",
     )
+
+
+def remember(url: str | None, key: str | None) -> None:
+    """Options in front of a command hold for the command."""
+    if url:
+        os.environ["COLDSITE_URL"] = url
+    if key:
+        os.environ["COLDSITE_KEY"] = key
+        for other in ("COLDSITE_TOKEN", "COLDSITE_APP"):
+            os.environ.pop(other, None)
+
+
+def _who(key: str | None) -> dict[str, str]:
+    token, app = os.environ.get("COLDSITE_TOKEN"), os.environ.get("COLDSITE_APP")
+    if key is None and (token or app):
+        return _bearer(token or _signed_in(str(app)))
+    return {"x-functions-key": key or os.environ.get("COLDSITE_KEY", "")}
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {''.join(token.split())}"}
+
+
+def _lab(file: Path, key: str | None) -> Target:
+    try:
+        lab = json.loads(file.read_text())
+        tokens = lab.get("tokens") or {}
+        url, speed, own_key = str(lab["functions"]), float(lab.get("speed", 1.0)), str(lab["function_key"])
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise ApiError(0, f"{file} cannot be used ({type(error).__name__}). Start the lab again.") from error
+    if tokens and key is None:
+        return Target(url, _bearer(os.environ.get("COLDSITE_TOKEN") or next(iter(tokens.values()))), speed, is_lab=True)
+    return Target(url, {"x-functions-key": key or own_key}, speed, is_lab=True)
 
 
 def _signed_in(app: str) -> str:
@@ -65,7 +98,8 @@ def _signed_in(app: str) -> str:
     try:
         return str(AzureCliCredential().get_token(f"api://{app}/.default").token)
     except AzureError as error:
-        raise ApiError(401, f"The Azure CLI has no token for Coldsite. Sign in with `az login`. {error}") from error
+        why = str(error).splitlines()[0][:300]
+        raise ApiError(401, f"The Azure CLI has no token for Coldsite. Sign in with `az login`. ({why})") from error
 
 
 class Api:
@@ -93,10 +127,16 @@ class Api:
                 text = await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, f"Coldsite at {self.target.url} does not answer ({type(error).__name__}).") from error
-        data = json.loads(text) if text.startswith("{") else {}
+        try:
+            data = json.loads(text) if text else {}
+        except ValueError:
+            data = None
         if response.status == 401:
-            said = data.get("detail") or "The function key is missing or wrong, or you are not signed in."
-            raise ApiError(401, f"{said} Give --key or COLDSITE_KEY, or set COLDSITE_APP and sign in with `az login`.")
+            said = (data or {}).get("detail") or "The function key is missing or wrong, or you are not signed in."
+            raise ApiError(401, f"{said} Set COLDSITE_APP and sign in with `az login`, or give a key with --key.")
         if response.status >= 400:
-            raise ApiError(response.status, data.get("detail") or f"Coldsite answered {response.status}.", data)
+            told = data if isinstance(data, dict) else {}
+            raise ApiError(response.status, told.get("detail") or f"Coldsite answered {response.status}.", told)
+        if not isinstance(data, dict):
+            raise ApiError(0, f"What answers at {self.target.url} is no Coldsite.")
         return data

@@ -109,7 +109,7 @@ def _quiet() -> None:
 def up(
     speed: Annotated[float, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = 10.0,
     plan: Annotated[Path, typer.Option(help="The plan to run.")] = PROJECT / "plans" / "contoso.yaml",
-    port: Annotated[int, typer.Option(help="The Functions host's port; 0 takes a free one.")] = 7071,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The Functions host's port; 0 takes a free one.")] = 7071,
     sign_in: Annotated[
         bool, typer.Option("--sign-in", help="Ask people to sign in: the tokens of a viewer, an operator and so on.")
     ] = False,
@@ -133,7 +133,10 @@ async def _up(plan_file: Path, options: LabOptions) -> None:
         ENDPOINTS.parent.mkdir(exist_ok=True)
         ENDPOINTS.write_text(json.dumps(endpoints(lab), indent=2) + "\n")
         out.print(f"The lab is up; where everything is: {ENDPOINTS}", markup=False)
-        out.print("In another terminal: `coldsite` says how things stand, `coldsite drill contoso` tries a drill.")
+        out.print(
+            f"In another terminal: `coldsite` says how things stand, `coldsite drill {plan.name}` tries a drill.",
+            markup=False,
+        )
         out.print("Ctrl-C ends it.")
         sys.stdout.flush()
         await stop.wait()

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
@@ -53,12 +53,15 @@ def _api(url: str | None, key: str | None) -> Api:
 def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
     """How things stand, and what to do next."""
     if context.invoked_subcommand:
+        remember(url, key)
         return
     try:
         api = _api(url, key)
     except ApiError as error:
-        out.print(str(error))
-        out.print("\nNext: `coldsite lab up` tries everything on this machine; `coldsite --help` lists the commands.")
+        if error.status:
+            raise
+        out.print(str(error), markup=False)
+        out.print("\nNext: `coldsite --help` lists the commands.")
         return
     plans = api.get("plans")["plans"]
     for plan in plans:
@@ -91,7 +94,10 @@ def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
 # Acting
 
 
-def _confirm(question: str, yes: bool) -> None:
+def _confirm(api: Api, question: str, yes: bool) -> None:
+    """Asks, and says which Coldsite is meant: a lab and the real one are easily taken for each other."""
+    where = "the lab" if api.target.is_lab else api.target.url
+    out.print(f"At {where}:", style="bold", markup=False) if not yes else None
     if not yes and not typer.confirm(question):
         out.print("Nothing was done.")
         raise typer.Exit(1)
@@ -119,7 +125,7 @@ def failover(
     api = _api(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
     out.print(show.plan_line(found)) if not as_json else None
-    _confirm(f"Build {found['title']} in Azure and move its customers there?", yes)
+    _confirm(api, f"Build {found['title']} in Azure and move its customers there?", yes)
     body = {
         "mode": "planned" if planned else "unplanned",
         "acknowledge_primary_healthy": primary_is_healthy,
@@ -127,7 +133,7 @@ def failover(
         "reason": reason,
     }
     try:
-        run = api.post(f"plans/{plan}/failover", body)
+        run = api.post(f"plans/{quote(plan, safe='')}/failover", body)
     except ApiError as error:
         for seen in error.body.get("evidence", []):
             out.print(f"  {seen['signal']}: {seen['state']} ({seen['detail']})") if not as_json else None
@@ -143,8 +149,8 @@ def drill(
 ) -> None:
     """Prove PLAN without touching customers: build everything in the drill network, verify, measure, clear away."""
     api = _api(url, key)
-    _confirm(f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
-    _follow_or_print(api, api.post(f"plans/{plan}/drill", {"reason": reason}), as_json)
+    _confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
+    _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
 
 
 def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
@@ -154,35 +160,37 @@ def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
     follow(api, run["run_id"])
 
 
-def _steer(action: str, run: str, reason: str, url: str | None, key: str | None) -> None:
-    _api(url, key).post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason})
+def _steer(action: str, run: str, reason: str, api: Api) -> None:
+    api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason})
     out.print(f"Told {run} to {action}.")
 
 
 @app.command()
 def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Say yes to a failover that waits for approval."""
-    _confirm(f"Let {run} build the machines and move the customers?", yes)
-    _steer("approve", run, reason, url, key)
+    api = _api(url, key)
+    _confirm(api, f"Let {run} build the machines and move the customers?", yes)
+    _steer("approve", run, reason, api)
 
 
 @app.command()
 def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Say no to a failover that waits for approval."""
-    _steer("reject", run, reason, url, key)
+    _steer("reject", run, reason, _api(url, key))
 
 
 @app.command()
 def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """End a run and clear away what it built; impossible once customers are being moved."""
-    _confirm(f"End {run} and remove what it built?", yes)
-    _steer("abort", run, reason, url, key)
+    api = _api(url, key)
+    _confirm(api, f"End {run} and remove what it built?", yes)
+    _steer("abort", run, reason, api)
 
 
 @app.command()
 def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Let a run that needs you go on after you mended what was wrong."""
-    _steer("retry", run, reason, url, key)
+    _steer("retry", run, reason, _api(url, key))
 
 
 @app.command()
@@ -194,7 +202,9 @@ def pause(
     key: Key = None,
 ) -> None:
     """Maintenance: nothing of PLAN fails over by itself until the time is up. It still watches."""
-    out.print(show.plan_line(_api(url, key).post(f"plans/{plan}/pause", {"for": duration, "reason": reason})))
+    out.print(
+        show.plan_line(_api(url, key).post(f"plans/{quote(plan, safe='')}/pause", {"for": duration, "reason": reason}))
+    )
 
 
 def follow(api: Api, run_id: str) -> None:
@@ -241,7 +251,7 @@ def list_runs(
 ) -> None:
     """Runs, newest first."""
     api = _api(url, key)
-    query = f"runs?limit={limit}" + (f"&plan={plan}" if plan else "") + (f"&kind={kind}" if kind else "")
+    query = f"runs?limit={limit}" + (f"&plan={quote(plan)}" if plan else "") + (f"&kind={quote(kind)}" if kind else "")
     runs = api.get(query)["runs"]
     if as_json:
         print(json.dumps(runs))
@@ -286,8 +296,12 @@ def init(
         with DefaultAzureCredential() as credential:
             found = discover(subscription, credential)
         path, settings = write_plan(name, found, _ask, folder)
-    except (UnclearError, PlanError, AzureError) as error:
-        show.console(stderr=True).print(str(error), style="red", markup=False)
+    except (UnclearError, PlanError, AzureError, OSError) as error:
+        if isinstance(error, ClientAuthenticationError):
+            error = UnclearError(
+                ["Nobody is signed in who may read this subscription. Run `az login`, then this again."]
+            )
+        show.console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
     out.print(f"Written: {path}. Read it; `coldsite plan validate {path}` checks it. For azd:", markup=False)
     for setting, value in settings.items():

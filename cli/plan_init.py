@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,9 +25,11 @@ type Ask = Callable[[str, list[str], str], str]
 def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple[Path, dict[str, str]]:
     """Writes ``folder/NAME.yaml`` with its scripts, checks it, and returns it with what azd needs to know.
 
-    At most eight questions; what is the only one of its kind is not asked. Raises ``UnclearError`` when something is
-    missing, and then nothing is written.
+    At most eight questions; what is the only one of its kind is not asked. Scripts that are there already stay as they
+    are. Raises ``UnclearError`` when something is missing, and then nothing is written.
     """
+    if not re.fullmatch(r"[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*", name):
+        raise UnclearError([f"{name!r} is no name for a plan: small letters, digits, hyphens; first a letter."])
     path = folder / f"{name}.yaml"
     if path.exists():
         raise UnclearError([f"{path} is there already. Choose another name, or move it away."])
@@ -50,15 +53,18 @@ def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple
     quoted = {key: json.dumps(value, ensure_ascii=False) for key, value in answers.items()}
     text = _text(name, profile, primary.name, recovery.name, machine_id, group, machines, found, quoted)
     beside = folder / name
-    brought = not beside.exists()
-    shutil.copytree(MODEL, beside, dirs_exist_ok=True)
+    brought = [beside / file.name for file in sorted(MODEL.iterdir()) if not (beside / file.name).exists()]
+    beside.mkdir(parents=True, exist_ok=True)
+    for file in brought:
+        shutil.copy2(MODEL / file.name, file)
     path.write_text(text, encoding="utf-8")
     try:
         load_plan(path)
     except PlanError:
-        path.unlink()
-        if brought:
-            shutil.rmtree(beside)
+        for file in (path, *brought):
+            file.unlink()
+        if not any(beside.iterdir()):
+            beside.rmdir()
         raise
     return path, _for_azd(name, profile, primary, recovery, machine_id, group, machines[0].failover, machines[0].drill)
 

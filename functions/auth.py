@@ -12,10 +12,10 @@ import binascii
 import contextlib
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
@@ -122,10 +122,8 @@ def _printable(name: str) -> str:
 def _own_page(headers: Mapping[str, str], url: str) -> None:
     """A browser says from whose page it comes; another site's page must not act with a signed-in person's cookie."""
     origin = headers.get("origin")
-    if origin and urlsplit(origin).netloc.lower() not in {
-        headers.get("host", "").lower(),
-        urlsplit(url).netloc.lower(),
-    }:
+    own = {headers.get("host", ""), re.sub(r"^[a-z]+://([^/]*).*$", r"\1", url)}
+    if origin and origin.partition("://")[2].lower() not in {name.lower() for name in own if name}:
         raise AccessError(403, "Another site's page may not call Coldsite.", "a page of another site")
 
 
@@ -135,7 +133,11 @@ async def check_alert_sender(request: func.HttpRequest) -> None:
     """
     wanted = settings.alert_tokens()
     if wanted:
-        _is_monitor(await verified_claims(_bearer(request), wanted))
+        try:
+            _is_monitor(await verified_claims(_bearer(request), wanted))
+        except AccessError as error:
+            error.at = "alerts"
+            raise
 
 
 def _bearer(request: func.HttpRequest) -> str:
@@ -161,20 +163,24 @@ def _is_monitor(claims: Mapping[str, Any]) -> None:
 
 # Refusals
 
-_AN_HOUR = 30
-_recent: dict[bool, list[float]] = {True: [], False: []}
-"""When alerts were refused, and when people were: strangers at the one door must not hide what happens at the other."""
+_KEPT_AN_HOUR = 30
+_recent: dict[str, list[float]] = {"alerts": [], "people": []}
+"""When refusals were kept: strangers at the one door must not hide what happens at the other."""
+
+
+def _path(url: str) -> str:
+    return re.sub(r"^[a-z]+://[^/?]*", "", url).partition("?")[0]
 
 
 async def record_refusal(request: func.HttpRequest, error: AccessError) -> None:
-    """Writes a refusal to the log, and up to ``_AN_HOUR`` of a kind to the history: whoever knocks without end must not
-    fill the storage. That the history is away changes no refusal.
+    """Writes a refusal to the log, and up to ``_KEPT_AN_HOUR`` of each door to the history: whoever knocks without end
+    must not fill the storage. That the history is away changes no refusal.
     """
-    where = f"{request.method} {_printable(urlsplit(request.url).path)}"
+    where = f"{request.method} {_printable(_path(request.url))}"
     _log.warning("Refused %s (%s): %s", where, error.status, error.because)
-    now, recent = time.monotonic(), _recent[where.endswith("/alerts")]
+    now, recent = time.monotonic(), _recent[error.at]
     recent[:] = [moment for moment in recent if now - moment < 3600]
-    if len(recent) < _AN_HOUR:
+    if len(recent) < _KEPT_AN_HOUR:
         recent.append(now)
         with contextlib.suppress(ColdsiteError, AzureError):
             await record_event(REFUSALS, f"{error.status} {where}: {error.because}")

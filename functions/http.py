@@ -17,6 +17,7 @@ from shared import errors, settings
 from shared.limits import OverLimitError, read_json
 from shared.plan import RecoveryPlan
 from shared.plan_file import load_plans
+from shared.telling import FAILED
 
 MAX_BODY = 64 * 1024
 _log = logging.getLogger("coldsite.http")
@@ -93,13 +94,11 @@ def answering[**P](
             return problem(409, str(error), run_id=error.run_id)
         except errors.RefusedError as error:
             return problem(409, str(error), **error.facts)
-        except (errors.StorageUnavailableError, errors.StateConflictError) as error:
-            return problem(503, str(error))
-        except errors.SettingError as error:
-            _log.exception("A setting is missing")
+        except (errors.StorageUnavailableError, errors.StateConflictError, errors.SettingError) as error:
+            _log.exception("%s %s", FAILED, error)
             return problem(503, str(error))
         except AzureError as error:
-            _log.exception("Azure did not answer")
+            _log.exception("%s Azure did not answer", FAILED)
             return problem(503, f"Azure did not answer ({type(error).__name__}).")
 
     return run

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from functions.auth import FOR_PEOPLE, Caller, Role
 from functions.http import allowed, answer
-from functions.requests import DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
+from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
 from shared.reacting import AlertAnswer
 from shared.runs import RecoveryRun
 
@@ -33,12 +33,6 @@ class _Operation(NamedTuple):
     more: tuple[int, ...] = ()
 
 
-_STEERING: tuple[tuple[str, Role, str], ...] = (
-    ("approve", "approver", "Say yes to a failover that waits"),
-    ("reject", "approver", "Say no to a failover that waits"),
-    ("retry", "operator", "Let a run go on that needed somebody"),
-    ("abort", "operator", "End a run and clear away"),
-)
 _CHANGES = (409, 413, 415, 422)
 _OPERATIONS = (
     _Operation("post", "/alerts", "Azure Monitor's alerts", None, None, 202, AlertAnswer, (400, 413, 415, 422)),
@@ -56,9 +50,10 @@ _OPERATIONS = (
     ),
     *(
         _Operation(
-            "post", f"/runs/{{run_id}}/{word}", summary, role, NoteRequest, 202, RecoveryRun, (400, 404, *_CHANGES)
+            "post", f"/runs/{{run_id}}/{word}", one.summary, one.needs, NoteRequest, 202, RecoveryRun,
+            (400, 404, *_CHANGES),
         )
-        for word, role, summary in _STEERING
+        for word, one in STEERING.items()
     ),
     _Operation("get", "/plans", "Every plan and how it stands", "viewer", None, 200, {"plans": [PlanView]}),
     _Operation("get", "/plans/{plan}", "One plan, whole", "viewer", None, 200, PlanView, (404,)),
@@ -162,7 +157,9 @@ def _described(operation: _Operation) -> dict[str, Any]:
             **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.more})},
         },
     }
-    if operation.role:
+    if operation.role is None:
+        told["description"] = "Needs a function key, or Azure Monitor's token where one is configured."
+    else:
         told["description"] = f"Needs the role {operation.role}, where people sign in."
     if operation.takes or operation.path == "/alerts":
         schema = (

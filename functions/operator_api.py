@@ -8,16 +8,16 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import ValidationError
 
-from functions.auth import FOR_PEOPLE, Caller, Role, caller_of
+from functions.auth import FOR_PEOPLE, Caller, caller_of
 from functions.http import PLANS, BadRequestError, allowed, answer, answering, body_of, plan_of
 from functions.hub import DurableHub
-from functions.requests import DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
+from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
 from shared import errors, names
 from shared.durations import spoken
 from shared.evidence import EvidenceOrder, gather
@@ -25,7 +25,7 @@ from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.policy.outage import Round, primary_serves
 from shared.records import alert_log, events, journal, site_state
-from shared.runs import Phase, RecoveryRun, RunRef
+from shared.runs import RecoveryRun, RunRef
 from shared.starting import begin_run, lock_is_stale, refusal
 
 bp = df.Blueprint()
@@ -61,9 +61,11 @@ async def _start_failover(caller: Caller, req: func.HttpRequest, hub: DurableHub
     if wanted.recovery_point.startswith("before:"):
         _moment(wanted.recovery_point.removeprefix("before:"))
     if plan.detection.approval.four_eyes and caller.id is None:
-        raise errors.RefusedError(
+        raise errors.AccessError(
+            409,
             "The plan asks for four eyes, and a function key names nobody. Let people sign in (COLDSITE_SIGN_IN), or "
-            "leave detection.approval.four_eyes off."
+            "leave detection.approval.four_eyes off.",
+            f"a failover of {plan.name} with a function key, where four eyes are asked for",
         )
     state = await site_state.read_state(plan.name)
     if problem := refusal(state, "failover"):
@@ -133,7 +135,7 @@ async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
         },
     )
     what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
-    await events.record_event(plan.name, f"Automatic failover: {what} by {caller.name}: {wanted.reason}")
+    await events.record_event(plan.name, f"Automatic failover: {what} by {caller.known_as}: {wanted.reason}")
     return answer(_shown(await _state_view(plan)))
 
 
@@ -143,30 +145,6 @@ async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) ->
     return await _steer(req, DurableHub(client))
 
 
-class _Steering(NamedTuple):
-    """What a run can be told: by whom, with which event, in which phases, and those phases in words."""
-
-    needs: Role
-    event: str
-    phases: frozenset[Phase]
-    only: str
-
-
-_STEERING: dict[str, _Steering] = {
-    "approve": _Steering(
-        "approver", names.EVENT_APPROVE, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"
-    ),
-    "reject": _Steering("approver", names.EVENT_REJECT, frozenset({Phase.WAITING_FOR_APPROVAL}), "waits for approval"),
-    "retry": _Steering("operator", names.EVENT_RETRY, frozenset({Phase.NEEDS_OPERATOR}), "needs an operator"),
-    "abort": _Steering(
-        "operator",
-        names.EVENT_ABORT,
-        frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED},
-        "has not begun to move customers",
-    ),
-}
-
-
 @answering
 async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     """approve, reject, retry, abort: an event for the run, refused where it would have no effect.
@@ -174,7 +152,7 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     Who said what is written down before it is said to the run.
     """
     action = req.route_params.get("action", "")
-    steering = _STEERING.get(action)
+    steering = STEERING.get(action)
     caller = caller_of(req, steering.needs if steering else "operator")
     run = await journal.read_run(req.route_params.get("run_id", ""))
     if steering is None:
@@ -189,21 +167,19 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     if action == "approve":
         _four_eyes(run, caller)
     why = f": {note.reason}" if note.reason else "."
-    await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.name}{why}")
+    await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     told = {"by": caller.name, "reason": note.reason, "hold": run.holds}
     await hub.send(run.run_id, steering.event, told)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
 def _four_eyes(run: RecoveryRun, caller: Caller) -> None:
-    """Whoever started a run may not approve it, where its plan asks for that; alerts and the watch are nobody."""
-    plan = PLANS.get(run.plan)
-    if plan is None or not plan.detection.approval.four_eyes or run.trigger != "operator":
-        return
-    if caller.id is None or caller.id == run.person_id:
-        raise errors.RefusedError(
-            "The plan asks for four eyes: whoever started a run may not approve it. Ask a second approver.",
-            started_by=run.person,
+    """Whoever started a run may not approve it, where its plan asked for that; alerts and the watch are nobody."""
+    if run.four_eyes and (caller.id is None or caller.id == run.person_id):
+        raise errors.AccessError(
+            409,
+            f"The plan asks for four eyes: {run.person} started this run. Ask a second approver.",
+            f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
         )
 
 

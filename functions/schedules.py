@@ -24,6 +24,7 @@ from shared.records import journal, site_state
 from shared.records.site_state import SiteState
 from shared.runs import Phase, RecoveryRun
 from shared.starting import START_GRACE, begin_run, lock_is_stale
+from shared.telling import FAILED
 
 bp = df.Blueprint()
 _log = logging.getLogger("coldsite.schedules")
@@ -37,7 +38,7 @@ async def _for_every_plan(what: Any, hub: DurableHub) -> None:
         try:
             await what(plan, hub)
         except (ColdsiteError, AzureError) as error:
-            _log.warning("%s: %s", plan.name, error)
+            _log.error("%s %s: %s", FAILED, plan.name, error)
 
     await asyncio.gather(*(one(plan) for plan in PLANS.values()))
 

@@ -89,6 +89,13 @@ param endpointsPrefix string = '10.250.0.128/26'
 @description('Whether to make the recovery site as well, for those who start from nothing.')
 param createSite bool = false
 
+@description('How the endpoints are now, so that a deployment after a failover leaves customers where they are; infra/hooks/before.ps1 asks.')
+@allowed(['Enabled', 'Disabled'])
+param primaryStatus string = 'Enabled'
+
+@allowed(['Enabled', 'Disabled'])
+param recoveryStatus string = 'Disabled'
+
 @description('The recovery site\'s description; see infra/contoso.parameters.json for a whole one.')
 param site object = {}
 
@@ -139,6 +146,8 @@ module recoverySite 'site/site.bicep' = if (createSite) {
     profileName: profileName
     primaryEndpointName: primaryEndpointName
     primaryAddress: primaryAddress
+    primaryStatus: primaryStatus
+    recoveryStatus: recoveryStatus
     functionsPrefix: functionsPrefix
     site: site
     vpnSharedKey: vpnSharedKey
@@ -156,6 +165,7 @@ module permissions 'coldsite/permissions.bicep' = {
   name: 'permissions-${environmentName}'
   params: {
     environmentName: environmentName
+    token: token
     principalId: identities.outputs.recoveryPrincipalId
     recoveryGroupName: createSite ? recoveryGroup.name : recoveryGroupName
     replicaGroupName: createSite ? replicaGroup.name : replicaGroupName

@@ -48,7 +48,7 @@ def _digest(rows: list[dict[str, Any]], previous: str | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def secrets_written(lab: Lab, report: str) -> list[str]:
+async def secrets_written(lab: Lab, report: str) -> list[str]:
     """A sentence for every secret that stands in a log, in the history, in a message to people or in the report."""
     functions = lab.functions
     secrets = {
@@ -61,12 +61,25 @@ def secrets_written(lab: Lab, report: str) -> list[str]:
         "a token": lab.identity.mark,
     }
     texts = {"the report": report, "the notifications": json.dumps(lab.front.notifications)}
-    for path in sorted([*lab.folder.glob("*.log"), *(lab.folder / "azurite").glob("*")]):
-        if path.is_file():
-            texts[path.name] = path.read_text(errors="replace")
+    texts |= {path.name: path.read_text(errors="replace") for path in lab.folder.glob("*.log")}
+    texts["the history"] = await _whole_history(lab)
     return [
         f"{what} was written to {where}"
         for what, secret in secrets.items()
         for where, text in texts.items()
         if secret in text
     ]
+
+
+async def _whole_history(lab: Lab) -> str:
+    """Every row of every table, as text; empty while the storage is away."""
+    rows: list[str] = []
+    try:
+        async with TableServiceClient.from_connection_string(
+            lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
+        ) as service:
+            async for table in service.list_tables():
+                rows += [str(dict(row)) async for row in service.get_table_client(table.name).list_entities()]
+    except AzureError:
+        return ""
+    return "\n".join(rows)

@@ -57,7 +57,7 @@ async def run_scenario(
                 task.cancel()
             await asyncio.gather(watching, *actions.sending, return_exceptions=True)
         report = await build_report(lab, scenario)
-        leaked = secrets_written(lab, json.dumps(report, default=str))
+        leaked = await secrets_written(lab, json.dumps(report, default=str))
     report["failures"] = [*actions.failures, *watcher.failures, *leaked, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
     return report

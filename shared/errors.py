@@ -20,7 +20,7 @@ ColdsiteError
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 
 class ColdsiteError(Exception):
@@ -89,10 +89,12 @@ class AlertTooLargeError(AlertError):
 
 
 class AccessError(ColdsiteError):
-    """``status`` is 401 when nobody known is calling, and 403 when somebody known may not.
+    """``status`` is 401 when nobody known is calling, 403 when somebody known may not, and 409 when another must.
 
-    ``because`` is for the record and never shown: it may say what a forger should not learn.
+    ``because`` is for the record and never shown: it may say what a forger should not learn. ``at`` is the door.
     """
+
+    at: Literal["people", "alerts"] = "people"
 
     def __init__(self, status: int, told: str, because: str) -> None:
         self.status = status

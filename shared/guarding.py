@@ -19,12 +19,12 @@ from shared.records import journal, site_state
 from shared.records.events import record_event
 from shared.records.site_state import SiteState
 from shared.runs import Hindsight, Outcome, RecoveryRun, RunRef
-from shared.telling import tell
+from shared.telling import WARNS, tell
 
 _log = logging.getLogger("coldsite.guard")
 
 type Warnings = dict[str, str]
-"""Sentences, by what they are about. An alert rule of ``infra/coldsite/alerts.bicep`` looks for them in the log."""
+"""Sentences, by what they are about."""
 
 _ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled"}
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
@@ -162,7 +162,7 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     state = await site_state.read_state(plan.name)
     before, lasting = state.warnings, _LASTING if state.latched else set[str]()
     for said in found.values():
-        _log.warning("Coldsite warns: %s: %s", plan.name, said)
+        _log.warning("%s %s: %s", WARNS, plan.name, said)
     for key in found.keys() - before.keys():
         await tell(plan, found[key])
     kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}

@@ -20,6 +20,9 @@ from shared.durations import Duration, IoTimeout
 Role = Literal["failover", "drill"]
 """Which of the two networks a workload is recovered into."""
 
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?$", max_length=253)]
+"""A name or an address alone: no scheme, no port, no path."""
+UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1000)]
 ResourceId = Annotated[str, Field(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+(/providers/.+)?$")]
 SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -75,8 +78,8 @@ class HttpProbe(Strict):
 
     connect_to: str | None = None
     """An address with an optional port, or the name of an app setting that holds one."""
-    host: str | None = None
-    path: str = "/"
+    host: HostName | None = None
+    path: UrlPath = "/"
     port: int | None = None
     expect: HttpExpectation = HttpExpectation()
     timeout: IoTimeout = _seconds(5)
@@ -85,8 +88,8 @@ class HttpProbe(Strict):
 class SqlProbe(Strict):
     """Asks whether ``database`` is ONLINE; only ONLINE is healthy."""
 
-    server: str | None = None
-    port: int = 1433
+    server: HostName | None = None
+    port: int = Field(default=1433, ge=1, le=65535)
     database: str
     credential: SettingName
     recovery_point_query: str | None = None

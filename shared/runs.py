@@ -75,6 +75,11 @@ class Person(Strict):
     name: str
     id: str | None = None
 
+    @property
+    def known_as(self) -> str:
+        """For the record: a name may change hands, an id does not."""
+        return f"{self.name} ({self.id})" if self.id else self.name
+
 
 class RunRef(Strict):
     """Who is acting: a run and the epoch under which it holds its plan."""
@@ -173,6 +178,8 @@ class RecoveryRun(Strict):
     person: str | None = None
     person_id: str | None = None
     approved_by: str | None = None
+    four_eyes: bool = False
+    """Whether somebody else than the one who started it must approve: as the plan was when the run began."""
     phase: Phase
     cutover_began: bool = False
     outcome: Outcome | None = None

@@ -82,6 +82,7 @@ async def begin_run(
         reason=reason,
         person=person.name if person else None,
         person_id=person.id if person else None,
+        four_eyes=plan.detection.approval.four_eyes and trigger == "operator" and kind == "failover",
         phase=FIRST_PHASE[kind],
         verdict=verdict.sentence() if verdict else None,
         verdict_detail=verdict.model_dump(mode="json") if verdict else None,

@@ -8,6 +8,9 @@ from shared.plan import RecoveryPlan
 from shared.records.events import record_event
 from shared.runs import RunRef
 
+WARNS, FAILED = "Coldsite warns:", "Coldsite failed:"
+"""How the log begins where somebody must hear of it; the alert rules of ``infra/coldsite/`` look for these words."""
+
 
 async def tell(plan: RecoveryPlan, said: str) -> None:
     """Writes a sentence into the site's story and sends it. A service that does not take it stops nothing."""

@@ -25,7 +25,10 @@ class Told(NamedTuple):
 
 
 def _run(*command: str) -> tuple[int, str, str]:
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=300)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return 1, "", f"{command[0]} did not run: {error}"
     return done.returncode, done.stdout, done.stderr
 
 
@@ -90,7 +93,7 @@ def node_packages() -> Told:
     except ValueError:
         return Told("unread", (text + said).strip()[-300:])
     if "metadata" not in report:
-        return Told("unread", str(report.get("error") or report)[:300])
+        return Told("unread", (said.strip() or str(report))[-300:])
     return Told("found" if status else "clean", str(report["metadata"]["vulnerabilities"]))
 
 

@@ -191,7 +191,7 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     criteria: {
       allOf: [
         {
-          query: 'AppRequests | summarize Failed = countif(Success == false), Watched = countif(Name == \'watch\') | where Failed > 0 or Watched == 0'
+          query: loadTextContent('coldsite-failed.kql')
           timeAggregation: 'Count'
           operator: 'GreaterThan'
           threshold: 0

@@ -55,7 +55,6 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     serverFarmId: plan.id
     httpsOnly: true
     virtualNetworkSubnetId: subnetId
-    vnetRouteAllEnabled: true
     keyVaultReferenceIdentity: hostIdentityId
     siteConfig: {
       minTlsVersion: '1.2'

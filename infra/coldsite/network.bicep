@@ -170,7 +170,7 @@ module toDrill 'peering.bicep' = {
     useRemoteGateways: false
     allowGatewayTransit: false
   }
-  dependsOn: [toFailover]
+  dependsOn: [fromDrill]
 }
 
 module fromDrill 'peering.bicep' = {
@@ -183,6 +183,8 @@ module fromDrill 'peering.bicep' = {
     useRemoteGateways: false
     allowGatewayTransit: false
   }
+  // One after the other: two peerings of one network that are made at once disturb each other.
+  dependsOn: [toFailover]
 }
 
 output networkId string = network.id

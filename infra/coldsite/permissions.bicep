@@ -3,6 +3,9 @@ targetScope = 'subscription'
 
 param environmentName string
 
+@description('Makes the roles\' names unique in the directory.')
+param token string
+
 @description('Object id of the identity for recovery actions.')
 param principalId string
 param recoveryGroupName string
@@ -19,7 +22,7 @@ var traffic = loadJsonContent('../roles/traffic.json')
 resource recoveryRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(here, environmentName, 'recovery')
   properties: {
-    roleName: '${recovery.Name} (${environmentName})'
+    roleName: '${recovery.Name} (${environmentName} ${take(token, 5)})'
     description: recovery.Description
     type: 'CustomRole'
     permissions: [{ actions: recovery.Actions, notActions: [], dataActions: [], notDataActions: [] }]
@@ -30,7 +33,7 @@ resource recoveryRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource replicaRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(here, environmentName, 'replica')
   properties: {
-    roleName: '${replica.Name} (${environmentName})'
+    roleName: '${replica.Name} (${environmentName} ${take(token, 5)})'
     description: replica.Description
     type: 'CustomRole'
     permissions: [{ actions: replica.Actions, notActions: [], dataActions: [], notDataActions: [] }]
@@ -41,7 +44,7 @@ resource replicaRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource operationsRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(here, environmentName, 'subscription')
   properties: {
-    roleName: '${operations.Name} (${environmentName})'
+    roleName: '${operations.Name} (${environmentName} ${take(token, 5)})'
     description: operations.Description
     type: 'CustomRole'
     permissions: [{ actions: operations.Actions, notActions: [], dataActions: [], notDataActions: [] }]
@@ -52,7 +55,7 @@ resource operationsRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
 resource trafficRole 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: guid(here, environmentName, 'traffic')
   properties: {
-    roleName: '${traffic.Name} (${environmentName})'
+    roleName: '${traffic.Name} (${environmentName} ${take(token, 5)})'
     description: traffic.Description
     type: 'CustomRole'
     permissions: [{ actions: traffic.Actions, notActions: [], dataActions: [], notDataActions: [] }]

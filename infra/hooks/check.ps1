@@ -12,12 +12,17 @@ $ErrorActionPreference = 'Stop'
 
 function Get-Status([string] $method, [string] $path, [hashtable] $headers) {
     for ($try = 1; $try -le 20; $try++) {
-        $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
-            -ContentType 'application/json' -SkipHttpErrorCheck
-        if ($answer.StatusCode -lt 500 -and $answer.StatusCode -ne 404) { return [int] $answer.StatusCode }
-        Start-Sleep -Seconds 6   # A new app takes a while to answer.
+        $status = 0
+        try {
+            $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
+                -ContentType 'application/json' -SkipHttpErrorCheck
+            $status = [int] $answer.StatusCode
+        }
+        catch { Write-Verbose "$Url does not answer yet: $_" }
+        if ($status -gt 0 -and $status -lt 500 -and $status -ne 404) { return $status }
+        Start-Sleep -Seconds 6   # A new app takes a while to have a name and to answer.
     }
-    return [int] $answer.StatusCode
+    return $status
 }
 
 $forged = [Convert]::ToBase64String([Text.Encoding]::UTF8.GetBytes(

@@ -33,6 +33,16 @@ function Send-Graph([string] $method, [string] $path, [string] $body) {
     finally { Remove-Item $file }
 }
 
+if ($env:COLDSITE_APP -and $env:COLDSITE_APP_OBJECT) {
+    # Somebody made the registration, or an earlier run did: it is left alone, and what it lacks is said.
+    $values = @(az ad app show --id $env:COLDSITE_APP --query 'appRoles[].value' --output tsv)
+    $wanted = (Get-Content $rolesFile -Raw | ConvertFrom-Json).value
+    $missing = @($wanted | Where-Object { $_ -notin $values })
+    if ($missing) { Write-Warning "The registration $($env:COLDSITE_APP) lacks the app roles $($missing -join ', '). See docs/install.md." }
+    else { Write-Host "The registration $($env:COLDSITE_APP) is there, with all its roles." }
+    return
+}
+
 $app = Get-OrAdd "The registration $name" `
     { az ad app list --display-name $name --query "[?displayName=='$name']" --output json } `
     { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
@@ -40,22 +50,27 @@ $app = Get-OrAdd "The registration $name" `
 # Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for. The Azure CLI may ask
 # for a person's token without asking the person again: that is how the coldsite command signs in.
 $azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
-$scope = @{
+# A permission that is there already stays: Microsoft Entra refuses to replace one that is enabled.
+$there = @($app.api.oauth2PermissionScopes | Where-Object isEnabled)
+$scope = if ($there) { $there[0] } else { @{
     id                      = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
     value                   = 'access'
     type                    = 'User'
     isEnabled               = $true
     adminConsentDisplayName = 'Use Coldsite'
     adminConsentDescription = 'Use Coldsite as the person who is signed in, with that person''s roles.'
-}
-$api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = @($scope) }
+} }
+$scopes = if ($there) { @($app.api.oauth2PermissionScopes) } else { @($scope) }
+$api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = $scopes }
 $body = @{ identifierUris = @("api://$($app.appId)"); api = $api } | ConvertTo-Json -Depth 5 -Compress
 Send-Graph PATCH "applications/$($app.id)" $body
 $api.preAuthorizedApplications = @(@{ appId = $azureCli; delegatedPermissionIds = @($scope.id) })
 Send-Graph PATCH "applications/$($app.id)" (@{ api = $api } | ConvertTo-Json -Depth 5 -Compress)
 
 # Azure Monitor takes only an owner's word for it that its alerts may go to this registration.
-$me = az ad signed-in-user show --query id --output tsv
+# A pipeline is no person: it must have been made an owner before.
+$account = az account show --query user.type --output tsv
+$me = if ($account -eq 'user') { az ad signed-in-user show --query id --output tsv }
 $owners = az ad app owner list --id $app.appId --query '[].id' --output tsv
 if ($me -and $me -notin $owners) { az ad app owner add --id $app.appId --owner-object-id $me | Out-Null }
 

@@ -11,6 +11,8 @@ param edgeGroupName string
 param profileName string
 param primaryEndpointName string
 param primaryAddress string
+param primaryStatus string
+param recoveryStatus string
 
 @description('Where Coldsite\'s functions ask from; the drill network lets in nobody else.')
 param functionsPrefix string
@@ -85,6 +87,8 @@ module traffic 'traffic.bicep' = {
     profileName: profileName
     primaryEndpointName: primaryEndpointName
     primaryAddress: primaryAddress
+    primaryStatus: primaryStatus
+    recoveryStatus: recoveryStatus
     recoveryAddress: interfaces.outputs.publicAddress
     settings: site.traffic
   }

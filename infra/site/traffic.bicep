@@ -1,4 +1,4 @@
-// Where customers are sent. The recovery endpoint is disabled until a failover enables it.
+// Where customers are sent. The recovery endpoint is disabled until a failover enables it, and then the primary's is.
 //
 // Detection, worked out: a probe every interval; the endpoint is degraded on the failure after the tolerated ones. With
 // an interval of 10 s, 2 tolerated and a time-out of 5 s that is 2 x 10 + 5 = 25 s after the first failed probe, which
@@ -9,6 +9,10 @@ param tags object
 param profileName string
 param primaryEndpointName string
 param primaryAddress string
+
+@description('Whether each endpoint is Enabled or Disabled. A deployment must not move customers, so it is told how they are.')
+param primaryStatus string
+param recoveryStatus string
 param recoveryAddress string
 
 @description('relativeName, host, path, ttl, interval, timeout, tolerated and recoveryEndpointName.')
@@ -35,12 +39,12 @@ resource profile 'Microsoft.Network/trafficManagerProfiles@2022-04-01' = {
       {
         name: primaryEndpointName
         type: 'Microsoft.Network/trafficManagerProfiles/externalEndpoints'
-        properties: { target: primaryAddress, endpointStatus: 'Enabled', priority: 1 }
+        properties: { target: primaryAddress, endpointStatus: primaryStatus, priority: 1 }
       }
       {
         name: settings.recoveryEndpointName
         type: 'Microsoft.Network/trafficManagerProfiles/externalEndpoints'
-        properties: { target: recoveryAddress, endpointStatus: 'Disabled', priority: 2 }
+        properties: { target: recoveryAddress, endpointStatus: recoveryStatus, priority: 2 }
       }
     ]
   }

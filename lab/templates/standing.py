@@ -15,9 +15,10 @@ from lab.cloud.identity import Grant
 from lab.cloud.traffic_manager import EndpointState, MonitorConfig
 from lab.templates.bicep import Deployment, Resource, evaluate, read_parameters
 from shared.cloud.ids import take_apart
-from shared.plan import RecoveryPlan
+from shared.plan import RecoveryPlan, Role
 
 INFRA = Path(__file__).parents[2] / "infra"
+ROLES: tuple[Role, ...] = ("failover", "drill")
 SECRETS = dict.fromkeys(("sqlProbe", "notifyUrl", "vpnSharedKey", "replicaPassword"), "asked at the deployment")
 
 
@@ -52,6 +53,7 @@ def grants(recovery: str, replica: str, profile: str) -> list[Grant]:
     edge = take_apart(profile)
     parameters = {
         "environmentName": "lab",
+        "token": "letters",
         "principalId": "the app",
         "recoveryGroupName": take_apart(recovery).group,
         "replicaGroupName": take_apart(replica).group,
@@ -75,28 +77,32 @@ def assigned(made: Deployment, principal: str) -> list[Grant]:
 
 
 def standing(plan: RecoveryPlan) -> Standing:
-    """What stands before a plan is run: from its templates where it has any, else from the plan."""
+    """What stands before a plan is run.
+
+    Where the plan has templates, it stands on what they make and on nothing else, so that a name that does not line up
+    is found missing; only workloads that the templates do not know are placed as the plan says. Without templates the
+    plan says everything.
+    """
     terms, traffic = plan.recovery, plan.traffic
     made = deployment(plan.name, take_apart(terms.resource_group).subscription)
-    found = _deployed(made) if made else None
-    if found is None or found.profile.lower() != traffic.profile.lower():
-        found = Standing(terms.location, plan.replication.machine, traffic.profile, traffic.hostname)
-    wanted = [(one.endpoint, one.type) for one in (traffic.primary, traffic.recovery)]
-    if [(one.name, one.kind) for one in found.endpoints] != wanted:
+    if made:
+        found, known = _deployed(made), {one["name"] for one in made.outputs["COLDSITE_SITE"]["workloads"]}
+        kinds = {one.endpoint: one.type for one in (traffic.primary, traffic.recovery)}
+        for endpoint in found.endpoints:  # A plan may be tried with another kind of endpoint.
+            endpoint.kind = kinds.get(endpoint.name, endpoint.kind)
+    else:
+        found, known = Standing(terms.location, plan.replication.machine, traffic.profile, traffic.hostname), set()
         found.endpoints = [
             EndpointState(traffic.primary.endpoint, traffic.primary.type, "", 1, enabled=True),
             EndpointState(traffic.recovery.endpoint, traffic.recovery.type, "", 2, enabled=False),
         ]
-    known = {path.lower() for path in (*found.disks, *found.interfaces)}
-    for name, workload in terms.workloads.items():
-        for label, disk in plan.workload_disks(name):
-            if disk.lower() not in known:
-                found.disks[disk] = (name, label)
-        for role in ("failover", "drill"):
-            nic = getattr(workload.nic, role)
-            if nic.lower() not in known:
-                subnet = f"{nic.rsplit('/', 2)[0]}/virtualNetworks/{role}/subnets/machines"
-                found.interfaces[nic] = (getattr(workload.address, role), subnet)
+    for name in terms.workloads.keys() - known:
+        workload = terms.workloads[name]
+        found.disks |= {disk: (name, label) for label, disk in plan.workload_disks(name)}
+        for role in ROLES:
+            nic = workload.nic.of(role)
+            subnet = f"{nic.rsplit('/', 2)[0]}/virtualNetworks/{role}/subnets/machines"
+            found.interfaces[nic] = (workload.address.of(role), subnet)
     return found
 
 

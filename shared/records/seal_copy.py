@@ -17,8 +17,6 @@ from shared.cloud import clients
 from shared.runs import RecoveryRun
 
 _VERSION = "2023-11-03"
-_IS_THERE = {409, 412}
-"""A blob of that name is there already, as after a first attempt that was cut off."""
 
 
 async def keep_copy(run: RecoveryRun) -> str | None:
@@ -36,21 +34,20 @@ async def keep_copy(run: RecoveryRun) -> str | None:
         "outcome": run.outcome,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
     }
-    request = HttpRequest(
-        "PUT",
-        f"{container}/{run.plan}/{run.run_id}.json",
-        headers={
-            "x-ms-version": _VERSION,
-            "x-ms-blob-type": "BlockBlob",
-            "Content-Type": "application/json",
-            "If-None-Match": "*",
-        },
-        content=json.dumps(said).encode(),
-    )
+    address = f"{container}/{run.plan}/{run.run_id}.json"
+    body = json.dumps(said).encode()
+    headers = {
+        "x-ms-version": _VERSION,
+        "x-ms-blob-type": "BlockBlob",
+        "Content-Type": "application/json",
+        "If-None-Match": "*",
+    }
     try:
-        answer = await clients.blobs().send_request(request)
-    except AzureError as error:
+        answer = await clients.blobs().send_request(HttpRequest("PUT", address, headers=headers, content=body))
+        if answer.headers.get("x-ms-error-code") == "BlobAlreadyExists":  # A first attempt was cut off, or a forger.
+            kept = await clients.blobs().send_request(HttpRequest("GET", address, headers={"x-ms-version": _VERSION}))
+            same = kept.status_code == 200 and json.loads(kept.content).get("seal") == run.seal
+            return None if same else "another copy is there"
+    except (AzureError, ValueError) as error:
         return f"storage did not answer ({type(error).__name__})"
-    if answer.status_code in (200, 201) or answer.status_code in _IS_THERE:
-        return None
-    return f"storage answered {answer.status_code}"
+    return None if answer.status_code == 201 else f"storage answered {answer.status_code}"

@@ -8,7 +8,8 @@ from tests.waiting import wait_until
 
 
 def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: Api) -> None:
-    calls = [(method, path) for method, path in CALLS if not path.endswith("alerts")]
+    # The document of the API needs no history.
+    calls = [(method, path) for method, path in CALLS if not path.endswith(("alerts", "openapi.json"))]
     with api.without_storage():
         answers = {(method, path): api.ask(method, path, _body(path)) for method, path in calls}
         answers["POST", "/api/alerts"] = api.post("/api/alerts", api.alert("traffic-manager-fired", "away"))

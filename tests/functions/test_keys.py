@@ -66,6 +66,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "read_plan": 404,
         "list_runs": 200,
         "read_run": 404,
+        "openapi": 200,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -63,7 +62,7 @@ def without_date(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
     return answer.status, sorted(pair for pair in answer.headers.items() if pair[0] != "Date"), answer.body
 
 
-# The record of refusals. This comes first, since only 30 refusals a minute are kept.
+# The record of refusals. This comes first, since only 30 refusals an hour are kept.
 
 
 def test_a_refusal_is_told_in_the_history_and_in_the_log(api: Api) -> None:
@@ -261,7 +260,15 @@ def test_an_action_that_does_not_exist_is_no_hint_either(api: Api, run_id: str) 
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "https://{host}.evil.example", "https://{host}@evil.example"]
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "https://{host}.evil.example",
+        "https://{host}@evil.example",
+        "http://[",
+        "https://",
+    ],
 )
 def test_refuses_another_sites_page_even_with_a_good_token(api: Api, origin: str) -> None:
     shown = origin.format(host=api.lab.functions.url.removeprefix("http://"))
@@ -286,10 +293,10 @@ def test_the_story_names_who_paused(api: Api) -> None:
     assert (paused.status, ended.status) == (200, 200)
     assert "olga@contoso.example" in paused.json["pause_reason"]
     newest, before = api.story()[:2]
-    assert ("ended by ada@contoso.example: " in newest, "by olga@contoso.example: " in before) == (True, True)
+    assert ("ended by ada@contoso.example (" in newest, "by olga@contoso.example (" in before) == (True, True)
 
 
-# The flood comes last: it uses up the minute's refusals.
+# The flood comes last: it uses up the hour's refusals.
 
 
 def test_whoever_knocks_without_end_does_not_fill_the_history(api: Api) -> None:
@@ -298,10 +305,7 @@ def test_whoever_knocks_without_end_does_not_fill_the_history(api: Api) -> None:
         api.ask_as("vic", "POST", "/api/plans/contoso/drill").problem(403)
     assert api.log().count("Refused ") == before + 40
     moments = sorted(row["at"] for row in api.refusals())
-    assert len(moments) >= 30
-    # A second less than the minute, since the clock is read a moment after the refusals are counted.
-    most = max(sum(start <= one < start + timedelta(seconds=59) for one in moments) for start in moments)
-    assert most <= 30
+    assert len(moments) <= 30
 
 
 def test_nothing_of_all_this_has_started_a_run_or_paused_the_plan(api: Api, run_id: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
-from lab.audit import journal_intact
+from lab.audit import journal_intact, secrets_written
+from lab.site.world import SQL_PASSWORD
 from lab.twin import Lab, LabOptions
 from tests.plans import CONTOSO, contoso
 
@@ -48,3 +49,21 @@ def test_a_run_that_was_changed_after_its_end_shows() -> None:
 
 def test_a_step_that_was_changed_after_the_end_of_its_run_shows() -> None:
     assert asyncio.run(seals_after_changing("ColdsiteSteps")) == (True, False)
+
+
+async def told_with(secret: str) -> list[str]:
+    async with Lab(contoso(), CONTOSO, LabOptions(speed=100)) as lab:
+        clean = await secrets_written(lab, "{}")
+        assert clean == []
+        with (lab.folder / "worker.log").open("a") as log:
+            log.write(f"a token {lab.identity.webhook_token()}\n")
+        await lab.call("POST", "plans/contoso/pause", {"for": "0s", "reason": f"the password is {secret}"})
+        return await secrets_written(lab, "{}")
+
+
+def test_a_secret_that_is_written_down_is_found() -> None:
+    """Or else the search at the end of every scenario would prove nothing."""
+    assert asyncio.run(told_with(SQL_PASSWORD)) == [
+        "SQL Server's password was written to the history",
+        "a token was written to worker.log",
+    ]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.cloud.identity import ROLES
+from lab.templates.standing import INFRA
 from shared.cloud.ids import take_apart
 from tests.lab.azure import DISKS, HELPER, MACHINES, NIC, REPLICA, Azure, compute, copy_of, machine_from, simulated
 from tests.plans import contoso
@@ -103,7 +103,7 @@ def test_a_replicas_disk_can_still_be_read_and_copied(azure: Azure) -> None:
 @pytest.mark.parametrize("kind", ["disks", "snapshots", "virtualMachines"])
 @pytest.mark.parametrize("verb", ["write", "delete"])
 def test_no_role_that_reaches_the_replica_may_change_it(kind: str, verb: str) -> None:
-    reach = [json.loads(file.read_text()) for file in ROLES.glob("*.json")]
+    reach = [json.loads(file.read_text()) for file in (INFRA / "roles").glob("*.json")]
     actions = [action for role in reach if role["Scope"] in ("replica", "subscription") for action in role["Actions"]]
     assert actions
     wanted = f"Microsoft.Compute/{kind}/{verb}".lower()

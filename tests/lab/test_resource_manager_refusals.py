@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,8 +9,10 @@ import jwt
 import pytest
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab.cloud.faults import Fault
+from lab.cloud.identity import A_DAY
 from lab.cloud.times import Times
 from tests.lab.azure import (
     ARM,
@@ -47,17 +48,15 @@ def azure() -> Iterator[Azure]:
         yield azure
 
 
-def signed(azure: Azure, key: str, **changes: Any) -> str:
-    claims = jwt.decode(azure.token(), options={"verify_signature": False}) | changes
-    return jwt.encode(claims, key, algorithm="HS256")
-
-
 def foreign(azure: Azure) -> str:
-    return signed(azure, "another tenant's key, long enough for HS256")
+    """What another directory issued, whose key is its own."""
+    claims = jwt.decode(azure.token(), options={"verify_signature": False})
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return jwt.encode(claims, key, algorithm="RS256")
 
 
 def expired(azure: Azure) -> str:
-    return signed(azure, azure.identity._key, exp=int(time.time()) - 1)
+    return azure.identity.issue(ARM, {"oid": "somebody"}, age=2 * A_DAY)
 
 
 def for_the_vault(azure: Azure) -> str:
@@ -218,8 +217,9 @@ def test_profile_whose_name_begins_with_this_ones_is_not_found(azure: Azure) -> 
 def test_too_many_calls_for_one_machine_get_429_and_the_next_machine_none() -> None:
     """The bucket of one machine's GET holds 36 and gets 12 a minute (MicrosoftDocs, compute-throttling-limits.md)."""
     with simulated(speed=1.0) as azure:
-        azure.compute.place_machine(compute("virtualMachines", "other"), "westeurope")
-        replies = [azure.ask("GET", HELPER, MACHINES) for _ in range(45)]
+        for name in ("one", "other"):
+            azure.compute.place_machine(compute("virtualMachines", name), "westeurope")
+        replies = [azure.ask("GET", compute("virtualMachines", "one"), MACHINES) for _ in range(45)]
         refused = [reply for reply in replies if reply.status != 200]
         assert [reply.status for reply in replies[:36]] == [200] * 36
         assert {(reply.status, reply.code) for reply in refused} == {(429, "OperationNotAllowed")}

@@ -12,7 +12,9 @@ from tests.lab.azure import (
     HEALTH,
     NETWORK,
     NIC,
+    OTHER_NIC,
     PROFILE,
+    ROOT,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
     Azure,
@@ -60,6 +62,28 @@ def test_interface_shows_its_address_and_the_machine_that_has_it(azure: Azure) -
     assert differences(reply.body, RESOURCE | {"properties.virtualMachine.id": str}) == []
     assert differences(reply.body["properties"]["ipConfigurations"][0], configuration) == []
     assert reply.body["properties"]["virtualMachine"]["id"] == compute("virtualMachines", "sql")
+
+
+@example(
+    "GET",
+    f"{SUB}/providers/Microsoft.Network/networkInterfaces",
+    f"{NETWORK_FILES}/NetworkInterfaceListAll.json",
+)
+def test_every_interface_of_a_subscription_is_listed(azure: Azure) -> None:
+    reply = azure.ask("GET", f"{ROOT}/providers/Microsoft.Network/networkInterfaces", NETWORK, person=True)
+    assert reply.status == 200
+    assert {one["id"] for one in reply.body["value"]} == {NIC, OTHER_NIC}
+    assert [differences(one, RESOURCE) for one in reply.body["value"]] == [[], []]
+
+
+@example(
+    "GET",
+    f"{SUB}/providers/Microsoft.Network/trafficManagerProfiles",
+    f"{STABLE_TRAFFIC_FILES}/Profile-GET-BySubscription.json",
+)
+def test_every_profile_of_a_subscription_is_listed(azure: Azure) -> None:
+    (found,) = azure.traffic_client(person=True).profiles.list_by_subscription()
+    assert (found.id, [endpoint.name for endpoint in found.properties.endpoints]) == (PROFILE, ["primary", "recovery"])
 
 
 @example("GET", ONE_PROFILE, f"{TRAFFIC_FILES}/examples/2026-09-01/Profile-GET-WithEndpoints.json")

@@ -11,11 +11,15 @@ from typing import Any
 
 import pytest
 
+from lab.cloud.identity import API, TENANT
 from lab.templates.bicep import TemplateError, evaluate, parse, read_parameters
 from lab.templates.standing import INFRA, SECRETS, assigned, deployment, grants, standing
+from lab.twin import ALERTS
 from shared.cloud.ids import take_apart
+from shared.telling import FAILED, WARNS
+from tests.functions.test_index import ROUTES
 from tests.lab.test_scenarios import run
-from tests.plans import contoso
+from tests.plans import contoso, contoso_with
 
 TEMPLATES = sorted(INFRA.rglob("*.bicep"))
 SUBSCRIPTION = "00000000-0000-0000-0000-00000000c01d"
@@ -139,6 +143,18 @@ def test_the_lab_stands_on_the_templates_and_on_nothing_typed_again() -> None:
     disks = {disk: (name, label) for name in plan.recovery.workloads for label, disk in plan.workload_disks(name)}
     assert stands.disks == disks
     assert stands.monitor.host == plan.traffic.verify[0].http.host  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("recovery.workloads.sql.nic.failover", contoso().recovery.workloads["sql"].nic.failover + "-2"),
+        ("recovery.workloads.iis.disks.os", contoso().recovery.workloads["iis"].disks.os + "-2"),
+    ],
+)
+def test_a_name_that_does_not_line_up_is_not_there(key: str, value: str) -> None:
+    stands = standing(contoso_with({key: value}))
+    assert value not in stands.disks.keys() | stands.interfaces.keys()
 
 
 def test_every_interfaces_address_lies_in_its_subnet_and_no_two_are_equal() -> None:
@@ -272,3 +288,84 @@ def test_every_setting_of_the_templates_is_in_the_documents() -> None:
     text = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     ours = {name for name in settings if name.startswith("COLDSITE_")}
     assert {name for name in ours if name not in text} == set()
+
+
+@pytest.mark.parametrize(("words", "file"), [(WARNS, "alerts.bicep"), (FAILED, "coldsite-failed.kql")])
+def test_the_alert_rules_look_for_the_words_that_the_log_begins_with(words: str, file: str) -> None:
+    assert words in (INFRA / "coldsite" / file).read_text()
+
+
+def test_a_deployment_after_a_failover_leaves_the_customers_where_they_are() -> None:
+    parameters = read_parameters(INFRA / "contoso.parameters.json") | SECRETS
+    parameters |= {"primaryStatus": "Disabled", "recoveryStatus": "Enabled"}
+    later = evaluate(INFRA / "main.bicep", parameters, f"/subscriptions/{SUBSCRIPTION}")
+    (profile,) = later.of_type("Microsoft.Network/trafficManagerProfiles")
+    states = {one["name"]: one["properties"]["endpointStatus"] for one in profile.body["properties"]["endpoints"]}
+    assert states == {"on-premises": "Disabled", "azure": "Enabled"}
+
+
+def test_the_deploy_workflow_and_azd_pass_every_setting_of_the_parameters() -> None:
+    root = Path(__file__).parents[2]
+    asked = set(re.findall(r"\$\{(COLDSITE_\w+)", (INFRA / "main.parameters.json").read_text()))
+    for file in (".github/workflows/deploy.yml", "azure.yaml"):
+        assert {name for name in asked if name not in (root / file).read_text()} == set()
+
+
+# What a deployment must never lose
+
+
+def config(name: str) -> Any:
+    return next(c for c in made().of_type("Microsoft.Web/sites/config") if c.name == name).body["properties"]
+
+
+def test_people_must_sign_in_and_only_the_alerts_are_let_through() -> None:
+    settings, sign_in = config("appsettings"), config("authsettingsV2")
+    assert settings["COLDSITE_SIGN_IN"] == "required"
+    assert sign_in["platform"]["enabled"] is True
+    assert sign_in["globalValidation"] == {
+        "requireAuthentication": True,
+        "unauthenticatedClientAction": "Return401",
+        "excludedPaths": sorted(ALERTS),
+    }
+    directory = sign_in["identityProviders"]["azureActiveDirectory"]
+    assert directory["registration"]["clientId"] == API
+    assert directory["validation"]["allowedAudiences"] == [f"api://{API}"]
+    assert settings["COLDSITE_ALERTS_AUDIENCE"].split() == [API, f"api://{API}"]
+    assert settings["COLDSITE_TENANT_ID"] == TENANT
+
+
+def test_alerts_go_where_coldsite_listens_with_a_token_and_in_the_common_schema() -> None:
+    groups = {group.name: group.body["properties"] for group in made().of_type("Microsoft.Insights/actionGroups")}
+    (hook,) = groups["ag-coldsite-contoso"]["webhookReceivers"]
+    assert hook["serviceUri"].endswith(f"/api/{ROUTES['alerts'][1]}")
+    assert (hook["useCommonAlertSchema"], hook["useAadAuth"], hook["identifierUri"]) == (True, True, f"api://{API}")
+
+
+def test_the_metric_alert_watches_the_primary_endpoint_every_minute() -> None:
+    (rule,) = made().of_type("Microsoft.Insights/metricAlerts")
+    said, plan = rule.body["properties"], contoso()
+    (criterion,) = said["criteria"]["allOf"]
+    assert (said["evaluationFrequency"], said["windowSize"], said["scopes"]) == ("PT1M", "PT1M", [plan.traffic.profile])
+    assert (criterion["timeAggregation"], criterion["operator"], criterion["threshold"]) == ("Maximum", "LessThan", 1)
+    assert criterion["dimensions"][0]["values"] == [plan.traffic.primary.endpoint]
+
+
+def test_the_heartbeat_rule_listens_for_the_server_that_the_plan_listens_for() -> None:
+    rule = next(r for r in made().of_type("Microsoft.Insights/scheduledQueryRules") if "heartbeat" in r.name)
+    query = rule.body["properties"]["criteria"]["allOf"][0]["query"]
+    assert re.findall(r'Computer =~ "(.*?)"', query) == re.findall(
+        r'Computer == "(.*?)"', contoso().query_texts["heartbeat.kql"]
+    )
+    assert rule.body["properties"]["actions"]["customProperties"] == {"coldsite-plan": contoso().name}
+
+
+def test_seals_are_kept_for_seven_years() -> None:
+    (policy,) = made().of_type("Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies")
+    assert policy.body["properties"] == {
+        "immutabilityPeriodSinceCreationInDays": 2555,
+        "allowProtectedAppendWrites": False,
+    }
+
+
+def test_azd_is_told_what_the_command_asks_for() -> None:
+    assert {"COLDSITE_URL", "COLDSITE_APP", "COLDSITE_PLAN"} <= set(made().outputs)
