@@ -15,7 +15,7 @@ from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import lab, show
-from cli.api import Api, ApiError, find_target
+from cli.api import Api, ApiError, find_target, remember
 from cli.discover import UnclearError, discover
 from cli.plan_init import PLANS, write_plan
 from shared.durations import parse_duration, spoken

@@ -223,7 +223,7 @@ class _File:
         children = [child for child in node.named_children if child.type != "comment"]
         match node.type:
             case "string":
-                return self._string(node, known)
+                return self._string(children, known)
             case "number":
                 return int(_text(node))
             case "boolean":
@@ -262,21 +262,17 @@ class _File:
                 return self._call(node, known)
         raise self._refuse(node, f"{node.type} is not modelled: {_text(node)[:40]!r}")
 
-    def _string(self, node: Node, known: dict[str, Any]) -> str:
-        """A string's parts in order. The grammar leaves blanks between two interpolations to nobody."""
-        told, place = "", node.start_byte + 1
-        text = node.text or b""
-        for part in node.named_children:
-            told += text[place - node.start_byte : part.start_byte - node.start_byte].decode()
-            place = part.end_byte
+    def _string(self, parts: list[Node], known: dict[str, Any]) -> str:
+        told = ""
+        for part in parts:
             match part.type:
-                case "interpolation":
-                    told += str(self._value(part.named_children[0], known))
+                case "interpolation":  # Blanks before it stand in its opening, where the grammar puts them.
+                    told += _text(part.children[0]).removesuffix("${") + str(self._value(part.named_children[0], known))
                 case "escape_sequence":
                     told += {"\\n": "\n", "\\t": "\t", "\\r": "\r"}.get(_text(part), _text(part)[1:])
                 case _:
                     told += _text(part)
-        return told + text[place - node.start_byte : -1].decode()
+        return told
 
     def _object(self, properties: list[Node], known: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {}
