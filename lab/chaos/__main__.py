@@ -120,7 +120,7 @@ def _teller(out: Console, progress: Progress, trace: bool) -> Callable[[Result],
                 markup=False,
                 style=None if result.passed else "red",
             )
-        for line in result.played.told if trace else []:
+        for line in result.played.told if trace or not result.passed else []:
             out.print(f"    {line}", markup=False, style="dim")
 
     return tell

@@ -177,8 +177,17 @@ class Stage:
         while not self._watcher.at_rest:
             if self.lab.clock.now > limit:
                 self._played.failures.append("The lab did not come to rest within a simulated hour.")
+                self._played.told += await self._where_the_workers_stand()
                 return
             await asyncio.sleep(0.1)
+
+    async def _where_the_workers_stand(self) -> list[str]:
+        """What every worker is doing, and what was last said to its log: something hangs that should not."""
+        for worker in self.lab.functions.workers:
+            worker.ask_where_it_stands()
+        await asyncio.sleep(1)
+        busy = [f"worker {worker.pid} has {worker.busy} invocations" for worker in self.lab.functions.workers]
+        return [*busy, *(self.lab.folder / "worker.log").read_text(errors="replace").splitlines()[-150:]]
 
     async def close(self) -> None:
         """Mends everything, then answers whoever waits until every run has ended."""

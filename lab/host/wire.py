@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import uuid
 from pathlib import Path
@@ -111,6 +112,11 @@ class WorkerProcess:
         self._server.close()
         if self._writer:
             self._writer.close()
+
+    def ask_where_it_stands(self) -> None:
+        """Makes the worker write the stack of every thread into its log."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGUSR1)
 
     def kill(self) -> None:
         """Ends the process at once, as a crash would."""

@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import faulthandler
 import functools
 import inspect
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from types import SimpleNamespace
@@ -170,6 +172,7 @@ def main() -> None:
     parser.add_argument("--app", required=True)
     parser.add_argument("--log-level", default="WARNING")
     arguments = parser.parse_args()
+    faulthandler.register(signal.SIGUSR1)  # Whoever waits for a worker in vain asks it where it stands.
     logging.basicConfig(level=arguments.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(serve(arguments.socket, arguments.app))
 
