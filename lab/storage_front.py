@@ -31,7 +31,12 @@ class StorageFront:
 
     async def start(self, account: str) -> str:
         """Listens, and returns the table endpoint to give to the app."""
-        self._session = aiohttp.ClientSession(auto_decompress=False)
+        # A call that hangs must neither be waited for, since the caller has long given up, nor take another's place.
+        self._session = aiohttp.ClientSession(
+            auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(total=10),
+            connector=aiohttp.TCPConnector(limit=0),
+        )
         app = web.Application(client_max_size=8 * 1024 * 1024)
         app.router.add_route("*", "/{tail:.*}", self._pass_on)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
