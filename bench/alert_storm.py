@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-from azure.data.tables.aio import TableServiceClient
 
 from lab.cloud.monitor import sample
 from lab.scenario import PROJECT
@@ -121,9 +120,7 @@ async def storm(alerts: int) -> Storm:
 
 async def _recorded(lab: Lab) -> int:
     """How many alerts are in the history."""
-    async with TableServiceClient.from_connection_string(
-        lab.storage.connection_string, connection_verify=str(lab.ca_bundle)
-    ) as service:
+    async with lab.tables() as service:
         rows = service.get_table_client("ColdsiteAlerts").list_entities(select=["alert_id"])
         return len([one async for one in rows if "alert_id" in one])
 

@@ -131,11 +131,11 @@ class Api:
             data = json.loads(text) if text else {}
         except ValueError:
             data = None
+        told = data if isinstance(data, dict) else {}
         if response.status == 401:
-            said = (data or {}).get("detail") or "The function key is missing or wrong, or you are not signed in."
+            said = told.get("detail") or "The function key is missing or wrong, or you are not signed in."
             raise ApiError(401, f"{said} Set COLDSITE_APP and sign in with `az login`, or give a key with --key.")
         if response.status >= 400:
-            told = data if isinstance(data, dict) else {}
             raise ApiError(response.status, told.get("detail") or f"Coldsite answered {response.status}.", told)
         if not isinstance(data, dict):
             raise ApiError(0, f"What answers at {self.target.url} is no Coldsite.")

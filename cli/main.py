@@ -96,9 +96,11 @@ def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
 
 def _confirm(api: Api, question: str, yes: bool) -> None:
     """Asks, and says which Coldsite is meant: a lab and the real one are easily taken for each other."""
+    if yes:
+        return
     where = "the lab" if api.target.is_lab else api.target.url
-    out.print(f"At {where}:", style="bold", markup=False) if not yes else None
-    if not yes and not typer.confirm(question):
+    out.print(f"At {where}:", style="bold", markup=False)
+    if not typer.confirm(question):
         out.print("Nothing was done.")
         raise typer.Exit(1)
 

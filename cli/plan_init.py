@@ -12,6 +12,7 @@ from typing import Any
 from cli.discover import Found, Interface, Machine, Profile, UnclearError, machines_of
 from shared.cloud.ids import take_apart
 from shared.errors import PlanError
+from shared.names import PLAN_NAME
 from shared.plan_file import load_plan
 
 PLANS = Path(__file__).parents[1] / "plans"
@@ -28,16 +29,16 @@ def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple
     At most eight questions; what is the only one of its kind is not asked. Scripts that are there already stay as they
     are. Raises ``UnclearError`` when something is missing, and then nothing is written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*", name):
+    if not re.fullmatch(PLAN_NAME, name) or len(name) > 40:
         raise UnclearError([f"{name!r} is no name for a plan: small letters, digits, hyphens; first a letter."])
     path = folder / f"{name}.yaml"
     if path.exists():
         raise UnclearError([f"{path} is there already. Choose another name, or move it away."])
     profile = _choose(ask, "Which Traffic Manager profile leads your customers?", {p.id: p for p in found.profiles})
-    enabled = {endpoint.name: endpoint for endpoint in profile.endpoints}
-    if len(enabled) < 2:
+    endpoints = {endpoint.name: endpoint for endpoint in profile.endpoints}
+    if len(endpoints) < 2:
         raise UnclearError([f"{profile.id} has no second endpoint. Add one for Azure, disabled, with priority 2."])
-    primary = _choose(ask, "Which endpoint is the primary site?", enabled)
+    primary = _choose(ask, "Which endpoint is the primary site?", endpoints)
     recovery = next(endpoint for endpoint in profile.endpoints if endpoint is not primary)
     machine_id = _choose(ask, "Which machine is the Double-Take machine?", {one: one for one in found.replicas})
     machines = machines_of(found.replicas[machine_id], found.interfaces)

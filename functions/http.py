@@ -94,7 +94,12 @@ def answering[**P](
             return problem(409, str(error), run_id=error.run_id)
         except errors.RefusedError as error:
             return problem(409, str(error), **error.facts)
-        except (errors.StorageUnavailableError, errors.StateConflictError, errors.SettingError) as error:
+        except (
+            errors.DirectoryUnavailableError,
+            errors.StorageUnavailableError,
+            errors.StateConflictError,
+            errors.SettingError,
+        ) as error:
             _log.exception("%s %s", FAILED, error)
             return problem(503, str(error))
         except AzureError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -12,7 +12,8 @@ from pydantic.json_schema import models_json_schema
 
 from functions.auth import FOR_PEOPLE, Caller, Role
 from functions.http import allowed, answer
-from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
+from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView, RunView
+from shared.names import PLAN_NAME, RUN_ID, Kind
 from shared.reacting import AlertAnswer
 from shared.runs import RecoveryRun
 
@@ -58,7 +59,7 @@ _OPERATIONS = (
     _Operation("get", "/plans", "Every plan and how it stands", "viewer", None, 200, {"plans": [PlanView]}),
     _Operation("get", "/plans/{plan}", "One plan, whole", "viewer", None, 200, PlanView, (404,)),
     _Operation("get", "/runs", "Runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
-    _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RecoveryRun, (404,)),
+    _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RunView, (404,)),
     _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),
 )  # fmt: skip
 
@@ -74,12 +75,12 @@ _REFUSALS = {
     503: "The history or Azure is away; try again.",
 }
 _PARAMETERS: dict[str, dict[str, Any]] = {
-    "plan": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,39}$"},
-    "run_id": {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,39}-[fdb][0-9]{17}-[0-9a-f]{4}$"},
+    "plan": {"type": "string", "pattern": f"^{PLAN_NAME}$", "maxLength": 40},
+    "run_id": {"type": "string", "pattern": f"^{RUN_ID}$"},
 }
 _QUERY: dict[str, dict[str, Any]] = {
     "plan": {"type": "string", "description": "Only this plan's runs."},
-    "kind": {"enum": ["failover", "drill", "failback"], "description": "Only runs of this kind."},
+    "kind": {"enum": list(get_args(Kind)), "description": "Only runs of this kind."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
     "before": {"type": "string", "description": "A run's id: only older ones."},
 }
@@ -101,7 +102,7 @@ def document() -> dict[str, Any]:
     _, schemas = models_json_schema(
         [
             *((model, "validation") for model in (FailoverRequest, DrillRequest, PauseRequest, NoteRequest)),
-            *((model, "serialization") for model in (PlanView, RecoveryRun, AlertAnswer)),
+            *((model, "serialization") for model in (PlanView, RunView, RecoveryRun, AlertAnswer)),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from functions.auth import FOR_PEOPLE, Caller, caller_of
 from functions.http import PLANS, BadRequestError, allowed, answer, answering, body_of, plan_of
 from functions.hub import DurableHub
-from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView
+from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView, RunView
 from shared import errors, names
 from shared.durations import spoken
 from shared.evidence import EvidenceOrder, gather
@@ -269,7 +269,7 @@ async def read_run(req: func.HttpRequest) -> func.HttpResponse:
 async def _read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     run_id = req.route_params.get("run_id", "")
     run, steps = await asyncio.gather(journal.read_run(run_id), journal.read_steps(run_id))
-    return answer(run.model_dump(mode="json") | {"steps": [step.model_dump(mode="json") for step in steps]})
+    return answer(RunView(**run.model_dump(), steps=steps).model_dump(mode="json"))
 
 
 def _moment(text: str) -> datetime:

@@ -12,7 +12,7 @@ from shared import names
 from shared.cloud.traffic import ActiveSite
 from shared.durations import Duration
 from shared.plan import Strict
-from shared.runs import Phase
+from shared.runs import Phase, RecoveryRun, Step
 
 
 def _one_line(text: str) -> str:
@@ -79,6 +79,12 @@ STEERING = {
         "operator", names.EVENT_ABORT, _MAY_END, "has not begun to move customers", "End a run and clear away"
     ),
 }
+
+
+class RunView(RecoveryRun):
+    """A run with everything that it did."""
+
+    steps: list[Step]
 
 
 class PlanView(Strict):

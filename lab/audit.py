@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.data.tables.aio import TableServiceClient
 
 from lab.site import world
 from lab.twin import Lab
@@ -20,9 +19,7 @@ _LATER = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
 async def journal_intact(lab: Lab) -> bool:
     """Whether every ended run is sealed over its rows and over exactly one seal before it."""
     try:
-        async with TableServiceClient.from_connection_string(
-            lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
-        ) as service:
+        async with lab.tables() as service:
             runs = [dict(e) async for e in service.get_table_client("ColdsiteRuns").list_entities()]
             steps = [dict(e) async for e in service.get_table_client("ColdsiteSteps").list_entities()] if runs else []
     except ResourceNotFoundError:
@@ -56,7 +53,7 @@ async def secrets_written(lab: Lab, report: str) -> list[str]:
         "the address of notifications": lab.front.notify_secret,
         "the host's key": functions.function_key,
         "the master key": functions.master_key,
-        "the key of alerts": functions.keys["alerts"],
+        **{f"the key of {name}": key for name, key in functions.keys.items()},
         "the identity's header": lab.identity.header,
         "a token": lab.identity.mark,
     }
@@ -72,14 +69,11 @@ async def secrets_written(lab: Lab, report: str) -> list[str]:
 
 
 async def _whole_history(lab: Lab) -> str:
-    """Every row of every table, as text; empty while the storage is away."""
-    rows: list[str] = []
-    try:
-        async with TableServiceClient.from_connection_string(
-            lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
-        ) as service:
-            async for table in service.list_tables():
-                rows += [str(dict(row)) async for row in service.get_table_client(table.name).list_entities()]
-    except AzureError:
+    """Every row of every table, as text. A storage that the scenario has stopped holds what it held before."""
+    if not lab.storage.running:
         return ""
+    rows: list[str] = []
+    async with lab.tables() as service:
+        async for table in service.list_tables():
+            rows += [str(dict(row)) async for row in service.get_table_client(table.name).list_entities()]
     return "\n".join(rows)

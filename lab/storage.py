@@ -47,6 +47,10 @@ class Azurite:
             f"TableEndpoint={self.endpoint};"
         )
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
     async def start(self) -> None:
         """Returns once it says that it listens: that something answers on its port would prove nothing."""
         if self._process is not None:

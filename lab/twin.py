@@ -17,6 +17,7 @@ import aiohttp
 import dns.asyncresolver
 import dns.exception
 import trustme
+from azure.data.tables.aio import TableServiceClient
 
 from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
@@ -205,6 +206,12 @@ class Lab:
         self._stops.append(self._stop_dns)
         self.customers = Customers(
             clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
+        )
+
+    def tables(self) -> TableServiceClient:
+        """The history as it is stored, past the app and past the door that watches it. Use ``async with``."""
+        return TableServiceClient.from_connection_string(
+            self.storage.connection_string, connection_verify=str(self.ca_bundle), retry_total=1
         )
 
     def recovery_place(self, workload: str) -> str:

@@ -12,6 +12,7 @@ ColdsiteError
 │   ├── UnusableAlertError     not the common alert schema, or from nobody we know
 │   └── AlertTooLargeError     longer than any alert of Azure Monitor
 ├── AccessError            the caller may not do this, or did not say who it is
+├── DirectoryUnavailableError  the directory's signing keys cannot be read
 ├── StorageUnavailableError    the history cannot be reached
 ├── StateConflictError     somebody else changed the plan's state first
 ├── LostLockError          this run no longer holds its plan
@@ -100,6 +101,13 @@ class AccessError(ColdsiteError):
         self.status = status
         self.because = because
         super().__init__(told)
+
+
+class DirectoryUnavailableError(ColdsiteError):
+    """Who is calling cannot be checked now; whoever calls sends again."""
+
+    def __init__(self) -> None:
+        super().__init__("The directory's signing keys cannot be read. Send it again.")
 
 
 class StorageUnavailableError(ColdsiteError):

@@ -24,7 +24,11 @@ TAG_SET = "coldsite-set"
 TAG_TAKEN_AT = "coldsite-taken-at"
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
+PLAN_NAME = r"[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*"
+"""As people may choose it; at most forty characters."""
 _RUN_ID = re.compile(r"(?P<plan>[a-z][a-z0-9-]{0,39})-(?P<kind>[fdb])(?P<at>[0-9]{17})-(?P<salt>[0-9a-f]{4})")
+RUN_ID = re.sub(r"\?P<\w+>", "", _RUN_ID.pattern)
+"""The same for those who read it elsewhere, without the names of its parts."""
 
 
 class RunName(NamedTuple):

@@ -16,6 +16,7 @@ from croniter import croniter
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from shared.durations import Duration, IoTimeout
+from shared.names import PLAN_NAME
 
 Role = Literal["failover", "drill"]
 """Which of the two networks a workload is recovered into."""
@@ -341,7 +342,7 @@ class Notification(Strict):
 class RecoveryPlan(Strict):
     """A whole plan. Runs carry it with them, so a deployment cannot change a run in flight."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*$", max_length=40)
+    name: str = Field(pattern=f"^{PLAN_NAME}$", max_length=40)
     title: str
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     objectives: Objectives

@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables.aio import TableServiceClient
 
 from lab.twin import Lab
 
@@ -50,9 +49,7 @@ async def _steps(lab: Lab) -> dict[str, str]:
 
     Where nothing was ever done, not even the table is there.
     """
-    async with TableServiceClient.from_connection_string(
-        lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
-    ) as service:
+    async with lab.tables() as service:
         try:
             rows = [dict(row) async for row in service.get_table_client("ColdsiteSteps").list_entities()]
         except ResourceNotFoundError:

@@ -244,11 +244,12 @@ def _token(kind: int, content: bytes) -> bytes:
 
 
 def login_accepted(database: str, server: str) -> bytes:
-    """ENVCHANGE of the database and the packet size, LOGINACK, DONE."""
+    """ENVCHANGE of the database, its collation and the packet size, LOGINACK, DONE."""
     version = struct.pack(">I", 0x74000004)
     acknowledged = b"\x01" + version + _short_text("Microsoft SQL Server") + struct.pack(">BBH", 13, 0, 1601)
     return (
         database_changed(database)
+        + _token(0xE3, b"\x07" + bytes([len(_COLLATION)]) + _COLLATION + b"\0")
         + _token(0xE3, b"\x04" + _short_text(str(_PACKET)) + _short_text(str(_PACKET)))
         + _token(0xAD, acknowledged)
         + message(0xAB, 5701, 10, f"Changed database context to '{database}'.", server)

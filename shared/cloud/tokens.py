@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import aiohttp
 import jwt
 
-from shared.errors import AccessError, StorageUnavailableError
+from shared.errors import AccessError, DirectoryUnavailableError
 from shared.settings import AlertTokens
 
 LEEWAY = 300
@@ -27,7 +27,6 @@ FETCH_LIMIT = 3.0
 MAX_KEYS_BYTES = 256 * 1024
 
 NOT_KNOWN = "A token of this directory, issued for Coldsite and still valid, is needed."
-UNREADABLE = "The directory's signing keys cannot be read. Send it again."
 
 
 class _Keys:
@@ -41,7 +40,7 @@ class _Keys:
     async def find(self, kid: str, wanted: AlertTokens) -> jwt.PyJWK | None:
         """The key, or None when the directory, asked a moment ago, has none of that name.
 
-        Raises ``StorageUnavailableError`` when it cannot be asked. Known keys serve on meanwhile.
+        Raises ``DirectoryUnavailableError`` when it cannot be asked. Known keys serve on meanwhile.
         """
         now = time.monotonic()
         known = kid in self._keys
@@ -53,7 +52,7 @@ class _Keys:
             try:
                 self._keys = await asyncio.shield(self._fetching)
                 self._fetched = time.monotonic()
-            except StorageUnavailableError:
+            except DirectoryUnavailableError:
                 if not known:
                     raise
         return self._keys.get(kid)
@@ -71,22 +70,22 @@ async def _fetch(wanted: AlertTokens) -> dict[str, jwt.PyJWK]:
             async for part in response.content.iter_chunked(MAX_KEYS_BYTES):
                 raw += part
                 if len(raw) > MAX_KEYS_BYTES:
-                    raise StorageUnavailableError(UNREADABLE)
+                    raise DirectoryUnavailableError
             if response.status != 200:
-                raise StorageUnavailableError(f"The directory's signing keys were answered with {response.status}.")
+                raise DirectoryUnavailableError
         data = json.loads(raw)
         if not isinstance(data, dict):
-            raise StorageUnavailableError(UNREADABLE)
+            raise DirectoryUnavailableError
         found = jwt.PyJWKSet.from_dict(data)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError, TypeError, jwt.PyJWTError) as error:
-        raise StorageUnavailableError(UNREADABLE) from error
+        raise DirectoryUnavailableError from error
     return {key.key_id: key for key in found.keys if key.key_id}
 
 
 async def verified_claims(token: str, wanted: AlertTokens) -> dict[str, Any]:
     """The claims of a token that Entra issued for us and that is valid now; else ``AccessError`` 401.
 
-    Raises ``StorageUnavailableError`` while the signing keys cannot be read: an action group then sends again.
+    Raises ``DirectoryUnavailableError`` while the signing keys cannot be read: an action group then sends again.
     """
     keys = _known.setdefault(asyncio.get_running_loop(), _Keys())
     issuers = [f"https://sts.windows.net/{wanted.tenant}/", f"https://login.microsoftonline.com/{wanted.tenant}/v2.0"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables.aio import TableServiceClient
 
 from lab.actions import Actions
 from lab.audit import journal_intact
@@ -255,9 +254,7 @@ class Api:
 
 async def _rows(lab: Lab, table: str, partition: str) -> list[dict[str, Any]]:
     """The rows of a partition, read from outside with nothing of the app's code."""
-    async with TableServiceClient.from_connection_string(
-        lab.storage.connection_string, connection_verify=str(lab.ca_bundle), retry_total=1
-    ) as service:
+    async with lab.tables() as service:
         found = service.get_table_client(table).query_entities(
             "PartitionKey eq @partition", parameters={"partition": partition}
         )

@@ -17,6 +17,8 @@ from schemathesis.specs.openapi.checks import (
 
 from functions.auth import ROLES
 from functions.openapi import document
+from functions.requests import PlanView, RunView
+from shared.runs import RecoveryRun
 from tests.functions.api import Api
 from tests.functions.test_index import ROUTES
 
@@ -63,6 +65,16 @@ def test_every_answer_is_one_that_the_document_describes(api: Api, operation: An
         )
 
     ask()
+
+
+def test_what_is_read_of_a_run_is_what_the_document_describes(api: Api) -> None:
+    with api.started("drill") as run_id:
+        RunView.model_validate(api.read(run_id))
+        PlanView.model_validate(api.plan())
+        assert [RecoveryRun.model_validate(run) for run in api.runs()]
+    run = api.read(run_id)
+    assert RunView.model_validate(run).steps
+    assert set(run) == set(document()["components"]["schemas"]["RunView"]["properties"])
 
 
 def test_none_of_it_has_moved_anybody(api: Api) -> None:

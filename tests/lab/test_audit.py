@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from azure.data.tables.aio import TableServiceClient
-
 from lab.audit import journal_intact, secrets_written
 from lab.site.world import SQL_PASSWORD
 from lab.twin import Lab, LabOptions
@@ -26,9 +24,7 @@ async def an_aborted_drill(lab: Lab) -> dict[str, Any]:
 
 
 async def change(lab: Lab, run: dict[str, Any], table: str) -> None:
-    async with TableServiceClient.from_connection_string(
-        lab.storage.connection_string, connection_verify=str(lab.ca_bundle)
-    ) as service:
+    async with lab.tables() as service:
         client = service.get_table_client(table)
         rows = [e async for e in client.list_entities() if e.get("run_id", e["PartitionKey"]) == run["run_id"]]
         key = {"PartitionKey": rows[0]["PartitionKey"], "RowKey": rows[0]["RowKey"]}

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import ctypes.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.test_sql_server import NEWEST, PASSWORD, PLAIN, PORT, SECURE, USER, Server
+from tests.lab.sql_side import NEWEST, PASSWORD, PLAIN, PORT, SECURE, USER, Server
 
-pytestmark = pytest.mark.skipif(
-    ctypes.util.find_library("ltdl") is None,
-    reason="Microsoft's driver needs system libraries: apt-get install libltdl7 libkrb5-3 libgssapi-krb5-2",
+DRIVERS = pytest.mark.parametrize(
+    "driver",
+    [
+        "mssql-odbc",
+        pytest.param(
+            "",
+            marks=pytest.mark.skipif(
+                ctypes.util.find_library("ltdl") is None,
+                reason="the driver in C needs system libraries: apt-get install libltdl7 libkrb5-3 libgssapi-krb5-2",
+            ),
+        ),
+    ],
+    ids=["in Rust", "in C"],
 )
+"""Microsoft ships two; the one in Rust brings all it needs."""
 
 # A process of its own: a native driver that fails must not take the tests with it.
 CLIENT = """
@@ -49,30 +61,40 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.close()
 
 
-def ask(address: str, encrypt: str, password: str = PASSWORD) -> list[list[str]]:
+def ask(driver: str, address: str, encrypt: str, password: str = PASSWORD) -> list[list[str]]:
     asked = json.dumps([f"{address},{PORT}", encrypt, USER, password, PROBE])
     done = subprocess.run(
-        [sys.executable, "-c", CLIENT, asked], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", CLIENT, asked],
+        env=os.environ | {"MSSQL_PYTHON_NATIVE_PROVIDER": driver},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     told: list[list[str]] = json.loads(done.stdout)
     return told
 
 
+@DRIVERS
 @pytest.mark.parametrize(("address", "encrypt"), [(PLAIN, "no"), (SECURE, "yes")])
-def test_microsofts_driver_is_told_what_the_probe_is_told(server: Server, address: str, encrypt: str) -> None:
-    assert ask(address, encrypt) == [["ONLINE"], [], [str(NEWEST)]]
+def test_microsofts_driver_is_told_what_the_probe_is_told(
+    server: Server, driver: str, address: str, encrypt: str
+) -> None:
+    assert ask(driver, address, encrypt) == [["ONLINE"], [], [str(NEWEST)]]
 
 
-def test_microsofts_driver_hears_of_a_wrong_password(server: Server) -> None:
-    (told,) = ask(PLAIN, "no", "wrong")
+@DRIVERS
+def test_microsofts_driver_hears_of_a_wrong_password(server: Server, driver: str) -> None:
+    (told,) = ask(driver, PLAIN, "no", "wrong")
     assert told[0] == "refused"
     assert "Login failed" in told[1]
 
 
-def test_microsofts_driver_sees_a_database_that_is_not_online(server: Server) -> None:
+@DRIVERS
+def test_microsofts_driver_sees_a_database_that_is_not_online(server: Server, driver: str) -> None:
     server.state("SUSPECT")
     try:
-        assert ask(PLAIN, "no")[0] == ["SUSPECT"]
+        assert ask(driver, PLAIN, "no")[0] == ["SUSPECT"]
     finally:
         server.state("ONLINE")
