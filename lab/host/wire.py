@@ -98,12 +98,21 @@ class WorkerProcess:
             self._waiting.pop(message["id"], None)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(ConnectionResetError, ValueError):
-            while (line := await reader.readline()).endswith(b"\n"):
-                message = json.loads(line)
-                waiting = self._waiting.get(message["id"])
-                if waiting and not waiting.done():
-                    waiting.set_result(message)
+        """Hands out answers until the connection ends. How it ends does not matter: a write that comes before the end
+        was read makes it a broken pipe, and nobody may wait for a dead worker.
+        """
+        try:
+            with contextlib.suppress(OSError, ValueError):
+                while (line := await reader.readline()).endswith(b"\n"):
+                    message = json.loads(line)
+                    waiting = self._waiting.get(message["id"])
+                    if waiting and not waiting.done():
+                        waiting.set_result(message)
+        finally:
+            self._bury()
+
+    def _bury(self) -> None:
+        """Tells everybody who waits that the worker is gone."""
         self.kill()
         self.gone.set()
         for waiting in self._waiting.values():

@@ -13,7 +13,7 @@ import pytest
 from durabletask.client import OrchestrationStatus
 
 from lab.host.dispatch import KillOrder
-from lab.host.wire import WorkerStartError
+from lab.host.wire import WorkerDiedError, WorkerStartError
 from tests.lab.hosting import LIMIT, Lab, processes_about, sockets_about
 from tests.waiting import wait_until
 
@@ -107,6 +107,26 @@ def test_a_worker_that_dies_while_it_answers_is_replaced(tmp_path: Path) -> None
         pending = lab.call_meanwhile("GET", "/shop/die_while_answering")
         wait_until(lambda: not Path(f"/proc/{died}/exe").exists(), LIMIT, "the worker is dead")
         assert pending.result(3.0).status == 502
+        lab.await_other_worker(died)
+    finally:
+        lab.close()
+
+
+def test_a_write_to_a_worker_that_has_just_died_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """The host writes before it has read that the connection ended: a broken pipe, and the end all the same."""
+    lab = Lab(tmp_path)
+
+    async def write_to_the_dead() -> None:
+        worker = lab.host.workers[0]
+        worker.kill()
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # The loop stands still, so it cannot hear of it.
+        with pytest.raises(WorkerDiedError):
+            await worker.invoke("headers", [])
+
+    try:
+        lab.run(lab.host.start())
+        died = lab.worker_pid()
+        lab.run(write_to_the_dead(), limit=5.0)
         lab.await_other_worker(died)
     finally:
         lab.close()
