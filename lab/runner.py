@@ -75,33 +75,36 @@ async def _wait(lab: Lab, scenario: Scenario, watcher: Watcher) -> None:
 
 
 class Watcher:
-    """Follows the runs and the endpoints, tells what changes, and knows when nothing has changed for twice the TTL."""
+    """Follows the runs and the endpoints, tells what changes, and knows when nothing moves any more.
+
+    That is when for twice the TTL nothing has changed, and the app's own timers have come round since: on a machine
+    that stood still for a while, silence alone would prove nothing.
+    """
 
     def __init__(self, lab: Lab, actions: Actions, tell: Tell) -> None:
         self._lab = lab
         self._actions = actions
         self._tell = tell
-        self._last_change = lab.clock.now
-        self._moving = True
         self._seen: dict[str, tuple[str, str | None]] = {}
         self._endpoints: dict[str, str] = {}
         self.failures: list[str] = []
+        self.changed()
 
     def changed(self) -> None:
         self._last_change = self._lab.clock.now
+        self._firings = self._lab.functions.firings()
+        self.at_rest = False
 
     @property
-    def at_rest(self) -> bool:
-        quiet = self._lab.clock.now - self._last_change > 2 * self._lab.standing.ttl
-        doubtful = any(
-            e.enabled and e.failures and e.monitor != "Degraded" for e in self._lab.traffic.endpoints.values()
-        )
+    def _quiet(self) -> bool:
+        lab = self._lab
+        doubtful = any(e.enabled and e.failures and e.monitor != "Degraded" for e in lab.traffic.endpoints.values())
         return (
-            quiet
-            and not self._moving
+            lab.clock.now - self._last_change > 2 * lab.standing.ttl
+            and lab.functions.came_round(self._firings)
             and not doubtful
             and not self._actions.sending
-            and not self._lab.arm.operations.running
+            and not lab.arm.operations.running
         )
 
     async def run(self) -> None:
@@ -116,9 +119,9 @@ class Watcher:
                 self._tell(lab.clock.now, f"Traffic Manager: endpoint {endpoint.name} is {endpoint.monitor}")
                 self.changed()
             self._endpoints[endpoint.name] = endpoint.monitor
+        was_quiet = self._quiet
         status, body = await lab.call("GET", "runs?limit=50")
         if status != 200:
-            self._moving = True
             self.changed()
             return
         runs = body["runs"]
@@ -131,4 +134,5 @@ class Watcher:
                     told += f". {spoken_verdict(RecoveryRun.model_validate(run), lab.clock.speed) or ''}"
                 self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {told}".strip())
                 self.changed()
-        self._moving = any(run["outcome"] is None and run["phase"] not in WAITING for run in runs)
+        moving = any(run["outcome"] is None and run["phase"] not in WAITING for run in runs)
+        self.at_rest = was_quiet and self._quiet and not moving

@@ -48,13 +48,18 @@ class Route(NamedTuple):
 
 @dataclass
 class Timer:
-    """One timer-triggered function. ``schedule`` is None when ``AzureWebJobs.NAME.Disabled`` is set."""
+    """One timer-triggered function. ``schedule`` is None when ``AzureWebJobs.NAME.Disabled`` is set.
+
+    ``begun`` counts its firings; ``ended`` is the number of the latest of them that the app has answered.
+    """
 
     function: str
     parameter: str
     schedule: str | None
     client: str | None
     last: datetime
+    begun: int = 0
+    ended: int = 0
 
 
 class FunctionsHost:
@@ -289,8 +294,11 @@ class FunctionsHost:
         now = datetime.now(UTC)
         status = {"Last": timer.last.isoformat(), "Next": now.isoformat(), "LastUpdated": timer.last.isoformat()}
         timer.last = now
+        timer.begun += 1
+        number = timer.begun
         payload = {"IsPastDue": False, "ScheduleStatus": status, "Schedule": {"AdjustForDST": True}}
         await self._worker().invoke(name, self._inputs(timer.parameter, "json", json.dumps(payload), timer.client))
+        timer.ended = max(timer.ended, number)
 
     async def _run_timers(self) -> None:
         async def run(name: str, schedule: str) -> None:
@@ -301,6 +309,14 @@ class FunctionsHost:
                     await self.fire(name)
 
         await asyncio.gather(*(run(t.function, t.schedule) for t in self.timers.values() if t.schedule))
+
+    def firings(self) -> dict[str, int]:
+        """How often each scheduled timer has begun, for ``came_round``."""
+        return {timer.function: timer.begun for timer in self.timers.values() if timer.schedule}
+
+    def came_round(self, since: dict[str, int]) -> bool:
+        """Whether every scheduled timer has begun and ended once more: the app has seen what there was to see."""
+        return all(self.timers[name].ended > begun for name, begun in since.items())
 
 
 def _compile(template: str) -> tuple[re.Pattern[str], tuple[bool, ...]]:

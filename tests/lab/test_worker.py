@@ -13,7 +13,7 @@ import pytest
 from durabletask.client import OrchestrationStatus
 
 from lab.host.dispatch import KillOrder
-from lab.host.wire import WorkerDiedError, WorkerStartError
+from lab.host.wire import WorkerDiedError, WorkerProcess, WorkerStartError
 from tests.lab.hosting import LIMIT, Lab, processes_about, sockets_about
 from tests.waiting import wait_until
 
@@ -116,10 +116,13 @@ def test_a_write_to_a_worker_that_has_just_died_keeps_nobody_waiting(tmp_path: P
     """The host writes before it has read that the connection ended: a broken pipe, and the end all the same."""
     lab = Lab(tmp_path)
 
+    def kill_and_stand_still(worker: WorkerProcess) -> None:
+        worker.kill()
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+
     async def write_to_the_dead() -> None:
         worker = lab.host.workers[0]
-        worker.kill()
-        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # The loop stands still, so it cannot hear of it.
+        kill_and_stand_still(worker)
         with pytest.raises(WorkerDiedError):
             await worker.invoke("headers", [])
 
