@@ -89,11 +89,18 @@ class RecordOrder(Order):
     thawed: str = ""
 
 
+class Recorded(Strict):
+    """``abort_asked_by`` is who ended the run, if anybody did before its cutover began."""
+
+    abort_asked_by: str | None = None
+
+
 @step(bp, "never")
-async def record_step(order: RecordOrder) -> Strict:
+async def record_step(order: RecordOrder) -> Recorded:
     """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
+    asked_by = None
     if order.changes:
-        await journal.update_run(order.run.run_id, **order.changes)
+        asked_by = (await journal.update_run(order.run.run_id, **order.changes)).abort_asked_by
     for name, status in order.steps.items():
         await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
     if order.thawed:
@@ -101,7 +108,7 @@ async def record_step(order: RecordOrder) -> Strict:
             order.run.plan,
             lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.thawed else {},
         )
-    return Strict()
+    return Recorded(abort_asked_by=asked_by)
 
 
 class SealOrder(Order):

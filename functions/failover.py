@@ -72,8 +72,7 @@ class _Failover:
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         yield from until_done(work, plan, Phase.VERIFYING, self._prove)
-        yield from work.record_now(phase=Phase.CUTTING_OVER)
-        work.point_of_no_return()
+        yield from work.begin_cutover()
         served_at = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
         return self._succeeded(served_at)
 

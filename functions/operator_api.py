@@ -34,6 +34,7 @@ EVIDENCE_LIMIT = 10.0
 
 
 LONGEST_PAUSE = timedelta(days=30)
+_TOO_LATE = "The customers are being moved; from here it only goes forward. Retry instead."
 
 
 def _read[T: Strict](model: type[T], req: func.HttpRequest) -> T:
@@ -161,11 +162,16 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     if run.outcome is not None:
         raise errors.RefusedError(f"The run has ended: {run.outcome.value}.", phase=run.phase.value)
     if action == "abort" and run.cutover_began:
-        raise errors.RefusedError("The customers are being moved; from here it only goes forward. Retry instead.")
+        raise errors.RefusedError(_TOO_LATE)
     if run.phase not in steering.phases:
         raise errors.RefusedError(f"Only a run that {steering.only} can be told so; this one is {run.phase.value}.")
     if action == "approve":
         _four_eyes(run, caller)
+    if action == "abort":
+        # The row decides whether the abort or the cutover came first.
+        run = await journal.update_run(run.run_id, abort_asked_by=caller.name)
+        if run.abort_asked_by is None:
+            raise errors.RefusedError(_TOO_LATE if run.cutover_began else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     told = {"by": caller.name, "reason": note.reason, "hold": run.holds}

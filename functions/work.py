@@ -18,7 +18,7 @@ from shared import names
 from shared.cloud.compute import OperationState, Refused
 from shared.notify import NotifyOrder
 from shared.plan import Notification, NotifyOn, RecoveryTerms, Strict
-from shared.runs import Order, RunRef
+from shared.runs import Order, Phase, RunRef
 
 type Doing[T] = Generator[task.Task[Any], Any, T]
 """A part of an orchestrator that yields durable tasks and returns a T."""
@@ -106,13 +106,6 @@ class Work:
     def _heed_deadline(self, winner: task.Task[Any]) -> None:
         if self._deadline and winner is self._deadline[0]:
             raise ProblemError(self._deadline[1])
-
-    def point_of_no_return(self) -> None:
-        """Ends abortability; an abort that was accepted until now is still heeded."""
-        if self.abortable and self.event(names.EVENT_ABORT).is_complete:
-            self._heed_abort(self.event(names.EVENT_ABORT))
-        self.abortable = False
-        self.committed = True
 
     def _heed_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(names.EVENT_ABORT):
@@ -222,7 +215,7 @@ class Work:
         self.in_background(bookkeeping.record_step, bookkeeping.RecordOrder(run=self.run, changes=plain(changes)))
         self._last_record = self._background[-1]
 
-    def record_now(self, **changes: Any) -> Doing[None]:
+    def record_now(self, **changes: Any) -> Doing[bookkeeping.Recorded]:
         """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
         asked must be able to answer.
         """
@@ -233,8 +226,18 @@ class Work:
             if not written.is_complete:
                 yield task.when_any([written])
             if not written.is_failed:
-                return
+                return bookkeeping.record_step.read(written.get_result())
             yield from self.sleep(self.recovery.retry_after * 30)
+
+    def begin_cutover(self) -> Doing[None]:
+        """Writes that customers are being moved; from here it only goes forward. The run's row decides whether this or
+        an abort came first, so that whoever was told that the run ends was told the truth.
+        """
+        recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
+        if recorded.abort_asked_by:
+            raise AbortedError(recorded.abort_asked_by, preempted=False)
+        self.abortable = False
+        self.committed = True
 
     def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str) -> None:
         """Notifies, in the background, everybody who wants to hear of this."""

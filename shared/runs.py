@@ -182,6 +182,8 @@ class RecoveryRun(Strict):
     """Whether somebody else than the one who started it must approve: as the plan was when the run began."""
     phase: Phase
     cutover_began: bool = False
+    abort_asked_by: str | None = None
+    """Somebody ended the run before its cutover began."""
     outcome: Outcome | None = None
     verdict: str | None = None
     verdict_detail: dict[str, Any] | None = None
@@ -199,6 +201,27 @@ class RecoveryRun(Strict):
     sealed_over: str | None = None
     hindsight: Hindsight | None = None
     """Judged later, so it is no part of the seal."""
+
+    def takes(self, changes: dict[str, Any], *, forced: bool = False) -> dict[str, Any]:
+        """What of these changes the row still takes, with what follows from them: the row decides what came first.
+
+        A phase that may not follow the present one is not written back in time, unless the end of the run is
+        ``forced``. Either the cutover begins or an abort is asked for, never both. An outcome stays as it is.
+        """
+        wanted = dict(changes)
+        if "phase" in wanted and not forced:
+            phase = Phase(wanted["phase"])
+            too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover_began
+            if too_late or not may_follow(self.phase, phase, self.cutover_began):
+                del wanted["phase"]
+        if wanted.get("phase") == Phase.CUTTING_OVER:
+            wanted["cutover_began"] = True
+        if self.cutover_began or self.outcome is not None:
+            wanted.pop("abort_asked_by", None)
+        if self.outcome is not None:
+            wanted.pop("outcome", None)
+            wanted.pop("ended_at", None)
+        return wanted
 
     @property
     def is_leftover(self) -> bool:

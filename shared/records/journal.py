@@ -20,7 +20,7 @@ from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
 from shared.records.site_state import SiteState, change_state, read_state
 from shared.records.tables import RUNS, STEPS, from_entity, storage, table, to_entity
-from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus, may_follow
+from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight"})
 NOT_SEALED = {"seal", "sealed_over", "hindsight"}
@@ -67,8 +67,7 @@ async def read_run(run_id: str) -> RecoveryRun:
 
 
 async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> RecoveryRun:
-    """Changes a run's row under its ETag. A phase that may not follow the present one is not written back in time,
-    unless it is ``forced``: the end of a run must be written wherever it stood.
+    """Changes a run's row under its ETag, as far as it takes the changes (``RecoveryRun.takes``), and returns the row.
 
     Repeating a change is harmless, and a sealed run changes no more. Raises ``StateConflictError`` when the row keeps
     changing underneath.
@@ -84,19 +83,7 @@ async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> Re
             run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
             if run.seal and not set(changes) <= NOT_SEALED:
                 return run
-            wanted = dict(changes)
-            if (
-                "phase" in wanted
-                and not forced
-                and not may_follow(run.phase, Phase(wanted["phase"]), run.cutover_began)
-            ):
-                wanted.pop("phase")
-            if wanted.get("phase") == Phase.CUTTING_OVER:
-                wanted["cutover_began"] = True
-            if run.outcome is not None:
-                wanted.pop("outcome", None)
-                wanted.pop("ended_at", None)
-            changed = RecoveryRun.model_validate(run.model_dump() | wanted)
+            changed = RecoveryRun.model_validate(run.model_dump() | run.takes(changes, forced=forced))
             try:
                 await rows.update_entity(
                     _row(changed),

@@ -279,6 +279,8 @@ class Front:
             or (how == "abort" and run.cutover_began)
         ):
             return False
+        if how == "abort" and self.world.records.update_run(run_id, abort_asked_by="somebody").abort_asked_by is None:
+            return False
         answered = run.holds if hold is None else hold
         if how == "retry" and answered == run.holds:
             self.world.retried_at[run_id] = self.world.clock()

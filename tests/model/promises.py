@@ -21,6 +21,7 @@ def check_always(world: World) -> None:
     _one_failover_at_a_time(world)
     _customers_have_one_site(world)
     _the_latch_holds(world)
+    _an_abort_is_kept(world)
     _a_drill_that_worked_left_nothing(world)
 
 
@@ -95,6 +96,14 @@ def _the_latch_holds(world: World) -> None:
             assert not thawed_at or thawed_at < moved_at, (
                 f"the replica was thawed after {run.run_id} moved the customers"
             )
+
+
+def _an_abort_is_kept(world: World) -> None:
+    """Whoever was told that a failover ends was told the truth."""
+    for run in world.records.runs.values():
+        if run.abort_asked_by and run.kind == "failover":
+            moved = run.cutover_began or run.outcome is Outcome.SUCCEEDED
+            assert not moved, f"{run.run_id} moves the customers, and was aborted by {run.abort_asked_by}"
 
 
 def _a_drill_that_worked_left_nothing(world: World) -> None:

@@ -94,24 +94,20 @@ class Records:
         run = self.read_run(run_id)
         if run.seal:
             return run
-        wanted = dict(changes)
+        wanted = run.takes(changes, forced=forced)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
-            if may_follow(run.phase, phase, run.cutover_began):
-                self._enter(run, phase)
-            elif forced:
-                raise AssertionError(f"{run_id} ends in {run.phase}, from which it may not end")
-            else:
-                # A write that comes once more, after the run went on, changes nothing; a new one is a mistake.
-                assert phase in self.phases[run_id], f"{run_id} goes from {run.phase} to {phase}, which is not allowed"
-                wanted.pop("phase")
-        if wanted.get("phase") == Phase.CUTTING_OVER:
-            wanted["cutover_began"] = True
+            assert may_follow(run.phase, phase, run.cutover_began), (
+                f"{run_id} ends in {run.phase}, where it may not end"
+            )
+            self._enter(run, phase)
+        elif "phase" in changes:
+            # A write that comes once more, after the run went on, changes nothing; a new one is a mistake.
+            phase = Phase(changes["phase"])
+            known = phase in self.phases[run_id] or (phase is Phase.CUTTING_OVER and run.abort_asked_by)
+            assert known, f"{run_id} goes from {run.phase} to {phase}, which is not allowed"
         if wanted.get("holds", run.holds) > run.holds:
             self.held_at[run_id] = self._clock()
-        if run.outcome is not None:
-            wanted.pop("outcome", None)
-            wanted.pop("ended_at", None)
         self.runs[run_id] = RecoveryRun.model_validate(run.model_dump() | wanted)
         return self.runs[run_id]
 

@@ -1,20 +1,14 @@
-"""What the model found, each as a short night that shows it. Those that are marked are not mended yet: a mark goes with
-its cause, and then the exception goes that ``test_model`` makes for it.
-"""
+"""What the model found, each as a short night that shows it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-
-import pytest
 
 from functions.activities import DnsAnswer
 from shared.runs import Outcome, Phase
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
 from tests.model.test_examples import HAPPY, end, started, until_phase
-
-found = pytest.mark.xfail(raises=AssertionError, strict=True)
 
 
 def test_a_primary_that_has_just_returned_is_not_abandoned(outage: Front) -> None:
@@ -46,9 +40,8 @@ def test_nobodys_answer_moves_no_customers_from_a_primary_that_serves(outage: Fr
     assert end(outage, run_id) is None
 
 
-@found
-def test_an_abort_that_comes_while_the_cutover_is_written_down_is_told_as_an_abort(outage: Front) -> None:
-    """``point_of_no_return`` heeds it after the row says that the cutover began, from where there is no way back."""
+def test_an_abort_that_comes_while_the_cutover_is_being_written_down_ends_the_run(outage: Front) -> None:
+    """The row decides: an abort that it took comes before a cutover that it did not take yet."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.VERIFYING)
     outage.world.engine.befall("record_step", "slow", 2)

@@ -40,6 +40,7 @@ from functions.bookkeeping import (
     MaintenanceFound,
     MaintenanceOrder,
     Notified,
+    Recorded,
     RecordOrder,
     ReleaseOrder,
     SealOrder,
@@ -136,12 +137,13 @@ class World:
             must_ask = trust_limitation(order.trust, next(iter(good), None), state.created_at, self.clock())
         return Claim(claimed=True, must_ask=must_ask)
 
-    def record_step(self, order: RecordOrder) -> Strict:
+    def record_step(self, order: RecordOrder) -> Recorded:
+        asked_by = None
         if order.changes:
-            self.records.update_run(order.run.run_id, **order.changes)
+            asked_by = self.records.update_run(order.run.run_id, **order.changes).abort_asked_by
         if order.thawed:
             self.records.mark_thawed(order.thawed)
-        return Strict()
+        return Recorded(abort_asked_by=asked_by)
 
     def seal_run(self, order: SealOrder) -> Strict:
         self.records.seal_run(order.run.run_id, **order.facts)

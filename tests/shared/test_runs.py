@@ -112,6 +112,36 @@ def test_a_write_may_be_repeated_and_otherwise_follows_the_table(before: Phase, 
     assert may_follow(before, after) == (before is after or after in TRANSITIONS[before])
 
 
+# Abort or cutover: the row decides which came first
+
+
+def test_a_cutover_does_not_begin_after_an_abort_was_asked_for() -> None:
+    run = ended("failover", None).model_copy(update={"phase": Phase.VERIFYING, "abort_asked_by": "Ada"})
+    assert run.takes({"phase": "cutting_over", "holds": 1}) == {"holds": 1}
+    assert run.takes({"phase": "cleaning_up"}) == {"phase": "cleaning_up"}
+
+
+def test_an_abort_is_not_asked_for_once_the_cutover_has_begun_or_the_run_has_ended() -> None:
+    verifying = ended("failover", None).model_copy(update={"phase": Phase.VERIFYING})
+    began = verifying.takes({"phase": "cutting_over"})
+    assert began == {"phase": "cutting_over", "cutover_began": True}
+    assert verifying.takes({"abort_asked_by": "Ada"}) == {"abort_asked_by": "Ada"}
+    for late in (verifying.model_copy(update=began), ended("failover", Outcome.STOOD_DOWN)):
+        assert late.takes({"abort_asked_by": "Ada"}) == {}
+
+
+def test_a_cutover_that_waited_for_a_person_goes_on() -> None:
+    held = ended("failover", None, cutover_began=True).model_copy(update={"phase": Phase.NEEDS_OPERATOR})
+    assert held.takes({"phase": "cutting_over"}) == {"phase": "cutting_over", "cutover_began": True}
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_the_end_of_a_run_is_taken_wherever_it_stands_and_an_outcome_stays(phase: Phase) -> None:
+    end = {"phase": Phase.COMPLETED, "outcome": "failed", "ended_at": datetime(2027, 1, 15, 21, tzinfo=UTC)}
+    assert ended("drill", None).model_copy(update={"phase": phase}).takes(end, forced=True) == end
+    assert ended("drill", Outcome.SUCCEEDED).takes(end, forced=True) == {"phase": Phase.COMPLETED}
+
+
 # What an ended run leaves, and whether observing was right
 
 
