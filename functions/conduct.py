@@ -127,9 +127,11 @@ def hold(
     *,
     may_default: bool = True,
     until: datetime | None = None,
+    stands: Callable[[], Doing[bool]] | None = None,
 ) -> Doing[bool]:
     """Waits for a person: the lock and what was built are kept. Returns True on ``retry``, and False when the question
-    has lapsed ``until`` then; an abort raises as everywhere.
+    has lapsed: at ``until``, or once it no longer ``stands``, which is asked now and then; an abort raises as
+    everywhere.
 
     Each hold has a number, and an answer to an earlier one is not taken for an answer to this. After ``hold_for`` the
     plan's declared default does one of them, unless ``may_default`` is False: some questions only a person answers.
@@ -141,13 +143,22 @@ def hold(
         work.tell(plan.notify, "needs_operator", f"{plan.title} needs you", problem)
     work.last_question = problem
     limit = work.ctx.create_timer(plan.recovery.hold_for)
-    lapse = [work.ctx.create_timer(max(until - work.now, timedelta(0)))] if until else []
-    answered = True
+    lapse = work.ctx.create_timer(max(until - work.now, timedelta(0))) if until else None
+    began, answered = work.now, True
+    look = work.ctx.create_timer(plan.detection.confirm_for) if stands else None
     while True:
-        winner = yield from work.first(work.event(names.EVENT_RETRY), limit, *lapse)
-        if winner in lapse:
+        waits = [one for one in (lapse, look) if one]
+        winner = yield from work.first(work.event(names.EVENT_RETRY), limit, *waits)
+        if winner is lapse:
             answered = False
             break
+        if stands and winner is look:
+            if not (yield from stands()):
+                answered = False
+                break
+            # Ever more seldom: a question may wait for days, and all of a run's history is read at every step.
+            look = work.ctx.create_timer(max(plan.detection.confirm_for, (work.now - began) * 0.1))
+            continue
         if winner is limit:
             if not may_default:
                 work.tell(plan.notify, "needs_operator", f"{plan.title} still needs you", problem)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import azure.durable_functions as df
@@ -19,10 +21,17 @@ from shared.cloud.traffic import TrafficOrder
 from shared.evidence import EvidenceOrder
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import Maintenance
-from shared.policy.outage import Round, Verdict, decide, operator_verdict, primary_serves
+from shared.policy.outage import Doubt, Evidence, Round, Verdict, decide, doubt, operator_verdict, primary_serves
 from shared.runs import Outcome, Phase, RunInput
 
 bp = df.Blueprint()
+
+_AGAINST: dict[Doubt, str] = {
+    "serves": "The primary site serves again.",
+    "blind": "Coldsite itself is cut off: its control check fails, so it cannot see whether the primary site serves.",
+    "partial": "A partial outage now: the private path reaches the primary site again, so a person must decide.",
+}
+"""What speaks against moving the customers, as people are told."""
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -60,13 +69,15 @@ class _Failover:
         self._serves = False
         self._looked_early = False
         self._first_down: datetime | None = None
+        self._known: list[Evidence] = []
+        """What had been seen when it was decided to fail over."""
         self._by_itself = run.trigger in ("alert", "watch")
         self._approval: dict[str, str] = {}
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
         verdict = yield from self._decide()
-        self._first_down = verdict.first_down_at
+        self._first_down, self._known = verdict.first_down_at, verdict.evidence
         yield from self._permission(verdict, claim)
         yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
@@ -90,10 +101,18 @@ class _Failover:
         if self._run.trigger == "operator":
             given = self._run.evidence
             return operator_verdict(given.evidence if given else [], detection, given.at if given else work.now)
+        verdict = yield from self._confirm("confirming")
+        work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
+        return verdict
+
+    def _confirm(self, moment: str) -> Doing[Verdict]:
+        """Looks until the evidence has agreed for long enough, or until it is clear that it never does."""
+        work, detection = self._work, self._plan.detection
         rounds: list[Round] = []
-        began = work.now
+        began, looks = work.now, 0
         while True:
-            order = EvidenceOrder.of(self._plan, work.run, target="confirming", attempt=len(rounds) + 1, began_at=began)
+            looks += 1
+            order = EvidenceOrder.of(self._plan, work.run, target=moment, attempt=looks, began_at=began)
             try:
                 rounds.append((yield from work.do(bookkeeping.gather_evidence, order)))
             except task.TaskFailedError:
@@ -108,7 +127,6 @@ class _Failover:
                 yield from self._keep(verdict)
             yield from self._pause_or_news(detection.interval)
         yield from self._keep(verdict)
-        work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
         return verdict
 
     def _pause_or_news(self, interval: timedelta) -> Doing[None]:
@@ -214,32 +232,67 @@ class _Failover:
     # 6. Verify
 
     def _prove(self) -> Doing[None]:
-        """The recovery site serves, the primary does not, and nobody has begun to work on it: then customers may move.
+        """The recovery site serves, and nothing has come up that speaks against moving the customers there.
 
-        Somebody must choose when the primary serves again: two sites with different data are worse than one. Nobody's
-        silence chooses. An answer is to one question only; after it the recovery site is verified anew, since time has
-        passed. What maintenance asks lapses when the maintenance ends.
+        A person must choose when the primary serves again, is reached again by the private path, or cannot be seen: two
+        sites with different data are worse than one. Nobody's silence chooses. An answer is to one question only; after
+        it the recovery site is verified anew, since time has passed. A question lapses when it is no longer so; then
+        the outage is confirmed anew. What maintenance asks lapses when the maintenance ends.
         """
-        may_serve, may_be_worked_on = self._run.acknowledge_primary_healthy, False
+        accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy else set()
+        may_be_worked_on = False
         while True:
             yield from self._verify()
-            order = EvidenceOrder.of(self._plan, self._work.run, target="before cutover", began_at=self._work.now)
-            seen: Round = yield from self._work.do(bookkeeping.gather_evidence, order)
+            seen = yield from self._look("before cutover", 1)
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
-            stay = "Abort to stay there and clear away, or retry" if self._work.abortable else "Retry"
-            choice = f"{stay} to move the customers."
             self._serves = primary_serves(seen.evidence)
-            if self._serves and not may_serve:
-                may_serve = yield from self._choose(f"The primary site serves again. {choice}", None)
+            against = doubt(seen.evidence, self._known)
+            if against and not accepted & {against, "serves"}:
+                if (yield from self._choose(_AGAINST[against], stands=partial(self._stands, against))):
+                    accepted.add(against)
+                elif self._run.trigger != "operator" and (yield from self._confirm_anew(against)):
+                    accepted.add("serves")
             elif found and not may_be_worked_on:
-                may_be_worked_on = yield from self._choose(f"{found.because} {choice}", found.until)
+                may_be_worked_on = yield from self._choose(found.because, until=found.until)
             else:
                 return
 
-    def _choose(self, question: str, until: datetime | None) -> Doing[bool]:
-        phase = Phase.CUTTING_OVER if self._work.committed else Phase.VERIFYING
-        return (yield from hold(self._work, self._plan, phase, question, may_default=False, until=until))
+    def _look(self, moment: str, attempt: int, began: datetime | None = None) -> Doing[Round]:
+        order = EvidenceOrder.of(
+            self._plan, self._work.run, target=moment, attempt=attempt, began_at=began or self._work.now
+        )
+        return (yield from self._work.do(bookkeeping.gather_evidence, order))
+
+    def _stands(self, asked: Doubt) -> Doing[bool]:
+        """Whether what a person was asked about is still so; while that cannot be seen, it is."""
+        try:
+            seen = yield from self._look("while asked", 1)
+        except task.TaskFailedError:
+            return True
+        return doubt(seen.evidence, self._known) == asked
+
+    def _confirm_anew(self, asked: Doubt) -> Doing[bool]:
+        """After a time in which the primary served or could not be seen, what was decided before it counts no more.
+        Returns True when a person chose to move the customers without agreement.
+        """
+        verdict = yield from self._confirm("confirming anew")
+        if verdict.decision == "confirmed":
+            self._known = verdict.evidence
+            if asked == "serves":  # Customers were served meanwhile, so this is another outage.
+                self._first_down = verdict.first_down_at
+        if verdict.reason not in ("never_agreed", "recovery_in_trouble"):
+            return False
+        return (yield from self._choose(verdict.sentence()))
+
+    def _choose(
+        self, question: str, *, until: datetime | None = None, stands: Callable[[], Doing[bool]] | None = None
+    ) -> Doing[bool]:
+        work = self._work
+        phase = Phase.CUTTING_OVER if work.committed else Phase.VERIFYING
+        stay = "Abort to stay there and clear away, or retry" if work.abortable else "Retry"
+        asked = f"{question} {stay} to move the customers."
+        return (yield from hold(work, self._plan, phase, asked, may_default=False, until=until, stands=stands))
 
     def _verify(self) -> Doing[None]:
         work, plan = self._work, self._plan

@@ -92,9 +92,10 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
             commit = yield from _wait_until_healthy(work, order)
             return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, newest_commit=commit)
         last = number + 1 == len(zones)
-        if made.kind == "capacity" and len(zones) > 1:
+        elsewhere = any(refusal.kind == "capacity" for refusal in made)
+        if elsewhere and len(zones) > 1:
             yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
-        if made.kind != "capacity" or last:
+        if last or not elsewhere:
             raise ProblemError(_out_of_rungs(order, made))
     raise AssertionError("the last zone returns or raises")
 
@@ -158,12 +159,13 @@ def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[Non
             raise ProblemError(f"Disk {one.target} was not made. {said} Then retry.")
 
 
-def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[str | Refusal]:
-    """Returns the size that Azure could allocate, or the last refusal when the ladder is used up."""
+def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[str | list[Refusal]]:
+    """Returns the size that Azure could allocate, or every size's refusal when the ladder is used up."""
     sizes = order.workload.sizes
     group = order.recovery.resource_group
     rung: int | None = 0
-    attempt, refusal, freed, began = 0, None, True, work.now
+    attempt, freed, began = 0, True, work.now
+    refusals: list[Refusal] = []
     while rung is not None:
         attempt += 1
         run_id = order.run.run_id
@@ -198,13 +200,14 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
             continue
         if refusal.kind not in ("capacity", "quota"):
             raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
+        refusals.append(refusal)
         rung = next_rung(sizes, rung, refusal)
         if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
             # The drill that made way still gives its machines back.
             yield from work.sleep(order.recovery.expected.delete)
             rung = 0
-    assert refusal is not None
-    return refusal
+            refusals.clear()
+    return refusals
 
 
 def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[Refusal | None]:
@@ -309,13 +312,14 @@ def _clear(work: Work, order: WorkloadOrder, *, unfinished: bool = False) -> Doi
         attempt += 1
 
 
-def _out_of_rungs(order: WorkloadOrder, refusal: Refusal) -> str:
+def _out_of_rungs(order: WorkloadOrder, refusals: list[Refusal]) -> str:
+    """Names one refusal of each kind: what to do about quota is not what to do about capacity."""
     tried = ", ".join(order.workload.sizes)
-    if refusal.kind == "quota":
-        advice = "Ask for more quota in the portal (Quotas > Compute), then retry"
-    else:
-        advice = "Wait for capacity, then retry"
+    kinds = {refusal.kind: refusal for refusal in refusals}
+    said = " ".join(refusal.sentence for refusal in kinds.values())
+    ways = {"quota": "ask for more quota in the portal (Quotas > Compute)", "capacity": "wait for capacity"}
+    advice = " or ".join(way for kind, way in ways.items() if kind in kinds)
     return (
-        f"No size for {order.name} can be had (tried {tried}). {refusal.sentence} {advice}; or abort, add other sizes "
-        "or zones to the plan, and start again: a run keeps the plan that it started with."
+        f"No size for {order.name} can be had (tried {tried}). {said} {advice[0].upper()}{advice[1:]}, then retry; or "
+        "abort, add other sizes or zones to the plan, and start again: a run keeps the plan that it started with."
     )

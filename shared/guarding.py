@@ -96,7 +96,13 @@ def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
 
 
 async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
+    """While Azure's site does not answer, the old one may be all that customers have, so a person must choose."""
     said = f"Somebody enabled the old primary's endpoint {plan.traffic.primary.endpoint} in Traffic Manager"
+    if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
+        return {
+            "primary_enabled": f"{said}, and Azure's site does not answer Traffic Manager: customers are sent to the "
+            "old site if it answers. It was not locked out again. Mend Azure's site, or go on at the old one by hand."
+        }
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
     if plan.traffic.latch_again and routing.recovery.enabled and not paused:
         now = await site_state.read_state(plan.name)

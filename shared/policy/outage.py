@@ -5,7 +5,8 @@ The verdict says "unreachable", never "dead": nobody can see the difference from
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 from shared.durations import spoken
@@ -14,6 +15,9 @@ from shared.plan import Detection, Strict
 State = Literal["up", "down", "no_data"]
 Role = Literal["evidence", "control", "recovery"]
 """``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
+
+
+Doubt = Literal["serves", "blind", "partial"]
 
 
 class Evidence(Strict):
@@ -141,8 +145,9 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     """Decides from every round so far, oldest first; ``rounds`` must not be empty.
 
     Agreement must be unbroken: one round that says otherwise starts the count again, and so does a gap in which nobody
-    looked (the app was restarted, say). Evidence that never agrees
-    ends at ``confirm_deadline`` with a person being asked, and an observer that is cut off concludes nothing.
+    looked (the app was restarted, say). Evidence that never agrees ends at ``confirm_deadline`` with a person being
+    asked, and an observer that is cut off concludes nothing. A time in which nobody looked is no disagreement, so it
+    does not count towards that deadline either.
     """
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
@@ -153,7 +158,9 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
             break
         since = later = one.at
     agreed = max(0.0, (now - since).total_seconds())
-    looked = max(0.0, (now - rounds[0].at).total_seconds())
+    moments = [*(r.at for r in rounds), now]
+    steps = (later - earlier for earlier, later in pairwise(moments))
+    looked = sum((step for step in steps if timedelta(0) < step <= patience), timedelta(0)).total_seconds()
     needed = detection.confirm_for.total_seconds()
     late = looked >= detection.confirm_deadline.total_seconds()
     first_down = next(
@@ -204,6 +211,21 @@ def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetim
         first_down_at=at if down else None,
         evidence=evidence,
     )
+
+
+def doubt(seen: list[Evidence], known: list[Evidence]) -> Doubt | None:
+    """Why the customers must not be moved without a person, just before they are: what is ``seen`` then, and was not
+    ``known`` when it was decided. None when nothing speaks against it.
+
+    ``serves``: the primary serves. ``blind``: the observer is cut off, so what it sees of the primary means nothing.
+    ``partial``: the private path is up, though it was not.
+    """
+    if primary_serves(seen):
+        return "serves"
+    now, then = view(seen, 1), view(known, 1)
+    if now.says == "blind":
+        return None if then.says == "blind" else "blind"
+    return "partial" if set(now.veto) - set(then.veto) else None
 
 
 def primary_serves(evidence: list[Evidence]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -98,6 +99,65 @@ def test_a_primary_that_returns_before_the_cutover_is_a_persons_choice(outage: F
     assert end(outage, run_id) is None
     assert outage.steer(run_id, "retry")
     assert end(outage, run_id) is Outcome.SUCCEEDED
+
+
+def held_before_the_cutover(outage: Front, **change: Any) -> str:
+    """A failover whose machines are ready when something changes, so that a person is asked."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.primary.change(**change)
+    assert end(outage, run_id) is None
+    assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR
+    return run_id
+
+
+def test_a_coldsite_that_is_cut_off_before_the_cutover_asks_and_goes_on_when_it_sees_again(outage: Front) -> None:
+    run_id = held_before_the_cutover(outage, cut="observer")
+    assert "cut off" in (outage.world.records.runs[run_id].waiting_for or "")
+    began = outage.world.records.runs[run_id].verdict_detail
+    outage.world.engine.advance(timedelta(hours=2))
+    assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR
+    outage.world.primary.change(heal="observer")
+    outage.world.engine.advance(timedelta(minutes=30))
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    assert began is not None
+    took = outage.world.records.runs[run_id].recovery_time_actual
+    assert took is not None
+    assert took > timedelta(hours=2).total_seconds(), "the outage began before Coldsite was cut off"
+
+
+def test_a_private_path_that_is_up_before_the_cutover_is_a_persons_choice(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.primary.change(alive=True, cut="public")
+    assert end(outage, run_id) is None
+    assert "partial outage" in (outage.world.records.runs[run_id].waiting_for or "")
+    assert outage.steer(run_id, "retry")
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+
+
+def test_a_primary_that_returns_and_dies_again_is_failed_over_once_that_is_confirmed(outage: Front) -> None:
+    run_id = held_before_the_cutover(outage, alive=True)
+    outage.world.engine.advance(timedelta(minutes=20))
+    outage.world.primary.change(alive=False)
+    died_again = outage.world.clock()
+    outage.world.engine.advance(timedelta(minutes=10))
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    moved = outage.world.traffic.moves[0].at - died_again
+    assert moved > outage.plan.detection.confirm_for
+    took = outage.world.records.runs[run_id].recovery_time_actual
+    assert took is not None
+    assert took < timedelta(minutes=10).total_seconds(), "the second outage is the one that is measured"
+
+
+def test_a_primary_that_flaps_while_a_person_is_asked_moves_nobody(outage: Front) -> None:
+    run_id = held_before_the_cutover(outage, alive=True)
+    for _ in range(20):
+        for alive, seconds in ((False, 60), (True, 30)):
+            outage.world.primary.change(alive=alive)
+            outage.world.engine.advance(timedelta(seconds=seconds))
+    assert end(outage, run_id) is None
+    assert not outage.world.traffic.moves
 
 
 def test_a_lock_that_was_taken_and_never_used_is_taken_over(outage: Front) -> None:

@@ -286,6 +286,9 @@ def test_an_unbroken_agreement_is_confirmed(rounds: list[Round], quorum: int) ->
 
 @given(histories())
 def test_at_the_deadline_looking_ends(rounds: list[Round]) -> None:
-    now = rounds[0].at + DETECTION.confirm_deadline
-    kept = [r for r in rounds if r.at <= now]
-    assert decide(kept, DETECTION, now).decision != "keep_looking"
+    """For whoever looks all the time, whatever the checks say."""
+    deadline = rounds[0].at + DETECTION.confirm_deadline
+    kept = [r for r in rounds if r.at < deadline]
+    while kept[-1].at + timedelta(seconds=30) < deadline:
+        kept.append(Round(at=kept[-1].at + timedelta(seconds=30), evidence=kept[-1].evidence))
+    assert decide(kept, DETECTION, deadline).decision != "keep_looking"

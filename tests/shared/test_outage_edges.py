@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.policy.outage import Round, State, decide, operator_verdict, primary_serves, view
+from shared.policy.outage import Doubt, Round, State, decide, doubt, operator_verdict, primary_serves, view
 from tests.shared.rounds import (
+    BLIND,
     DETECTION,
+    MIXED,
+    NOT_KNOWN_WHETHER_BLIND,
     OUTAGE,
     PRIVATE_UP,
     PUBLIC_SERVES,
@@ -211,6 +214,22 @@ def test_a_health_that_nobody_has_looked_at_for_a_while_does_not_end_a_run() -> 
     assert decide(rounds, DETECTION, rounds[-1].at).decision == "keep_looking"
 
 
+def test_a_time_in_which_nobody_looked_is_no_disagreement() -> None:
+    """The app was away for longer than ``confirm_deadline``; it looks for as long as it must, and asks nobody."""
+    rounds = looked(0, 10, 20, *range(900, 1000, 10))
+    back = next(n for n, r in enumerate(rounds) if r.at >= START + timedelta(seconds=900))
+    said = [decide(rounds[:n], DETECTION, rounds[n - 1].at).decision for n in range(back + 1, len(rounds) + 1)]
+    assert said == ["keep_looking"] * 9 + ["confirmed"]
+
+
+def test_disagreement_before_and_after_a_gap_adds_up_to_the_deadline() -> None:
+    flapping = [s for start in (0, 900) for s in range(start, start + 310, 10)]
+    rounds = [
+        Round(at=START + timedelta(seconds=s), evidence=evidence(OUTAGE if s // 40 % 2 else MIXED)) for s in flapping
+    ]
+    assert decide(rounds, DETECTION, rounds[-1].at).reason == "never_agreed"
+
+
 def test_slower_signals_allow_for_longer_gaps() -> None:
     heartbeat = DETECTION.signals["heartbeat"]
     assert heartbeat.logs is not None
@@ -219,6 +238,37 @@ def test_slower_signals_allow_for_longer_gaps() -> None:
     rounds = looked(0, 80, 160)
     assert decide(rounds, patient, rounds[-1].at).decision == "confirmed"
     assert decide(rounds, DETECTION, rounds[-1].at).decision == "keep_looking"
+
+
+# What speaks against moving the customers, just before they are
+
+
+@pytest.mark.parametrize(
+    ("seen", "known", "against"),
+    [
+        (OUTAGE, OUTAGE, None),
+        (UP, OUTAGE, "serves"),
+        (PUBLIC_SERVES, OUTAGE, "serves"),
+        (UP | {"observer": "down"}, OUTAGE, "serves"),
+        (BLIND, OUTAGE, "blind"),
+        (NOT_KNOWN_WHETHER_BLIND, OUTAGE, "blind"),
+        (BLIND, BLIND, None),
+        (PRIVATE_UP, OUTAGE, "partial"),
+        (PRIVATE_UP, PRIVATE_UP, None),
+        (PRIVATE_UP | {"observer": "down"}, PRIVATE_UP, "blind"),
+        (SILENT_VPN, OUTAGE, None),
+        (TROUBLE, OUTAGE, None),
+    ],
+)
+def test_only_what_was_not_known_speaks_against_moving_the_customers(
+    seen: States, known: States, against: Doubt | None
+) -> None:
+    assert doubt(evidence(seen), evidence(known)) == against
+
+
+def test_where_nothing_was_known_what_is_seen_speaks_for_itself() -> None:
+    assert doubt(evidence(PRIVATE_UP), []) == "partial"
+    assert doubt(evidence(OUTAGE), []) is None
 
 
 # What we asked ourselves counts before what we were told
