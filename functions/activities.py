@@ -20,7 +20,7 @@ from shared.probes import dns
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
 from shared.records import journal, site_state
-from shared.runs import Order, StepEnd, StepStatus
+from shared.runs import Order, Phase, StepEnd, StepStatus
 
 bp = df.Blueprint()
 
@@ -318,7 +318,12 @@ async def disable_primary(order: traffic.TrafficOrder) -> Switched | Refused:
 
 
 async def _switch(order: traffic.TrafficOrder, endpoint: Endpoint, to: traffic.Switch) -> Switched | Refused:
+    """An order that is given again late must not move customers behind the back of whoever is being asked."""
     await site_state.check_lock(order.run)
+    run = await journal.read_run(order.run.run_id)
+    if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
+        said = "The run has stopped for a person since this was ordered."
+        return Refused(refusal=Refusal(kind="permanent", code="TooLate", message=said))
     refusal = await compute.refusal_or_none(traffic.switch(order.traffic, endpoint, to))
     return Refused(refusal=refusal) if refusal else Switched()
 

@@ -81,9 +81,11 @@ async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
 class RecordOrder(Order):
     """``changes`` of the run's row, and steps to write as they are (above all those that were skipped).
 
-    ``thawed`` names the run whose freezing is over.
+    Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` names
+    the run whose freezing is over.
     """
 
+    number: int = 0
     changes: dict[str, Any] = {}
     steps: dict[str, StepStatus] = {}
     thawed: str = ""
@@ -100,7 +102,8 @@ async def record_step(order: RecordOrder) -> Recorded:
     """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
     asked_by = None
     if order.changes:
-        asked_by = (await journal.update_run(order.run.run_id, **order.changes)).abort_asked_by
+        run = await journal.update_run(order.run.run_id, number=order.number, **order.changes)
+        asked_by = run.abort_asked_by
     for name, status in order.steps.items():
         await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
     if order.thawed:

@@ -92,7 +92,7 @@ def _cleared(
     except (ProblemError, task.TaskFailedError) as error:
         left = [str(error)]
     if left:
-        because = f"{because} Not everything could be cleared away: {', '.join(left)}."
+        because = f"{because} Not everything could be cleared away: {', '.join(one.rstrip('.') for one in left)}."
     cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
     return Ended(outcome, because, cooldown=cooldown)
 

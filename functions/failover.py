@@ -82,10 +82,14 @@ class _Failover:
         yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
-        yield from until_done(work, plan, Phase.VERIFYING, self._prove)
-        yield from work.begin_cutover()
-        served_at = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
-        return self._succeeded(served_at)
+        while True:
+            yield from until_done(work, plan, Phase.VERIFYING, self._prove)
+            yield from work.begin_cutover()
+            moved = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
+            if isinstance(moved, datetime):
+                return self._succeeded(moved)
+            yield from work.step_back()
+            yield from hold(work, plan, Phase.VERIFYING, moved)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """Ends what still runs, lets the replica go on, removes what was built; trouble with one stops none."""
@@ -311,23 +315,28 @@ class _Failover:
 
     # 7. Cut over
 
-    def _cut_over(self) -> Doing[datetime]:
-        """Customers move only to a site that was just verified: after a wait for a person, it is verified anew, and the
-        primary is looked at once more as long as nobody was moved.
+    def _cut_over(self) -> Doing[datetime | str]:
+        """Returns when customers were led to the recovery site, or why Azure moved nobody.
+
+        They move only to a site that was just verified: after a wait for a person, it is verified anew, and the primary
+        is looked at once more as long as nobody was moved.
         """
         work, plan = self._work, self._plan
+        order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic, holds=work.holds)
         if self._cutovers and not self._enabled:
-            yield from self._prove()
-        elif self._cutovers:
-            yield from self._verify()
+            # The order may have been carried out although nobody heard so; then it only goes forward.
+            self._enabled = (yield from self._read_back(order)).routing.recovery.enabled
+        if self._cutovers:
+            yield from (self._verify() if self._enabled else self._prove())
+            order = order.model_copy(update={"holds": work.holds})
         self._cutovers += 1
-        order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic)
         enabled = yield from work.insist(activities.enable_recovery, order)
         if isinstance(enabled, Refused):
-            raise ProblemError(
-                f"Azure's endpoint could not be enabled, so nobody was moved. {enabled.refusal.sentence} Mend it, then "
-                "retry."
-            )
+            said = f"{enabled.refusal.sentence} Mend it, then retry."
+            if (yield from self._nobody_was_moved(order)):
+                self._cutovers = 0
+                return f"Azure's endpoint could not be enabled, so nobody was moved. {said}"
+            raise ProblemError(f"Azure's endpoint could not be enabled. {said}")
         self._enabled = True
         latched = yield from work.insist(activities.disable_primary, order.model_copy(update={"target": "primary"}))
         if isinstance(latched, Refused):
@@ -336,7 +345,7 @@ class _Failover:
                 f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal or mend "
                 "it, then retry."
             )
-        back = yield from work.do(activities.read_back, order.model_copy(update={"target": "traffic"}))
+        back = yield from self._read_back(order)
         if not back.agrees:
             raise ProblemError(
                 f"Traffic Manager does not hold what was ordered; it sends customers to {back.routing.active_site}. "
@@ -359,6 +368,16 @@ class _Failover:
             if work.now - began > plan.traffic.dns_timeout:
                 raise ProblemError(f"DNS does not lead {plan.traffic.hostname} to the recovery site. Look, then retry.")
             yield from work.sleep(plan.recovery.poll_at_least)
+
+    def _nobody_was_moved(self, order: TrafficOrder) -> Doing[bool]:
+        """Whether Traffic Manager holds what it held before the cutover; what cannot be read is not known."""
+        try:
+            return (yield from self._read_back(order)).routing.active_site == "primary"
+        except task.TaskFailedError:
+            return False
+
+    def _read_back(self, order: TrafficOrder) -> Doing[activities.ReadBack]:
+        return (yield from self._work.do(activities.read_back, order.model_copy(update={"target": "traffic"})))
 
     # 8. Measure
 

@@ -57,6 +57,7 @@ class Work:
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
+        self._records = 0
         self.last_question: str | None = None
         self.holds = 0
         """How often this run has asked a person to mend something; answers carry the number that they answer."""
@@ -212,7 +213,9 @@ class Work:
         """Writes changes of the run's row in the background, but never past the change before."""
         if self._last_record is not None and not self._last_record.is_complete:
             yield task.when_any([self._last_record])
-        self.in_background(bookkeeping.record_step, bookkeeping.RecordOrder(run=self.run, changes=plain(changes)))
+        self._records += 1
+        order = bookkeeping.RecordOrder(run=self.run, number=self._records, changes=plain(changes))
+        self.in_background(bookkeeping.record_step, order)
         self._last_record = self._background[-1]
 
     def record_now(self, **changes: Any) -> Doing[bookkeeping.Recorded]:
@@ -228,6 +231,12 @@ class Work:
             if not written.is_failed:
                 return bookkeeping.record_step.read(written.get_result())
             yield from self.sleep(self.recovery.retry_after * 30)
+
+    def step_back(self) -> Doing[None]:
+        """Nobody was moved after all, so a person may end the run again."""
+        yield from self.record_now(cutover_began=False)
+        self.abortable = True
+        self.committed = False
 
     def begin_cutover(self) -> Doing[None]:
         """Writes that customers are being moved; from here it only goes forward. The run's row decides whether this or

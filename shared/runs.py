@@ -181,6 +181,8 @@ class RecoveryRun(Strict):
     four_eyes: bool = False
     """Whether somebody else than the one who started it must approve: as the plan was when the run began."""
     phase: Phase
+    recorded: int = 0
+    """The number of the newest change of this row that the run itself has made."""
     cutover_began: bool = False
     abort_asked_by: str | None = None
     """Somebody ended the run before its cutover began."""
@@ -202,13 +204,16 @@ class RecoveryRun(Strict):
     hindsight: Hindsight | None = None
     """Judged later, so it is no part of the seal."""
 
-    def takes(self, changes: dict[str, Any], *, forced: bool = False) -> dict[str, Any]:
+    def takes(self, changes: dict[str, Any], *, forced: bool = False, number: int | None = None) -> dict[str, Any]:
         """What of these changes the row still takes, with what follows from them: the row decides what came first.
 
-        A phase that may not follow the present one is not written back in time, unless the end of the run is
-        ``forced``. Either the cutover begins or an abort is asked for, never both. An outcome stays as it is.
+        The run numbers its own changes; one that comes once more, after a later one, is not taken. A phase that may not
+        follow the present one is not written back in time, unless the end of the run is ``forced``. Either the cutover
+        begins or an abort is asked for, never both. An outcome stays as it is.
         """
-        wanted = dict(changes)
+        if number is not None and number < self.recorded:
+            return {}
+        wanted = dict(changes) if number is None else changes | {"recorded": number}
         if "phase" in wanted and not forced:
             phase = Phase(wanted["phase"])
             too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover_began

@@ -238,6 +238,20 @@ STORIES = {
             says="does not hold what was ordered",
             mending=(_TOO_LATE,),
         ),
+        retried(
+            "first-half-refused-retried",
+            "Traffic Manager refuses the first half, so nobody was moved.",
+            fault(_PATCH, "ScopeLocked", 1000),
+            says="nobody was moved",
+            mending=({"at": "0s", "do": "arm.heal"},),
+        ),
+        Story(
+            "first-half-refused-aborted",
+            "Traffic Manager refuses the first half, so nobody was moved, and a person ends it.",
+            (fault(_PATCH, "ScopeLocked", 1000), *DIES),
+            chapters=(Chapter((ABORT,), says="nobody was moved"),),
+            expect=CLEARED | {"steps": {"enable_recovery": "failed", "disable_primary": "absent"}},
+        ),
         # What Coldsite itself stands on
         goes_on(
             "storage-away",

@@ -47,7 +47,10 @@ class Routing(Strict):
 
 
 class TrafficOrder(Order):
+    """``holds`` is how often the run had stopped for a person when this was ordered: what comes later is too late."""
+
     traffic: Traffic
+    holds: int = 0
 
 
 async def read_endpoint(traffic: Traffic, endpoint: Endpoint) -> EndpointView:

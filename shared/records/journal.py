@@ -66,7 +66,7 @@ async def read_run(run_id: str) -> RecoveryRun:
     return RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
 
 
-async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> RecoveryRun:
+async def update_run(run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any) -> RecoveryRun:
     """Changes a run's row under its ETag, as far as it takes the changes (``RecoveryRun.takes``), and returns the row.
 
     Repeating a change is harmless, and a sealed run changes no more. Raises ``StateConflictError`` when the row keeps
@@ -83,7 +83,10 @@ async def update_run(run_id: str, *, forced: bool = False, **changes: Any) -> Re
             run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
             if run.seal and not set(changes) <= NOT_SEALED:
                 return run
-            changed = RecoveryRun.model_validate(run.model_dump() | run.takes(changes, forced=forced))
+            wanted = run.takes(changes, forced=forced, number=number)
+            if not wanted:
+                return run
+            changed = RecoveryRun.model_validate(run.model_dump() | wanted)
             try:
                 await rows.update_entity(
                     _row(changed),

@@ -29,10 +29,13 @@ from tests.replay.replay import todays_orchestrators
 
 Mishap = Literal["raises", "answer_lost", "twice", "echo", "slow"]
 """What may befall an execution. ``raises``: before the effect; ``answer_lost``: after it, and the engine tries again;
-``twice``: given again at once, the second answer counts; ``echo``: the first answer counts, and a worker that was
-believed dead does it once more a little later; ``slow``: everything comes late."""
+``twice``: given again at once, the second answer counts; ``echo``: the first answer counts, and it is done once more
+when the queue gives it again, since its worker died before it could say that it need not; ``slow``: everything comes
+late."""
 
-ECHO_AFTER = timedelta(seconds=2)
+ECHO_AFTER = timedelta(minutes=5)
+"""How long a queue hides a message that was taken. Source: MicrosoftDocs/azure-docs, Durable Functions' host.json
+settings, ``workItemQueueVisibilityTimeout``."""
 SLOW = timedelta(seconds=45)
 
 Status = Literal["running", "completed", "failed"]

@@ -90,11 +90,13 @@ class Records:
             raise UnknownRunError
         return self.runs[run_id]
 
-    def update_run(self, run_id: str, *, forced: bool = False, **changes: Any) -> RecoveryRun:
+    def update_run(
+        self, run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any
+    ) -> RecoveryRun:
         run = self.read_run(run_id)
         if run.seal:
             return run
-        wanted = run.takes(changes, forced=forced)
+        wanted = run.takes(changes, forced=forced, number=number)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
             assert may_follow(run.phase, phase, run.cutover_began), (

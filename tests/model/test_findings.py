@@ -106,3 +106,40 @@ def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front) -> None:
     outage.world.history_away_until = outage.world.clock() + timedelta(minutes=30)
     assert end(outage, run_id) is Outcome.SUCCEEDED
     assert outage.world.records.phases[run_id] == HAPPY
+
+
+def test_a_change_that_is_given_again_late_does_not_undo_the_question_after_it(outage: Front) -> None:
+    """The queue gives a message again minutes later, when its worker died before it could say that it need not."""
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("take_recovery_point", "permanent")
+    outage.world.engine.befall("record_step", "echo", 3)  # The last of them says that the run recovers.
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    outage.world.engine.advance(timedelta(minutes=10))
+    run = outage.world.records.runs[run_id]
+    assert run.phase is Phase.NEEDS_OPERATOR
+    assert run.waiting_for
+
+
+def test_a_cutover_that_is_given_again_late_moves_nobody_behind_the_back_of_a_person(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.azure.trouble("enable_recovery", "permanent")
+    outage.world.engine.befall("enable_recovery", "echo")
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    outage.world.engine.advance(timedelta(minutes=10))
+    assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR
+    assert not outage.world.traffic.moves
+
+
+def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ended(outage: Front) -> None:
+    """The primary is back meanwhile, and whoever looks after it wants to stay there."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.azure.trouble("enable_recovery", "permanent")
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    assert "nobody was moved" in (outage.world.records.runs[run_id].waiting_for or "")
+    outage.world.primary.change(alive=True)
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+    assert not outage.world.azure.resources
+    assert not outage.world.traffic.moves

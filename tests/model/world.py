@@ -67,7 +67,7 @@ from tests.model.site import Endpoint, Primary, Replica, TrafficManager
 
 BEGINNING = datetime(2027, 1, 15, 3, 0, tzinfo=UTC)
 TAKES = {"gather_evidence": timedelta(seconds=3), "notify": timedelta(seconds=2)}
-TOO_LATE = Refused(refusal=Refusal(kind="permanent", code="TooLate", message="It may not stay frozen any longer."))
+TOO_LATE = Refused(refusal=Refusal(kind="permanent", code="TooLate", message="It comes too late."))
 
 
 class Look(NamedTuple):
@@ -140,7 +140,8 @@ class World:
     def record_step(self, order: RecordOrder) -> Recorded:
         asked_by = None
         if order.changes:
-            asked_by = self.records.update_run(order.run.run_id, **order.changes).abort_asked_by
+            run = self.records.update_run(order.run.run_id, number=order.number, **order.changes)
+            asked_by = run.abort_asked_by
         if order.thawed:
             self.records.mark_thawed(order.thawed)
         return Recorded(abort_asked_by=asked_by)
@@ -265,6 +266,8 @@ class World:
 
     def enable_recovery(self, order: TrafficOrder) -> Switched | Refused:
         self.records.check_lock(order.run)
+        if self._is_stale(order):
+            return TOO_LATE
         if not self.traffic.recovery:
             self._may_cut_over(order.run)
             self._nobody_is_surprised(order.run.run_id)
@@ -272,10 +275,16 @@ class World:
 
     def disable_primary(self, order: TrafficOrder) -> Switched | Refused:
         self.records.check_lock(order.run)
+        if self._is_stale(order):
+            return TOO_LATE
         if self.traffic.primary:
             self._may_cut_over(order.run)
         assert self.traffic.recovery, "the primary is disabled while the recovery site is not enabled"
         return self._switch("disable_primary", "primary", False, order.run)
+
+    def _is_stale(self, order: TrafficOrder) -> bool:
+        run = self.records.runs[order.run.run_id]
+        return run.phase is not Phase.CUTTING_OVER or run.holds != order.holds
 
     def _switch(self, activity: str, endpoint: Endpoint, enabled: bool, run: RunRef) -> Switched | Refused:
         if refusal := self.azure.refusal(activity):
@@ -301,8 +310,6 @@ class World:
         assert run.kind == "failover", f"{run.run_id} is a {run.kind} and switches Traffic Manager"
         assert run.cutover_began, f"the row of {run.run_id} does not say that it cuts over"
         assert run.outcome is None, f"{run.run_id} has ended, and switches Traffic Manager"
-        if run.phase is Phase.NEEDS_OPERATOR:
-            return  # It was ordered before the run began to wait, and comes late.
         verified, held_at = self.verified_at.get(run.run_id), self.records.held_at.get(run.run_id, BEGINNING)
         assert verified and verified > held_at, f"{run.run_id} cuts over to a site not verified since {held_at}"
 
