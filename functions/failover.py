@@ -13,15 +13,15 @@ from durabletask import task
 from functions import activities, bookkeeping, replica
 from functions.bookkeeping import Claim
 from functions.conduct import Ended, conduct, hold, seconds_between, until_done
+from functions.confirm import Looking
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
 from shared import names
 from shared.cloud.compute import PointInTime, Refused
 from shared.cloud.traffic import TrafficOrder
-from shared.evidence import EvidenceOrder
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import Maintenance
-from shared.policy.outage import Doubt, Evidence, Round, Verdict, decide, doubt, operator_verdict, primary_serves
+from shared.policy.outage import Doubt, Evidence, Verdict, doubt, primary_serves
 from shared.runs import Outcome, Phase, RunInput
 
 bp = df.Blueprint()
@@ -60,6 +60,7 @@ class _Failover:
         self._work = work
         self._run = run
         self._plan: RecoveryPlan = run.plan
+        self._looking = Looking(work, run)
         self._recovery = Recovery(work, run.plan, "failover", may_get_room=run.preempted)
         self._point: PointInTime | None = None
         self._frozen = False
@@ -67,7 +68,6 @@ class _Failover:
         self._cutovers = 0
         self._enabled = False
         self._serves = False
-        self._looked_early = False
         self._first_down: datetime | None = None
         self._known: list[Evidence] = []
         """What had been seen when it was decided to fail over."""
@@ -76,7 +76,7 @@ class _Failover:
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
-        verdict = yield from self._decide()
+        verdict = yield from self._looking.decide()
         self._first_down, self._known = verdict.first_down_at, verdict.evidence
         yield from self._permission(verdict, claim)
         yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
@@ -97,54 +97,6 @@ class _Failover:
         problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
         left = yield from clear_away(self._work, self._plan, keep_snapshots=keep_point)
         return [*left, problem] if problem else left
-
-    # 2. Confirm
-
-    def _decide(self) -> Doing[Verdict]:
-        work, detection = self._work, self._plan.detection
-        if self._run.trigger == "operator":
-            given = self._run.evidence
-            return operator_verdict(given.evidence if given else [], detection, given.at if given else work.now)
-        verdict = yield from self._confirm("confirming")
-        work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
-        return verdict
-
-    def _confirm(self, moment: str) -> Doing[Verdict]:
-        """Looks until the evidence has agreed for long enough, or until it is clear that it never does."""
-        work, detection = self._work, self._plan.detection
-        rounds: list[Round] = []
-        began, looks = work.now, 0
-        while True:
-            looks += 1
-            order = EvidenceOrder.of(self._plan, work.run, target=moment, attempt=looks, began_at=began)
-            try:
-                rounds.append((yield from work.do(bookkeeping.gather_evidence, order)))
-            except task.TaskFailedError:
-                # The history's storage is away, and nothing may be decided that cannot be recorded: look anew after it.
-                rounds.clear()
-                yield from work.sleep(self._plan.recovery.retry_after * 30)
-                continue
-            verdict = decide(rounds, detection, work.now)
-            if verdict.decision != "keep_looking":
-                break
-            if len(rounds) == 1:
-                yield from self._keep(verdict)
-            yield from self._pause_or_news(detection.interval)
-        yield from self._keep(verdict)
-        return verdict
-
-    def _pause_or_news(self, interval: timedelta) -> Doing[None]:
-        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once, but not
-        twice in a row: a storm of news must not become a storm of looks.
-        """
-        timer, news = self._work.ctx.create_timer(interval), self._work.event(names.EVENT_ALERT)
-        winner = yield from self._work.first(timer) if self._looked_early else self._work.first(news, timer)
-        self._looked_early = winner is news
-        if self._looked_early:
-            self._work.take(names.EVENT_ALERT)
-
-    def _keep(self, verdict: Verdict) -> Doing[None]:
-        yield from self._work.record(verdict=verdict.sentence(), verdict_detail=verdict)
 
     # 3. Permission
 
@@ -247,7 +199,7 @@ class _Failover:
         may_be_worked_on = False
         while True:
             yield from self._verify()
-            seen = yield from self._look("before cutover", 1)
+            seen = yield from self._looking.look("before cutover")
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
             self._serves = primary_serves(seen.evidence)
@@ -262,16 +214,10 @@ class _Failover:
             else:
                 return
 
-    def _look(self, moment: str, attempt: int, began: datetime | None = None) -> Doing[Round]:
-        order = EvidenceOrder.of(
-            self._plan, self._work.run, target=moment, attempt=attempt, began_at=began or self._work.now
-        )
-        return (yield from self._work.do(bookkeeping.gather_evidence, order))
-
     def _stands(self, asked: Doubt) -> Doing[bool]:
         """Whether what a person was asked about is still so; while that cannot be seen, it is."""
         try:
-            seen = yield from self._look("while asked", 1)
+            seen = yield from self._looking.look("while asked")
         except task.TaskFailedError:
             return True
         return doubt(seen.evidence, self._known) == asked
@@ -280,7 +226,7 @@ class _Failover:
         """After a time in which the primary served or could not be seen, what was decided before it counts no more.
         Returns True when a person chose to move the customers without agreement.
         """
-        verdict = yield from self._confirm("confirming anew")
+        verdict = yield from self._looking.confirm("confirming anew")
         if verdict.decision == "confirmed":
             self._known = verdict.evidence
             if asked == "serves":  # Customers were served meanwhile, so this is another outage.
