@@ -70,9 +70,9 @@ def conduct(
         ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
     except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
         if work.committed:
-            said = f"Customers were moved, but the run could not finish its books: {error}"
+            said = f"Customers were moved, but the run could not finish its books: {reason(error)}"
             return (yield from _end(work, plan, Ended(Outcome.SUCCEEDED, said)))
-        ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", str(error))
+        ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", reason(error))
     return (yield from _end(work, plan, ended))
 
 
@@ -90,9 +90,9 @@ def _cleared(
     try:
         left = yield from clear(by, outcome is Outcome.FAILED)
     except (ProblemError, task.TaskFailedError) as error:
-        left = [str(error)]
-    if left:
-        because = f"{because} Not everything could be cleared away: {', '.join(one.rstrip('.') for one in left)}."
+        left = [reason(error)]
+    if unsaid := [one for one in left if one not in because]:
+        because = f"{because} Not everything could be cleared away: {', '.join(told(unsaid))}."
     cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
     return Ended(outcome, because, cooldown=cooldown)
 
@@ -199,9 +199,16 @@ def until_done[T](work: Work, plan: RecoveryPlan, phase: Phase, part: Callable[[
         yield from hold(work, plan, phase, said)
 
 
+def told(left: list[str]) -> list[str]:
+    """What is left, in a list within a sentence: resources by their names, and sentences without their ends."""
+    return [one.rsplit("/", 1)[-1] if one.startswith("/subscriptions/") else one.rstrip(".") for one in left]
+
+
 def reason(error: Exception) -> str:
-    """What an activity said when it failed, without the engine's own words around it."""
-    said = str(error).rsplit(" failed: ", 1)[-1].strip()
+    """What an activity said when it failed, without the engine's own words around it; any other error as it is."""
+    said = str(error).strip()
+    if isinstance(error, task.TaskFailedError):
+        said = said.rsplit(" failed: ", 1)[-1]
     return said if said.endswith(".") else f"{said}."
 
 

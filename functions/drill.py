@@ -10,7 +10,7 @@ from durabletask import task
 
 from functions import replica
 from functions.bookkeeping import Claim
-from functions.conduct import Ended, conduct, seconds_between, until_done
+from functions.conduct import Ended, conduct, seconds_between, told, until_done
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, HopelessError, ProblemError, Work
 from shared.cloud.compute import PointInTime
@@ -61,7 +61,8 @@ class _Drill:
         if left:
             raise Ended(
                 Outcome.FAILED,
-                f"The drill worked, but this is left over: {', '.join(left)}. Housekeeping goes on clearing it away.",
+                f"The drill worked, but this is left over: {', '.join(told(left))}. Housekeeping goes on clearing it "
+                "away.",
             )
         commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
         return Ended(

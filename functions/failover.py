@@ -18,10 +18,11 @@ from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
 from shared import names
 from shared.cloud.compute import PointInTime, Refused
+from shared.cloud.replication import ReplicaState
 from shared.cloud.traffic import TrafficOrder
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import Maintenance
-from shared.policy.outage import Doubt, Evidence, Verdict, doubt, primary_serves
+from shared.policy.outage import Doubt, Round, Verdict, doubt, lived_again, primary_serves
 from shared.runs import Outcome, Phase, RunInput
 
 bp = df.Blueprint()
@@ -68,16 +69,19 @@ class _Failover:
         self._cutovers = 0
         self._enabled = False
         self._serves = False
+        self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
-        self._known: list[Evidence] = []
+        self._known = Round(at=run.requested_at, evidence=[])
         """What had been seen when it was decided to fail over."""
         self._by_itself = run.trigger in ("alert", "watch")
         self._approval: dict[str, str] = {}
+        self._unanswered = False
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
         verdict = yield from self._looking.decide()
-        self._first_down, self._known = verdict.first_down_at, verdict.evidence
+        self._first_down = verdict.first_down_at
+        self._known = Round(at=work.now, evidence=verdict.evidence)
         yield from self._permission(verdict, claim)
         yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
@@ -153,6 +157,7 @@ class _Failover:
             raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
         if winner is limit:
             yield from self._only_observe_during_maintenance()
+            self._unanswered = True
         else:
             self._by_itself = False
             self._approval = {"approved_by": (work.take(names.EVENT_APPROVE) or {}).get("by", "somebody")}
@@ -175,15 +180,23 @@ class _Failover:
                 raise ProblemError(
                     f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry."
                 )
-        self._frozen = bool(plan.replication.script_texts)
+        wanted = self._run.recovery_point
+        if wanted == "latest":
+            try:
+                state = yield from self._freeze()
+            except ProblemError as problem:
+                raise ProblemError(f"{problem} Or abort, and start anew with the recovery point latest_good.") from None
+            return (yield from replica.recovery_point(work, plan, wanted, state, self._sets))
+        point = yield from replica.recovery_point(work, plan, wanted, None, self._sets)
         try:
-            state = yield from replica.freeze(work, plan)
-        except ProblemError as problem:
-            if self._run.recovery_point == "latest":
-                raise
-            state = None  # An older set does not need the replication machine.
+            yield from self._freeze()
+        except ProblemError as problem:  # An older set does not need the replication machine.
             work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", str(problem))
-        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state, self._sets))
+        return point
+
+    def _freeze(self) -> Doing[ReplicaState | None]:
+        self._frozen = bool(self._plan.replication.script_texts)
+        return (yield from replica.freeze(self._work, self._plan))
 
     # 6. Verify
 
@@ -192,8 +205,9 @@ class _Failover:
 
         A person must choose when the primary serves again, is reached again by the private path, or cannot be seen: two
         sites with different data are worse than one. Nobody's silence chooses. An answer is to one question only; after
-        it the recovery site is verified anew, since time has passed. A question lapses when it is no longer so; then
-        the outage is confirmed anew. What maintenance asks lapses when the maintenance ends.
+        it the recovery site is verified anew, since time has passed. A question lapses when it is no longer so; then,
+        as whenever the checks no longer agree, the outage is confirmed anew. A run that a person started needs no
+        confirmation. What maintenance asks lapses when the maintenance ends.
         """
         accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy else set()
         may_be_worked_on = False
@@ -203,11 +217,17 @@ class _Failover:
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
             self._serves = primary_serves(seen.evidence)
-            against = doubt(seen.evidence, self._known)
-            if against and not accepted & {against, "serves"}:
-                if (yield from self._choose(_AGAINST[against], stands=partial(self._stands, against))):
-                    accepted.add(against)
-                elif self._run.trigger != "operator" and (yield from self._confirm_anew(against)):
+            self._lived_until = lived_again(seen.evidence, seen.at, self._known)
+            against = doubt(seen.evidence, self._known.evidence, self._plan.detection.quorum)
+            by_a_person = self._run.trigger == "operator"
+            if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
+                against = None
+            if against in _AGAINST and (
+                yield from self._choose(_AGAINST[against], stands=partial(self._stands, against))
+            ):
+                accepted.add(against)
+            elif against:
+                if not by_a_person and (yield from self._confirm_anew(against)):
                     accepted.add("serves")
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(found.because, until=found.until)
@@ -220,7 +240,7 @@ class _Failover:
             seen = yield from self._looking.look("while asked")
         except task.TaskFailedError:
             return True
-        return doubt(seen.evidence, self._known) == asked
+        return doubt(seen.evidence, self._known.evidence, self._plan.detection.quorum) == asked
 
     def _confirm_anew(self, asked: Doubt) -> Doing[bool]:
         """After a time in which the primary served or could not be seen, what was decided before it counts no more.
@@ -228,7 +248,7 @@ class _Failover:
         """
         verdict = yield from self._looking.confirm("confirming anew")
         if verdict.decision == "confirmed":
-            self._known = verdict.evidence
+            self._known = Round(at=self._work.now, evidence=verdict.evidence)
             if asked == "serves":  # Customers were served meanwhile, so this is another outage.
                 self._first_down = verdict.first_down_at
         if verdict.reason not in ("never_agreed", "recovery_in_trouble"):
@@ -330,9 +350,10 @@ class _Failover:
     def _succeeded(self, served_at: datetime) -> Ended:
         began = self._run.requested_at if self._run.trigger == "operator" else self._first_down
         commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
-        # A primary that served until the end took orders until the end.
-        outage = served_at if self._serves else self._first_down or self._run.requested_at
-        because = (
+        # A primary that served until the end, or lived again, took orders until then.
+        outage = served_at if self._serves else self._lived_until or self._first_down or self._run.requested_at
+        asked = "Nobody answered in time, and the plan says to go on then. " if self._unanswered else ""
+        because = asked + (
             "Customers are served from Azure. The business is not protected until replication is reversed: "
             "plan the failback."
         )

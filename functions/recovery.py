@@ -60,7 +60,8 @@ class Recovery:
                     failed[name] = self._blamed.get(name) or outcome.problem or "It failed without saying why."
             self._release(waiting, created, failed)
         if failed:
-            raise ProblemError(" ".join(problem for _, problem in sorted(failed.items())))
+            causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
+            raise ProblemError(" ".join(problem for _, problem in causes_first))
 
     def _start(self, name: str, point: PointInTime) -> task.Task[Any]:
         run_id = self._work.run.run_id

@@ -9,6 +9,7 @@ from durabletask import task
 
 from functions import activities, bookkeeping
 from functions.activities import NotFrozen, Watched
+from functions.conduct import reason
 from functions.work import Doing, ProblemError, Work
 from shared import names
 from shared.cloud.compute import OperationState, PointInTime, Refused, SnapshotOrder
@@ -57,7 +58,7 @@ def thaw_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
     try:
         yield from thaw(work, plan)
     except (ProblemError, task.TaskFailedError) as error:
-        return str(error)
+        return reason(error)
     return None
 
 

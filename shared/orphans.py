@@ -17,7 +17,7 @@ from shared.telling import tell
 
 _MOST_RETRIES = 10
 """More retries of one run than anybody makes; each has children of its own."""
-_GONE = "The run's orchestration ended without a result."
+_GONE = "The run broke off without a result."
 _HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
 
 

@@ -17,7 +17,7 @@ Role = Literal["evidence", "control", "recovery"]
 """``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
 
 
-Doubt = Literal["serves", "blind", "partial"]
+Doubt = Literal["serves", "blind", "partial", "unclear"]
 
 
 class Evidence(Strict):
@@ -213,19 +213,34 @@ def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetim
     )
 
 
-def doubt(seen: list[Evidence], known: list[Evidence]) -> Doubt | None:
-    """Why the customers must not be moved without a person, just before they are: what is ``seen`` then, and was not
-    ``known`` when it was decided. None when nothing speaks against it.
+def doubt(seen: list[Evidence], known: list[Evidence], quorum: int) -> Doubt | None:
+    """Why the customers must not be moved yet, just before they are: what is ``seen`` then, and was not ``known`` when
+    it was decided. None when nothing speaks against it.
 
     ``serves``: the primary serves. ``blind``: the observer is cut off, so what it sees of the primary means nothing.
-    ``partial``: the private path is up, though it was not.
+    ``partial``: the private path is up, though it was not. A person must choose then. ``unclear``: fewer paths say
+    unreachable than did; that needs no person, but another confirmation.
     """
     if primary_serves(seen):
         return "serves"
-    now, then = view(seen, 1), view(known, 1)
+    now, then = view(seen, quorum), view(known, quorum)
     if now.says == "blind":
         return None if then.says == "blind" else "blind"
-    return "partial" if set(now.veto) - set(then.veto) else None
+    if set(now.veto) - set(then.veto):
+        return "partial"
+    return "unclear" if then.says == "down" and now.says != "down" else None
+
+
+def lived_again(seen: list[Evidence], at: datetime, known: Round) -> datetime | None:
+    """When the primary last gave a sign of life, if that was after the outage had been ``known``: it may have taken
+    orders until then. None when it gave none, or when it was known to be alive in part.
+
+    Signs of life are what arrives in logs; ``at`` is when they were ``seen``.
+    """
+    ages = [e.age for e in seen if e.role == "evidence" and e.age > 0]
+    in_part = any(e.direct and e.counts_as == "up" for e in known.evidence if e.role == "evidence")
+    newest = at - timedelta(seconds=min(ages)) if ages else None
+    return newest if newest and newest > known.at and not in_part else None
 
 
 def primary_serves(evidence: list[Evidence]) -> bool:

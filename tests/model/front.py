@@ -70,7 +70,7 @@ class Front:
         for child in children:
             engine.send(child.id, names.EVENT_ABORT, {"by": "the end of its run"})
         if not children:
-            records.end_orphan(run_id, "The run's orchestration ended without a result.")
+            records.end_orphan(run_id, "The run broke off without a result.")
 
     def begin(
         self,

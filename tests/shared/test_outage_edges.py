@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.policy.outage import Doubt, Round, State, decide, doubt, operator_verdict, primary_serves, view
+from shared.policy.outage import (
+    Doubt,
+    Round,
+    State,
+    decide,
+    doubt,
+    lived_again,
+    operator_verdict,
+    primary_serves,
+    view,
+)
 from tests.shared.rounds import (
     BLIND,
     DETECTION,
@@ -256,19 +266,41 @@ def test_slower_signals_allow_for_longer_gaps() -> None:
         (PRIVATE_UP, OUTAGE, "partial"),
         (PRIVATE_UP, PRIVATE_UP, None),
         (PRIVATE_UP | {"observer": "down"}, PRIVATE_UP, "blind"),
-        (SILENT_VPN, OUTAGE, None),
+        (SILENT_VPN, OUTAGE, "unclear"),
+        (MIXED, OUTAGE, "unclear"),
+        (MIXED, SILENT_VPN, None),
         (TROUBLE, OUTAGE, None),
     ],
 )
 def test_only_what_was_not_known_speaks_against_moving_the_customers(
     seen: States, known: States, against: Doubt | None
 ) -> None:
-    assert doubt(evidence(seen), evidence(known)) == against
+    assert doubt(evidence(seen), evidence(known), DETECTION.quorum) == against
 
 
 def test_where_nothing_was_known_what_is_seen_speaks_for_itself() -> None:
-    assert doubt(evidence(PRIVATE_UP), []) == "partial"
-    assert doubt(evidence(OUTAGE), []) is None
+    assert doubt(evidence(PRIVATE_UP), [], DETECTION.quorum) == "partial"
+    assert doubt(evidence(OUTAGE), [], DETECTION.quorum) is None
+
+
+LATER = START + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize(
+    ("age", "lived"),
+    [(60.0, LATER - timedelta(seconds=60)), (599.0, START + timedelta(seconds=1)), (600.0, None), (0.0, None)],
+)
+def test_a_sign_of_life_from_after_the_decision_says_until_when_the_primary_lived(
+    age: float, lived: datetime | None
+) -> None:
+    known = rounds_of((OUTAGE, 10))[0]
+    seen = [e.model_copy(update={"age": age if e.signal == "heartbeat" else 0.0}) for e in evidence(OUTAGE)]
+    assert lived_again(seen, LATER, known) == lived
+
+
+def test_a_primary_that_was_known_to_be_alive_in_part_did_not_come_back() -> None:
+    known = rounds_of((PRIVATE_UP, 10))[0]
+    assert lived_again(evidence(OUTAGE, age=60.0), LATER, known) is None
 
 
 # What we asked ourselves counts before what we were told
