@@ -23,6 +23,8 @@ from shared.records import journal, site_state
 from shared.runs import Order, Phase, StepEnd, StepStatus
 
 bp = df.Blueprint()
+TOO_LATE = "TooLate"
+"""The code of an order that Coldsite itself refuses, since its time is over."""
 
 
 class FenceOrder(Order):
@@ -58,7 +60,7 @@ async def freeze_replication(order: replication.ScriptOrder) -> Started | Refuse
 
     Refused for a run that no longer holds its plan, for a keeper while a run is at work, and when it is too late.
     """
-    if late := _too_late(order.not_after):
+    if late := _too_late(order.not_after, "The replica may not stay frozen any longer."):
         return late
     try:
         await site_state.mark_frozen(order.run)
@@ -67,12 +69,11 @@ async def freeze_replication(order: replication.ScriptOrder) -> Started | Refuse
     return await replication.start_script(order)
 
 
-def _too_late(not_after: datetime | None) -> Refused | None:
-    """A retry that comes after its deadline must not act: the replica is being thawed by then."""
+def _too_late(not_after: datetime | None, why: str) -> Refused | None:
+    """A retry that comes after its deadline must not act: what it was ordered for is no longer so by then."""
     if not_after is None or datetime.now(UTC) <= not_after:
         return None
-    said = "The replica may not stay frozen any longer."
-    return Refused(refusal=Refusal(kind="permanent", code="TooLate", message=said))
+    return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=why))
 
 
 class NotFrozen(Strict):
@@ -115,7 +116,7 @@ class SetStarted(Strict):
 async def take_recovery_point(order: SetOrder) -> SetStarted:
     """Starts the snapshots of one set, all at once."""
     names = list(order.snapshots)
-    late = _too_late(order.not_after)
+    late = _too_late(order.not_after, "The replica may not stay frozen any longer.")
     if late is None and order.frozen and (await site_state.read_state(order.run.plan)).frozen_by != order.run.run_id:
         said = "The replica is not frozen for this any more; disks of different moments are worse than none."
         late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=said))
@@ -323,7 +324,9 @@ async def _switch(order: traffic.TrafficOrder, endpoint: Endpoint, to: traffic.S
     run = await journal.read_run(order.run.run_id)
     if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
         said = "The run has stopped for a person since this was ordered."
-        return Refused(refusal=Refusal(kind="permanent", code="TooLate", message=said))
+        return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=said))
+    if late := _too_late(order.not_after, "The last look at the sites is too old to move anybody by it."):
+        return late
     refusal = await compute.refusal_or_none(traffic.switch(order.traffic, endpoint, to))
     return Refused(refusal=refusal) if refusal else Switched()
 

@@ -92,18 +92,22 @@ class RecordOrder(Order):
 
 
 class Recorded(Strict):
-    """``abort_asked_by`` is who ended the run, if anybody did before its cutover began."""
+    """What the row says now. ``abort_asked_by`` is who ended the run, if anybody did before its cutover began."""
 
     abort_asked_by: str | None = None
+    cutover_began: bool = True
+    ended: bool = False
 
 
 @step(bp, "never")
 async def record_step(order: RecordOrder) -> Recorded:
     """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
-    asked_by = None
+    recorded = Recorded()
     if order.changes:
-        run = await journal.update_run(order.run.run_id, number=order.number, **order.changes)
-        asked_by = run.abort_asked_by
+        row = await journal.update_run(order.run.run_id, number=order.number, **order.changes)
+        recorded = Recorded(
+            abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None
+        )
     for name, status in order.steps.items():
         await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
     if order.thawed:
@@ -111,7 +115,7 @@ async def record_step(order: RecordOrder) -> Recorded:
             order.run.plan,
             lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.thawed else {},
         )
-    return Recorded(abort_asked_by=asked_by)
+    return recorded
 
 
 class SealOrder(Order):

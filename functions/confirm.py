@@ -22,6 +22,8 @@ class Looking:
         self._run = run
         self._plan = run.plan
         self._looked_early = False
+        self.looked_at = run.requested_at
+        """When the newest look was taken."""
 
     def decide(self) -> Doing[Verdict]:
         """The decision of this run. One that a person started brings its one pass of evidence along."""
@@ -51,9 +53,9 @@ class Looking:
             if verdict.decision != "keep_looking":
                 break
             if len(rounds) == 1:
-                yield from self._keep(verdict)
+                yield from work.record(verdict=verdict.sentence(), verdict_detail=verdict)
             yield from self._pause_or_news(detection.interval)
-        yield from self._keep(verdict)
+        yield from work.record_now(verdict=verdict.sentence(), verdict_detail=verdict)
         return verdict
 
     def look(self, moment: str, attempt: int = 1, began: datetime | None = None) -> Doing[Round]:
@@ -61,7 +63,9 @@ class Looking:
         order = EvidenceOrder.of(
             self._plan, self._work.run, target=moment, attempt=attempt, began_at=began or self._work.now
         )
-        return (yield from self._work.do(bookkeeping.gather_evidence, order))
+        seen = yield from self._work.do(bookkeeping.gather_evidence, order)
+        self.looked_at = seen.at
+        return seen
 
     def _pause_or_news(self, interval: timedelta) -> Doing[None]:
         """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once, but not
@@ -72,6 +76,3 @@ class Looking:
         self._looked_early = winner is news
         if self._looked_early:
             self._work.take(names.EVENT_ALERT)
-
-    def _keep(self, verdict: Verdict) -> Doing[None]:
-        yield from self._work.record(verdict=verdict.sentence(), verdict_detail=verdict)

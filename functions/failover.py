@@ -66,8 +66,8 @@ class _Failover:
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
-        self._cutovers = 0
-        self._enabled = False
+        self._ordered = False
+        """Whether customers may have been moved: the recovery endpoint was ordered to be enabled."""
         self._serves = False
         self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
@@ -93,7 +93,8 @@ class _Failover:
             if isinstance(moved, datetime):
                 return self._succeeded(moved)
             yield from work.step_back()
-            yield from hold(work, plan, Phase.VERIFYING, moved)
+            if moved:
+                yield from hold(work, plan, Phase.VERIFYING, moved)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """Ends what still runs, lets the replica go on, removes what was built; trouble with one stops none."""
@@ -107,7 +108,7 @@ class _Failover:
     def _permission(self, verdict: Verdict, claim: Claim) -> Doing[None]:
         detection, mode = self._plan.detection, self._run.mode
         if verdict.decision == "stand_down":
-            well_at = self._work.now if verdict.reason == "healthy" else None
+            well_at = self._looking.looked_at if verdict.reason == "healthy" else None
             raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
         if mode == "observe":
             said = "Observed only: the plan is in observe mode."
@@ -209,7 +210,7 @@ class _Failover:
         as whenever the checks no longer agree, the outage is confirmed anew. A run that a person started needs no
         confirmation. What maintenance asks lapses when the maintenance ends.
         """
-        accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy else set()
+        accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy and not self._is_old() else set()
         may_be_worked_on = False
         while True:
             yield from self._verify()
@@ -223,16 +224,31 @@ class _Failover:
             if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
                 against = None
             if against in _AGAINST and (
-                yield from self._choose(_AGAINST[against], stands=partial(self._stands, against))
+                yield from self._choose(self._question(against), stands=partial(self._stands, against))
             ):
                 accepted.add(against)
             elif against:
                 if not by_a_person and (yield from self._confirm_anew(against)):
                     accepted.add("serves")
             elif found and not may_be_worked_on:
-                may_be_worked_on = yield from self._choose(found.because, until=found.until)
+                may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
             else:
                 return
+
+    def _is_old(self) -> bool:
+        """Whether the recovery point is older than whoever acknowledged a loss can have meant."""
+        goals = self._plan.objectives
+        age = self._work.now - self._point.taken_at if self._point else timedelta(0)
+        return age > goals.recovery_time + goals.recovery_point
+
+    def _question(self, against: Doubt) -> str:
+        if against != "serves" or self._point is None:
+            return _AGAINST[against]
+        since = f"{self._point.taken_at:%Y-%m-%d %H:%M} UTC"
+        return f"{_AGAINST[against]} What it has taken since the recovery point of {since} would be lost."
+
+    def _is_maintained(self) -> Doing[bool]:
+        return (yield from self._maintenance("while asked")) is not None
 
     def _stands(self, asked: Doubt) -> Doing[bool]:
         """Whether what a person was asked about is still so; while that cannot be seen, it is."""
@@ -258,11 +274,12 @@ class _Failover:
     def _choose(
         self, question: str, *, until: datetime | None = None, stands: Callable[[], Doing[bool]] | None = None
     ) -> Doing[bool]:
-        work = self._work
-        phase = Phase.CUTTING_OVER if work.committed else Phase.VERIFYING
-        stay = "Abort to stay there and clear away, or retry" if work.abortable else "Retry"
-        asked = f"{question} {stay} to move the customers."
-        return (yield from hold(work, self._plan, phase, asked, may_default=False, until=until, stands=stands))
+        asked = f"{question} Abort to stay there and clear away, or retry to move the customers."
+        return (
+            yield from hold(
+                self._work, self._plan, Phase.VERIFYING, asked, may_default=False, until=until, stands=stands
+            )
+        )
 
     def _verify(self) -> Doing[None]:
         work, plan = self._work, self._plan
@@ -281,29 +298,33 @@ class _Failover:
 
     # 7. Cut over
 
-    def _cut_over(self) -> Doing[datetime | str]:
-        """Returns when customers were led to the recovery site, or why Azure moved nobody.
+    def _cut_over(self) -> Doing[datetime | str | None]:
+        """Returns when customers were led to the recovery site. When nobody was moved: why Azure refused, or None where
+        both sites must be looked at anew, since the last look is too old to move anybody by it.
 
-        They move only to a site that was just verified: after a wait for a person, it is verified anew, and the primary
-        is looked at once more as long as nobody was moved.
+        After any wait what Traffic Manager holds counts, not what was heard: once the recovery site is enabled it only
+        goes forward, after it was verified anew.
         """
         work, plan = self._work, self._plan
+        not_after = self._looking.looked_at + plan.detection.patience
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic, holds=work.holds)
-        if self._cutovers and not self._enabled:
-            # The order may have been carried out although nobody heard so; then it only goes forward.
-            self._enabled = (yield from self._read_back(order)).routing.recovery.enabled
-        if self._cutovers:
-            yield from (self._verify() if self._enabled else self._prove())
-            order = order.model_copy(update={"holds": work.holds})
-        self._cutovers += 1
-        enabled = yield from work.insist(activities.enable_recovery, order)
-        if isinstance(enabled, Refused):
-            said = f"{enabled.refusal.sentence} Mend it, then retry."
-            if (yield from self._nobody_was_moved(order)):
-                self._cutovers = 0
-                return f"Azure's endpoint could not be enabled, so nobody was moved. {said}"
-            raise ProblemError(f"Azure's endpoint could not be enabled. {said}")
-        self._enabled = True
+        enabled = False
+        if self._ordered:
+            enabled = (yield from self._read_back(order)).routing.recovery.enabled
+            if enabled:
+                yield from self._verify()
+        if not enabled and (self._ordered or work.now > not_after):
+            self._ordered = False
+            return None
+        self._ordered = True
+        limited = order if enabled else order.model_copy(update={"not_after": not_after})
+        result = yield from work.insist(activities.enable_recovery, limited)
+        if isinstance(result, Refused) and not (yield from self._read_back(order)).routing.recovery.enabled:
+            self._ordered = False
+            if result.refusal.code == activities.TOO_LATE:
+                return None
+            said = f"{result.refusal.sentence} Mend it, then retry."
+            return f"Azure's endpoint could not be enabled, so nobody was moved. {said}"
         latched = yield from work.insist(activities.disable_primary, order.model_copy(update={"target": "primary"}))
         if isinstance(latched, Refused):
             raise ProblemError(
@@ -334,13 +355,6 @@ class _Failover:
             if work.now - began > plan.traffic.dns_timeout:
                 raise ProblemError(f"DNS does not lead {plan.traffic.hostname} to the recovery site. Look, then retry.")
             yield from work.sleep(plan.recovery.poll_at_least)
-
-    def _nobody_was_moved(self, order: TrafficOrder) -> Doing[bool]:
-        """Whether Traffic Manager holds what it held before the cutover; what cannot be read is not known."""
-        try:
-            return (yield from self._read_back(order)).routing.active_site == "primary"
-        except task.TaskFailedError:
-            return False
 
     def _read_back(self, order: TrafficOrder) -> Doing[activities.ReadBack]:
         return (yield from self._work.do(activities.read_back, order.model_copy(update={"target": "traffic"})))

@@ -163,6 +163,8 @@ async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
         raise errors.RefusedError(f"The run has ended: {run.outcome.value}.", phase=run.phase.value)
     if action == "abort" and run.cutover_began:
         raise errors.RefusedError(_TOO_LATE)
+    if action != "abort" and run.abort_asked_by:
+        raise errors.RefusedError(f"{run.abort_asked_by} has ended the run; it is being cleared away.")
     if run.phase not in steering.phases:
         raise errors.RefusedError(f"Only a run that {steering.only} can be told so; this one is {run.phase.value}.")
     if action == "approve":

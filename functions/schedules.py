@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 
 import azure.durable_functions as df
 import azure.functions as func
-from azure.core.exceptions import AzureError
 from croniter import croniter
 
 from functions.http import PLANS
 from functions.hub import DurableHub
 from shared import guarding, reacting
-from shared.errors import ColdsiteError, PlanBusyError, RefusedError
+from shared.errors import PlanBusyError, RefusedError
 from shared.names import EVENT_ABORT
 from shared.orphans import end_lost
 from shared.plan import RecoveryPlan
@@ -37,7 +36,7 @@ async def _for_every_plan(what: Any, hub: DurableHub) -> None:
     async def one(plan: RecoveryPlan) -> None:
         try:
             await what(plan, hub)
-        except (ColdsiteError, AzureError) as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other plans go on)
             _log.error("%s %s: %s", FAILED, plan.name, error)
 
     await asyncio.gather(*(one(plan) for plan in PLANS.values()))

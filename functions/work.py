@@ -220,7 +220,7 @@ class Work:
 
     def record_now(self, **changes: Any) -> Doing[bookkeeping.Recorded]:
         """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
-        asked must be able to answer.
+        asked must be able to answer. An abort that the row took is heeded, also when its event was lost.
         """
         while True:
             yield from self.record(**changes)
@@ -229,7 +229,10 @@ class Work:
             if not written.is_complete:
                 yield task.when_any([written])
             if not written.is_failed:
-                return bookkeeping.record_step.read(written.get_result())
+                recorded = bookkeeping.record_step.read(written.get_result())
+                if self.abortable and recorded.abort_asked_by:
+                    raise AbortedError(recorded.abort_asked_by, preempted=False)
+                return recorded
             yield from self.sleep(self.recovery.retry_after * 30)
 
     def step_back(self) -> Doing[None]:
@@ -243,8 +246,8 @@ class Work:
         an abort came first, so that whoever was told that the run ends was told the truth.
         """
         recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
-        if recorded.abort_asked_by:
-            raise AbortedError(recorded.abort_asked_by, preempted=False)
+        if recorded.ended or not recorded.cutover_began:
+            raise HopelessError("The run's own record says that it is over, so nobody is moved in its name.")
         self.abortable = False
         self.committed = True
 

@@ -26,7 +26,7 @@ _log = logging.getLogger("coldsite.guard")
 type Warnings = dict[str, str]
 """Sentences, by what they are about."""
 
-_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled"}
+_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved"}
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
 _LEFT = {"leftovers"}
 _LASTING = {"primary_written"}
@@ -66,6 +66,8 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     routing = await read_routing(plan.traffic)
+    if state.active_site in ("both", "none"):
+        return await _half_moved(plan, state, routing)
     if not state.latched:
         return _routing_at_rest(plan, routing)
     found: Warnings = {}
@@ -77,6 +79,26 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if routing.primary.enabled:
         found |= await _primary_enabled(plan, state, routing)
     return found
+
+
+async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
+    """A failover was lost in the middle of the cutover, so a person must end it in the portal. What Traffic Manager
+    holds then is remembered.
+    """
+    site, now = routing.active_site, datetime.now(UTC)
+    if site != state.active_site:
+        latched_at = now if site == "recovery" else None
+        changes = {"active_site": site, "latched": latched_at is not None, "latched_at": latched_at}
+        await site_state.change_state(plan.name, lambda before: {} if before.active_run else changes)
+    if site not in ("both", "none"):
+        return {}
+    primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    said = (
+        f"A failover was lost while it moved the customers, and {site} of the endpoints "
+        f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. Choose in the portal: {recovery} enabled and "
+        f"{primary} disabled to serve from Azure, or the other way round to stay."
+    )
+    return {"half_moved": said}
 
 
 def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:

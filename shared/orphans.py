@@ -15,7 +15,7 @@ from shared.records.site_state import SiteState
 from shared.runs import Phase
 from shared.telling import tell
 
-_MOST_RETRIES = 10
+_MOST_RETRIES = 20
 """More retries of one run than anybody makes; each has children of its own."""
 _GONE = "The run broke off without a result."
 _HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
@@ -37,8 +37,8 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
     What still builds in its name is ended first; while it does, the row stays open, and this is to be called again.
 
     A failover that was lost while it moved the customers leaves them where Traffic Manager sends them, so that is read
-    and remembered: what it built may be what serves them, and is never cleared away. Raises azure-core's errors when
-    Traffic Manager cannot be read. Safe to repeat.
+    and remembered: unless it moved nobody, what it built may be what serves them, and is never cleared away. Raises
+    azure-core's errors when Traffic Manager cannot be read. Safe to repeat.
     """
     state = await site_state.read_state(plan.name)
     try:
@@ -49,7 +49,6 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
         return state
     because = _GONE
     if run.cutover_began:
-        because = f"{_GONE} {_HALF_MOVED}"
         site = (await read_routing(plan.traffic)).active_site
         latched = site == "recovery"
 
@@ -61,6 +60,9 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
             }
 
         state = await site_state.change_state(plan.name, remember)
+        because = f"{_GONE} {_HALF_MOVED}"
+        if site == "primary":  # Nobody was moved, so what it built serves nobody.
+            await journal.update_run(run_id, cutover_began=False)
     if await _still_building(plan, run_id, hub):
         return state
     await journal.end_orphan(run_id, because)

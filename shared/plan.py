@@ -187,6 +187,11 @@ class Detection(Strict):
         return max((probe.timeout for probe in probes), default=_seconds(5))
 
     @property
+    def patience(self) -> timedelta:
+        """How old a look may be, at most, to be taken for what is so now: one look may be missed."""
+        return 2 * (self.interval + self.slowest_answer)
+
+    @property
     def paths(self) -> set[str]:
         return {signal.path for signal in self.signals.values() if signal.role == "evidence"}
 

@@ -33,6 +33,10 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
     """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
     if kind == "drill" and state.active_site != "primary":
         return "Customers are served from Azure now; a drill would compete with them. Drill after failback."
+    if kind == "failover" and state.active_site == "both":
+        return (
+            "A failover was lost while it moved the customers; first choose in Traffic Manager where they are served."
+        )
     if kind == "failover" and state.active_site == "recovery":
         return "Customers are already served from Azure. To go back, run a failback."
     return None
@@ -109,16 +113,18 @@ async def begin_run(
         await journal.open_run(run)
         await hub.start(kind, run_id, order.model_dump(mode="json"))
     except BaseException:
-        await _give_up(held)
+        await _give_up(held, hub)
         raise
     return run
 
 
-async def _give_up(held: RunRef) -> None:
+async def _give_up(held: RunRef, hub: Hub) -> None:
     """The run could not be started: free the plan at once instead of leaving it to housekeeping. Trouble with that must
-    not hide why.
+    not hide why. A run that the engine took up although nobody heard so goes on.
     """
     with contextlib.suppress(ColdsiteError):
+        if await hub.state(held.run_id) != "unknown":
+            return
         await site_state.release_lock(held)
         await journal.end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
 
@@ -128,7 +134,7 @@ def may_look(state: SiteState, now: datetime) -> str | None:
 
     Maintenance is no reason: a run then looks, and ends as observed.
     """
-    if state.active_site == "recovery":
+    if state.active_site in ("recovery", "both"):
         return "Customers are already served from Azure."
     if state.not_before and now < state.not_before:
         return f"The last look ended without a failover; the next is due at {state.not_before:%Y-%m-%d %H:%M} UTC."

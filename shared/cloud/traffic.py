@@ -8,6 +8,7 @@ MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-monitoring.md)
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any, Literal
 
 from shared.cloud import clients
@@ -47,10 +48,13 @@ class Routing(Strict):
 
 
 class TrafficOrder(Order):
-    """``holds`` is how often the run had stopped for a person when this was ordered: what comes later is too late."""
+    """``holds`` is how often the run had stopped for a person when this was ordered: what comes later is too late, and
+    so is what comes after ``not_after``, when the last look at the sites has grown old.
+    """
 
     traffic: Traffic
     holds: int = 0
+    not_after: datetime | None = None
 
 
 async def read_endpoint(traffic: Traffic, endpoint: Endpoint) -> EndpointView:

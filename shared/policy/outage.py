@@ -152,7 +152,7 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
     since = later = now
-    patience = 2 * (detection.interval + detection.slowest_answer)
+    patience = detection.patience
     for one, seen in zip(reversed(rounds), reversed(views), strict=True):
         if seen.says != last.says or bool(seen.veto) != bool(last.veto) or later - one.at > patience:
             break

@@ -267,7 +267,7 @@ async def end_orphan(run_id: str, because: str) -> None:
     with contextlib.suppress(UnknownRunError):
         run = await read_run(run_id)
         if run.outcome is None:
-            await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)
+            await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because, waiting_for=None)
 
 
 async def keeps_its_point(run_id: str) -> bool:

@@ -66,6 +66,8 @@ class Front:
             site = traffic.routing(self.world.primary.monitor).active_site
             at = (records.state.latched_at or self.world.clock()) if site == "recovery" else None
             records.change_state(active_site=site, latched=at is not None, latched_at=at)
+            if site == "primary":
+                records.update_run(run_id, cutover_began=False)
         children = [i for i in engine.instances.values() if i.id.startswith(f"{run_id}:") and i.status == "running"]
         for child in children:
             engine.send(child.id, names.EVENT_ABORT, {"by": "the end of its run"})

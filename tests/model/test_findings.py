@@ -143,3 +143,45 @@ def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ende
     assert end(outage, run_id) is Outcome.ABORTED
     assert not outage.world.azure.resources
     assert not outage.world.traffic.moves
+
+
+def test_a_last_look_that_has_grown_old_moves_nobody(outage: Front) -> None:
+    """The history is away between the look and the cutover, and the primary returns meanwhile."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    began = outage.world.clock()
+    while outage.world.looks[run_id].at < began:
+        outage.world.engine.advance(timedelta(seconds=0.5))
+    outage.world.history_away_until = outage.world.clock() + timedelta(hours=1)
+    outage.world.primary.change(alive=True)
+    outage.world.engine.advance(timedelta(hours=1))
+    assert end(outage, run_id) is None
+    assert not outage.world.traffic.moves
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+
+
+def test_a_run_that_was_lost_before_it_moved_anybody_leaves_nothing_in_the_next_ones_way(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.engine.befall("enable_recovery", "raises", 20)
+    until_phase(outage, run_id, Phase.CUTTING_OVER)
+    outage.world.engine.advance(timedelta(seconds=3))
+    outage.world.engine.lose(run_id)
+    outage.world.engine.calm()
+    for _ in range(12):
+        outage.housekeeping()
+        outage.world.engine.advance(timedelta(minutes=1))
+    assert end(outage, started(outage.watch())) is Outcome.SUCCEEDED
+    assert {resource.kind for resource in outage.world.azure.owned(run_id)} == {"snapshots"}
+
+
+def test_a_planned_failover_that_was_held_for_hours_asks_before_it_loses_them(front: Front) -> None:
+    front.world.azure.broken.add("sql")
+    run_id = started(front.failover("planned", acknowledge=False))
+    until_phase(front, run_id, Phase.NEEDS_OPERATOR)
+    front.world.engine.advance(timedelta(hours=5))
+    front.world.azure.broken.clear()
+    assert front.steer(run_id, "retry")
+    assert end(front, run_id) is None
+    assert "since the recovery point of" in (front.world.records.runs[run_id].waiting_for or "")
+    assert not front.world.traffic.moves

@@ -138,13 +138,15 @@ class World:
         return Claim(claimed=True, must_ask=must_ask)
 
     def record_step(self, order: RecordOrder) -> Recorded:
-        asked_by = None
+        recorded = Recorded()
         if order.changes:
-            run = self.records.update_run(order.run.run_id, number=order.number, **order.changes)
-            asked_by = run.abort_asked_by
+            row = self.records.update_run(order.run.run_id, number=order.number, **order.changes)
+            recorded = Recorded(
+                abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None
+            )
         if order.thawed:
             self.records.mark_thawed(order.thawed)
-        return Recorded(abort_asked_by=asked_by)
+        return recorded
 
     def seal_run(self, order: SealOrder) -> Strict:
         self.records.seal_run(order.run.run_id, **order.facts)
@@ -284,7 +286,8 @@ class World:
 
     def _is_stale(self, order: TrafficOrder) -> bool:
         run = self.records.runs[order.run.run_id]
-        return run.phase is not Phase.CUTTING_OVER or run.holds != order.holds
+        late = order.not_after is not None and self.clock() > order.not_after
+        return run.phase is not Phase.CUTTING_OVER or run.holds != order.holds or late
 
     def _switch(self, activity: str, endpoint: Endpoint, enabled: bool, run: RunRef) -> Switched | Refused:
         if refusal := self.azure.refusal(activity):
