@@ -304,6 +304,7 @@ def _clear(work: Work, order: WorkloadOrder, *, unfinished: bool = False) -> Doi
             keep_snapshots=True,
             workload=order.name,
             unfinished=unfinished,
+            loose=unfinished and len(order.workload.zones) > 1,
         )
         result = yield from work.do(activities.clean_up, gone)
         if not result.left:

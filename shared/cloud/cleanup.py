@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -22,13 +23,15 @@ class CleanUpOrder(Order):
     """Remove what the run built in the recovery group, or only one workload of it.
 
     ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, so that only
-    what failed or hangs goes. ``of_run`` names an ended run whose leftovers are meant instead.
+    what failed or hangs goes; ``loose`` then takes disks that no machine uses, too: they may lie in another zone than
+    the one that is tried next. ``of_run`` names an ended run whose leftovers are meant instead.
     """
 
     group: str
     keep_snapshots: bool = False
     workload: str | None = None
     unfinished: bool = False
+    loose: bool = False
     of_run: str = ""
 
 
@@ -52,7 +55,9 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     machines = await _owned(client.virtual_machines.list(place.group), order)
-    disks = await _owned(client.disks.list_by_resource_group(place.group), order)
+    disks = await _owned(
+        client.disks.list_by_resource_group(place.group), order, lambda disk: order.loose and not disk.managed_by
+    )
     snapshots = (
         [] if order.keep_snapshots else await _owned(client.snapshots.list_by_resource_group(place.group), order)
     )
@@ -77,7 +82,8 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), reasons=sorted(reasons))
 
 
-async def _owned(listing: Any, order: CleanUpOrder) -> list[Any]:
+async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] = lambda item: False) -> list[Any]:
+    """What the run built, but for what is spared; ``goes`` says what is not spared although Azure has finished it."""
     run_id = order.of_run or order.run.run_id
     run = names.parse_run_id(run_id)
     short = run.short if run else run_id
@@ -85,7 +91,7 @@ async def _owned(listing: Any, order: CleanUpOrder) -> list[Any]:
     async for item in listing:
         tags = item.tags or {}
         ours = tags.get(names.TAG_RUN) == run_id and short in (item.name or "")
-        spared = order.unfinished and item.properties.provisioning_state == "Succeeded"
+        spared = order.unfinished and item.properties.provisioning_state == "Succeeded" and not goes(item)
         if ours and not spared and order.workload in (None, tags.get(names.TAG_WORKLOAD)):
             found.append(item)
     return found
