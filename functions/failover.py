@@ -33,6 +33,8 @@ _AGAINST: dict[Doubt, str] = {
     "partial": "A partial outage now: the private path reaches the primary site again, so a person must decide.",
 }
 """What speaks against moving the customers, as people are told."""
+_SLOWEST = 5
+"""How often the age that a look may have is doubled: to twenty minutes for a plan that looks every ten seconds."""
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -68,6 +70,8 @@ class _Failover:
         self._sets = 0
         self._ordered = False
         """Whether customers may have been moved: the recovery endpoint was ordered to be enabled."""
+        self._late = 0
+        """How often the last look was too old: an app that is slow must get there all the same."""
         self._serves = False
         self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
@@ -306,7 +310,7 @@ class _Failover:
         goes forward, after it was verified anew.
         """
         work, plan = self._work, self._plan
-        not_after = self._looking.looked_at + plan.detection.patience
+        not_after = self._looking.looked_at + plan.detection.patience * 2**self._late
         order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic, holds=work.holds)
         enabled = False
         if self._ordered:
@@ -315,6 +319,7 @@ class _Failover:
                 yield from self._verify()
         if not enabled and (self._ordered or work.now > not_after):
             self._ordered = False
+            self._late = min(self._late + 1, _SLOWEST)
             return None
         self._ordered = True
         limited = order if enabled else order.model_copy(update={"not_after": not_after})
@@ -322,6 +327,7 @@ class _Failover:
         if isinstance(result, Refused) and not (yield from self._read_back(order)).routing.recovery.enabled:
             self._ordered = False
             if result.refusal.code == activities.TOO_LATE:
+                self._late = min(self._late + 1, _SLOWEST)
                 return None
             said = f"{result.refusal.sentence} Mend it, then retry."
             return f"Azure's endpoint could not be enabled, so nobody was moved. {said}"

@@ -185,3 +185,12 @@ def test_a_planned_failover_that_was_held_for_hours_asks_before_it_loses_them(fr
     assert end(front, run_id) is None
     assert "since the recovery point of" in (front.world.records.runs[run_id].waiting_for or "")
     assert not front.world.traffic.moves
+
+
+def test_an_app_that_is_slow_moves_the_customers_all_the_same(outage: Front) -> None:
+    """Every step takes longer than a look may be old at first."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    for activity in ("check_maintenance", "record_step", "enable_recovery"):
+        outage.world.engine.befall(activity, "slow", 2000)
+    assert end(outage, run_id) is Outcome.SUCCEEDED
