@@ -17,6 +17,7 @@ QUICK: dict[str, Any] = {
     "detection": {"confirm_for": "20s", "interval": "5s"},
     "drill": {"keep_for": "10s"},
     "fence": {"hook": "FENCE_URL"},
+    "replication": {"pause_limit": "15m"},
     "recovery": {
         "retry_after": "1s",
         "operation_timeout": "4m",
@@ -28,7 +29,9 @@ QUICK: dict[str, Any] = {
         },
     },
 }
-"""A short confirmation, and an Azure that takes seconds where the real one takes minutes."""
+"""A short confirmation, and an Azure that takes seconds where the real one takes minutes. The replica may stay frozen
+for longer than in the example: on a busy machine a worker needs seconds to come back, which are minutes here.
+"""
 
 TIMES = {
     "boot_sql": 40.0,
