@@ -43,7 +43,9 @@ async def claim_run(order: ClaimOrder) -> Claim:
     try:
         state = await site_state.check_lock(order.run)
     except LostLockError as error:
-        await journal.end_orphan(order.run.run_id, str(error))
+        taken = run.kind == "drill" and (await site_state.read_state(order.run.plan)).active_kind == "failover"
+        outcome = Outcome.PREEMPTED if taken else Outcome.FAILED
+        await journal.end_orphan(order.run.run_id, str(error), outcome)
         return Claim(claimed=False, because=str(error))
     must_ask = None
     if isinstance(order.trust, Trust):

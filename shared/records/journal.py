@@ -262,12 +262,12 @@ def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def end_orphan(run_id: str, because: str) -> None:
+async def end_orphan(run_id: str, because: str, outcome: Outcome = Outcome.FAILED) -> None:
     """Ends and seals the row of a run that will not do so itself; one that was never written down has no row to end."""
     with contextlib.suppress(UnknownRunError):
         run = await read_run(run_id)
         if run.outcome is None:
-            await seal_run(run_id, outcome=Outcome.FAILED, ended_because=because, waiting_for=None)
+            await seal_run(run_id, outcome=outcome, ended_because=because, waiting_for=None)
 
 
 async def keeps_its_point(run_id: str) -> bool:

@@ -126,13 +126,13 @@ class Records:
             self.change_state(last_seal=seal, last_sealed_run=run_id, sealed_over=self.state.last_seal)
         return self.update_run(run_id, seal=self.state.last_seal, sealed_over=self.state.sealed_over)
 
-    def end_orphan(self, run_id: str, because: str) -> None:
+    def end_orphan(self, run_id: str, because: str, outcome: Outcome = Outcome.FAILED) -> None:
         """Ends the row of a run that will not do so itself, wherever it stands; some were never written down."""
         run = self.runs.get(run_id)
         if run is not None and run.outcome is None:
             self.runs[run_id] = run.model_copy(update={"phase": Phase.COMPLETED})
             self.phases[run_id].append(Phase.COMPLETED)
-            self.seal_run(run_id, outcome=Outcome.FAILED, ended_because=because)
+            self.seal_run(run_id, outcome=outcome, ended_because=because)
 
     def list_runs(self, kind: Kind | None = None) -> list[RecoveryRun]:
         """Newest first."""

@@ -129,7 +129,8 @@ class World:
         try:
             state = self.records.check_lock(order.run)
         except LostLockError as error:
-            self.records.end_orphan(order.run.run_id, str(error))
+            taken = run.kind == "drill" and self.records.state.active_kind == "failover"
+            self.records.end_orphan(order.run.run_id, str(error), Outcome.PREEMPTED if taken else Outcome.FAILED)
             return Claim(claimed=False, because=str(error))
         must_ask = None
         if isinstance(order.trust, Trust):
