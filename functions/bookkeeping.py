@@ -17,7 +17,7 @@ from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
 from shared.records import alert_log, events, journal, site_state
 from shared.records.seal_copy import keep_copy
-from shared.runs import Order, Outcome, StepEnd, StepStatus
+from shared.runs import Order, Outcome, RecoveryRun, StepEnd, StepStatus
 
 bp = df.Blueprint()
 
@@ -100,16 +100,17 @@ class Recorded(Strict):
     cutover_began: bool = True
     ended: bool = False
 
+    @classmethod
+    def of(cls, row: RecoveryRun) -> Recorded:
+        return cls(abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None)
+
 
 @step(bp, "never")
 async def record_step(order: RecordOrder) -> Recorded:
     """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
     recorded = Recorded()
     if order.changes:
-        row = await journal.update_run(order.run.run_id, number=order.number, **order.changes)
-        recorded = Recorded(
-            abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None
-        )
+        recorded = Recorded.of(await journal.update_run(order.run.run_id, number=order.number, **order.changes))
     for name, status in order.steps.items():
         await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
     if order.thawed:

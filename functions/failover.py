@@ -317,8 +317,10 @@ class _Failover:
             enabled = (yield from self._read_back(order)).routing.recovery.enabled
             if enabled:
                 yield from self._verify()
-        if not enabled and (self._ordered or work.now > not_after):
+        if not enabled and self._ordered:
             self._ordered = False
+            return None
+        if not enabled and work.now > not_after:
             self._late = min(self._late + 1, _SLOWEST)
             return None
         self._ordered = True

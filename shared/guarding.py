@@ -85,11 +85,11 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     """A failover was lost in the middle of the cutover, so a person must end it in the portal. What Traffic Manager
     holds then is remembered.
     """
-    site, now = routing.active_site, datetime.now(UTC)
+    site = routing.active_site
     if site != state.active_site:
-        latched_at = now if site == "recovery" else None
-        changes = {"active_site": site, "latched": latched_at is not None, "latched_at": latched_at}
-        await site_state.change_state(plan.name, lambda before: {} if before.active_run else changes)
+        await site_state.change_state(
+            plan.name, lambda before: {} if before.active_run else site_state.routed(site, before)
+        )
     if site not in ("both", "none"):
         return {}
     primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 from shared import names
@@ -50,16 +49,7 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
     because = _GONE
     if run.cutover_began:
         site = (await read_routing(plan.traffic)).active_site
-        latched = site == "recovery"
-
-        def remember(before: SiteState) -> dict[str, Any]:
-            return {
-                "active_site": site,
-                "latched": latched,
-                "latched_at": (before.latched_at or datetime.now(UTC)) if latched else None,
-            }
-
-        state = await site_state.change_state(plan.name, remember)
+        state = await site_state.change_state(plan.name, lambda before: site_state.routed(site, before))
         because = f"{_GONE} {_HALF_MOVED}"
         if site == "primary":  # Nobody was moved, so what it built serves nobody.
             await journal.update_run(run_id, cutover_began=False)

@@ -134,8 +134,8 @@ def may_look(state: SiteState, now: datetime) -> str | None:
 
     Maintenance is no reason: a run then looks, and ends as observed.
     """
-    if state.active_site in ("recovery", "both"):
-        return "Customers are already served from Azure."
+    if problem := refusal(state, "failover"):
+        return problem
     if state.not_before and now < state.not_before:
         return f"The last look ended without a failover; the next is due at {state.not_before:%Y-%m-%d %H:%M} UTC."
     return None

@@ -56,6 +56,15 @@ class SiteState(Strict):
     warnings: dict[str, str] = {}
 
 
+def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
+    """What is remembered of where Traffic Manager sends customers: the active site, and since when the primary is
+    locked out.
+    """
+    latched = site == "recovery"
+    latched_at = (before.latched_at or datetime.now(UTC)) if latched else None
+    return {"active_site": site, "latched": latched, "latched_at": latched_at}
+
+
 async def _read(plan: str) -> tuple[SiteState, str | None]:
     async with storage():
         rows = await table(STATE)

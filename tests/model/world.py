@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, get_type_hints
 from pydantic import TypeAdapter
 
 from functions.activities import (
+    TOO_LATE,
     Checked,
     CheckOrder,
     DnsAnswer,
@@ -67,7 +68,7 @@ from tests.model.site import Endpoint, Primary, Replica, TrafficManager
 
 BEGINNING = datetime(2027, 1, 15, 3, 0, tzinfo=UTC)
 TAKES = {"gather_evidence": timedelta(seconds=3), "notify": timedelta(seconds=2)}
-TOO_LATE = Refused(refusal=Refusal(kind="permanent", code="TooLate", message="It comes too late."))
+LATE = Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message="It comes too late."))
 
 
 class Look(NamedTuple):
@@ -141,10 +142,7 @@ class World:
     def record_step(self, order: RecordOrder) -> Recorded:
         recorded = Recorded()
         if order.changes:
-            row = self.records.update_run(order.run.run_id, number=order.number, **order.changes)
-            recorded = Recorded(
-                abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None
-            )
+            recorded = Recorded.of(self.records.update_run(order.run.run_id, number=order.number, **order.changes))
         if order.thawed:
             self.records.mark_thawed(order.thawed)
         return recorded
@@ -181,7 +179,7 @@ class World:
 
     def freeze_replication(self, order: ScriptOrder) -> Started | Refused:
         if self._is_too_late(order.not_after):
-            return TOO_LATE
+            return LATE
         try:
             self.records.mark_frozen(order.run)
         except LostLockError as error:
@@ -199,7 +197,7 @@ class World:
     def take_recovery_point(self, order: SetOrder) -> SetStarted:
         thawed = order.frozen and self.records.state.frozen_by != order.run.run_id
         if thawed or self._is_too_late(order.not_after):
-            return SetStarted(operations=dict.fromkeys(order.snapshots, TOO_LATE))
+            return SetStarted(operations=dict.fromkeys(order.snapshots, LATE))
         return SetStarted(operations={key: self.azure.start_snapshot(one) for key, one in order.snapshots.items()})
 
     def find_recovery_points(self, order: FindPointsOrder) -> PointsFound:
@@ -270,7 +268,7 @@ class World:
     def enable_recovery(self, order: TrafficOrder) -> Switched | Refused:
         self.records.check_lock(order.run)
         if self._is_stale(order):
-            return TOO_LATE
+            return LATE
         if not self.traffic.recovery:
             self._may_cut_over(order.run)
             self._nobody_is_surprised(order.run.run_id)
@@ -279,7 +277,7 @@ class World:
     def disable_primary(self, order: TrafficOrder) -> Switched | Refused:
         self.records.check_lock(order.run)
         if self._is_stale(order):
-            return TOO_LATE
+            return LATE
         if self.traffic.primary:
             self._may_cut_over(order.run)
         assert self.traffic.recovery, "the primary is disabled while the recovery site is not enabled"

@@ -89,7 +89,7 @@ def state(**changes: object) -> SiteState:
         pytest.param({"not_before": minutes(-5)}, None, id="overdue"),
         pytest.param({"active_site": "recovery"}, "Customers are already served from Azure.", id="moved already"),
         pytest.param({"active_site": "recovery", "not_before": minutes(5)}, "already served", id="moved and postponed"),
-        pytest.param({"active_site": "both"}, "already served from Azure", id="both sites serve"),
+        pytest.param({"active_site": "both"}, "was lost while it moved the customers", id="both sites serve"),
         pytest.param({"active_site": "none"}, None, id="no site serves"),
         pytest.param({"paused_until": minutes(60), "pause_reason": "x"}, None, id="maintenance is no reason"),
         pytest.param(
