@@ -47,6 +47,13 @@ def test_scenario_holds(path: Path) -> None:
     assert report["passed"]
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_our_timelines_read_in_the_order_in_which_they_happen(path: Path) -> None:
+    """The lab sorts; a reader does not. A line out of order is most likely a time that was changed without a look."""
+    times = [event.at for event in load_scenario(path)[0].timeline]
+    assert times == sorted(times)
+
+
 def test_a_wrong_expectation_fails_with_status_1_and_says_what_differs(tmp_path: Path) -> None:
     text = "name: nothing happens\nplan: plans/contoso.yaml\nuntil: 30s\nexpect: {active_site: recovery, runs: {failover: {succeeded: 1}}}\n"
     done = command(str(write(tmp_path, text)), "--json", str(tmp_path / "report.json"))
