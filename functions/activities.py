@@ -41,7 +41,14 @@ class Fenced(Strict):
 
 @step(bp, "around")
 async def fence_source(order: FenceOrder) -> Fenced:
-    """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error."""
+    """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error.
+
+    An order that is given again late must not stop the writes of a primary on which a person chose to stay.
+    """
+    try:
+        await site_state.check_lock(order.run)
+    except LostLockError as error:
+        return Fenced(done=False, detail=str(error))
     timeout = aiohttp.ClientTimeout(total=order.fence.timeout.total_seconds())
     try:
         url = settings.named(order.fence.hook)
@@ -206,7 +213,8 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
     if run.outcome is None:
         return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is clearing away or being ended.
     if not run.is_leftover:
-        return Evicted(because=f"It belongs to {holder.machine}, which run {holder.run_id} still needs.")
+        said = f"It belongs to {holder.machine}, of run {holder.run_id}, which may have served customers"
+        return Evicted(because=f"{said}. If nothing on it is needed, remove it by hand.")
     clear = cleanup.CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)
     return Evicted(left=(await cleanup.clean_up(clear)).left)
 

@@ -17,7 +17,7 @@ from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
 from shared.records import alert_log, events, journal, site_state
 from shared.records.seal_copy import keep_copy
-from shared.runs import Order, Outcome, RecoveryRun, StepEnd, StepStatus
+from shared.runs import Order, Outcome, RecoveryRun, StepEnd
 
 bp = df.Blueprint()
 
@@ -81,7 +81,7 @@ async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
 
 
 class RecordOrder(Order):
-    """``changes`` of the run's row, and steps to write as they are (above all those that were skipped).
+    """``changes`` of the run's row.
 
     Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` names
     the run whose freezing is over.
@@ -89,7 +89,6 @@ class RecordOrder(Order):
 
     number: int = 0
     changes: dict[str, Any] = {}
-    steps: dict[str, StepStatus] = {}
     thawed: str = ""
 
 
@@ -107,12 +106,10 @@ class Recorded(Strict):
 
 @step(bp, "never")
 async def record_step(order: RecordOrder) -> Recorded:
-    """Writes what the orchestrator decided: a phase, a verdict, a skipped step."""
+    """Writes what the orchestrator decided: a phase, a verdict."""
     recorded = Recorded()
     if order.changes:
         recorded = Recorded.of(await journal.update_run(order.run.run_id, number=order.number, **order.changes))
-    for name, status in order.steps.items():
-        await journal.end_step(order.run, name, order.target, status, attempts=0, started_at=order.began_at)
     if order.thawed:
         await site_state.change_state(
             order.run.plan,

@@ -153,7 +153,8 @@ def hold(
             answered = False
             break
         if stands and winner is look:
-            if not (yield from stands()):
+            # Whoever answered in that moment was told that it counts.
+            if not (yield from stands()) and not work.event(names.EVENT_RETRY).is_complete:
                 answered = False
                 break
             # Ever more seldom: a question may wait for days, and all of a run's history is read at every step.
@@ -169,7 +170,7 @@ def hold(
             break
         if (work.take(names.EVENT_RETRY) or {}).get("hold") == work.holds:
             break
-    if answered:
+    if answered or stands:  # What is asked once more, after it was no longer so, is news.
         work.last_question = None
     yield from work.record_now(phase=back_to, waiting_for=None)
     return answered

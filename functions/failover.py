@@ -12,14 +12,14 @@ from durabletask import task
 
 from functions import activities, bookkeeping, replica
 from functions.bookkeeping import Claim
-from functions.conduct import Ended, conduct, hold, seconds_between, until_done
+from functions.conduct import Ended, conduct, hold, reason, seconds_between, until_done
 from functions.confirm import Looking
+from functions.cutover import Cutover
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
 from shared import names
-from shared.cloud.compute import PointInTime, Refused
+from shared.cloud.compute import PointInTime
 from shared.cloud.replication import ReplicaState
-from shared.cloud.traffic import TrafficOrder
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import Maintenance
 from shared.policy.outage import Doubt, Round, Verdict, doubt, lived_again, primary_serves
@@ -33,8 +33,6 @@ _AGAINST: dict[Doubt, str] = {
     "partial": "A partial outage now: the private path reaches the primary site again, so a person must decide.",
 }
 """What speaks against moving the customers, as people are told."""
-_SLOWEST = 5
-"""How often the age that a look may have is doubled: to twenty minutes for a plan that looks every ten seconds."""
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -64,14 +62,11 @@ class _Failover:
         self._run = run
         self._plan: RecoveryPlan = run.plan
         self._looking = Looking(work, run)
+        self._cutover = Cutover(work, run.plan, self._looking)
         self._recovery = Recovery(work, run.plan, "failover", may_get_room=run.preempted)
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
-        self._ordered = False
-        """Whether customers may have been moved: the recovery endpoint was ordered to be enabled."""
-        self._late = 0
-        """How often the last look was too old: an app that is slow must get there all the same."""
         self._serves = False
         self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
@@ -93,18 +88,22 @@ class _Failover:
         while True:
             yield from until_done(work, plan, Phase.VERIFYING, self._prove)
             yield from work.begin_cutover()
-            moved = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cut_over)
+            moved = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cutover.move)
             if isinstance(moved, datetime):
+                yield from self._look_behind()
                 return self._succeeded(moved)
             yield from work.step_back()
             if moved:
                 yield from hold(work, plan, Phase.VERIFYING, moved)
+            elif self._cutover.put_off:
+                yield from work.sleep(self._cutover.put_off)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """Ends what still runs, lets the replica go on, removes what was built; trouble with one stops none."""
         yield from self._recovery.stop(by)
         problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=keep_point)
+        serving = yield from self._cutover.may_serve()
+        left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=keep_point))
         return [*left, problem] if problem else left
 
     # 3. Permission
@@ -155,17 +154,19 @@ class _Failover:
         limit = work.ctx.create_timer(approval.deadline)
         approved, rejected = work.event(names.EVENT_APPROVE), work.event(names.EVENT_REJECT)
         winner = yield from work.first(approved, rejected, limit)
-        if winner is rejected:
+        if winner is limit and approval.then == "proceed":
+            yield from self._only_observe_during_maintenance()
+        # Whoever answered in that moment was told that it counts.
+        if rejected.is_complete:
             by = (work.take(names.EVENT_REJECT) or {}).get("by", "somebody")
             raise Ended(Outcome.REJECTED, f"Rejected by {by}.", cooldown=self._plan.detection.cooldown)
-        if winner is limit and approval.then == "expire":
-            raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
-        if winner is limit:
-            yield from self._only_observe_during_maintenance()
-            self._unanswered = True
-        else:
+        if approved.is_complete:
             self._by_itself = False
             self._approval = {"approved_by": (work.take(names.EVENT_APPROVE) or {}).get("by", "somebody")}
+        elif approval.then == "expire":
+            raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
+        else:
+            self._unanswered = True
 
     # 4 and 5. Freeze, take a set, recover
 
@@ -195,8 +196,8 @@ class _Failover:
         point = yield from replica.recovery_point(work, plan, wanted, None, self._sets)
         try:
             yield from self._freeze()
-        except ProblemError as problem:  # An older set does not need the replication machine.
-            work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", str(problem))
+        except (ProblemError, task.TaskFailedError) as problem:  # An older set does not need the replication machine.
+            work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", reason(problem))
         return point
 
     def _freeze(self) -> Doing[ReplicaState | None]:
@@ -217,13 +218,16 @@ class _Failover:
         accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy and not self._is_old() else set()
         may_be_worked_on = False
         while True:
-            yield from self._verify()
+            yield from self._cutover.verify()
             seen = yield from self._looking.look("before cutover")
             yield from self._work.record(last_look=seen)
             found = yield from self._maintenance("before cutover")
             self._serves = primary_serves(seen.evidence)
-            self._lived_until = lived_again(seen.evidence, seen.at, self._known)
+            lived = lived_again(seen.evidence, seen.at, self._known)
+            self._lived_until = lived or self._lived_until
             against = doubt(seen.evidence, self._known.evidence, self._plan.detection.quorum)
+            if lived and not against:  # It is down again, and by one look nobody knows for how long.
+                against = "unclear"
             by_a_person = self._run.trigger == "operator"
             if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
                 against = None
@@ -233,7 +237,7 @@ class _Failover:
                 accepted.add(against)
             elif against:
                 if not by_a_person and (yield from self._confirm_anew(against)):
-                    accepted.add("serves")
+                    accepted.add("unclear")
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
             else:
@@ -267,11 +271,13 @@ class _Failover:
         Returns True when a person chose to move the customers without agreement.
         """
         verdict = yield from self._looking.confirm("confirming anew")
-        if verdict.decision == "confirmed":
-            self._known = Round(at=self._work.now, evidence=verdict.evidence)
+        agreed = verdict.decision == "confirmed"
+        if not agreed and verdict.reason not in ("never_agreed", "recovery_in_trouble"):
+            return False
+        self._known = Round(at=self._work.now, evidence=verdict.evidence)
+        if agreed:
             if asked == "serves":  # Customers were served meanwhile, so this is another outage.
                 self._first_down = verdict.first_down_at
-        if verdict.reason not in ("never_agreed", "recovery_in_trouble"):
             return False
         return (yield from self._choose(verdict.sentence()))
 
@@ -285,95 +291,25 @@ class _Failover:
             )
         )
 
-    def _verify(self) -> Doing[None]:
-        work, plan = self._work, self._plan
-        began, look = work.now, 0
-        while True:
-            look += 1
-            order = activities.ProbeOrder(
-                run=work.run, target="site", attempt=look, began_at=began, probes=plan.traffic.verify
-            )
-            seen = yield from work.do(activities.verify_site, order)
-            if seen.healthy:
-                return
-            if work.now - began > plan.recovery.probe.timeout:
-                raise ProblemError(f"The recovery site does not serve: {seen.detail}. Repair it, then retry.")
-            yield from work.sleep(plan.recovery.probe.interval)
-
-    # 7. Cut over
-
-    def _cut_over(self) -> Doing[datetime | str | None]:
-        """Returns when customers were led to the recovery site. When nobody was moved: why Azure refused, or None where
-        both sites must be looked at anew, since the last look is too old to move anybody by it.
-
-        After any wait what Traffic Manager holds counts, not what was heard: once the recovery site is enabled it only
-        goes forward, after it was verified anew.
-        """
-        work, plan = self._work, self._plan
-        not_after = self._looking.looked_at + plan.detection.patience * 2**self._late
-        order = TrafficOrder(run=work.run, target="recovery", traffic=plan.traffic, holds=work.holds)
-        enabled = False
-        if self._ordered:
-            enabled = (yield from self._read_back(order)).routing.recovery.enabled
-            if enabled:
-                yield from self._verify()
-        if not enabled and self._ordered:
-            self._ordered = False
-            return None
-        if not enabled and work.now > not_after:
-            self._late = min(self._late + 1, _SLOWEST)
-            return None
-        self._ordered = True
-        limited = order if enabled else order.model_copy(update={"not_after": not_after})
-        result = yield from work.insist(activities.enable_recovery, limited)
-        if isinstance(result, Refused) and not (yield from self._read_back(order)).routing.recovery.enabled:
-            self._ordered = False
-            if result.refusal.code == activities.TOO_LATE:
-                self._late = min(self._late + 1, _SLOWEST)
-                return None
-            said = f"{result.refusal.sentence} Mend it, then retry."
-            return f"Azure's endpoint could not be enabled, so nobody was moved. {said}"
-        latched = yield from work.insist(activities.disable_primary, order.model_copy(update={"target": "primary"}))
-        if isinstance(latched, Refused):
-            raise ProblemError(
-                "Azure's endpoint is enabled, but the primary's could not be disabled, so customers may be sent to "
-                f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal or mend "
-                "it, then retry."
-            )
-        back = yield from self._read_back(order)
-        if not back.agrees:
-            raise ProblemError(
-                f"Traffic Manager does not hold what was ordered; it sends customers to {back.routing.active_site}. "
-                "Look at the profile in the portal, then retry."
-            )
-        began, look = work.now, 0
-        while True:
-            look += 1
-            ask = activities.DnsOrder(
-                run=work.run,
-                target=plan.traffic.hostname,
-                attempt=look,
-                began_at=began,
-                hostname=plan.traffic.hostname,
-                target_name=back.routing.recovery.target,
-            )
-            answer = yield from work.do(activities.check_dns, ask)
-            if answer.moved:
-                return answer.at
-            if work.now - began > plan.traffic.dns_timeout:
-                raise ProblemError(f"DNS does not lead {plan.traffic.hostname} to the recovery site. Look, then retry.")
-            yield from work.sleep(plan.recovery.poll_at_least)
-
-    def _read_back(self, order: TrafficOrder) -> Doing[activities.ReadBack]:
-        return (yield from self._work.do(activities.read_back, order.model_copy(update={"target": "traffic"})))
-
     # 8. Measure
+
+    def _look_behind(self) -> Doing[None]:
+        """While both endpoints were enabled for long, a primary that came back took orders."""
+        if not self._cutover.stretched:
+            return
+        try:
+            seen = yield from self._looking.look("after cutover")
+        except task.TaskFailedError:
+            return
+        self._serves = primary_serves(seen.evidence)
+        self._lived_until = lived_again(seen.evidence, seen.at, self._known) or self._lived_until
 
     def _succeeded(self, served_at: datetime) -> Ended:
         began = self._run.requested_at if self._run.trigger == "operator" else self._first_down
         commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
         # A primary that served until the end, or lived again, took orders until then.
-        outage = served_at if self._serves else self._lived_until or self._first_down or self._run.requested_at
+        outage = max(filter(None, (self._lived_until, self._first_down)), default=self._run.requested_at)
+        outage = served_at if self._serves else outage
         asked = "Nobody answered in time, and the plan says to go on then. " if self._unanswered else ""
         because = asked + (
             "Customers are served from Azure. The business is not protected until replication is reversed: "

@@ -42,7 +42,7 @@ class AbortedError(Exception):
 
 
 class Work:
-    """One orchestration at work. ``abortable`` is False once the cutover has begun: only forward from there."""
+    """One orchestration at work. ``abortable`` is False from when the cutover begins, unless it steps back."""
 
     def __init__(self, ctx: task.OrchestrationContext, run: RunRef, recovery: RecoveryTerms) -> None:
         self.ctx = ctx
@@ -194,17 +194,20 @@ class Work:
         asked = refused.refusal.retry_after
         return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
 
-    def insist[O: Order, R](self, activity: Step[O, R], order: O) -> Doing[R]:
-        """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out."""
+    def insist[O: Order, R](self, activity: Step[O, R], order: O, *, until: datetime | None = None) -> Doing[R]:
+        """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out and
+        not after ``until``.
+        """
         began = self.now
         attempt = order.attempt
         while True:
             result = yield from self.do(activity, order.model_copy(update={"attempt": attempt}))
-            later = isinstance(result, Refused) and result.refusal.kind in ("throttled", "conflict")
-            if not later or self.now - began > self.recovery.operation_timeout:
+            if not isinstance(result, Refused) or not result.is_for_later:
                 return result
-            assert isinstance(result, Refused)
-            yield from self.sleep(self.patience(result))
+            wait = self.patience(result)
+            if self.now - began > self.recovery.operation_timeout or (until and self.now + wait > until):
+                return result
+            yield from self.sleep(wait)
             attempt += 1
 
     # Telling
@@ -237,7 +240,7 @@ class Work:
 
     def step_back(self) -> Doing[None]:
         """Nobody was moved after all, so a person may end the run again."""
-        yield from self.record_now(cutover_began=False)
+        yield from self.record_now(phase=Phase.VERIFYING, cutover_began=False)
         self.abortable = True
         self.committed = False
 

@@ -107,8 +107,9 @@ class Actions:
             for _ in range(int(details.get("times", 1))):
                 while not functions.workers:
                     await asyncio.sleep(0.05)
+                hit = list(functions.workers)
                 functions.lose_workers(self._lab.clock.real(seconds(details.get("for", 0))))
-                while any(not worker.gone.is_set() for worker in functions.workers):
+                while any(not worker.gone.is_set() for worker in hit):
                     await asyncio.sleep(0.05)
             return
         known = functions.dispatcher.activities

@@ -109,7 +109,7 @@ class Event(Strict):
         for key, value in self.details.items():
             _check_kind(key, value)
             words = _WORDS.get((self.do, key))
-            if words and value not in words:
+            if words and str(value) not in words:
                 raise ValueError(f"{key}: {value!r} is not one of {', '.join(sorted(words))}")
         return self
 

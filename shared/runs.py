@@ -45,15 +45,16 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.RECOVERING: frozenset({Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
-    Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR}),
+    Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR, Phase.VERIFYING}),
     Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
     Phase.COMPLETED: frozenset(),
 }
-"""What may follow what. A drill that could not be started at all goes from its first phase to completed."""
+"""What may follow what. A drill that could not be started at all goes from its first phase to completed; a cutover that
+moved nobody steps back."""
 
 FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
-"""Once the cutover has begun there is no way back: these are the only phases left."""
+"""Once the cutover has begun these are the only phases left, unless it moved nobody and steps back."""
 
 FIRST_PHASE: dict[Kind, Phase] = {
     "failover": Phase.CONFIRMING,
@@ -64,7 +65,7 @@ FIRST_PHASE: dict[Kind, Phase] = {
 
 def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool:
     """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
-    if (cutover_began or before is Phase.CUTTING_OVER) and after not in FORWARD:
+    if cutover_began and after not in FORWARD:
         return False
     return before == after or after in TRANSITIONS[before]
 
@@ -217,7 +218,7 @@ class RecoveryRun(Strict):
         if "phase" in wanted and not forced:
             phase = Phase(wanted["phase"])
             too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover_began
-            if too_late or not may_follow(self.phase, phase, self.cutover_began):
+            if too_late or not may_follow(self.phase, phase, wanted.get("cutover_began", self.cutover_began)):
                 del wanted["phase"]
         if wanted.get("phase") == Phase.CUTTING_OVER:
             wanted["cutover_began"] = True

@@ -226,10 +226,10 @@ STORIES = {
         ),
         retried(
             "half-a-cutover-retried",
-            "Traffic Manager fails between the two halves for longer than a step is tried.",
-            fault(_PATCH, "500", 84, skip=1),
-            says="failed again and again",
-            mending=(_TOO_LATE,),
+            "Traffic Manager fails between the two halves for longer than an operation may take.",
+            fault(_PATCH, "500", 100000, skip=1),
+            says="could not be disabled",
+            mending=(_TOO_LATE, {"at": "1s", "do": "arm.heal"}),
         ),
         retried(
             "read-back-disagrees",

@@ -41,6 +41,11 @@ class Refused(Strict):
     kind: Literal["refused"] = "refused"
     refusal: Refusal
 
+    @property
+    def is_for_later(self) -> bool:
+        """Whether the same order may succeed by itself later."""
+        return self.refusal.kind in ("throttled", "conflict")
+
 
 class OperationState(Strict):
     """``refusal`` is set when the operation failed; ``output`` is what Run Command's operation returned."""

@@ -146,8 +146,8 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
 
     Agreement must be unbroken: one round that says otherwise starts the count again, and so does a gap in which nobody
     looked (the app was restarted, say). Evidence that never agrees ends at ``confirm_deadline`` with a person being
-    asked, and an observer that is cut off concludes nothing. A time in which nobody looked is no disagreement, so it
-    does not count towards that deadline either.
+    asked, and an observer that is cut off concludes nothing. A time in which nobody looked is no disagreement, so of a
+    gap only as much as may lie between two looks counts towards that deadline.
     """
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
@@ -160,7 +160,7 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     agreed = max(0.0, (now - since).total_seconds())
     moments = [*(r.at for r in rounds), now]
     steps = (later - earlier for earlier, later in pairwise(moments))
-    looked = sum((step for step in steps if timedelta(0) < step <= patience), timedelta(0)).total_seconds()
+    looked = sum((min(max(step, timedelta(0)), patience) for step in steps), timedelta(0)).total_seconds()
     needed = detection.confirm_for.total_seconds()
     late = looked >= detection.confirm_deadline.total_seconds()
     first_down = next(

@@ -124,7 +124,11 @@ async def list_runs(
 
 
 async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
-    """Writes the intent before the act: a step that was cut off shows as running."""
+    """Writes the intent before the act: a step that was cut off shows as running. A run that has ended keeps its
+    steps as they are.
+    """
+    if await _has_ended(run, name):
+        return
     now = datetime.now(UTC)
     first = {"name": name, "target": target, "status": "running", "attempts": attempt, "started_at": now}
     async with storage():
@@ -153,7 +157,33 @@ async def end_step(
     error: str | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays."""
+    """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays. A run that has
+    ended keeps its steps as they are.
+    """
+    if not await _has_ended(run, name):
+        await _write_step(run, name, target, status, attempts, started_at, error, detail)
+
+
+async def _has_ended(run: RunRef, step: str) -> bool:
+    """Whether the step's run is over: a step that the engine gives again late must not change what is sealed."""
+    if step in AFTER_THE_SEAL:
+        return False
+    try:
+        return (await read_run(run.run_id)).outcome is not None
+    except UnknownRunError:  # A keeper's, which has no row.
+        return False
+
+
+async def _write_step(
+    run: RunRef,
+    name: str,
+    target: str,
+    status: StepStatus,
+    attempts: int | None = None,
+    started_at: datetime | None = None,
+    error: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
     if attempts is not None:
@@ -234,7 +264,7 @@ async def _end_what_was_cut_off(run_id: str) -> None:
     for step in await read_steps(run_id):
         if step.status == "running" and step.name not in AFTER_THE_SEAL:
             said = step.error or "It was not finished when the run ended."
-            await end_step(run, step.name, step.target, "failed", error=said, detail=step.detail)
+            await _write_step(run, step.name, step.target, "failed", error=said, detail=step.detail)
 
 
 async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:

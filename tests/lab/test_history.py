@@ -105,6 +105,21 @@ def test_sealing_again_changes_nothing_not_even_a_step_that_began_late(app: AppS
     assert step.status == "running"
 
 
+def test_a_step_that_is_given_again_after_the_seal_leaves_it_whole(app: AppSide, plan: str) -> None:
+    async def story() -> RunRef:
+        ref = await opened(plan)
+        await journal.begin_step(ref, "disable_primary", "primary", 1)
+        await journal.end_step(ref, "disable_primary", "primary", "succeeded")
+        return ref
+
+    ref = app.run(story())
+    before = steps_after_the_seal(app, ref)
+    app.run(journal.begin_step(ref, "disable_primary", "primary", 1))
+    app.run(journal.end_step(ref, "disable_primary", "primary", "running", error="LostLockError"))
+    app.run(journal.end_step(ref, "check_dns", "shop.example", "succeeded", attempts=3))
+    assert {f"{s.name} {s.target}".strip(): s for s in app.run(journal.read_steps(ref.run_id))} == before
+
+
 def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
     refs = [app.run(opened(plan)) for _ in range(3)]
     sealed = [app.run(journal.seal_run(ref.run_id, outcome=Outcome.FAILED)) for ref in refs]

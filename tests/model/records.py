@@ -99,7 +99,7 @@ class Records:
         wanted = run.takes(changes, forced=forced, number=number)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
-            assert may_follow(run.phase, phase, run.cutover_began), (
+            assert may_follow(run.phase, phase, wanted.get("cutover_began", run.cutover_began)), (
                 f"{run_id} ends in {run.phase}, where it may not end"
             )
             self._enter(run, phase)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from functions.activities import DnsAnswer
 from shared.runs import Outcome, Phase
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
+from tests.model.site import PORTAL
 from tests.model.test_examples import HAPPY, end, started, until_phase
 
 
@@ -194,3 +196,120 @@ def test_an_app_that_is_slow_moves_the_customers_all_the_same(outage: Front) -> 
     for activity in ("check_maintenance", "record_step", "enable_recovery"):
         outage.world.engine.befall(activity, "slow", 2000)
     assert end(outage, run_id) is Outcome.SUCCEEDED
+
+
+def detecting(front: Front, **changes: Any) -> None:
+    """From here on runs start with a plan that detects differently."""
+    detection = front.plan.detection.model_copy(update=changes)
+    front.plan = front.plan.model_copy(update={"detection": detection})
+
+
+def asked(front: Front, run_id: str) -> str:
+    return front.world.records.runs[run_id].waiting_for or ""
+
+
+def test_what_azure_puts_off_again_and_again_brings_a_person_who_may_end_it(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("enable_recovery", "throttled", 2000)
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    assert "nobody was moved" in asked(outage, run_id)
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+    assert not outage.world.traffic.moves
+
+
+def test_while_azure_puts_the_cutover_off_the_run_can_be_ended(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("enable_recovery", "throttled", 2000)
+    until_phase(outage, run_id, Phase.CUTTING_OVER)
+    until_phase(outage, run_id, Phase.VERIFYING)
+    assert outage.steer(run_id, "abort")
+    assert end(outage, run_id) is Outcome.ABORTED
+    assert not outage.world.traffic.moves
+
+
+def test_a_primary_that_returns_while_azure_puts_the_cutover_off_is_seen(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("enable_recovery", "throttled", 20)
+    until_phase(outage, run_id, Phase.CUTTING_OVER)
+    outage.world.primary.change(alive=True)
+    assert end(outage, run_id) is None
+    assert "serves again" in asked(outage, run_id)
+    assert not outage.world.traffic.moves
+
+
+def test_a_yes_to_checks_that_do_not_agree_is_no_yes_to_a_primary_that_serves(outage: Front) -> None:
+    detecting(outage, quorum=3)
+    outage.world.engine.advance(timedelta(minutes=6))  # The agent's last sign of life grows old.
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    outage.world.primary.change(alive=True, cut="public")
+    outage.world.primary.change(cut="private")
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    assert "did not agree" in asked(outage, run_id)
+    outage.world.primary.change(heal="public")
+    outage.world.primary.change(heal="private")
+    outage.world.engine.advance(timedelta(minutes=1))
+    assert outage.steer(run_id, "retry")
+    assert end(outage, run_id) is None
+    assert "serves again" in asked(outage, run_id)
+    assert not outage.world.traffic.moves
+
+
+def test_a_primary_that_was_disabled_in_the_portal_as_was_asked_is_disabled(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("disable_primary", "permanent", 2000)
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    assert "in the portal" in asked(outage, run_id)
+    outage.world.traffic.switch("primary", False, PORTAL)
+    assert outage.steer(run_id, "retry")
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+
+
+def test_machines_to_which_customers_were_led_by_hand_outlive_an_abort(outage: Front) -> None:
+    run_id = started(outage.watch())
+    outage.world.azure.trouble("enable_recovery", "permanent", 2000)
+    until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+    outage.world.traffic.switch("recovery", True, PORTAL)
+    outage.world.traffic.switch("primary", False, PORTAL)
+    assert outage.steer(run_id, "abort")
+    come_to_rest(outage.world)
+    run = outage.world.records.runs[run_id]
+    assert run.outcome is Outcome.ABORTED
+    assert "nothing of it was removed" in (run.ended_because or "")
+    for _ in range(3):
+        outage.housekeeping()
+        outage.world.engine.advance(timedelta(minutes=5))
+    assert "virtualMachines" in {resource.kind for resource in outage.world.azure.owned(run_id)}
+    assert outage.world.records.state.active_site == "recovery"
+
+
+def test_an_app_too_slow_to_agree_with_itself_brings_a_person(outage: Front) -> None:
+    """Every round comes later than two looks may lie apart, so no agreement is ever unbroken."""
+    outage.world.engine.befall("gather_evidence", "slow", 2000)
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.WAITING_FOR_APPROVAL)
+
+
+def test_a_no_that_comes_while_the_silence_is_being_counted_is_heard(outage: Front) -> None:
+    approval = outage.plan.detection.approval.model_copy(update={"then": "proceed"})
+    detecting(outage, approval=approval)
+    outage.world.primary.change(alive=True, cut="public")
+    outage.world.engine.advance(timedelta(minutes=1))
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.WAITING_FOR_APPROVAL)
+    outage.world.engine.befall("check_maintenance", "slow", 1)
+    outage.world.engine.advance(approval.deadline + timedelta(seconds=10))
+    assert outage.steer(run_id, "reject")
+    assert end(outage, run_id) is Outcome.REJECTED
+
+
+def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> None:
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.VERIFYING)
+    for _ in range(2):
+        outage.world.primary.change(alive=True)
+        until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
+        outage.world.primary.change(alive=False)
+        until_phase(outage, run_id, Phase.VERIFYING)
+    assert sum("serves again" in order.text for order in outage.world.told) == 2

@@ -91,7 +91,16 @@ def test_a_run_that_needs_a_person_is_not_over() -> None:
 
 
 def test_the_cutover_itself_never_turns_to_clearing_away() -> None:
-    assert Phase.CLEANING_UP not in reach(Phase.CUTTING_OVER, without=frozenset({Phase.NEEDS_OPERATOR}))
+    asked_or_stepped_back = frozenset({Phase.NEEDS_OPERATOR, Phase.VERIFYING})
+    assert Phase.CLEANING_UP not in reach(Phase.CUTTING_OVER, without=asked_or_stepped_back)
+
+
+def test_a_cutover_steps_back_only_where_the_same_change_says_that_nobody_was_moved() -> None:
+    run = ended("failover", None).model_copy(update={"phase": Phase.CUTTING_OVER, "cutover_began": True})
+    assert run.takes({"phase": "verifying"}) == {}
+    back = {"phase": "verifying", "cutover_began": False}
+    assert run.takes(back) == back
+    assert run.takes({"phase": "cleaning_up", "cutover_began": False}) == {"cutover_began": False}
 
 
 @pytest.mark.parametrize("before", sorted(FORWARD))
