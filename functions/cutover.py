@@ -43,8 +43,8 @@ class Cutover:
         """How long Azure wants to be left alone before the next order."""
 
     def verify(self, before: str = "") -> Doing[None]:
-        """Waits until the recovery site serves, asked as a customer would. Raises ``ProblemError`` when it does not; the
-        sentence ``before`` stands in front.
+        """Waits until the recovery site serves, asked as a customer would. Raises ``ProblemError`` when not, with
+        ``before`` in front of what is wrong.
         """
         work, plan = self._work, self._plan
         began, look = work.now, 0
