@@ -3,7 +3,7 @@
 
 help:
 	@echo "make demo    a site dies and comes back up in Azure, told in four acts (about a minute)"
-	@echo "make test    every test, the linters and the type checker (under 20 minutes)"
+	@echo "make test    every test, the linters and the type checker (about 20 minutes)"
 	@echo "make unit    the tests that need no lab (seconds)"
 	@echo "make chaos   every crash point, every fault of Azure, thirty random bad days (about half an hour)"
 	@echo "make bench   recovery time against the critical path, a storm of alerts, the cold start"
