@@ -156,12 +156,22 @@ async def end_step(
     started_at: datetime | None = None,
     error: str | None = None,
     detail: dict[str, Any] | None = None,
+    at_the_end: bool = False,
 ) -> None:
     """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays. A run that has
-    ended keeps its steps as they are.
+    ended keeps its steps as they are, but for what is written ``at_the_end``, before it is sealed.
     """
-    if not await _has_ended(run, name):
-        await _write_step(run, name, target, status, attempts, started_at, error, detail)
+    if not at_the_end and await _has_ended(run, name):
+        return
+    now = datetime.now(UTC)
+    fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
+    if attempts is not None:
+        fields |= {"attempts": attempts, "started_at": started_at or now}
+    if status != "running":
+        fields["ended_at"] = now
+    async with storage():
+        rows = await table(STEPS)
+        await rows.upsert_entity(to_entity(run.run_id, _step_key(name, target), fields), mode=UpdateMode.MERGE)
 
 
 async def _has_ended(run: RunRef, step: str) -> bool:
@@ -172,27 +182,6 @@ async def _has_ended(run: RunRef, step: str) -> bool:
         return (await read_run(run.run_id)).outcome is not None
     except UnknownRunError:  # A keeper's, which has no row.
         return False
-
-
-async def _write_step(
-    run: RunRef,
-    name: str,
-    target: str,
-    status: StepStatus,
-    attempts: int | None = None,
-    started_at: datetime | None = None,
-    error: str | None = None,
-    detail: dict[str, Any] | None = None,
-) -> None:
-    now = datetime.now(UTC)
-    fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
-    if attempts is not None:
-        fields |= {"attempts": attempts, "started_at": started_at or now}
-    if status != "running":
-        fields["ended_at"] = now
-    async with storage():
-        rows = await table(STEPS)
-        await rows.upsert_entity(to_entity(run.run_id, _step_key(name, target), fields), mode=UpdateMode.MERGE)
 
 
 def _step_key(name: str, target: str) -> str:
@@ -264,7 +253,7 @@ async def _end_what_was_cut_off(run_id: str) -> None:
     for step in await read_steps(run_id):
         if step.status == "running" and step.name not in AFTER_THE_SEAL:
             said = step.error or "It was not finished when the run ended."
-            await _write_step(run, step.name, step.target, "failed", error=said, detail=step.detail)
+            await end_step(run, step.name, step.target, "failed", error=said, detail=step.detail, at_the_end=True)
 
 
 async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
