@@ -11,12 +11,14 @@ from functions import (
     keeping,
     openapi,
     operator_api,
+    reading,
     recover_workload,
     schedules,
+    source,
 )
 
 app = df.DFApp()
-triggers = (alerts, operator_api, openapi, schedules)
-engine = (failover, drill, recover_workload, keeping, activities, bookkeeping)
+triggers = (alerts, operator_api, reading, openapi, schedules)
+engine = (failover, drill, recover_workload, keeping, activities, source, bookkeeping)
 for module in triggers + engine:
     app.register_functions(module.bp)

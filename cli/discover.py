@@ -16,6 +16,8 @@ from shared import settings
 from shared.cloud.ids import take_apart
 
 NETWORK_API = "2024-05-01"
+_ENDPOINTS = ("externalEndpoints", "azureEndpoints")
+"""Kinds of endpoint that a plan can name; a nested profile has no address of its own."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Profile:
-    """A Traffic Manager profile with its endpoints in the order of their priority."""
+    """A Traffic Manager profile with those of its endpoints that a plan can name, in the order of their priority.
+
+    ``secure`` is whether its probes speak TLS; ``host`` is the name that they ask for, by the profile or an endpoint.
+    """
 
     id: str
     hostname: str
     path: str
     host: str
+    secure: bool
     endpoints: tuple[Endpoint, ...]
 
 
@@ -106,23 +112,31 @@ def _word(value: Any) -> str:
 def _profile(one: Any) -> Profile:
     said = one.properties
     monitor = said.monitor_config
-    headers = {header.name.lower(): header.value for header in (monitor.custom_headers if monitor else None) or []}
     ordered = sorted(said.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
+    usable = [endpoint for endpoint in ordered if str(endpoint.type).rpartition("/")[2] in _ENDPOINTS]
+    hosts = [_host_header(place) for place in (*(endpoint.properties for endpoint in usable), monitor) if place]
     return Profile(
         id=str(one.id),
         hostname=str(said.dns_config.fqdn),
         path=str(monitor.path if monitor and monitor.path else "/"),
-        host=str(headers.get("host", "")),
+        host=next(filter(None, hosts), ""),
+        secure=not monitor or _word(monitor.protocol or "HTTPS") == "HTTPS",
         endpoints=tuple(
             Endpoint(
                 str(endpoint.name),
                 str(endpoint.type).rpartition("/")[2],
-                str(endpoint.properties.target),
+                str(endpoint.properties.target or ""),
                 endpoint.properties.endpoint_status == "Enabled",
             )
-            for endpoint in ordered
+            for endpoint in usable
         ),
     )
+
+
+def _host_header(place: Any) -> str:
+    """The host that Traffic Manager's probes ask for; an endpoint's own header overrides its profile's."""
+    headers = {str(header.name).lower(): str(header.value) for header in place.custom_headers or []}
+    return headers.get("host", "")
 
 
 def _interfaces(compute: Any, subscription: str) -> Iterator[Interface]:
@@ -136,10 +150,30 @@ def _interfaces(compute: Any, subscription: str) -> Iterator[Interface]:
         answer.raise_for_status()
         page = answer.json()
         for nic in page["value"]:
-            said = nic["properties"]
-            place = said["ipConfigurations"][0]["properties"]
-            yield Interface(nic["id"], place["privateIPAddress"], place["subnet"]["id"], "virtualMachine" in said)
+            if found := _interface(nic):
+                yield found
         url = page.get("nextLink", "")
+
+
+def _interface(nic: dict[str, Any]) -> Interface | None:
+    """An interface with its IPv4 address; None for one that has none, which no machine can be put on.
+
+    The interfaces of private endpoints and link services belong to these and are never free.
+    """
+    said = nic.get("properties") or {}
+    places = [one.get("properties") or {} for one in said.get("ipConfigurations") or []]
+    usable = [
+        place
+        for place in places
+        if place.get("privateIPAddressVersion", "IPv4") == "IPv4"
+        and place.get("privateIPAddress")
+        and (place.get("subnet") or {}).get("id")
+    ]
+    place = next((one for one in usable if one.get("primary")), next(iter(usable), None))
+    if place is None:
+        return None
+    taken = any(said.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
+    return Interface(nic["id"], place["privateIPAddress"], place["subnet"]["id"], taken)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import lab, show
+from cli.advice import advice
 from cli.api import Api, ApiError, find_target, remember
 from cli.discover import UnclearError, discover
 from cli.plan_init import PLANS, write_plan
@@ -69,26 +70,7 @@ def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
     runs = api.get("runs?limit=5")["runs"]
     if runs:
         out.print(show.runs_table(runs, api.target.speed))
-    out.print(Text(_advice(plans, runs), style="bold"))
-
-
-def _advice(plans: list[dict[str, Any]], runs: list[dict[str, Any]]) -> str:
-    for run in runs:
-        if run["phase"] == "waiting_for_approval" and not run["outcome"]:
-            return f"Next: decide with `coldsite approve {run['run_id']}` or `coldsite reject {run['run_id']}`."
-        if run["phase"] == "needs_operator" and not run["outcome"]:
-            return f"Next: `coldsite runs show {run['run_id']}`, mend it, then `coldsite retry {run['run_id']}`."
-        if not run["outcome"]:
-            return f"Next: follow it with `coldsite runs watch {run['run_id']}`."
-    if any(plan["warnings"] for plan in plans):
-        return "Next: see to the warning above; `coldsite plan show PLAN` tells what happened."
-    if any(plan["active_site"] == "recovery" for plan in plans):
-        return "Next: the business runs from Azure and is not protected there; plan the way back."
-    if not any(run["kind"] == "drill" and run["outcome"] == "succeeded" for run in runs):
-        return (
-            f"Next: no drill has succeeded lately; `coldsite drill {plans[0]['name'] if plans else 'PLAN'}` runs one."
-        )
-    return "Nothing needs you."
+    out.print(Text(advice(plans), style="bold"))
 
 
 # Acting
@@ -110,10 +92,13 @@ def failover(
     plan: str,
     reason: Reason,
     planned: Annotated[
-        bool, typer.Option("--planned", help="The primary still works and is given up on purpose.")
+        bool, typer.Option("--planned", help="Lose nothing: stop the primary's writes first. The plan needs a fence.")
     ] = False,
     primary_is_healthy: Annotated[
-        bool, typer.Option("--primary-is-healthy", help="Do it although the primary answers; new data may be lost.")
+        bool,
+        typer.Option(
+            "--primary-is-healthy", help="Do it although the primary serves: what it takes until then will be lost."
+        ),
     ] = False,
     recovery_point: Annotated[
         str, typer.Option(help="latest, latest_good, the id of a set, or before:TIME.")
@@ -127,7 +112,7 @@ def failover(
     api = _api(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
     out.print(show.plan_line(found)) if not as_json else None
-    _confirm(api, f"Build {found['title']} in Azure and move its customers there?", yes)
+    _confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
     body = {
         "mode": "planned" if planned else "unplanned",
         "acknowledge_primary_healthy": primary_is_healthy,
@@ -137,12 +122,52 @@ def failover(
     try:
         run = api.post(f"plans/{quote(plan, safe='')}/failover", body)
     except ApiError as error:
-        for seen in error.body.get("evidence", []):
-            out.print(f"  {seen['signal']}: {seen['state']} ({seen['detail']})") if not as_json else None
-        if error.body.get("evidence"):
-            raise ApiError(error.status, f"{error.detail} Here: --primary-is-healthy.") from error
+        if error.body.get("evidence") and not as_json:
+            out.print(show.check_lines(error.body))
         raise
     _follow_or_print(api, run, as_json)
+
+
+def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: bool) -> str:
+    """What will happen and what it costs, in the question itself."""
+    moves = f"Build {plan['title']} in Azure and move its customers there?"
+    if planned:
+        return f"The primary's writes are stopped first, and nothing is lost. {moves}"
+    if primary_is_healthy:
+        return f"What the primary takes until its customers have moved will be lost. {moves}"
+    data = plan["replica"]["data_until"]
+    known = (
+        f"Azure's data are from {show.moment(data)} at least." if data else "From when Azure's data are is not known."
+    )
+    return f"{known} {moves}"
+
+
+@app.command()
+def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """Ask every check of PLAN once, now, and say what each sees: nothing is started, and no site must be stopped."""
+    found = _api(url, key).get(f"plans/{quote(plan, safe='')}/check")
+    if as_json:
+        print(json.dumps(found))
+        return
+    out.print(show.check_lines(found))
+    blind = [item["signal"] for item in found["evidence"] if item["state"] == "no_data"]
+    said = {"up": "The primary site answers.", "down": "The primary site does not answer."}.get(
+        found["says"], "The checks do not agree." if found["says"] == "unclear" else "Coldsite itself is cut off."
+    )
+    tail = f" {', '.join(blind)} sees nothing: correct what its line says." if blind else ""
+    out.print(Text(said + tail, style="bold"))
+
+
+@app.command()
+def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """The recovery points of PLAN, newest first: `coldsite failover PLAN --recovery-point ID` uses one."""
+    found = _api(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
+    if as_json:
+        print(json.dumps(found))
+    elif found:
+        out.print(show.points_table(found))
+    else:
+        out.print("There is no recovery point yet. A failover takes one of its own.")
 
 
 @app.command()
@@ -162,9 +187,23 @@ def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
     follow(api, run["run_id"])
 
 
+_SENT = {
+    "approve": "Approved",
+    "reject": "Rejected",
+    "proceed": "Proceeding",
+    "abort": "Aborting",
+    "retry": "Retrying",
+}
+
+
 def _steer(action: str, run: str, reason: str, api: Api) -> None:
     api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason})
-    out.print(f"Told {run} to {action}.")
+    out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
+    if action in ("abort", "reject"):
+        out.print(
+            "Coldsite looks at the primary again after the plan's cooldown, or as soon as another check turns bad; "
+            "`coldsite` says when."
+        )
 
 
 @app.command()
@@ -190,8 +229,19 @@ def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key:
 
 
 @app.command()
+def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """Move the customers all the same: a yes to the question that a run asks just before the cutover."""
+    api = _api(url, key)
+    found = api.get(f"runs/{quote(run, safe='')}")
+    if found["waiting_for"]:
+        out.print(Text(found["waiting_for"], style="bold red"))
+    _confirm(api, "Move the customers to Azure all the same?", yes)
+    _steer("proceed", run, reason, api)
+
+
+@app.command()
 def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Let a run that needs you go on after you mended what was wrong."""
+    """Go on with a run after you repaired what was wrong. It never answers a question: that is `proceed`."""
     _steer("retry", run, reason, _api(url, key))
 
 
@@ -230,7 +280,7 @@ def follow(api: Api, run_id: str) -> None:
                     known[key] = step["status"]
                     mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
                     tail = f": {step['error']}" if step["error"] else ""
-                    out.print(f"  {mark} {show.step_words(*key)}{tail}")
+                    out.print(Text.from_markup(f"  {mark} ").append(f"{show.step_words(*key)}{tail}"))
             if run["outcome"] or run["phase"] in ("waiting_for_approval", "needs_operator"):
                 out.print(show.run_details(run, factor))
                 return
@@ -333,7 +383,8 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -
             out.print(str(error), style="red", markup=False)
         else:
             workloads = ", ".join(plan.recovery.workloads)
-            out.print(f"{file}: fits. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
+            out.print(f"{file}: valid. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
+            out.print(f"  App settings that it names: {', '.join(plan.settings)}.", markup=False)
     raise typer.Exit(2 if bad else 0)
 
 
@@ -357,7 +408,8 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
         name: spoken(parse_duration(value).total_seconds() * api.target.speed)
         for name, value in detail["objectives"].items()
     }
-    out.print(f"Wanted: back within {wanted['recovery_time']}, with data at most {wanted['recovery_point']} old.")
+    out.print(f"Objectives: recovery time {wanted['recovery_time']}, data loss {wanted['recovery_point']}.")
+    out.print(show.replica_line(found))
     out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
     for name, workload in detail["recovery"]["workloads"].items():
         needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())

@@ -126,6 +126,8 @@ def _text(
         location=found.locations[machine],
         quorum=2 if signal else 1,
         sql_signal=signal,
+        # A probe with a host speaks TLS, and Traffic Manager says which this site speaks.
+        site=f"host: {answers['host']}, " if profile.secure else "",
         workloads="".join(_workload(one, machines, answers) for one in machines),
         **answers,
     )
@@ -136,7 +138,7 @@ def _workload(machine: Machine, machines: list[Machine], answers: dict[str, str]
     data = "".join(f"\n          - {{lun: {lun}, disk: {disk.id}}}" for lun, disk in enumerate(machine.data))
     after = f"\n      depends_on: {{{database}: healthy}}" if database and not machine.is_database else ""
     probe = (
-        f"- sql: {{database: {answers['database']}, credential: SQL_PROBE}}"
+        f"- sql: {{database: {answers['database']}, credential: SQL_PROBE}}\n{_MEASURE}"
         if machine.is_database
         else f"- http: {{path: {answers['path']}, expect: {{status: [200]}}}}"
     )
@@ -167,7 +169,7 @@ traffic:
   recovery: {{endpoint: {recovery}, type: {recovery_type}}}
   latch_again: true           # after a failover, nobody sends customers back to the old site by hand
   verify:                     # must pass at the recovery site itself before customers move
-    - http: {{connect_to: RECOVERY_PUBLIC_ADDRESS, host: {host}, path: {path}, expect: {{status: [200]}}}}
+    - http: {{connect_to: RECOVERY_PUBLIC_ADDRESS, {site}path: {path}, expect: {{status: [200]}}}}
 
 detection:
   mode: observe               # observe: only says what it would do. Then approve: asks you. Then automatic.
@@ -176,7 +178,7 @@ detection:
   signals:
     public:
       path: public
-      http: {{connect_to: PRIMARY_ADDRESS, host: {host}, path: {path}, expect: {{status: [200]}}}}
+      http: {{connect_to: PRIMARY_ADDRESS, {site}path: {path}, expect: {{status: [200]}}}}
     traffic:
       path: public
       traffic_manager: {{}}
@@ -186,7 +188,7 @@ detection:
     azure:                    # is there anything wrong where we would go?
       role: recovery
       azure_health: {{}}
-    # heartbeat:              # a third path: edit {name}/heartbeat.kql to name your server, then take the marks away
+    # heartbeat:              # a third path: edit {name}/heartbeat.kql to name your server, then uncomment it
     #   path: agent
     #   logs: {{query: heartbeat.kql, stale_after: 5m}}
 
@@ -209,6 +211,11 @@ notify:
   - url_setting: NOTIFY_URL
     on: [started, decided, needs_operator, served, finished]
 """
+
+_MEASURE = (
+    "        # To measure how old the data are, add to this probe a query for the newest change, in UTC:\n"
+    '        #   recovery_point_query: "SELECT MAX(ChangedAtUtc) FROM dbo.YOUR_TABLE"'
+)
 
 _SQL_SIGNAL = """\
     vpn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -38,6 +38,8 @@ SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites
 STEPS = {
     "gather_evidence": "check the primary site",
     "fence_source": "stop the source's writes",
+    "read_replication": "ask how the replica is",
+    "read_home_commit": "read the primary's newest change",
     "freeze_replication": "freeze the replica",
     "take_recovery_point": "take a recovery point",
     "thaw_replication": "let the replica go on",
@@ -125,13 +127,16 @@ def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     if text := decision(run, factor):
         parts.append(Text(f"Decision: {text}"))
     if run.get("waiting_for"):
-        parts.append(Text(f"Waiting for you: {run['waiting_for']}", style="bold red"))
+        until = f" (until {moment(run['waiting_until'])})" if run.get("waiting_until") else ""
+        parts.append(Text(f"Waiting for you{until}: {run['waiting_for']}", style="bold red"))
+        parts.append(Text(f"To type: {commands(run)}", style="bold"))
     parts.append(timeline(run, factor))
     facts = []
     if run.get("recovery_time_actual") is not None:
         facts.append(f"recovery time {spoken(run['recovery_time_actual'] * factor)}")
     if run.get("recovery_point_actual") is not None:
-        facts.append(f"newest data was {spoken(run['recovery_point_actual'] * factor)} older than the outage")
+        age = spoken(run["recovery_point_actual"] * factor)
+        facts.append(f"data {age} older than the recovery point" if run["kind"] == "drill" else f"data loss {age}")
     if facts:
         parts.append(Text("Measured: " + ", ".join(facts)))
     parts += [
@@ -142,6 +147,21 @@ def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     if run.get("ended_because") and run["ended_because"] != run.get("verdict"):
         parts.append(Text(run["ended_because"]))
     return Group(*parts)
+
+
+def points_table(points: list[dict[str, Any]]) -> RenderableType:
+    """Recovery points, newest first."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("recovery point", "taken", "data from", "consistency"):
+        table.add_column(column)
+    for point in points:
+        table.add_row(point["id"], moment(point["taken_at"]), moment(point["data_until"]), point["consistency"])
+    return table
+
+
+def commands(run: dict[str, Any]) -> str:
+    """The commands that answer what a run waits for."""
+    return " or ".join(f"coldsite {word} {run['run_id']}" for word in run.get("answers") or ["retry"])
 
 
 def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableType:
@@ -162,22 +182,71 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
     return table
 
 
-def plan_line(plan: dict[str, Any]) -> Text:
-    """How one plan stands, in one line."""
+LOOKS = {"down": "does not answer", "up": "answers", "unclear": "answers in part", "blind": "cannot be seen"}
+
+
+def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
+    """The status of one plan: where customers are sent, what the newest look saw, what is under way, what is wrong."""
     line = Text.assemble(
-        (plan["title"], "bold"), f" ({plan['name']}): customers are served from {SITES[plan['active_site']]}"
+        (plan["title"], "bold"), f" ({plan['name']}): customers are sent to {SITES[plan['active_site']]}"
     )
     if plan["primary_latched"]:
         line.append(", locked to Azure")
-    if plan["active_run"]:
-        line.append(f"; run {plan['active_run']} is under way", "cyan")
+    if plan["mode"] != "automatic":
+        line.append(f"; mode {plan['mode']}", "yellow")
     if plan["paused_until"]:
-        line.append(f"; automatic failover is paused until {plan['paused_until'][:16]} UTC", "yellow")
+        line.append(f"; automatic failover is paused until {moment(plan['paused_until'])}", "yellow")
     if plan["open_alerts"]:
-        line.append(f"; {plan['open_alerts']} alert(s) not resolved", "yellow")
+        alerts = "1 open alert" if plan["open_alerts"] == 1 else f"{plan['open_alerts']} open alerts"
+        line.append(f"; {alerts}", "yellow")
+    if look := plan["newest_look"]:
+        style = "bold red" if look["says"] != "up" and plan["active_site"] == "primary" else ""
+        since = f" since {moment(look['since'])}" if look["says"] != "up" else ""
+        line.append(f"\n  The primary site {LOOKS[look['says']]}{since} (newest look {moment(look['at'])})", style)
+    if plan["next_look_not_before"]:
+        when = moment(plan["next_look_not_before"])
+        line.append(f"\n  Coldsite looks again at {when}, or as soon as another check turns bad", "yellow")
+    if run := plan["run"]:
+        line.append(f"\n  {run['kind'].capitalize()} {run['run_id']}: {PHASES[run['phase']]}", "cyan")
+        if run["waiting_for"]:
+            until = f" (until {moment(run['waiting_until'])})" if run["waiting_until"] else ""
+            line.append(f"\n  Waiting for you{until}: {run['waiting_for']}", "bold red")
     for warning in plan["warnings"]:
         line.append(f"\n  {warning}", "bold red")
     return line
+
+
+def replica_line(plan: dict[str, Any]) -> str:
+    """How replication is, and how old the data would be."""
+    replica = plan["replica"]
+    if replica["looked_at"] is None:
+        return "Replication: not looked at yet."
+    state = replica["problem"] or replica["state"]
+    data = f"data until {moment(replica['data_until'])}" if replica["data_until"] else "age of the data unknown"
+    return f"Replication: {state.rstrip('.')}; {data} (looked at {moment(replica['looked_at'])})."
+
+
+def moment(value: str) -> str:
+    """A time as people read it, with its day where that is another than today."""
+    at = datetime.fromisoformat(value).astimezone(UTC)
+    today = at.date() == datetime.now(UTC).date()
+    return f"{at:%H:%M} UTC" if today else f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def check_lines(found: dict[str, Any]) -> RenderableType:
+    """One line a check: what it sees, and what it would need where it sees nothing."""
+    table = Table.grid(padding=(0, 2))
+    words = {"up": ("up", "green"), "down": ("down", "red"), "no_data": ("no data", "yellow")}
+    for item in found["evidence"]:
+        word, style = words[item["state"]]
+        if item["role"] == "recovery":
+            word = {"up": "no incidents", "down": "incident"}.get(item["state"], word)
+        old = f", {spoken(item['age'])} ago" if item["age"] >= 1 else ""
+        path = item["role"] if item["role"] != "evidence" else item["path"]
+        table.add_row(
+            Text(item["signal"]), Text(path, style="dim"), Text(word, style=style), Text(item["detail"] + old)
+        )
+    return table
 
 
 def events(told: list[dict[str, Any]]) -> RenderableType:

@@ -4,61 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
-import aiohttp
 import azure.durable_functions as df
 
 from functions.step import step
-from shared import settings
 from shared.cloud import cleanup, compute, replication, traffic
 from shared.cloud.compute import Operation, OperationState, Refused, Started
 from shared.errors import LostLockError, SettingError, UnknownRunError
-from shared.plan import Endpoint, Fence, Probe, Strict
+from shared.plan import Endpoint, Probe, Strict
 from shared.policy.capacity import Refusal
 from shared.probes import dns
+from shared.probes.answer import ProbeAnswer
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
 from shared.records import journal, site_state
 from shared.runs import Order, Phase, StepEnd, StepStatus
 
 bp = df.Blueprint()
+NOT_THE_HOLDER = "NotTheHolder"
 TOO_LATE = "TooLate"
-"""The code of an order that Coldsite itself refuses, since its time is over."""
-
-
-class FenceOrder(Order):
-    fence: Fence
-
-
-class Fenced(Strict):
-    done: bool
-    detail: str
-
-    def as_step(self) -> StepEnd:
-        return StepEnd(status="succeeded" if self.done else "failed", error=None if self.done else self.detail)
-
-
-@step(bp, "around")
-async def fence_source(order: FenceOrder) -> Fenced:
-    """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error.
-
-    An order that is given again late must not stop the writes of a primary on which a person chose to stay.
-    """
-    try:
-        await site_state.check_lock(order.run)
-    except LostLockError as error:
-        return Fenced(done=False, detail=str(error))
-    timeout = aiohttp.ClientTimeout(total=order.fence.timeout.total_seconds())
-    try:
-        url = settings.named(order.fence.hook)
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.post(url, json={"run_id": order.run.run_id, "plan": order.run.plan}) as response,
-        ):
-            return Fenced(done=response.status < 300, detail=f"the hook answered {response.status}")
-    except (aiohttp.ClientError, TimeoutError, SettingError) as error:
-        return Fenced(done=False, detail=f"the hook was not reached ({type(error).__name__})")
+"""The codes of orders that Coldsite itself refuses: another run holds the plan, or the order's time is over."""
 
 
 @step(bp, "around")
@@ -72,7 +38,13 @@ async def freeze_replication(order: replication.ScriptOrder) -> Started | Refuse
     try:
         await site_state.mark_frozen(order.run)
     except LostLockError as error:
-        return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
+        return Refused(refusal=Refusal(kind="permanent", code=NOT_THE_HOLDER, message=str(error)))
+    return await replication.start_script(order)
+
+
+@step(bp, "around")
+async def read_replication(order: replication.ScriptOrder) -> Started | Refused:
+    """Asks the replication machine how the replica is; it changes nothing there."""
     return await replication.start_script(order)
 
 
@@ -265,26 +237,36 @@ class ProbeOrder(Order):
 
 
 class Probed(Strict):
-    """``answered``: something spoke. ``hopeless``: waiting longer cannot help."""
+    """``answered``: something spoke. ``hopeless``: waiting longer cannot help. ``unmeasured``: why there is no newest
+    commit although the plan asks for it.
+    """
 
     healthy: bool
     detail: str
     answered: bool = False
     hopeless: bool = False
     newest_commit: datetime | None = None
+    unmeasured: str | None = None
 
     def as_step(self) -> StepEnd:
         if self.hopeless:
             return StepEnd(status="failed", error=self.detail)
-        return StepEnd(status="succeeded" if self.healthy else "running", detail={"seen": self.detail})
+        detail = {"seen": self.detail} | ({"not measured": self.unmeasured} if self.unmeasured else {})
+        return StepEnd(status="succeeded" if self.healthy else "running", detail=detail)
 
 
 async def _probe(order: ProbeOrder) -> Probed:
-    async def ask(probe: Probe) -> Any:
-        if probe.http:
-            return await probe_http(probe.http, order.address)
-        assert probe.sql is not None
-        return await probe_sql(probe.sql, order.address)
+    async def ask(probe: Probe) -> ProbeAnswer:
+        try:
+            if probe.http:
+                return await probe_http(probe.http, order.address)
+            assert probe.sql is not None
+            return await probe_sql(probe.sql, order.address)
+        except SettingError:
+            raise
+        except Exception as error:  # noqa: BLE001 (what one probe meets must not end the wait for the machine)
+            said = f"{order.address or 'the site'} could not be asked ({type(error).__name__}: {error})"
+            return ProbeAnswer(healthy=False, detail=said)
 
     answers = await asyncio.gather(*(ask(probe) for probe in order.probes))
     commits = [a.newest_commit for a in answers if a.newest_commit]
@@ -295,6 +277,7 @@ async def _probe(order: ProbeOrder) -> Probed:
         answered=any(a.answered for a in answers),
         hopeless=any(a.hopeless for a in unwell),
         newest_commit=max(commits, default=None),
+        unmeasured="; ".join(a.unmeasured for a in answers if a.unmeasured) or None,
     )
 
 
@@ -354,8 +337,7 @@ async def read_back(order: traffic.TrafficOrder) -> ReadBack:
     """Reads what Traffic Manager really holds, and remembers it as the active site."""
     routing = await traffic.read_routing(order.traffic)
     site = routing.active_site
-    latched_at = datetime.now(UTC) if site == "recovery" else None
-    await site_state.change_as(order.run, active_site=site, latched=latched_at is not None, latched_at=latched_at)
+    await site_state.change_as_by(order.run, lambda before: site_state.routed(site, before))
     return ReadBack(routing=routing, agrees=site == "recovery")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +11,17 @@ import azure.durable_functions as df
 from functions.step import step
 from shared import evidence
 from shared import notify as notifications
-from shared.errors import LostLockError, SettingError
-from shared.plan import MaintenanceWindow, Strict, Trust
+from shared.cloud.replication import ReplicaState
+from shared.errors import ColdsiteError, LostLockError
+from shared.plan import MaintenanceWindow, SqlProbe, Strict, Trust
 from shared.policy.maintenance import Maintenance, maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
+from shared.primary import newest_commit
 from shared.records import alert_log, events, journal, site_state
 from shared.records.seal_copy import keep_copy
 from shared.runs import Order, Outcome, RecoveryRun, StepEnd
+from shared.telling import deliver
 
 bp = df.Blueprint()
 
@@ -27,11 +31,17 @@ class ClaimOrder(Order):
 
 
 class Claim(Strict):
-    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on."""
+    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on.
+
+    ``data_until`` is from when the replica's data are at least, and ``home_commit`` the newest commit that was seen at
+    the primary, as far as is known when the run begins.
+    """
 
     claimed: bool
     because: str = ""
     must_ask: str | None = None
+    data_until: datetime | None = None
+    home_commit: datetime | None = None
 
 
 @step(bp, "around")
@@ -52,13 +62,16 @@ async def claim_run(order: ClaimOrder) -> Claim:
         drills = await journal.list_runs(order.run.plan, kind="drill", limit=20)
         good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
         must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
-    return Claim(claimed=True, must_ask=must_ask)
+    return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commit=state.home_commit)
 
 
 @step(bp, "after")
 async def gather_evidence(order: evidence.EvidenceOrder) -> Round:
-    """One round: every signal asked once, side by side."""
-    return await evidence.gather(order)
+    """One round: every signal asked once, side by side. What it said is remembered for whoever asks for the status."""
+    seen = await evidence.gather(order)
+    with contextlib.suppress(ColdsiteError):
+        await site_state.note_look(order.run.plan, seen, order.detection.quorum)
+    return seen
 
 
 class MaintenanceOrder(Order):
@@ -118,6 +131,40 @@ async def record_step(order: RecordOrder) -> Recorded:
     return recorded
 
 
+class ReplicaOrder(Order):
+    """What a script said of the replica at the moment ``at``, or why it could not be asked. ``probes`` ask the primary
+    for its newest commit.
+    """
+
+    at: datetime
+    probes: list[SqlProbe]
+    state: ReplicaState | None = None
+    problem: str | None = None
+
+
+@step(bp, "never")
+async def note_replica(order: ReplicaOrder) -> Strict:
+    """Remembers how the replica is, and the newest commit at the primary: on the worst night nobody can ask there."""
+    commit = await newest_commit(order.probes)
+    await site_state.note_replica(order.run.plan, order.at, order.state, order.problem, commit)
+    return Strict()
+
+
+class PointNoteOrder(Order):
+    """``trouble`` says why the timer's newest recovery point could not be taken; None when it was."""
+
+    trouble: str | None = None
+
+
+@step(bp, "never")
+async def note_point(order: PointNoteOrder) -> Strict:
+    """Remembers what became of the timer's newest recovery point; housekeeping warns of what is missing."""
+    now = datetime.now(UTC)
+    taken = {} if order.trouble else {"last_point_at": now}
+    await site_state.change_state(order.run.plan, lambda _: {"point_trouble": order.trouble, **taken})
+    return Strict()
+
+
 class SealOrder(Order):
     facts: dict[str, Any]
 
@@ -141,22 +188,13 @@ async def seal_run(order: SealOrder) -> Sealed:
     return Sealed(uncopied=uncopied)
 
 
-class Notified(Strict):
-    failed: list[str]
-
-    def as_step(self) -> StepEnd:
-        if not self.failed:
-            return StepEnd()
-        return StepEnd(status="failed", error=f"not taken by {', '.join(self.failed)}")
-
-
 @step(bp, "around")
-async def notify(order: notifications.NotifyOrder) -> Notified:
-    """Tells people. A service that does not take the message is written down and never stops a run."""
-    try:
-        return Notified(failed=await notifications.send(order))
-    except SettingError as error:
-        return Notified(failed=[str(error)])
+async def notify(order: notifications.NotifyOrder) -> Strict:
+    """Tells one address. What it does not take is tried again by the engine, is a warning of the plan meanwhile, and
+    never stops a run.
+    """
+    await deliver(order)
+    return Strict()
 
 
 class ReleaseOrder(Order):

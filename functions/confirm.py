@@ -13,6 +13,14 @@ from shared.evidence import EvidenceOrder
 from shared.policy.outage import Round, Verdict, decide, operator_verdict
 from shared.runs import RunInput
 
+_DECIDED = {
+    "confirmed": "the primary site is unreachable",
+    "ask": "your decision is needed",
+    "stand_down": "no failover",
+    "keep_looking": "still checking",
+}
+"""What was decided, in the title of a message."""
+
 
 class Looking:
     """The looks of one run. Every round of evidence is a step in the history, by the moment that it was taken at."""
@@ -32,7 +40,8 @@ class Looking:
             given = self._run.evidence
             return operator_verdict(given.evidence if given else [], detection, given.at if given else work.now)
         verdict = yield from self.confirm("confirming")
-        work.tell(self._plan.notify, "decided", f"{self._plan.title}: decision", verdict.sentence())
+        title = f"{self._plan.title}: {_DECIDED[verdict.decision]}"
+        work.tell(self._plan.notify, "decided", title, verdict.sentence(), ["abort"])
         return verdict
 
     def confirm(self, moment: str) -> Doing[Verdict]:
@@ -45,9 +54,9 @@ class Looking:
             try:
                 rounds.append((yield from self.look(moment, looks, began)))
             except task.TaskFailedError:
-                # The history's storage is away, and nothing may be decided that cannot be recorded: look anew after it.
+                # The history's storage is away, and nothing may be decided that cannot be recorded.
                 rounds.clear()
-                yield from work.sleep(self._plan.recovery.retry_after * 30)
+                yield from work.sleep(work.pause_since(began))
                 continue
             verdict = decide(rounds, detection, work.now)
             if verdict.decision != "keep_looking":

@@ -29,7 +29,7 @@ class Cutover:
         self._plan = plan
         self._looking = looking
         self._tried = False
-        """Whether it has ever begun: a person may have been told to mend Traffic Manager."""
+        """Whether it has ever begun: a person may have been asked to repair Traffic Manager."""
         self._ordered = False
         """Whether customers may have been moved: the recovery endpoint was ordered to be enabled."""
         self._trying_since = work.now
@@ -37,6 +37,8 @@ class Cutover:
         self._holds = -1
         self._late = 0
         """How often the last look was too old: an app that is slow must get there all the same."""
+        self._without_effect = 0
+        """How often Azure said that the recovery endpoint is enabled when it was not."""
         self.stretched = False
         """Whether both endpoints were enabled for longer than a look may be old."""
         self.put_off = timedelta(0)
@@ -61,8 +63,8 @@ class Cutover:
             yield from work.sleep(plan.recovery.probe.interval)
 
     def move(self) -> Doing[datetime | str | None]:
-        """Returns when customers were led to the recovery site. When nobody was moved: why, for a person to mend, or
-        None where both sites must be looked at anew, since the last look is too old to move anybody by it.
+        """Returns when DNS answered the recovery site. When customers were not moved: why, for a person to repair, or
+        None where both sites must be looked at again, since the last look is too old to move customers by it.
 
         After any wait what Traffic Manager holds counts, not what was heard: once the recovery site is enabled it only
         goes forward, after it was verified anew.
@@ -87,17 +89,22 @@ class Cutover:
         self._ordered = True
         limited = order if enabled else order.model_copy(update={"not_after": not_after})
         result = yield from work.insist(activities.enable_recovery, limited, until=limited.not_after)
-        if isinstance(result, Refused) and not (yield from self._read_back(order)).routing.recovery.enabled:
+        # The primary is disabled only when the recovery site was seen to be enabled: a yes alone proves nothing.
+        if not (yield from self._read_back(order)).routing.recovery.enabled:
             self._ordered = False
-            return self._not_yet(result)
-        latched = yield from self._latch(order.model_copy(update={"target": "primary"}))
-        if isinstance(latched, Refused) and not (yield from self._read_back(order)).agrees:
+            return self._not_yet(result) if isinstance(result, Refused) else self._without_an_effect()
+        primary = order.model_copy(update={"target": "primary"})
+        latched = yield from self._latch(primary)
+        back = yield from self._read_back(order)
+        if not back.agrees and back.routing.recovery.enabled and not isinstance(latched, Refused):
+            latched = yield from self._latch(primary)  # Azure said yes and did not do it: once more.
+            back = yield from self._read_back(order)
+        if isinstance(latched, Refused) and not back.agrees:
             raise ProblemError(
                 "Azure's endpoint is enabled, but the primary's could not be disabled, so customers may be sent to "
-                f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal or mend "
-                "it, then retry."
+                f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal, then "
+                "retry."
             )
-        back = yield from self._read_back(order)
         if not back.agrees:
             raise ProblemError(
                 f"Traffic Manager does not hold what was ordered; it sends customers to {back.routing.active_site}. "
@@ -118,7 +125,9 @@ class Cutover:
             if answer.moved:
                 return answer.at
             if work.now - began > plan.traffic.dns_timeout:
-                raise ProblemError(f"DNS does not lead {plan.traffic.hostname} to the recovery site. Look, then retry.")
+                raise ProblemError(
+                    f"DNS does not answer the recovery site for {plan.traffic.hostname}. Look, then retry."
+                )
             yield from work.sleep(plan.recovery.poll_at_least)
 
     @property
@@ -154,8 +163,18 @@ class Cutover:
                 yield from work.sleep(work.patience(result))
             yield from self.verify(_HALF)
 
+    def _without_an_effect(self) -> str | None:
+        """Azure said yes and did not do it: None to look again and order once more, then a sentence for a person."""
+        self._without_effect += 1
+        if self._without_effect % 2:
+            return None
+        return (
+            f"Traffic Manager accepted that {self._plan.traffic.recovery.endpoint} is enabled and did not enable it, "
+            "so customers were not moved. Look at the profile in the portal, then retry."
+        )
+
     def _not_yet(self, refused: Refused | None) -> str | None:
-        """After an order that moved nobody: None to look anew and order again, a sentence once a person must mend it.
+        """After an order without success: None to look and order again, a sentence once a person must repair it.
 
         An order that comes too late makes a look that is twice as old good enough for the next; one that Azure puts
         off does not.
@@ -168,7 +187,7 @@ class Cutover:
         if (late or self.put_off) and self._work.now - self._trying_since < self._plan.recovery.operation_timeout:
             return None
         why = refused.refusal.sentence if refused and not late else "The order came too late again and again."
-        return f"Azure's endpoint could not be enabled, so nobody was moved. {why} Mend it, then retry."
+        return f"Azure's endpoint could not be enabled, so customers were not moved. {why} Correct it, then retry."
 
     def _read_back(self, order: TrafficOrder) -> Doing[activities.ReadBack]:
         return (yield from self._work.do(activities.read_back, order.model_copy(update={"target": "traffic"})))

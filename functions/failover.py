@@ -10,17 +10,20 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask import task
 
-from functions import activities, bookkeeping, replica
+from functions import bookkeeping, fencing, replica
+from functions.approval import ask
 from functions.bookkeeping import Claim
-from functions.conduct import Ended, conduct, hold, reason, seconds_between, until_done
+from functions.conduct import Ended, conduct, hold, next_look, reason, seconds_between, until_done
 from functions.confirm import Looking
 from functions.cutover import Cutover
+from functions.fencing import PlannedStop
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
 from shared import names
 from shared.cloud.compute import PointInTime
 from shared.cloud.replication import ReplicaState
 from shared.plan import RecoveryPlan
+from shared.policy.loss import commit_question, loss_question, spoken_moment
 from shared.policy.maintenance import Maintenance
 from shared.policy.outage import Doubt, Round, Verdict, doubt, lived_again, primary_serves
 from shared.runs import Outcome, Phase, RunInput
@@ -28,7 +31,7 @@ from shared.runs import Outcome, Phase, RunInput
 bp = df.Blueprint()
 
 _AGAINST: dict[Doubt, str] = {
-    "serves": "The primary site serves again.",
+    "serves": "The primary site serves.",
     "blind": "Coldsite itself is cut off: its control check fails, so it cannot see whether the primary site serves.",
     "partial": "A partial outage now: the private path reaches the primary site again, so a person must decide.",
 }
@@ -44,11 +47,14 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
        one pass of evidence along.
     3. End in observe mode and during maintenance; wait for a person in approve mode, while automatic is not yet
        trusted, on a veto, and for a second person where the plan asks for four eyes.
-    4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set.
-    5. Recover the workloads, each as soon as what it depends on allows.
-    6. Verify the site as a whole at its public address.
-    7. Probe the primary once more, then cut over: enable recovery, disable the primary, read both back, ask DNS.
-    8. Measure, seal, tell, give the plan back.
+    4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set. A planned failover
+       stops the source's writes first, and waits until all of them have arrived.
+    5. Ask a person when the data are older than the plan's ``loss_limit`` and nobody has accepted that yet.
+    6. Recover the workloads, each as soon as what it depends on allows.
+    7. Verify the site as a whole at its public address.
+    8. Probe the primary once more, then cut over: enable recovery, read it back, disable the primary, read both back,
+       ask DNS.
+    9. Measure, seal, tell, give the plan back.
     """
     run = RunInput.model_validate(data)
     work = Work(ctx, run.run, run.plan.recovery)
@@ -67,6 +73,8 @@ class _Failover:
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
+        self._own_sets: set[str] = set()
+        """The recovery points that this run has taken itself."""
         self._serves = False
         self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
@@ -75,14 +83,23 @@ class _Failover:
         self._by_itself = run.trigger in ("alert", "watch")
         self._approval: dict[str, str] = {}
         self._unanswered = False
+        self._data_until: datetime | None = None
+        self._home_commit: datetime | None = None
+        self._accepted_loss = run.trigger == "operator"
+        """Whether a person has accepted the age of the data, or gave the order knowing it."""
+        self._planned = PlannedStop(work, run) if run.mode == "planned" else None
+        self._fenced = False
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
         verdict = yield from self._looking.decide()
         self._first_down = verdict.first_down_at
         self._known = Round(at=work.now, evidence=verdict.evidence)
+        self._data_until, self._home_commit = claim.data_until, claim.home_commit
         yield from self._permission(verdict, claim)
-        yield from work.record_now(phase=Phase.RECOVERING, waiting_for=None, **self._approval)
+        yield from self._go_on_recovering()
+        yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
+        yield from self._accept_loss()
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         while True:
@@ -99,12 +116,15 @@ class _Failover:
                 yield from work.sleep(self._cutover.put_off)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
-        """Ends what still runs, lets the replica go on, removes what was built; trouble with one stops none."""
+        """Ends what still runs, lets the source and the replica go on, removes what was built; trouble with one stops
+        none.
+        """
         yield from self._recovery.stop(by)
-        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
         serving = yield from self._cutover.may_serve()
+        stopped = (yield from fencing.resume_or_say(self._work, self._plan)) if self._fenced and not serving else None
+        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
         left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=keep_point))
-        return [*left, problem] if problem else left
+        return [*left, *filter(None, (stopped, problem))]
 
     # 3. Permission
 
@@ -115,7 +135,9 @@ class _Failover:
             raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
         if mode == "observe":
             said = "Observed only: the plan is in observe mode."
-            raise Ended(Outcome.OBSERVED, said, cooldown=detection.cooldown)
+            raise Ended(
+                Outcome.OBSERVED, f"{said} {next_look(self._work, detection.cooldown)}", cooldown=detection.cooldown
+            )
         yield from self._only_observe_during_maintenance()
         question = None
         if verdict.decision == "ask":
@@ -127,7 +149,7 @@ class _Failover:
         elif mode == "automatic" and claim.must_ask:
             question = claim.must_ask
         if question:
-            yield from self._ask(question)
+            yield from self._ask(self._with_loss(question), proceeds=detection.approval.then == "proceed")
 
     def _maintenance(self, moment: str) -> Doing[Maintenance | None]:
         """Only what nobody asked for must wait for the end of the maintenance."""
@@ -147,52 +169,80 @@ class _Failover:
             wait = min(left, self._plan.detection.cooldown)
             raise Ended(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
 
-    def _ask(self, question: str) -> Doing[None]:
-        work, approval = self._work, self._plan.detection.approval
-        yield from work.record_now(phase=Phase.WAITING_FOR_APPROVAL, waiting_for=question)
-        work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: fail over?", question)
-        limit = work.ctx.create_timer(approval.deadline)
-        approved, rejected = work.event(names.EVENT_APPROVE), work.event(names.EVENT_REJECT)
-        winner = yield from work.first(approved, rejected, limit)
-        if winner is limit and approval.then == "proceed":
-            yield from self._only_observe_during_maintenance()
-        # Whoever answered in that moment was told that it counts.
-        if rejected.is_complete:
-            by = (work.take(names.EVENT_REJECT) or {}).get("by", "somebody")
-            raise Ended(Outcome.REJECTED, f"Rejected by {by}.", cooldown=self._plan.detection.cooldown)
-        if approved.is_complete:
-            self._by_itself = False
-            self._approval = {"approved_by": (work.take(names.EVENT_APPROVE) or {}).get("by", "somebody")}
-        elif approval.then == "expire":
-            raise Ended(Outcome.EXPIRED, "Nobody approved in time.", cooldown=self._plan.detection.cooldown)
-        else:
+    def _ask(self, question: str, *, proceeds: bool, clears: bool = False) -> Doing[None]:
+        """Asks for approval; the yes covers the loss that the question names."""
+        watch = self._only_observe_during_maintenance
+        by = yield from ask(self._work, self._plan, question, watch if proceeds else None, clears=clears)
+        if by is None:
             self._unanswered = True
+            return
+        self._by_itself = False
+        self._accepted_loss = self._accepted_loss or self._is_told_of_loss(question)
+        self._approval = {"approved_by": by}
+
+    # 5. Data that are too old
+
+    def _loss(self) -> str | None:
+        """What is wrong with the age of the data, as far as is known by now."""
+        until = self._data_until
+        if self._point is not None:
+            own = self._point.set_id in self._own_sets
+            until = self._point.data_until if own else self._point.holds_until
+        return loss_question(until, self._first_down or self._run.requested_at, self._plan.loss_limit)
+
+    def _with_loss(self, question: str) -> str:
+        """A question about failing over says from when the data are, when they are too old: the yes covers that."""
+        found = self._loss()
+        return f"{question} {found}" if found else question
+
+    def _is_told_of_loss(self, question: str) -> bool:
+        found = self._loss()
+        return found is not None and found in question
+
+    def _accept_loss(self) -> Doing[None]:
+        """Automatic never moves customers to data older than the plan's limit unasked, and silence is no yes."""
+        found = self._loss()
+        if found and not self._accepted_loss:
+            yield from self._ask(
+                f"The primary site is unreachable, but the data are old. {found}", proceeds=False, clears=True
+            )
+            yield from self._go_on_recovering()
+
+    def _go_on_recovering(self) -> Doing[None]:
+        yield from self._work.record_now(
+            phase=Phase.RECOVERING, waiting_for=None, answers=[], waiting_until=None, **self._approval
+        )
 
     # 4 and 5. Freeze, take a set, recover
 
-    def _build(self) -> Doing[None]:
+    def _choose_point(self) -> Doing[None]:
         if self._point is None:
+            if self._planned:
+                self._fenced = True
+                yield from self._planned.stop_writes()
             self._point = yield from self._take_point()
+
+    def _build(self) -> Doing[None]:
+        assert self._point is not None
         yield from self._recovery.recover(self._point)
 
     def _take_point(self) -> Doing[PointInTime]:
         work, plan = self._work, self._plan
         self._sets += 1
-        if plan.fence:
-            order = activities.FenceOrder(run=work.run, target="primary", attempt=self._sets, fence=plan.fence)
-            if not plan.fence.required:
-                work.in_background(activities.fence_source, order)
-            elif not (fenced := (yield from work.do(activities.fence_source, order))).done:
-                raise ProblemError(
-                    f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry."
-                )
+        if plan.fence and not self._planned:
+            self._fenced = True
+            yield from fencing.stop(work, plan.fence, self._sets)
         wanted = self._run.recovery_point
         if wanted == "latest":
             try:
                 state = yield from self._freeze()
             except ProblemError as problem:
-                raise ProblemError(f"{problem} Or abort, and start anew with the recovery point latest_good.") from None
-            return (yield from replica.recovery_point(work, plan, wanted, state, self._sets))
+                said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
+                raise ProblemError(said) from None
+            self._own_sets.add(names.set_id(work.run.run_id, self._sets))
+            return (
+                yield from replica.recovery_point(work, plan, wanted, state, self._sets, data_until=self._data_until)
+            )
         point = yield from replica.recovery_point(work, plan, wanted, None, self._sets)
         try:
             yield from self._freeze()
@@ -210,12 +260,14 @@ class _Failover:
         """The recovery site serves, and nothing has come up that speaks against moving the customers there.
 
         A person must choose when the primary serves again, is reached again by the private path, or cannot be seen: two
-        sites with different data are worse than one. Nobody's silence chooses. An answer is to one question only; after
-        it the recovery site is verified anew, since time has passed. A question lapses when it is no longer so; then,
-        as whenever the checks no longer agree, the outage is confirmed anew. A run that a person started needs no
-        confirmation. What maintenance asks lapses when the maintenance ends.
+        sites with different data are worse than one. Silence never chooses. An answer is to one question only; after
+        it the recovery site is verified once more, since time has passed. A question lapses when it is no longer so;
+        then, as whenever the checks no longer agree, the outage is confirmed once more. A run that a person started
+        needs no confirmation. What maintenance asks lapses when the maintenance ends. A planned failover needs proof
+        instead that nothing is lost.
         """
-        accepted: set[Doubt] = {"serves"} if self._run.acknowledge_primary_healthy and not self._is_old() else set()
+        acknowledged = self._run.acknowledge_primary_healthy and not self._is_old()
+        accepted: set[Doubt] = {"serves"} if acknowledged or self._planned else set()
         may_be_worked_on = False
         while True:
             yield from self._cutover.verify()
@@ -240,20 +292,38 @@ class _Failover:
                     accepted.add("unclear")
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
+            elif self._planned:
+                yield from self._planned.prove_nothing_is_lost(self._newest_commit)
+                return
+            elif (lost := self._lost()) and not self._accepted_loss:
+                self._accepted_loss = yield from self._choose(lost)
             else:
                 return
 
+    @property
+    def _newest_commit(self) -> datetime | None:
+        """The newest commit that was recovered."""
+        return max((o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit), default=None)
+
+    def _lost(self) -> str | None:
+        """The loss, judged by what was recovered: replication may have said more than it held."""
+        outage = self._first_down or self._run.requested_at
+        return commit_question(self._newest_commit, self._home_commit, outage, self._plan.loss_limit)
+
     def _is_old(self) -> bool:
-        """Whether the recovery point is older than whoever acknowledged a loss can have meant."""
+        """Whether so much time has passed since a person acknowledged a loss that more is lost than that person meant.
+
+        A recovery point that was chosen for its age, from before an attack, say, is as old as it should be.
+        """
         goals = self._plan.objectives
-        age = self._work.now - self._point.taken_at if self._point else timedelta(0)
-        return age > goals.recovery_time + goals.recovery_point
+        return self._work.now - self._run.requested_at > goals.recovery_time + goals.recovery_point
 
     def _question(self, against: Doubt) -> str:
         if against != "serves" or self._point is None:
             return _AGAINST[against]
-        since = f"{self._point.taken_at:%Y-%m-%d %H:%M} UTC"
-        return f"{_AGAINST[against]} What it has taken since the recovery point of {since} would be lost."
+        always = primary_serves(self._known.evidence)
+        serves = _AGAINST[against] if always else "The primary site serves again."
+        return f"{serves} What it has taken since {spoken_moment(self._point.holds_until)} would be lost."
 
     def _is_maintained(self) -> Doing[bool]:
         return (yield from self._maintenance("while asked")) is not None
@@ -284,10 +354,17 @@ class _Failover:
     def _choose(
         self, question: str, *, until: datetime | None = None, stands: Callable[[], Doing[bool]] | None = None
     ) -> Doing[bool]:
-        asked = f"{question} Abort to stay there and clear away, or retry to move the customers."
+        asked = f"{question} Abort to stay there and clear away, or proceed to move the customers all the same."
         return (
             yield from hold(
-                self._work, self._plan, Phase.VERIFYING, asked, may_default=False, until=until, stands=stands
+                self._work,
+                self._plan,
+                Phase.VERIFYING,
+                asked,
+                verb="proceed",
+                may_default=False,
+                until=until,
+                stands=stands,
             )
         )
 
@@ -306,19 +383,18 @@ class _Failover:
 
     def _succeeded(self, served_at: datetime) -> Ended:
         began = self._run.requested_at if self._run.trigger == "operator" else self._first_down
-        commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
         # A primary that served until the end, or lived again, took orders until then.
         outage = max(filter(None, (self._lived_until, self._first_down)), default=self._run.requested_at)
         outage = served_at if self._serves else outage
-        asked = "Nobody answered in time, and the plan says to go on then. " if self._unanswered else ""
+        asked = "No answer came in time, and the plan says to go on then. " if self._unanswered else ""
         because = asked + (
-            "Customers are served from Azure. The business is not protected until replication is reversed: "
-            "plan the failback."
+            "Customers are served from Azure. The business is not protected there; what to do next is in "
+            "docs/limits.md, After a real failover."
         )
         self._work.tell(self._plan.notify, "served", f"{self._plan.title}: customers moved", because)
         return Ended(
             Outcome.SUCCEEDED,
             because,
             recovery_time_actual=seconds_between(began, served_at),
-            recovery_point_actual=seconds_between(max(commits, default=None), outage),
+            recovery_point_actual=seconds_between(self._newest_commit, outage),
         )

@@ -42,7 +42,7 @@ _TITLES = {
     409: "Not possible now",
     413: "Too large",
     415: "Not JSON",
-    422: "The request makes no sense here",
+    422: "Invalid request",
     503: "Try again",
 }
 
@@ -75,7 +75,7 @@ def _respond(body: Any, status: int, kind: str, headers: dict[str, str]) -> func
 def answering[**P](
     handler: Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
 ) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
-    """Turns every foreseen error into its problem document."""
+    """Turns every error into its problem document, also one that was not foreseen."""
 
     @functools.wraps(handler)
     async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
@@ -105,6 +105,9 @@ def answering[**P](
         except AzureError as error:
             _log.exception("%s Azure did not answer", FAILED)
             return problem(503, f"Azure did not answer ({type(error).__name__}).")
+        except Exception as error:  # noqa: BLE001 (503, so that an action group sends its alert again: it gives up on 500)
+            _log.exception("%s what was not foreseen", FAILED)
+            return problem(503, f"Coldsite met what it did not foresee ({type(error).__name__}); its log has the rest.")
 
     return run
 

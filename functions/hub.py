@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -11,6 +12,7 @@ from durabletask.client import OrchestrationStatus
 
 from shared.errors import StorageUnavailableError
 
+_ENDED = [OrchestrationStatus.COMPLETED, OrchestrationStatus.FAILED, OrchestrationStatus.TERMINATED]
 _MOVING = {OrchestrationStatus.RUNNING, OrchestrationStatus.PENDING, OrchestrationStatus.SUSPENDED}
 
 
@@ -34,6 +36,13 @@ class DurableHub:
         if found is None:
             return "unknown"
         return "running" if found.runtime_status in _MOVING else "ended"
+
+    async def purge_ended_before(self, moment: datetime) -> None:
+        """Removes the engine's own record of orchestrations that began before ``moment`` and have ended."""
+        try:
+            await self._client.purge_orchestrations_by(created_time_to=moment, runtime_status=_ENDED, recursive=False)
+        except (grpc.RpcError, grpc.aio.UsageError) as error:
+            raise StorageUnavailableError("The durable engine does not answer.") from error
 
     async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
         """Tells an orchestration something. One that is unknown or over hears nothing, which is no error."""

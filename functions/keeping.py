@@ -8,7 +8,8 @@ from typing import Any, Literal
 import azure.durable_functions as df
 from durabletask import task
 
-from functions import activities, replica
+from functions import activities, bookkeeping, replica
+from functions.conduct import reason
 from functions.recovery import clear_away
 from functions.work import Doing, ProblemError, Work
 from shared.cloud.cleanup import POINT
@@ -16,7 +17,6 @@ from shared.plan import RecoveryPlan, Strict
 from shared.runs import RunRef
 
 bp = df.Blueprint()
-_TAKEN = "taken"
 
 
 class KeepingOrder(Strict):
@@ -34,7 +34,7 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
 
     1. Freeze; a replica that is not good is left alone.
     2. Snapshot every disk as one set.
-    3. Thaw, whatever happened.
+    3. Thaw, whatever happened, and remember what became of it: housekeeping warns of what is missing.
     4. After a success, remove sets beyond the number to keep.
     """
     order = KeepingOrder.model_validate(data)
@@ -42,27 +42,50 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
     limit = plan.replication.pause_limit
     try:
-        said = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, limit))
+        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, limit))
     except (ProblemError, task.TaskFailedError) as error:
-        said = f"not taken: {error}"
-    yield from replica.thaw(work, plan)
-    if said != _TAKEN:
-        return {"recovery_point": said}
+        trouble = reason(error)
+    trouble = (yield from replica.thaw_or_say(work, plan)) or trouble
+    if activities.NOT_THE_HOLDER in (trouble or ""):
+        return {"recovery_point": "not taken: a run is at work"}
+    yield from work.do(bookkeeping.note_point, bookkeeping.PointNoteOrder(run=work.run, trouble=trouble))
+    if trouble:
+        return {"recovery_point": f"not taken: {trouble}"}
     keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
     forget = activities.ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
     yield from work.do(activities.forget_recovery_points, forget)
-    return {"recovery_point": said}
+    return {"recovery_point": "taken"}
 
 
-def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str]:
+def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str | None]:
+    """Returns why nothing was taken; None when a set was."""
     plan, not_after = order.plan, work.now + limit
     state = yield from replica.freeze(work, plan, not_after)
-    if state is not None and not state.usable:
-        return f"not taken: the replica is {state.state}"
+    if state is not None and (state.trouble or not state.usable):
+        return f"The replica is not in order: {state.trouble or state.state}."
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
-    yield from replica.take_set(work, plan, set_id, consistency, tag_run=False, not_after=not_after)
-    return _TAKEN
+    data_until = (work.now if state.in_order else state.replicated_until) if state else None
+    yield from replica.take_set(
+        work, plan, set_id, consistency, tag_run=False, not_after=not_after, data_until=data_until
+    )
+    return None
+
+
+@bp.orchestration_trigger(context_name="context")
+def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Asks the replication machine how the replica is, and remembers it: from when the data are must be known before
+    the night on which nobody can ask.
+    """
+    order = KeepingOrder.model_validate(data)
+    work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    note = bookkeeping.ReplicaOrder(run=work.run, at=work.now, probes=order.plan.commit_probes)
+    try:
+        note = note.model_copy(update={"state": (yield from replica.look(work, order.plan))})
+    except (ProblemError, task.TaskFailedError) as error:
+        note = note.model_copy(update={"problem": reason(error)})
+    yield from work.do(bookkeeping.note_replica, note)
+    return {"replica": note.state.state if note.state else note.problem}
 
 
 @bp.orchestration_trigger(context_name="context")

@@ -12,7 +12,17 @@ from pydantic.json_schema import models_json_schema
 
 from functions.auth import FOR_PEOPLE, Caller, Role
 from functions.http import allowed, answer
-from functions.requests import STEERING, DrillRequest, FailoverRequest, NoteRequest, PauseRequest, PlanView, RunView
+from functions.requests import (
+    STEERING,
+    Checked,
+    DrillRequest,
+    FailoverRequest,
+    NoteRequest,
+    PauseRequest,
+    PlanView,
+    PointView,
+    RunView,
+)
 from shared.names import PLAN_NAME, RUN_ID, Kind
 from shared.reacting import AlertAnswer
 from shared.runs import RecoveryRun
@@ -58,6 +68,11 @@ _OPERATIONS = (
     ),
     _Operation("get", "/plans", "Every plan and how it stands", "viewer", None, 200, {"plans": [PlanView]}),
     _Operation("get", "/plans/{plan}", "One plan, whole", "viewer", None, 200, PlanView, (404,)),
+    _Operation("get", "/plans/{plan}/check", "One pass of evidence, now", "viewer", None, 200, Checked, (404,)),
+    _Operation(
+        "get", "/plans/{plan}/points", "The recovery points of a plan", "viewer", None, 200, {"points": [PointView]},
+        (404,),
+    ),
     _Operation("get", "/runs", "Runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
     _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RunView, (404,)),
     _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),

@@ -17,10 +17,11 @@ from shared.cloud.cleanup import CleanUpOrder
 from shared.cloud.compute import DiskOrder, MachineOrder, Refused
 from shared.cloud.ids import compute_id
 from shared.plan import RecoveryTerms, Role, Strict, Workload
-from shared.policy.capacity import Refusal, next_rung
+from shared.policy.capacity import MAY_BE_UP, Refusal, next_rung
 from shared.runs import RunRef
 
 bp = df.Blueprint()
+_LOOKS_AT_WHAT_LASTS = 6
 
 
 class WorkloadOrder(Strict):
@@ -81,7 +82,13 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
     zones: list[str | None] = [*order.workload.zones] or [None]
     waited = False
     for number, zone in enumerate(zones):
-        yield from _make_disks(work, order, zone)
+        last = number + 1 == len(zones)
+        refused = yield from _make_disks(work, order, zone)
+        if refused is not None:
+            if last:
+                raise ProblemError(f"A disk of {order.name} was refused. {refused.sentence} Correct it, then retry.")
+            yield from _clear(work, order)
+            continue
         if order.workload.depends_on and not waited:
             _report(work, order, "waiting")
             yield from work.first(work.event(names.EVENT_GO))
@@ -91,8 +98,7 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
             _report(work, order, "created")
             commit = yield from _wait_until_healthy(work, order)
             return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, newest_commit=commit)
-        last = number + 1 == len(zones)
-        elsewhere = any(refusal.kind == "capacity" for refusal in made)
+        elsewhere = any(refusal.kind == "capacity" for refusal in made.values())
         if elsewhere and len(zones) > 1:
             yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
         if last or not elsewhere:
@@ -107,15 +113,15 @@ def _report(work: Work, order: WorkloadOrder, at: str) -> None:
 
 
 def _tags(order: WorkloadOrder) -> dict[str, str]:
-    return {
+    return order.recovery.tags | {
         names.TAG_RUN: order.run.run_id,
         names.TAG_PLAN: order.run.plan,
         names.TAG_WORKLOAD: order.name,
     }
 
 
-def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[None]:
-    """Disks are zonal, so another zone means other disks from the same set."""
+def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[Refusal | None]:
+    """Disks are zonal, so another zone means other disks from the same set. Returns why this zone cannot hold them."""
     watched: list[Watched] = []
     pending = list(order.disks)
     began, attempt = work.now, 1
@@ -145,8 +151,10 @@ def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[Non
             elif result.refusal.kind in ("throttled", "conflict"):
                 pending.append(disk.target.split("/")[1])
                 patience = max(patience, work.patience(result))
+            elif result.refusal.kind == "capacity":
+                return result.refusal
             else:
-                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Mend it, then retry.")
+                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Correct it, then retry.")
         if pending:
             if work.now - began > order.recovery.operation_timeout:
                 raise ProblemError(f"Azure keeps refusing disks of {order.name}. Retry later.")
@@ -157,15 +165,16 @@ def _make_disks(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[Non
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."
             raise ProblemError(f"Disk {one.target} was not made. {said} Then retry.")
+    return None
 
 
-def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[str | list[Refusal]]:
-    """Returns the size that Azure could allocate, or every size's refusal when the ladder is used up."""
+def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[str | dict[str, Refusal]]:
+    """Returns the size that Azure could allocate, or the refusal of each size that was tried."""
     sizes = order.workload.sizes
     group = order.recovery.resource_group
     rung: int | None = 0
     attempt, freed, began = 0, True, work.now
-    refusals: list[Refusal] = []
+    refusals: dict[str, Refusal] = {}
     while rung is not None:
         attempt += 1
         run_id = order.run.run_id
@@ -199,8 +208,8 @@ def _make_machine(work: Work, order: WorkloadOrder, zone: str | None) -> Doing[s
             freed = yield from _evict(work, order, machine, refusal)
             continue
         if refusal.kind not in ("capacity", "quota"):
-            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Mend it, then retry.")
-        refusals.append(refusal)
+            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Correct it, then retry.")
+        refusals[sizes[rung]] = refusal
         rung = next_rung(sizes, rung, refusal)
         if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
             # The drill that made way still gives its machines back.
@@ -223,6 +232,8 @@ def _try_size(work: Work, order: WorkloadOrder, machine: MachineOrder) -> Doing[
         refusal = states[0].refusal
         if states[0].state != "failed" or refusal is None:
             break
+        if refusal.code.lower() in MAY_BE_UP:
+            return None
         late = work.now - began > order.recovery.operation_timeout
         if refusal.kind not in ("throttled", "conflict") or late:
             return refusal
@@ -257,11 +268,12 @@ def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Ref
 def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | None]:
     """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
 
-    What cannot pass by itself is believed when it is seen twice. A machine that has booted and answers wrongly is given
-    the probes' time-out; one that is silent may still boot.
+    What cannot pass by itself is believed when it is seen for a while, since a server that starts says odd things. A
+    machine that has booted and answers wrongly is given the probes' time-out; one that is silent may still boot.
     """
     workload, rhythm = order.workload, order.recovery.probe
-    began, look, good, hopeless = work.now, 0, 0, 0
+    began, look, good = work.now, 0, 0
+    hopeless_since: datetime | None = None
     answers_since: datetime | None = None
     while True:
         look += 1
@@ -278,15 +290,16 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | No
         if good >= rhythm.successes:
             return seen.newest_commit
         elapsed = work.now - began
-        hopeless = hopeless + 1 if seen.hopeless else 0
-        if hopeless > 1:
+        hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
+        hopeless_since = (hopeless_since or work.now) if seen.hopeless else None
+        if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
             raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
         answers_since = (answers_since or work.now) if seen.answered else None
         wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
             raise ProblemError(f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry.")
         left = workload.expected_boot - elapsed
-        pause = rhythm.interval if good or hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
+        pause = rhythm.interval if good or seen.hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
         yield from work.sleep(pause)
 
 
@@ -313,10 +326,10 @@ def _clear(work: Work, order: WorkloadOrder, *, unfinished: bool = False) -> Doi
         attempt += 1
 
 
-def _out_of_rungs(order: WorkloadOrder, refusals: list[Refusal]) -> str:
-    """Names one refusal of each kind: what to do about quota is not what to do about capacity."""
-    tried = ", ".join(order.workload.sizes)
-    kinds = {refusal.kind: refusal for refusal in refusals}
+def _out_of_rungs(order: WorkloadOrder, refusals: dict[str, Refusal]) -> str:
+    """Names what was tried and one refusal of each kind: what to do about quota is not what to do about capacity."""
+    tried = ", ".join(refusals)
+    kinds = {refusal.kind: refusal for refusal in refusals.values()}
     said = " ".join(refusal.sentence for refusal in kinds.values())
     ways = {"quota": "ask for more quota in the portal (Quotas > Compute)", "capacity": "wait for capacity"}
     advice = " or ".join(way for kind, way in ways.items() if kind in kinds)

@@ -38,6 +38,7 @@ class Recovery:
         workload that names it, while its disks are made meanwhile.
         """
         self._attempt += 1
+        yield from self._work.record(builds=self._attempt)
         self._blamed.clear()
         created, waiting = set(self.healthy), set[str]()
         failed: dict[str, str] = {}

@@ -47,10 +47,29 @@ def freeze(work: Work, plan: RecoveryPlan, not_after: datetime | None = None) ->
     try:
         state = read_output(states[0].output)
     except ReplicationError as error:
-        raise ProblemError(f"{error} Mend the script or the machine, then retry.") from error
+        raise ProblemError(f"{error} Correct the script or the machine, then retry.") from error
     if state.usable and not state.frozen:
         raise ProblemError("The freeze script ended well, but the replica is not frozen. Look there, then retry.")
+    if state.in_order:
+        note = bookkeeping.ReplicaOrder(run=work.run, at=work.now, probes=plan.commit_probes, state=state)
+        work.in_background(bookkeeping.note_replica, note)
     return state
+
+
+def look(work: Work, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState]:
+    """Asks the replication machine how the replica is. Raises ``ProblemError`` when it does not say."""
+    order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="status")
+    started = yield from work.insist(activities.read_replication, order)
+    if isinstance(started, Refused):
+        raise ProblemError(f"The replication machine cannot be asked. {started.refusal.sentence}")
+    watched = Watched(step="read_replication", target=_REPLICA, operation=started.operation)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+    if states[0].state != "succeeded":
+        raise ProblemError("The status script did not end well on the replication machine.")
+    try:
+        return read_output(states[0].output)
+    except ReplicationError as error:
+        raise ProblemError(str(error)) from error
 
 
 def thaw_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
@@ -99,7 +118,7 @@ def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
 def _is_thawed(state: OperationState) -> bool:
     """Run Command calls it success when PowerShell threw, so only the script's own word counts."""
     try:
-        return not read_output(state.output).frozen
+        return read_output(state.output).frozen is False
     except ReplicationError:
         return False
 
@@ -111,14 +130,20 @@ def recovery_point(
     replica: ReplicaState | None,
     attempt: int,
     not_after: datetime | None = None,
+    data_until: datetime | None = None,
 ) -> Doing[PointInTime]:
     """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
 
     Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. No snapshot is
-    ordered after ``not_after``.
+    ordered after ``not_after``. ``data_until`` is from when the replica's data are at least, as was known before.
     """
+    told = replica.replicated_until if replica else None
+    in_order = work.now if replica and replica.in_order else None
+    data_until = max(filter(None, (told, in_order, data_until)), default=None)
     usable = replica.usable if replica else True
-    says = f"{replica.state}, {replica.queue_bytes} bytes queued" if replica else "no scripts, so crash-consistent only"
+    says = "no scripts, so crash-consistent only"
+    if replica:
+        says = f"{replica.trouble or replica.state}, {replica.queue_bytes if usable else 'unknown'} bytes queued"
     points: list[PointInTime] = []
     if wanted != "latest" or not usable:
         order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
@@ -130,13 +155,19 @@ def recovery_point(
     if choice.take_new:
         consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
         point = yield from take_set(
-            work, plan, names.set_id(work.run.run_id, attempt), consistency, tag_run=True, not_after=not_after
+            work,
+            plan,
+            names.set_id(work.run.run_id, attempt),
+            consistency,
+            tag_run=True,
+            not_after=not_after,
+            data_until=data_until,
         )
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
-        mend = "Repair replication and retry, or abort" if wanted == "latest" else "Abort"
-        raise ProblemError(f"{choice.because} {mend} and start anew with another recovery point.")
+        todo = "Repair replication and retry, or abort" if wanted == "latest" else "Abort"
+        raise ProblemError(f"{choice.because} {todo} and start a failover with another recovery point.")
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
     return point
@@ -150,6 +181,7 @@ def take_set(
     *,
     tag_run: bool,
     not_after: datetime | None = None,
+    data_until: datetime | None = None,
 ) -> Doing[PointInTime]:
     """Snapshots every disk of every workload as one set and waits until all are usable."""
     taken_at = work.now
@@ -165,6 +197,8 @@ def take_set(
             "coldsite-set-size": str(len(wanted)),
             "coldsite-consistency": consistency,
         }
+        if data_until:
+            tags[names.TAG_DATA_UNTIL] = data_until.isoformat()
         orders[f"{workload}/{label}"] = SnapshotOrder(
             run=work.run,
             group=plan.recovery.resource_group,
@@ -172,7 +206,7 @@ def take_set(
             name=names.snapshot_name(set_id, workload, label),
             source=disk,
             set_id=set_id,
-            tags=tags | ({names.TAG_RUN: work.run.run_id} if tag_run else {}),
+            tags=plan.recovery.tags | tags | ({names.TAG_RUN: work.run.run_id} if tag_run else {}),
         )
     watched: list[Watched] = []
     snapshots: dict[str, str] = {}
@@ -208,4 +242,6 @@ def take_set(
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."
             raise ProblemError(f"A snapshot of the recovery point failed. {said} Then retry.")
-    return PointInTime(set_id=set_id, taken_at=taken_at, consistency=consistency, snapshots=snapshots)
+    return PointInTime(
+        set_id=set_id, taken_at=taken_at, consistency=consistency, snapshots=snapshots, data_until=data_until
+    )

@@ -11,8 +11,10 @@ from functions.auth import Role
 from shared import names
 from shared.cloud.traffic import ActiveSite
 from shared.durations import Duration
+from shared.names import Kind
 from shared.plan import Strict
-from shared.runs import Phase, RecoveryRun, Step
+from shared.policy.outage import Evidence
+from shared.runs import Phase, RecoveryRun, Step, Verb
 
 
 def _one_line(text: str) -> str:
@@ -72,8 +74,15 @@ STEERING = {
         "operator",
         names.EVENT_RETRY,
         frozenset({Phase.NEEDS_OPERATOR}),
-        "needs an operator",
-        "Let a run go on that needed somebody",
+        "waits for a repair",
+        "Let a run go on after what was wrong is repaired",
+    ),
+    "proceed": Steering(
+        "operator",
+        names.EVENT_PROCEED,
+        frozenset({Phase.NEEDS_OPERATOR}),
+        "asks whether to proceed",
+        "Move the customers all the same: a yes to the question just before the cutover",
     ),
     "abort": Steering(
         "operator", names.EVENT_ABORT, _MAY_END, "has not begun to move customers", "End a run and clear away"
@@ -87,8 +96,45 @@ class RunView(RecoveryRun):
     steps: list[Step]
 
 
+class NewestLook(Strict):
+    """What the newest evidence said of the primary, and since when it says so; ``sentence`` names every check."""
+
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    since: datetime
+    sentence: str
+    evidence: list[Evidence]
+
+
+class ReplicaView(Strict):
+    """How the replica is. ``data_until`` is from when its data are at least; None where that is not known."""
+
+    looked_at: datetime | None
+    state: str
+    connected: bool | None
+    queue_bytes: int | None
+    problem: str | None
+    data_until: datetime | None
+    loss_limit: float
+    """Seconds of age, at the start of an outage, up to which automatic asks nobody."""
+
+
+class WaitingRun(Strict):
+    """A run that is under way: what it is, and what it waits for, until when, with what can be answered."""
+
+    run_id: str
+    kind: Kind
+    phase: Phase
+    waiting_for: str | None
+    answers: list[Verb]
+    waiting_until: datetime | None
+
+
 class PlanView(Strict):
-    """How a plan stands. The last three are only there when one plan is asked for."""
+    """The status of a plan. ``active_site`` is where Traffic Manager sends customers, not whether they are served.
+
+    The last three are only there when one plan is asked for.
+    """
 
     name: str
     title: str
@@ -96,11 +142,35 @@ class PlanView(Strict):
     active_site: ActiveSite
     primary_latched: bool
     active_run: str | None
+    run: WaitingRun | None
+    newest_look: NewestLook | None
+    replica: ReplicaView
+    last_good_drill: datetime | None
     open_alerts: int
     warnings: list[str]
     next_look_not_before: datetime | None
+    """Without news, the watch starts nothing before this."""
     paused_until: datetime | None
     pause_reason: str | None
     hash: str | None = None
     plan: dict[str, Any] | None = None
     events: list[dict[str, Any]] | None = None
+
+
+class Checked(Strict):
+    """One pass of evidence: what each signal of the plan sees now, and what it would need where it sees nothing."""
+
+    plan: str
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    sentence: str
+    evidence: list[Evidence]
+
+
+class PointView(Strict):
+    """A recovery point that a failover can use. ``data_until`` is from when its data are at least."""
+
+    id: str
+    taken_at: datetime
+    data_until: datetime
+    consistency: Literal["application", "crash"]

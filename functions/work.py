@@ -48,6 +48,8 @@ class Work:
         self.ctx = ctx
         self.run = run
         self.recovery = recovery
+        self.kind = "run"
+        """What people are told that this is: a failover, a drill."""
         self.abortable = True
         self.after_hold = recovery.after_hold
         """What is done when nobody answers for as long as the plan waits."""
@@ -58,9 +60,14 @@ class Work:
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
         self._records = 0
+        self._facts: list[task.Task[Any]] = []
+        self._messages: list[task.Task[Any]] = []
+        self._told = 0
+        self.unwritten = 0
+        """How many facts could not be written down although that was tried again and again."""
         self.last_question: str | None = None
         self.holds = 0
-        """How often this run has asked a person to mend something; answers carry the number that they answer."""
+        """How often this run has asked a person something; answers carry the number that they answer."""
 
     @property
     def now(self) -> datetime:
@@ -148,11 +155,19 @@ class Work:
         self._background.append(activity.schedule(self.ctx, order, self.recovery.retry_after))
 
     def settle(self) -> Doing[None]:
-        """Waits for everything in the background; what failed there stops nothing."""
+        """Waits for everything in the background but messages; what failed there stops nothing, and is counted."""
         for one in self._background:
             if not one.is_complete:
                 yield task.when_any([one])
+            self.unwritten += one.is_failed and one in self._facts
         self._background.clear()
+
+    def settle_messages(self) -> Doing[None]:
+        """Waits until every message was taken, or given up after many tries."""
+        for one in self._messages:
+            if not one.is_complete:
+                yield task.when_any([one])
+        self._messages.clear()
 
     # Operations of Azure
 
@@ -220,11 +235,13 @@ class Work:
         order = bookkeeping.RecordOrder(run=self.run, number=self._records, changes=plain(changes))
         self.in_background(bookkeeping.record_step, order)
         self._last_record = self._background[-1]
+        self._facts.append(self._last_record)
 
     def record_now(self, **changes: Any) -> Doing[bookkeeping.Recorded]:
         """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
         asked must be able to answer. An abort that the row took is heeded, also when its event was lost.
         """
+        began = self.now
         while True:
             yield from self.record(**changes)
             written = self._last_record
@@ -236,7 +253,14 @@ class Work:
                 if self.abortable and recorded.abort_asked_by:
                     raise AbortedError(recorded.abort_asked_by, preempted=False)
                 return recorded
-            yield from self.sleep(self.recovery.retry_after * 30)
+            self._background.remove(written)  # It is written again, so it is not lost.
+            yield from self.sleep(self.pause_since(began))
+
+    def pause_since(self, began: datetime) -> timedelta:
+        """How long to wait before the next try of what must succeed: ever longer, since all of a run's history is read
+        at every step, and an outage of the storage may last for hours.
+        """
+        return max(self.recovery.retry_after * 30, (self.now - began) * 0.2)
 
     def step_back(self) -> Doing[None]:
         """Nobody was moved after all, so a person may end the run again."""
@@ -254,12 +278,17 @@ class Work:
         self.abortable = False
         self.committed = True
 
-    def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str) -> None:
-        """Notifies, in the background, everybody who wants to hear of this."""
-        wanted = [one.url_setting for one in notify if on in one.on]
-        if wanted:
-            order = NotifyOrder(run=self.run, target=on, url_settings=wanted, title=title, text=text)
-            self.in_background(bookkeeping.notify, order)
+    def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
+        """Notifies, in the background, everybody who wants to hear of this. ``do`` are the words of the commands that
+        answer it; how to see the run stands in every message.
+        """
+        self._told += 1
+        commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
+        body = f"{text}\n\nRun {self.run.run_id}. To type: {'; '.join(commands)}"
+        for setting in sorted({one.url_setting for one in notify if on in one.on}):
+            target = f"{on}/{setting}/{self._told}"
+            order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)
+            self._messages.append(bookkeeping.notify.schedule(self.ctx, order, self.recovery.retry_after))
 
 
 def plain(changes: dict[str, Any]) -> dict[str, Any]:

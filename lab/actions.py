@@ -12,7 +12,10 @@ from lab.cloud.faults import Fault
 from lab.cloud.monitor import SAMPLES, sample, send_with_retries
 from lab.host.dispatch import KillOrder
 from lab.scenario import Event, ScenarioError, seconds
+from lab.site.hooks import FENCE, Behaviour
+from lab.site.sql_server import LOGIN_REFUSALS
 from lab.twin import Lab
+from shared.names import TAG_TAKEN_AT
 
 
 class Actions:
@@ -53,6 +56,16 @@ class Actions:
                 lab.sites.respond(details["target"], int(details["status"]), str(details.get("body", "")))
             case "sql.state":
                 lab.sites.set_state(details["target"], str(details["state"]))
+            case "sql.odd":
+                self._make_odd(dict(details))
+            case "hook.respond":
+                self._change_hook(details)
+            case "tags.lose":
+                self._lose_tag(details)
+            case "arm.body":
+                self._break_azure(
+                    details | {"error": details["code"], "later": details.get("as") == "async"},
+                )
             case "replication.pause" | "replication.resume":
                 lab.replication.paused = do.endswith("pause")
             case "replication.state":
@@ -83,8 +96,39 @@ class Actions:
                 times=int(details.get("times", 1)),
                 skip=int(details.get("skip", 0)),
                 retry_after=seconds(details.get("retry_after", 30)),
+                status=int(details.get("status", 409)),
+                message=str(details.get("message", "")),
+                later=bool(details.get("later", False)),
             )
         )
+
+    def _make_odd(self, details: dict[str, Any]) -> None:
+        """``password``: it was changed for the probe's login alone."""
+        target = str(details.pop("target"))
+        if details.pop("password", None) is not None:
+            details["login_number"] = 18456
+        number = int(details.get("login_number", 0))
+        if number and number not in LOGIN_REFUSALS:
+            known = ", ".join(map(str, LOGIN_REFUSALS))
+            raise ScenarioError(f"login_number: {number} is not one of {known}")
+        kinds = {"query_seconds": float, "hours": float, "use_text": str, "query_text": str}
+        self._lab.sites.be_odd(target, {key: kinds.get(key, int)(value) for key, value in details.items()})
+
+    def _change_hook(self, details: dict[str, Any]) -> None:
+        behaviours = self._lab.hooks.behaviours
+        name = str(details["hook"])
+        name = FENCE if name == "fence" else name
+        if name not in behaviours:
+            raise ScenarioError(f"hook {details['hook']!r} is not one of fence, {', '.join(behaviours)}")
+        effect = details.get("effect", True)
+        behaviours[name] = Behaviour(status=int(details.get("status", 200)), effect=effect in (True, "true"))
+
+    def _lose_tag(self, details: dict[str, Any]) -> None:
+        """Somebody, or a policy, takes a tag off the newest snapshot."""
+        snapshots = [r for key, r in self._lab.compute.resources.items() if "/snapshots/" in key.lower()]
+        newest = max(snapshots, key=lambda one: str(one["tags"].get(TAG_TAKEN_AT, "")), default=None)
+        if newest is not None:
+            newest["tags"].pop(str(details["tag"]), None)
 
     def _endpoint(self, name: str) -> str:
         traffic = self._lab.plan.traffic
@@ -143,7 +187,7 @@ class Actions:
         wanted = details.pop("answer", None)
         plan = details.pop("plan", self._lab.plan.name)
         person = str(details.pop("by", ""))
-        if what in ("approve", "reject", "abort", "retry"):
+        if what in ("approve", "reject", "proceed", "abort", "retry"):
             run = details.pop("run", None) or await self._current_run()
             path = f"runs/{run}/{what}"
         else:

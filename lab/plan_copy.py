@@ -76,16 +76,19 @@ def _moved(value: Any, ports: Ports) -> Any:
     return value
 
 
-def write_copy(plan: RecoveryPlan, original: Path, folder: Path, speed: float, ports: Ports) -> Path:
+def write_copy(
+    plan: RecoveryPlan, original: Path, folder: Path, speed: float, ports: Ports, *, real_schedules: bool = False
+) -> Path:
     """Writes the lab's copy of a plan with its scripts and queries, and returns its path.
 
-    A calendar means nothing at speed, so a drill is due whenever its timer fires, and scenarios fire it.
+    A calendar means nothing at speed, so a drill is due whenever its timer fires, and scenarios fire it; with
+    ``real_schedules`` it is due when the plan says so.
     """
     copy: RecoveryPlan = scaled(_moved(plan, ports), speed)
     data = copy.model_dump(mode="json", by_alias=True, exclude={"query_texts": True, "replication": {"script_texts"}})
     for workload in data["recovery"]["workloads"].values():
         workload["address"] = {role: loopback(address) for role, address in workload["address"].items()}
-    if data["drill"]["schedule"]:
+    if data["drill"]["schedule"] and not real_schedules:
         data["drill"]["schedule"] = "* * * * * *"
     folder.mkdir(parents=True, exist_ok=True)
     beside = original.parent / plan.name

@@ -38,6 +38,7 @@ async def run_scenario(
         workers=scenario.workers,
         times=times,
         watch_tables=kills_during,
+        real_schedules=scenario.real_schedules,
         people={name: list(roles) for name, roles in scenario.people.items()},
     )
     async with Lab(plan, plan_file, options) as lab:

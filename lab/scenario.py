@@ -19,11 +19,30 @@ from shared.runs import Outcome, Phase
 PROJECT = Path(__file__).parents[1]
 
 # Every action with the fields it must have and those it may have.
+_ODD = {"password", "login_number", "use_number", "use_text", "query_number", "query_text", "query_seconds", "hours"}
+_NUMBERS = {"status", "times", "skip", "answer", "login_number", "use_number", "query_number"}
 ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "site.stop": (frozenset({"target"}), frozenset()),
     "site.start": (frozenset({"target"}), frozenset()),
     "site.respond": (frozenset({"target", "status"}), frozenset({"body"})),
     "sql.state": (frozenset({"target", "state"}), frozenset()),
+    "sql.odd": (
+        frozenset({"target"}),
+        frozenset(
+            {
+                "password",
+                "login_number",
+                "use_number",
+                "use_text",
+                "query_number",
+                "query_text",
+                "query_seconds",
+                "hours",
+            }
+        ),
+    ),
+    "tags.lose": (frozenset({"tag"}), frozenset({"set"})),
+    "hook.respond": (frozenset({"hook"}), frozenset({"status", "effect"})),
     "network.cut": (frozenset({"path"}), frozenset()),
     "network.heal": (frozenset({"path"}), frozenset()),
     "replication.pause": (frozenset(), frozenset()),
@@ -41,9 +60,11 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.approve": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.reject": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.proceed": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
     "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "skip", "retry_after"})),
+    "arm.body": (frozenset({"operation", "status", "code", "message"}), frozenset({"size", "times", "skip", "as"})),
     "arm.heal": (frozenset(), frozenset()),
     "azure.health": (frozenset({"state"}), frozenset({"service"})),
     "traffic.enable": (frozenset({"endpoint"}), frozenset()),
@@ -57,7 +78,8 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.cut", "path"): frozenset({"public", "private", "observer"}),
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
-    ("replication.state", "state"): frozenset({"good", "mirroring", "stopped"}),
+    ("replication.state", "state"): frozenset({"good", "mirroring", "stopped", "unknown"}),
+    ("arm.body", "as"): frozenset({"sync", "async"}),
     ("worker.kill", "write"): frozenset({"azure", "history"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
@@ -73,7 +95,10 @@ class ScenarioError(Exception):
 
 def _check_kind(key: str, value: Any) -> None:
     """Numbers must be numbers and durations durations, before anything is started."""
-    if key in ("status", "times", "skip", "answer") and not str(value).isdecimal():
+    if (
+        key in ("status", "times", "skip", "answer", "login_number", "use_number", "query_number")
+        and not str(value).isdecimal()
+    ):
         raise ValueError(f"{key}: {value!r} is not a number")
     if key in ("for", "retry_after"):
         seconds(value)
@@ -125,6 +150,9 @@ class Scenario(Strict):
     workers: int = Field(default=1, ge=1, le=4)
     people: dict[str, list[Literal["viewer", "operator", "approver"]]] = {}
     """Who may sign in, with their roles: then the app asks for sign-in, and ``by`` says who acts (else the first)."""
+    real_schedules: bool = False
+    """Whether the plan's schedules hold as they are written, in real time; by default a drill is due when its timer
+    fires."""
     speed: float = Field(default=60.0, gt=0, le=200)
     timeline: list[Event] = []
     until: Duration | Literal["idle"] = "idle"

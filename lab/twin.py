@@ -37,6 +37,7 @@ from lab.plan_copy import Ports, loopback, write_copy
 from lab.processes import reserve_ports
 from lab.site import world
 from lab.site.customers import Customers
+from lab.site.hooks import Hooks
 from lab.site.replication import Content, Replication
 from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
@@ -75,6 +76,9 @@ class LabOptions:
     people: dict[str, list[str]] = field(default_factory=dict)
     """Who may sign in, with their roles. When there is anybody, sign-in is required and alerts come with tokens."""
     installed: Installed = Installed()
+    real_schedules: bool = False
+    """Whether the plan's schedules stay as they are. At speed a calendar means nothing, so by default a drill is due
+    whenever its timer fires."""
     keeps_seals: bool = False
     """Whether there is a blob container for copies of seals. That nothing can be removed from it is not simulated."""
 
@@ -143,6 +147,8 @@ class Lab:
         )
         self.logs.replicates = lambda: self.replication.connected
         self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
+        self.hooks = Hooks(self.sites.connected, self.sites.stop_writes)
+        self.front.routes.append(self.hooks.route)
         await self.front.start()
         self._stops.append(self.front.stop)
         self.arm.base = self.front.url
@@ -250,7 +256,14 @@ class Lab:
             self._tables_endpoint = await front.start(ACCOUNT)
             self._stops.append(front.stop)
         plans = self.folder / "plans"
-        write_copy(self.plan, self._plan_file, plans, self.options.speed, self.ports)
+        write_copy(
+            self.plan,
+            self._plan_file,
+            plans,
+            self.options.speed,
+            self.ports,
+            real_schedules=self.options.real_schedules,
+        )
         easy_auth = EasyAuth(lambda token: self.identity.claims(token, API), ALERTS) if self.options.people else None
         app = self.options.installed
         self.functions = FunctionsHost(
@@ -309,6 +322,7 @@ class Lab:
             "OBSERVER_ADDRESS": f"{world.OBSERVER}:{self.ports.http}",
             "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
             "NOTIFY_URL": self.front.notify_url,
+            **self.hooks.addresses(self.front.plain_url),
         }
         if self.options.people:
             settings |= {

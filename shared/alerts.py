@@ -17,13 +17,23 @@ MAX_BYTES = 256 * 1024
 MAX_TEXT = 1000
 SCHEMA = "azureMonitorCommonAlertSchema"
 ENDPOINT_DIMENSION = "EndpointName"
+STATE_METRIC = "ProbeAgentCurrentEndpointStateByProfileResourceId"
+"""Traffic Manager's metric for the state of an endpoint: 1 while it is online, else 0. Its other metric,
+``QpsByEndpoint``, counts queries and says nothing of health.
+Source: MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-metrics-alerts.md"""
+_TEST = "/subscriptions/11111111-1111-1111-1111-111111111111/"
+"""The made-up subscription of the notifications that an action group's *Test* sends."""
+UNREADABLE = "(unreadable)"
 PLAN_PROPERTY = "coldsite-plan"
 
 Meaning = Literal["primary_down", "primary_resolved", "noted"]
 
 
 class Alert(Strict):
-    """What Coldsite needs of an alert. ``dedupe_key`` is equal for a repetition of the same news."""
+    """What Coldsite needs of an alert. ``dedupe_key`` is equal for a repetition of the same news.
+
+    ``says_offline`` is False for a metric alert whose rule is about something else than an endpoint that is not online.
+    """
 
     alert_id: str
     rule: str
@@ -31,6 +41,7 @@ class Alert(Strict):
     service: str
     targets: list[str]
     endpoint: str | None
+    says_offline: bool = True
     plan_hint: str | None
     dedupe_key: str
 
@@ -80,8 +91,8 @@ def parse_alert(body: bytes) -> Alert:
         )
     if condition not in ("Fired", "Resolved"):
         raise UnusableAlertError("data.essentials.monitorCondition is neither Fired nor Resolved.")
-    properties = _mapping(data.get("customProperties") or content.get("customProperties"))
-    hint = properties.get(PLAN_PROPERTY)
+    context = _mapping(content.get("alertContext"))
+    hint = _plan_hint(data.get("customProperties"), content.get("customProperties"), context.get("properties"))
     moment = _text(essentials, "resolvedDateTime" if condition == "Resolved" else "firedDateTime") or ""
     key = "|".join([alert_id.lower(), condition, moment])
     return Alert(
@@ -90,8 +101,9 @@ def parse_alert(body: bytes) -> Alert:
         condition="Fired" if condition == "Fired" else "Resolved",
         service=service,
         targets=[target.lower().rstrip("/") for target in targets or []],
-        endpoint=_endpoint(_mapping(content.get("alertContext"))),
-        plan_hint=hint if isinstance(hint, str) else None,
+        endpoint=_endpoint(context),
+        says_offline=_says_offline(context),
+        plan_hint=hint,
         dedupe_key=hashlib.sha256(key.encode()).hexdigest()[:32],
     )
 
@@ -100,44 +112,80 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _plan_hint(*places: Any) -> str | None:
+    """The plan that a rule's custom property names. Metric alerts carry their properties beside the data, log alerts in
+    ``alertContext.properties``.
+    """
+    found = (_mapping(place).get(PLAN_PROPERTY) for place in places)
+    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), None)
+
+
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
-    """A text that is there and can be stored: half a surrogate pair or a page of text cannot."""
+    """A text in letters that can be stored and shown: an odd blank or a zero-width letter is no reason to lose an
+    alert. What is left is cut after ``MAX_TEXT``.
+    """
     value = mapping.get(key)
-    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > MAX_TEXT:
+    if not isinstance(value, str):
         return None
-    return value.strip()
+    plain = "".join(letter if letter.isprintable() else " " if letter.isspace() else "" for letter in value)
+    return " ".join(plain.split())[:MAX_TEXT] or None
+
+
+def _conditions(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = _mapping(context.get("condition")).get("allOf")
+    return [_mapping(one) for one in found] if isinstance(found, list) else []
 
 
 def _endpoint(context: Mapping[str, Any]) -> str | None:
-    """The EndpointName dimension of a metric alert, wherever its conditions put it."""
-    conditions = _mapping(context.get("condition")).get("allOf")
-    for condition in conditions if isinstance(conditions, list) else []:
-        dimensions = _mapping(condition).get("dimensions")
+    """The EndpointName dimension of a metric alert, wherever its conditions put it. One that cannot be read is some
+    endpoint, and not none.
+    """
+    for condition in _conditions(context):
+        dimensions = condition.get("dimensions")
         for dimension in dimensions if isinstance(dimensions, list) else []:
             if _mapping(dimension).get("name") == ENDPOINT_DIMENSION:
-                return _text(_mapping(dimension), "value")
+                return _text(_mapping(dimension), "value") or UNREADABLE
     return None
+
+
+def _says_offline(context: Mapping[str, Any]) -> bool:
+    """Whether the conditions of a metric alert mean an endpoint that is not online. Where there are none, it may."""
+    named = [one for one in _conditions(context) if "metricName" in one]
+    return not named or any(map(_is_offline, named))
+
+
+def _is_offline(condition: Mapping[str, Any]) -> bool:
+    operator, threshold = str(condition.get("operator")), str(condition.get("threshold"))
+    below = operator.startswith("LessThan") or (operator == "Equals" and threshold in ("0", "0.0"))
+    return condition["metricName"] == STATE_METRIC and below
 
 
 def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPlan, Meaning]:
     """The plan that an alert is about, and what the alert means for it.
 
-    Only Traffic Manager's metric for the primary's endpoint, and log alerts that name the plan, may start a run; the
-    health of other resources of the plan is noted. Raises ``UnusableAlertError`` when no plan matches.
+    Only Traffic Manager's state metric of the primary's endpoint, and log alerts that name the plan, may start a run;
+    everything else about the plan is noted. Raises ``UnusableAlertError`` when no plan matches.
     """
     endpoint_seen, known = None, list(plans)
+    is_log = alert.service.lower().startswith("log")
     for plan in known:
+        if alert.plan_hint == plan.name and is_log:
+            return plan, _down_or_resolved(alert)
         if plan.traffic.profile.lower() in alert.targets:
-            if alert.service.lower() != "platform":
+            if alert.service.lower() != "platform" or not alert.says_offline:
                 return plan, "noted"
             if alert.endpoint is None or alert.endpoint.lower() == plan.traffic.primary.endpoint.lower():
                 return plan, _down_or_resolved(alert)
             endpoint_seen = alert.endpoint
         elif alert.plan_hint == plan.name:
-            return plan, _down_or_resolved(alert) if alert.service.lower().startswith("log") else "noted"
+            return plan, "noted"
     for plan in known:
         if _is_of(plan, alert.targets):
             return plan, "noted"
+    if any(target.startswith(_TEST) for target in alert.targets):
+        raise UnusableAlertError(
+            "This is an action group's own test, and it has arrived. It names no resource of a plan, so nothing starts."
+        )
     if endpoint_seen:
         raise UnusableAlertError(f"The alert is about endpoint {endpoint_seen}, which is no plan's primary endpoint.")
     raise UnusableAlertError(

@@ -16,6 +16,8 @@ ColdsiteError
 ├── StorageUnavailableError    the history cannot be reached
 ├── StateConflictError     somebody else changed the plan's state first
 ├── LostLockError          this run no longer holds its plan
+├── NotDeliveredError      a message to people that was not taken
+├── QueryAnswerError       a plan's KQL answers something else than a time
 └── ReplicationError       the replication machine answered something that cannot be trusted
 """
 
@@ -120,6 +122,14 @@ class StateConflictError(ColdsiteError):
 
 class LostLockError(ColdsiteError):
     """A write of a former run was refused: its epoch is over."""
+
+
+class NotDeliveredError(ColdsiteError):
+    """A message to people that its address did not take. The message names the setting, never the address."""
+
+
+class QueryAnswerError(ColdsiteError):
+    """A plan's KQL answers something else than the time of a sign of life; the message says what it must answer."""
 
 
 class ReplicationError(ColdsiteError):

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 
 from shared.cloud.health import active_issues
 from shared.cloud.ids import take_apart
 from shared.cloud.monitor import newest_sign
 from shared.cloud.traffic import read_endpoint
-from shared.errors import SettingError
-from shared.plan import Detection, HttpProbe, LogsSignal, RecoveryPlan, Signal, SqlProbe, Traffic
+from shared.errors import ColdsiteError
+from shared.plan import Detection, HttpProbe, LogsSignal, RecoveryPlan, Signal, Traffic
 from shared.policy.outage import Evidence, Round, State
+from shared.probes.answer import ProbeAnswer
 from shared.probes.http import probe_http, resolved
 from shared.probes.sql import probe_sql
 from shared.runs import Order, RunRef
 
 _MONITOR_STATES: dict[str, State] = {"Online": "up", "Degraded": "down", "CheckingEndpoint": "no_data"}
+_MARGIN = 2.0
+"""Seconds beyond the slowest time-out: a probe's own word about silence must come before the round gives it up."""
+_LONGEST_DETAIL = 300
 
 
 class EvidenceOrder(Order):
@@ -48,73 +52,90 @@ async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
     """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for.
 
     A signal that takes longer than the plan's slowest probe may (or than ``at_most`` seconds) has no data, so that one
-    slow answer holds up none of the others.
+    slow answer holds up none of the others. Whatever one signal raises is that signal's "no data", with its reason.
     """
     at = datetime.now(UTC)
-    limit = order.detection.slowest_answer.total_seconds()
+    limit = order.detection.slowest_answer.total_seconds() + _MARGIN
     limit = limit if at_most is None else min(limit, at_most)
     asked = [_ask_in_time(order, name, signal, limit) for name, signal in order.detection.signals.items()]
     return Round(at=at, evidence=list(await asyncio.gather(*asked)))
 
 
-async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
+class _Said(NamedTuple):
+    """What a signal says. ``age`` in seconds; ``spoke``: it answered, though not about its health."""
+
     state: State
-    age = 0.0
-    try:
-        async with asyncio.timeout(limit):
-            state, detail, age = await _ask(order, signal)
-    except TimeoutError:
-        state, detail = "no_data", "no answer in time"
-    except SettingError as error:
-        state, detail = "no_data", str(error)
-    except AzureError as error:
-        state, detail = "no_data", f"Azure did not answer ({type(error).__name__})"
-    counts_as: State = "down" if state == "no_data" and signal.no_data == "down" else state
+    detail: str
+    age: float = 0.0
+    spoke: bool = False
+
+
+async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
+    said = await _asked_safely(order, signal, limit)
+    counts_as: State = "down" if said.state == "no_data" and signal.no_data == "down" and not said.spoke else said.state
     return Evidence(
         signal=name,
         path=signal.path,
         role=signal.role,
-        state=state,
+        state=said.state,
         counts_as=counts_as,
-        detail=detail,
-        age=age,
+        detail=" ".join(said.detail.split())[:_LONGEST_DETAIL],
+        age=said.age,
         direct=signal.http is not None or signal.sql is not None,
+        spoke=said.spoke,
     )
 
 
-async def _ask(order: EvidenceOrder, signal: Signal) -> tuple[State, str, float]:
-    """What a signal says, in words too, and how many seconds old that is."""
+async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _Said:
+    try:
+        async with asyncio.timeout(limit):
+            return await _ask(order, signal)
+    except TimeoutError:
+        return _Said("no_data", "no answer in time")
+    except ColdsiteError as error:
+        return _Said("no_data", str(error))
+    except AzureError as error:
+        return _Said("no_data", f"Azure did not answer ({_azure_words(error)})")
+    except Exception as error:  # noqa: BLE001 (one signal's trouble must not take the evidence of the others away)
+        return _Said("no_data", f"it could not be asked ({type(error).__name__}: {error})")
+
+
+def _azure_words(error: AzureError) -> str:
+    """The code of a refusal, which names the missing right or the wrong query; else the kind of trouble."""
+    code = getattr(error.error, "code", None) if isinstance(error, HttpResponseError) else None
+    return str(code or type(error).__name__)
+
+
+async def _ask(order: EvidenceOrder, signal: Signal) -> _Said:
     if signal.http:
-        return (*await _from_page(order, signal.http), 0.0)
+        return await _from_page(order, signal.http)
     if signal.sql:
-        return (*await _from_sql(signal.sql), 0.0)
+        return _from_probe(await probe_sql(signal.sql))
     if signal.logs:
         return await _from_logs(order.queries[signal.logs.query], signal.logs)
     if signal.traffic_manager is not None:
         monitor = (await read_endpoint(order.traffic, order.traffic.primary)).monitor
-        return _MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}", 0.0
+        return _Said(_MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}")
     issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
-    return ("down", "; ".join(issues), 0.0) if issues else ("up", f"Azure reports none in {order.location}", 0.0)
+    if issues:
+        return _Said("down", "; ".join(issues))
+    return _Said("up", f"no incidents reported in {order.location}")
 
 
-async def _from_sql(probe: SqlProbe) -> tuple[State, str]:
-    """A server that refuses our own login, or whose certificate we do not trust, says nothing of the site."""
-    answer = await probe_sql(probe)
+def _from_probe(answer: ProbeAnswer) -> _Said:
+    """What is wrong with our own asking says nothing of the site's health, but whatever spoke is alive."""
     if answer.untrusted:
-        return "no_data", answer.detail
-    return "up" if answer.healthy else "down", answer.detail
+        return _Said("no_data", answer.detail, spoke=answer.answered)
+    return _Said("up" if answer.healthy else "down", answer.detail)
 
 
-async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> tuple[State, str]:
+async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Said:
     """A page of the primary. Whatever the recovery site's own address answers says nothing of the primary."""
     recovery = await _recovery_addresses(order.traffic)
     if same := await resolved(probe) & recovery:
-        return (
-            "no_data",
-            f"{', '.join(sorted(same))} is the recovery site's address, so this is not the primary's answer",
-        )
-    answer = await probe_http(probe)
-    return "up" if answer.healthy else "down", answer.detail
+        where = ", ".join(sorted(same))
+        return _Said("no_data", f"{where} is the recovery site's address, so this is not the primary's answer")
+    return _from_probe(await probe_http(probe))
 
 
 async def _recovery_addresses(traffic: Traffic) -> set[str]:
@@ -125,10 +146,9 @@ async def _recovery_addresses(traffic: Traffic) -> set[str]:
     return found
 
 
-async def _from_logs(query: str, logs: LogsSignal) -> tuple[State, str, float]:
+async def _from_logs(query: str, logs: LogsSignal) -> _Said:
     newest = await newest_sign(query, logs.stale_after)
     if newest is None:
-        return "no_data", "no sign of life on record", 0.0
+        return _Said("no_data", "no sign of life on record")
     age = max(0.0, (datetime.now(UTC) - newest).total_seconds())
-    state: State = "up" if age <= logs.stale_after.total_seconds() else "down"
-    return state, "last sign of life", age
+    return _Said("up" if age <= logs.stale_after.total_seconds() else "down", "last sign of life", age)

@@ -9,17 +9,17 @@ from azure.core.exceptions import AzureError
 
 from shared.cloud import cleanup
 from shared.cloud.traffic import Routing, read_endpoint, read_routing, switch
-from shared.errors import SettingError, UnknownRunError
+from shared.errors import UnknownRunError
 from shared.evidence import EvidenceOrder, gather
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import primary_serves
-from shared.probes.sql import probe_sql
+from shared.primary import newest_commit
 from shared.records import journal, site_state
 from shared.records.events import record_event
 from shared.records.site_state import SiteState
 from shared.runs import Hindsight, Outcome, RecoveryRun, RunRef
-from shared.telling import WARNS, tell
+from shared.telling import FAILED, UNDELIVERED, WARNS, send_to_all, tell
 
 _log = logging.getLogger("coldsite.guard")
 
@@ -32,6 +32,8 @@ _LEFT = {"leftovers"}
 _LASTING = {"primary_written"}
 """A write after the cutover is a fact that a silent server does not undo."""
 _LOOKS_BACK_ON = 20
+BLIND_FOR = timedelta(minutes=15)
+"""How long something may not be seen before people are told: Azure has bad minutes of its own."""
 
 
 async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
@@ -41,15 +43,63 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
     stay locked out, silent and unwritten. What is not so is said once to people, stays in the site's warnings until it
     has passed, and is in the site's story. Where the plan says so, a primary that somebody enabled is locked out again.
     """
-    found: Warnings = {}
-    unknown: set[str] = set()
-    for about, look in ((_ROUTING, _routing_warnings), (_OLD_PRIMARY, _old_primary_warnings), (_LEFT, _left_warnings)):
+    found: Warnings = _data_warnings(plan, state)
+    unknown: dict[str, str] = {}
+    looks = (
+        ("Traffic Manager", _ROUTING, _routing_warnings),
+        ("the old primary", _OLD_PRIMARY, _old_primary_warnings),
+        ("what stands in the recovery group", _LEFT, _left_warnings),
+    )
+    known: set[str] = set()
+    for what, about, look in looks:
         try:
             found |= await look(plan, state)
-        except AzureError:
-            unknown |= about
-    await _warn(plan, found, unknown)
+        except AzureError as error:
+            unknown[what] = str(error).splitlines()[0][:200]
+            known |= about
+            _log.warning("%s %s: %s could not be looked at (%s)", FAILED, plan.name, what, unknown[what])
+    found |= await _unseen_warnings(plan, state, unknown)
+    await _warn(plan, found, known)
     return await _leftovers(plan, state)
+
+
+async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[str, str]) -> Warnings:
+    """What could not be looked at for longer than Azure's bad moments last: a right may have been taken away."""
+    now = datetime.now(UTC)
+    since = {what: state.unseen_since.get(what, now.isoformat()) for what in unknown}
+    if since != state.unseen_since:
+        await site_state.change_state(plan.name, lambda _: {"unseen_since": since})
+    blind = {what: began for what, began in since.items() if now - datetime.fromisoformat(began) >= BLIND_FOR}
+    return {
+        f"unseen/{what}": f"Coldsite cannot look at {what} since {began[:16].replace('T', ' ')} UTC ({unknown[what]}). "
+        "Check the roles of its identity."
+        for what, began in blind.items()
+    }
+
+
+def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """Replication and recovery points, while the primary serves: what is not in order costs data on the worst night."""
+    if state.active_site != "primary":
+        return {}
+    found: Warnings = {}
+    now, replica, every = datetime.now(UTC), state.replica, plan.replication.recovery_points
+    if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
+        known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
+        found["replication"] = (
+            f"Replication is not in order since {replica.bad_since:%Y-%m-%d %H:%M} UTC: {replica.problem.rstrip('.')}. "
+            f"{known} Look at the replication machine."
+        )
+    lost = (
+        every is not None
+        and state.last_set_at is not None
+        and (state.last_point_at is None or state.last_point_at < state.last_set_at)
+        and now - state.last_set_at > plan.replication.pause_limit * 6
+    )
+    if every is not None and (state.point_trouble or lost):
+        why = state.point_trouble or "the newest one was begun and did not end"
+        newest = f"The newest is from {state.last_point_at:%Y-%m-%d %H:%M} UTC." if state.last_point_at else ""
+        found["recovery_points"] = f"Recovery points are not taken: {why.rstrip('.')}. {newest}".strip()
+    return found
 
 
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -123,7 +173,7 @@ async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routin
     if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
         return {
             "primary_enabled": f"{said}, and Azure's site does not answer Traffic Manager: customers are sent to the "
-            "old site if it answers. It was not locked out again. Mend Azure's site, or go on at the old one by hand."
+            "old site if it answers. It was not locked out again. Repair Azure's site, or go on at the old one by hand."
         }
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
     if plan.traffic.latch_again and routing.recovery.enabled and not paused:
@@ -154,9 +204,9 @@ async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warning
     if answers:
         found["primary_answers"] = (
             f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
-            "away from it until failback."
+            "away from it until the way back is done."
         )
-    written = await _newest_write(plan)
+    written = await newest_commit(plan.commit_probes)
     if written and state.latched_at and written > state.latched_at:
         found["primary_written"] = (
             "The old primary still takes writes: its newest is from after the customers were moved. Stop the "
@@ -165,40 +215,32 @@ async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warning
     return found
 
 
-async def _newest_write(plan: RecoveryPlan) -> datetime | None:
-    """The newest commit on the old primary, asked with the query that measures recovery points."""
-    queries = {
-        probe.sql.database: probe.sql.recovery_point_query
-        for workload in plan.recovery.workloads.values()
-        for probe in workload.probes
-        if probe.sql and probe.sql.recovery_point_query
-    }
-    newest: datetime | None = None
-    for signal in plan.detection.signals.values():
-        if signal.role == "evidence" and signal.sql and signal.sql.database in queries:
-            probe = signal.sql.model_copy(update={"recovery_point_query": queries[signal.sql.database]})
-            try:
-                commit = (await probe_sql(probe)).newest_commit
-            except SettingError:
-                continue
-            newest = max(filter(None, (newest, commit)), default=None)
-    return newest
-
-
 async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
-    """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was."""
+    """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was, and
+    what no address has taken is told again.
+    """
     state = await site_state.read_state(plan.name)
-    before, lasting = state.warnings, _LASTING if state.latched else set[str]()
+    before = {key: said for key, said in state.warnings.items() if not key.startswith(UNDELIVERED)}
+    lasting = _LASTING if state.latched else set[str]()
     for said in found.values():
         _log.warning("%s %s: %s", WARNS, plan.name, said)
-    for key in found.keys() - before.keys():
-        await tell(plan, found[key])
+    untold = [key for key in found.keys() - before.keys() if not await tell(plan, found[key])]
+    untold += [
+        key for key in state.untold if key in found and key in before and not await send_to_all(plan, found[key])
+    ]
     kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}
     now = found | kept
-    if now != before:
-        await site_state.change_state(plan.name, lambda _: {"warnings": now})
+    if now != before or sorted(untold) != state.untold:
+        await site_state.change_state(
+            plan.name, lambda latest: {"warnings": now | _undelivered(latest), "untold": sorted(untold)}
+        )
     for key in before.keys() - now.keys():
         await record_event(plan.name, f"No longer so: {before[key]}")
+
+
+def _undelivered(state: SiteState) -> Warnings:
+    """The warnings about addresses, which whoever sends keeps."""
+    return {key: said for key, said in state.warnings.items() if key.startswith(UNDELIVERED)}
 
 
 def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:

@@ -5,22 +5,26 @@ from __future__ import annotations
 import apprise
 
 from shared import settings
+from shared.errors import NotDeliveredError, SettingError
 from shared.runs import Order
 
 
 class NotifyOrder(Order):
-    """``url_settings`` name the app settings that hold Apprise URLs; the URLs themselves never enter the history."""
+    """``url_setting`` names the app setting that holds an Apprise URL; the URL itself never enters the history."""
 
-    url_settings: list[str]
+    url_setting: str
     title: str
     text: str
 
 
-async def send(order: NotifyOrder) -> list[str]:
-    """Sends to every address and returns the settings whose service did not take the message."""
-    failed = []
-    for setting in order.url_settings:
-        sender = apprise.Apprise()
-        if not sender.add(settings.named(setting)) or not await sender.async_notify(body=order.text, title=order.title):
-            failed.append(setting)
-    return failed
+async def send(order: NotifyOrder) -> None:
+    """Sends one message to one address. Raises ``NotDeliveredError`` with the reason when it is not taken."""
+    try:
+        url = settings.named(order.url_setting)
+    except SettingError as error:
+        raise NotDeliveredError(str(error)) from error
+    sender = apprise.Apprise()
+    if not sender.add(url):
+        raise NotDeliveredError(f"The app setting {order.url_setting} does not hold an address that Apprise knows.")
+    if not await sender.async_notify(body=order.text, title=order.title):
+        raise NotDeliveredError(f"The service behind {order.url_setting} did not take the message.")

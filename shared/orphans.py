@@ -11,11 +11,9 @@ from shared.errors import UnknownRunError
 from shared.plan import RecoveryPlan
 from shared.records import journal, site_state
 from shared.records.site_state import SiteState
-from shared.runs import Phase
+from shared.runs import Phase, RecoveryRun
 from shared.telling import tell
 
-_MOST_RETRIES = 20
-"""More retries of one run than anybody makes; each has children of its own."""
 _GONE = "The run broke off without a result."
 _HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
 
@@ -53,7 +51,7 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
         because = f"{_GONE} {_HALF_MOVED}"
         if site == "primary":  # Nobody was moved, so what it built serves nobody.
             await journal.update_run(run_id, cutover_began=False)
-    if await _still_building(plan, run_id, hub):
+    if await _still_building(plan, run, hub):
         return state
     await journal.end_orphan(run_id, because)
     where = f" Customers are now sent to: {state.active_site}." if run.phase is not Phase.CONFIRMING else ""
@@ -61,12 +59,12 @@ async def end_lost(plan: RecoveryPlan, run_id: str, hub: Hub) -> SiteState:
     return state
 
 
-async def _still_building(plan: RecoveryPlan, run_id: str, hub: Hub) -> bool:
-    """Tells the run's workloads to stop, and says whether any has not yet."""
+async def _still_building(plan: RecoveryPlan, run: RecoveryRun, hub: Hub) -> bool:
+    """Tells the run's workloads to stop, and says whether any has not yet. The row may be one attempt behind."""
     children = [
-        names.child_instance(run_id, workload, attempt)
+        names.child_instance(run.run_id, workload, attempt)
         for workload in plan.recovery.workloads
-        for attempt in range(1, _MOST_RETRIES)
+        for attempt in range(1, run.builds + 2)
     ]
     states = await asyncio.gather(*(hub.state(child) for child in children))
     running = [child for child, state in zip(children, states, strict=True) if state == "running"]

@@ -5,55 +5,44 @@ Every wait is a field with a default. Reading a plan file, with its errors, is `
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
-from croniter import croniter
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.durations import Duration, IoTimeout
+from shared.fields import (
+    Address,
+    DiskId,
+    GroupId,
+    HostName,
+    MachineId,
+    NicId,
+    Path,
+    Place,
+    ProfileId,
+    Region,
+    Schedule,
+    SettingName,
+    Size,
+    Storage,
+    TagName,
+    UrlPath,
+    WorkloadName,
+    Zonal,
+    Zone,
+)
 from shared.names import PLAN_NAME
+from shared.places import is_setting
 
 Role = Literal["failover", "drill"]
 """Which of the two networks a workload is recovered into."""
 
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?$", max_length=253)]
-"""A name or an address alone: no scheme, no port, no path."""
-UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1000)]
-ResourceId = Annotated[str, Field(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+(/providers/.+)?$")]
-SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-
 
 def _seconds(value: float) -> timedelta:
     return timedelta(seconds=value)
-
-
-def _known_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError("is not a time zone, for example Europe/Amsterdam") from error
-    return value
-
-
-def _valid_schedule(value: str) -> str:
-    if len(value.split()) != 6 or not croniter.is_valid(value, second_at_beginning=True):
-        raise ValueError("is not a schedule of six fields, for example 0 0 3 1 1,4,7,10 *")
-    return value
-
-
-def _known_path(value: str) -> str:
-    """Any name will do for a path of one's own, but a misspelt "private" would silently lose its veto."""
-    known = ("public", "private", "agent", "control")
-    near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.75)
-    if near and value not in known:
-        raise ValueError(f"is nearly {near[0]}; did you mean that?")
-    return value
 
 
 class Strict(BaseModel):
@@ -77,17 +66,21 @@ class HttpExpectation(Strict):
 class HttpProbe(Strict):
     """One GET. With a ``host`` it speaks TLS and verifies the certificate against that name; without, plain HTTP."""
 
-    connect_to: str | None = None
+    connect_to: Place | None = None
     """An address with an optional port, or the name of an app setting that holds one."""
     host: HostName | None = None
     path: UrlPath = "/"
-    port: int | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    certificate_authority: SettingName | None = None
+    """An app setting naming a CA bundle file, where the site's certificate is of an authority of its own."""
     expect: HttpExpectation = HttpExpectation()
     timeout: IoTimeout = _seconds(5)
 
 
 class SqlProbe(Strict):
-    """Asks whether ``database`` is ONLINE; only ONLINE is healthy."""
+    """Asks whether ``database`` is ONLINE; only ONLINE is healthy. ``recovery_point_query`` answers the newest commit's
+    time in UTC; a column in local time needs ``AT TIME ZONE`` there.
+    """
 
     server: HostName | None = None
     port: int = Field(default=1433, ge=1, le=65535)
@@ -131,7 +124,7 @@ class LogsSignal(Strict):
 class Signal(Strict):
     """One named source of evidence. Signals of one ``path`` share a line, so together they count once."""
 
-    path: Annotated[str, AfterValidator(_known_path)] = "control"
+    path: Path = "control"
     role: Literal["evidence", "control", "recovery"] = "evidence"
     """``recovery`` is about where to go: trouble there makes automatic ask a person first."""
     no_data: Literal["down", "ignored"] = "ignored"
@@ -178,7 +171,11 @@ class Detection(Strict):
     quorum: int = Field(default=2, ge=1)
     signals: dict[str, Signal]
     approval: Approval = Approval()
-    cooldown: Duration = timedelta(minutes=30)
+    loss_limit: Duration | None = None
+    """Automatic never moves customers to older data without asking; by default four times the recovery point
+    objective. ``RecoveryPlan.loss_limit`` is the one in force."""
+    cooldown: Duration = timedelta(minutes=10)
+    """Postpones the next look after a run that moved nobody. News ends it: see ``shared.policy.news``."""
 
     @property
     def slowest_answer(self) -> timedelta:
@@ -204,8 +201,8 @@ class Endpoint(Strict):
 class Traffic(Strict):
     """The Traffic Manager profile that moves the customers. ``verify`` must pass before they move."""
 
-    profile: ResourceId
-    hostname: str
+    profile: ProfileId
+    hostname: HostName
     primary: Endpoint
     recovery: Endpoint
     verify: list[Probe] = Field(min_length=1)
@@ -223,9 +220,11 @@ class RecoveryPoints(Strict):
 class Replication(Strict):
     """The machine that receives the replicated disks, and the scripts that Run Command runs on it."""
 
-    machine: ResourceId
+    machine: MachineId
     scripts: str | None = None
     pause_limit: Duration = timedelta(minutes=5)
+    look_every: Duration = timedelta(minutes=5)
+    """How often ``status.ps1`` is asked, between runs, how the replica is."""
     recovery_points: RecoveryPoints | None = None
     script_texts: dict[str, str] = Field(default_factory=dict)
     """Filled by the loader, so that a run carries the scripts it started with."""
@@ -233,11 +232,11 @@ class Replication(Strict):
 
 class DataDisk(Strict):
     lun: int = Field(ge=0, le=63)
-    disk: ResourceId
+    disk: DiskId
 
 
 class Disks(Strict):
-    os: ResourceId
+    os: DiskId
     data: list[DataDisk] = []
 
 
@@ -251,6 +250,20 @@ class PerRole(Strict):
         return self.failover if role == "failover" else self.drill
 
 
+class Interfaces(PerRole):
+    """The network interface in each of the two networks."""
+
+    failover: NicId
+    drill: NicId
+
+
+class Addresses(PerRole):
+    """The address that each of the two interfaces has."""
+
+    failover: Address
+    drill: Address
+
+
 class Workload(Strict):
     """One machine of the recovery site. ``sizes`` is the capacity ladder: the first that Azure can allocate is used."""
 
@@ -258,11 +271,11 @@ class Workload(Strict):
     generation: Literal["V1", "V2"] = "V2"
     license: Literal["Windows_Server", "Windows_Client", "None"] | None = None
     disks: Disks
-    sizes: list[str] = Field(min_length=1)
-    zones: list[Annotated[str, BeforeValidator(str)]] = []
-    storage: str = "Premium_LRS"
-    nic: PerRole
-    address: PerRole
+    sizes: list[Size] = Field(min_length=1)
+    zones: list[Zonal] = []
+    storage: Storage = "Premium_LRS"
+    nic: Interfaces
+    address: Addresses
     boot_timeout: Duration = timedelta(minutes=30)
     expected_boot: Duration = timedelta(minutes=4)
     probes: list[Probe] = Field(min_length=1)
@@ -288,8 +301,10 @@ class ExpectedDurations(Strict):
 class RecoveryTerms(Strict):
     """Where the workloads are rebuilt, and with how much patience."""
 
-    resource_group: ResourceId
-    location: str
+    resource_group: GroupId
+    location: Region
+    tags: dict[TagName, Annotated[str, Field(max_length=256)]] = {}
+    """Put on everything that Coldsite makes, where a policy of the subscription asks for tags."""
     probe: ProbeRhythm = ProbeRhythm()
     operation_timeout: Duration = timedelta(minutes=30)
     poll_at_least: Duration = _seconds(2)
@@ -311,7 +326,10 @@ class Recovery(RecoveryTerms):
 
 
 class Fence(Strict):
-    """Asked to stop the source's writes, if it can be reached. ``hook`` names a setting that holds the URL."""
+    """Stops the source's writes, if it can be reached, and lets it write again when customers stay there.
+
+    ``hook`` names a setting that holds the URL. It gets ``{"run_id", "plan", "action": "stop" | "resume"}``.
+    """
 
     hook: SettingName
     timeout: IoTimeout = _seconds(60)
@@ -319,7 +337,7 @@ class Fence(Strict):
 
 
 class Drill(Strict):
-    schedule: Annotated[str, AfterValidator(_valid_schedule)] | None = None
+    schedule: Schedule | None = None
     keep_for: Duration = timedelta(minutes=15)
 
 
@@ -349,7 +367,7 @@ class RecoveryPlan(Strict):
 
     name: str = Field(pattern=f"^{PLAN_NAME}$", max_length=40)
     title: str
-    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    time_zone: Zone = "UTC"
     objectives: Objectives
     traffic: Traffic
     detection: Detection
@@ -362,6 +380,44 @@ class RecoveryPlan(Strict):
     notify: list[Notification] = []
     query_texts: dict[str, str] = Field(default_factory=dict)
     """The KQL files' texts, filled by the loader."""
+
+    @property
+    def loss_limit(self) -> timedelta:
+        """How old the data may be, at the start of an outage, for which nobody is asked."""
+        return self.detection.loss_limit or 4 * self.objectives.recovery_point
+
+    @property
+    def commit_probes(self) -> list[SqlProbe]:
+        """The probes that ask the primary with the query that measures recovery points; none where the plan names no
+        query, or no signal that asks the primary's database.
+        """
+        queries = {
+            probe.sql.database.lower(): probe.sql.recovery_point_query
+            for workload in self.recovery.workloads.values()
+            for probe in workload.probes
+            if probe.sql and probe.sql.recovery_point_query
+        }
+        return [
+            signal.sql.model_copy(update={"recovery_point_query": queries[signal.sql.database.lower()]})
+            for signal in self.detection.signals.values()
+            if signal.role == "evidence" and signal.sql and signal.sql.database.lower() in queries
+        ]
+
+    @property
+    def settings(self) -> list[str]:
+        """Every app setting that the plan names, in order."""
+        probes = [(p.http, p.sql) for w in self.recovery.workloads.values() for p in w.probes]
+        probes += [(p.http, p.sql) for p in self.traffic.verify]
+        probes += [(s.http, s.sql) for s in self.detection.signals.values()]
+        named: set[str | None] = {one.url_setting for one in self.notify}
+        named.add(self.fence.hook if self.fence else None)
+        for http, sql in probes:
+            if http:
+                named.add(http.certificate_authority)
+                named.add(http.connect_to if http.connect_to and is_setting(http.connect_to) else None)
+            if sql:
+                named |= {sql.credential, sql.certificate_authority}
+        return sorted(name for name in named if name)
 
     @property
     def hash(self) -> str:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from shared.durations import format_duration
 from shared.errors import PlanError
 from shared.limits import OverLimitError, check_size
 from shared.plan import HttpProbe, RecoveryPlan, Strict
@@ -54,8 +55,10 @@ def read_yaml(path: Path) -> Any:
         raw = path.read_bytes()
         if len(raw) > MAX_FILE:
             raise PlanError(str(path), [f"is longer than {MAX_FILE // 1024} KiB, which no plan is"])
-        data = yaml.load(raw.decode(), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
+        data = yaml.load(decode_text(path, raw), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
         check_size(data)
+    except PlanError:
+        raise
     except OSError as error:
         raise PlanError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except OverLimitError as error:
@@ -65,6 +68,21 @@ def read_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError) as error:
         raise PlanError(str(path), [f"is not YAML: {' '.join(str(error).split())}"]) from error
     return data
+
+
+def decode_text(path: Path, raw: bytes) -> str:
+    """A text file that a person edits, in UTF-8, with or without the mark that Windows' tools put in front.
+
+    Raises ``PlanError`` for another encoding, with the file and how to save it.
+    """
+    said = "is not UTF-8. Save it as UTF-8 (Notepad: Save as, Encoding: UTF-8)"
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise PlanError(str(path), [f"is UTF-16, and {said.removeprefix('is ')}"])
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise PlanError(str(path), [f"{said}; line {line} holds a letter in another encoding"]) from None
 
 
 def load_plan(path: Path) -> RecoveryPlan:
@@ -200,7 +218,7 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
         if query is None or not query.is_file():
             problems.append(f"detection.signals.{name}.logs.query: {signal.logs.query!r} is not a file in {folder}")
         else:
-            queries[signal.logs.query] = query.read_text(encoding="utf-8")
+            queries[signal.logs.query] = decode_text(query, query.read_bytes())
     scripts: dict[str, str] = {}
     if plan.replication.scripts:
         scripts_folder = _inside(path.parent, plan.replication.scripts)
@@ -209,7 +227,7 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
             if file is None or not file.is_file():
                 problems.append(f"replication.scripts: {plan.replication.scripts!r} holds no {script}.ps1")
             else:
-                scripts[script] = file.read_text(encoding="utf-8")
+                scripts[script] = decode_text(file, file.read_bytes())
     replication = plan.replication.model_copy(update={"script_texts": scripts})
     return plan.model_copy(update={"query_texts": queries, "replication": replication}), problems
 
@@ -230,6 +248,16 @@ def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
         yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":
         yield "detection.approval.then: 'proceed' would go on without the second person that four_eyes asks for"
+    if detection.cooldown > plan.objectives.recovery_time:
+        yield (
+            f"detection.cooldown: {format_duration(detection.cooldown)} is longer than objectives.recovery_time "
+            f"({format_duration(plan.objectives.recovery_time)}): a second outage would not be looked at in time"
+        )
+    if detection.mode == "automatic" and not plan.replication.scripts:
+        yield (
+            "replication.scripts: is missing. Without status.ps1 the age of the data is never known, and automatic may "
+            "not move customers to data of unknown age; name the scripts, or use mode approve"
+        )
     if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():
         yield f"traffic.recovery.endpoint: {plan.traffic.recovery.endpoint!r} is the primary's endpoint too"
     yield from _probes_that_follow_the_customers(plan)
@@ -249,6 +277,8 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
             probes.append((f"detection.signals.{name}.http", signal.http))
     probes += [(f"traffic.verify.{i}.http", p.http) for i, p in enumerate(plan.traffic.verify) if p.http]
     for key, probe in probes:
+        if probe.host and probe.port == 80:
+            yield f"{key}.port: 80 with a host: a probe with a host speaks TLS. Remove host, or ask port 443"
         if not probe.connect_to:
             yield (
                 f"{key}.connect_to: is missing. The name {probe.host!r} leads where customers are sent, so the probe "

@@ -7,23 +7,30 @@ the sure one.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from azure.core.exceptions import AzureError
 
 from shared.alerts import Alert, Meaning, match_plan, parse_alert
 from shared.cloud.traffic import read_endpoint
 from shared.errors import PlanBusyError, RefusedError, StorageUnavailableError
+from shared.evidence import EvidenceOrder, gather
 from shared.names import EVENT_ALERT
 from shared.orphans import Hub
 from shared.plan import RecoveryPlan, Strict
+from shared.policy.outage import Round
 from shared.records import alert_log, site_state
 from shared.records.alert_log import Received
-from shared.starting import begin_run, lock_is_stale, may_look
+from shared.records.site_state import SiteState
+from shared.runs import RunRef
+from shared.starting import begin_run, is_postponed, lock_is_stale, may_look
+from shared.telling import FAILED
 from shared.together import Together
 
+_log = logging.getLogger("coldsite.watch")
 ANSWER_WITHIN = 4.0
 """Seconds. An action group waits longer, but a storm must not pile up."""
 
@@ -105,11 +112,11 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
 
 
 async def _look(plan: RecoveryPlan, hub: Hub, reason: str) -> tuple[str | None, str]:
-    """Starts a run for an alert, or says why none is started. The watch comes back to what is only postponed."""
+    """Starts a run for an alert, or says why none is started. An alert is news, so it ends a cooldown."""
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return state.active_run, "A run is already under way."
-    if why_not := may_look(state, datetime.now(UTC)):
+    if why_not := may_look(state):
         return None, f"Noted. {why_not}"
     try:
         run = await begin_run(hub, plan, "failover", plan.detection.mode, "alert", reason)
@@ -124,24 +131,80 @@ _together: dict[str, Together[News, AlertAnswer]] = {}
 
 
 async def watch(plan: RecoveryPlan, hub: Hub) -> str | None:
-    """Looks at one plan and starts a run when it must; returns the run's id, or None when there is nothing to do."""
+    """Looks at one plan and starts a run when it must; returns the run's id, or None when there is nothing to do.
+
+    While a look is postponed it starts one only for news: a check that turned bad since the last run ended.
+    """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return None
-    if may_look(state, datetime.now(UTC)):
+    if may_look(state):
         return None
-    try:
-        endpoint = await read_endpoint(plan.traffic, plan.traffic.primary)
-        monitor = endpoint.monitor
-    except AzureError:
-        monitor = "Unknown"
+    monitor = await _monitor(plan)
+    if monitor == "Online" and state.known_bad:
+        state = await _forget(plan, _told_by_traffic_manager(plan))
     if monitor == "Degraded":
         reason = "The watch found the primary's endpoint degraded"
     elif await alert_log.count_open(plan.name):
         reason = "The watch found an alert that is not resolved"
     else:
         return None
+    if is_postponed(state, datetime.now(UTC)):
+        news = await _turned_bad(plan, state)
+        if not news:
+            return None
+        reason = f"{reason}, and {', '.join(news)} turned bad since the last look"
     try:
         return (await begin_run(hub, plan, "failover", plan.detection.mode, "watch", reason)).run_id
     except (PlanBusyError, RefusedError):
         return None
+
+
+async def _monitor(plan: RecoveryPlan) -> str:
+    """What Traffic Manager says of the primary. A right that was taken away must not blind the watch unnoticed."""
+    try:
+        return (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor
+    except AzureError as error:
+        first = str(error).splitlines()[0][:200]
+        _log.warning("%s %s: the watch cannot read Traffic Manager (%s)", FAILED, plan.name, first)
+        return "Unknown"
+
+
+async def _turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
+    """The checks that are bad now and were not when the last run ended. One that recovers may be news again.
+
+    A log that has been silent since before then only notices late what was known, so it is no news.
+    """
+    between_runs = RunRef(run_id="", plan=plan.name, epoch=0)
+    seen = await gather(EvidenceOrder.of(plan, between_runs))
+    await site_state.note_look(plan.name, seen, plan.detection.quorum)
+    bad = bad_checks(seen)
+    await _forget(plan, set(state.known_bad) - bad.keys())
+    since = state.cooled_at or seen.at
+    return sorted(name for name, last_sign in bad.items() if name not in state.known_bad and last_sign >= since)
+
+
+def bad_checks(seen: Round) -> dict[str, datetime]:
+    """The checks of the primary that say down, with the moment of the last sign of life that each can know of."""
+    return {
+        e.signal: seen.at - timedelta(seconds=e.age)
+        for e in seen.evidence
+        if e.role == "evidence" and e.counts_as == "down"
+    }
+
+
+async def _forget(plan: RecoveryPlan, well: set[str]) -> SiteState:
+    """These checks are well, so what they say next is news."""
+
+    def change(state: SiteState) -> dict[str, Any]:
+        kept = [name for name in state.known_bad if name not in well]
+        return {"known_bad": kept} if kept != state.known_bad else {}
+
+    return await site_state.change_state(plan.name, change)
+
+
+def _told_by_traffic_manager(plan: RecoveryPlan) -> set[str]:
+    """The checks that share a path with Traffic Manager's probes: an endpoint that is online was reached by it."""
+    signals = plan.detection.signals
+    paths = {s.path for s in signals.values() if s.traffic_manager is not None} | {"public"}
+    return {name for name, signal in signals.items() if signal.path in paths}

@@ -11,6 +11,9 @@ from shared.names import Kind
 from shared.plan import RecoveryPlan, Strict
 from shared.policy.outage import Round
 
+Verb = Literal["approve", "reject", "proceed", "abort", "retry"]
+"""What a person can tell a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question
+just before customers move, ``retry`` says that something was repaired."""
 Trigger = Literal["alert", "watch", "operator", "schedule"]
 Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
 StepStatus = Literal["running", "succeeded", "failed", "skipped"]
@@ -43,15 +46,17 @@ class Outcome(StrEnum):
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
-    Phase.RECOVERING: frozenset({Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.RECOVERING: frozenset(
+        {Phase.WAITING_FOR_APPROVAL, Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}
+    ),
     Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
     Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR, Phase.VERIFYING}),
     Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
     Phase.COMPLETED: frozenset(),
 }
-"""What may follow what. A drill that could not be started at all goes from its first phase to completed; a cutover that
-moved nobody steps back."""
+"""What may follow what. Data that are too old are asked about before anything is built of them. A drill that could not
+be started at all goes from its first phase to completed; a cutover that moved nobody steps back."""
 
 FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
 """Once the cutover has begun these are the only phases left, unless it moved nobody and steps back."""
@@ -193,7 +198,13 @@ class RecoveryRun(Strict):
     last_look: dict[str, Any] | None = None
     """The evidence just before the customers were moved."""
     waiting_for: str | None = None
+    answers: list[Verb] = []
+    """What a person can answer to ``waiting_for``."""
+    waiting_until: datetime | None = None
+    """When the plan's default answers it; None where only a person does."""
     holds: int = 0
+    builds: int = 0
+    """How often building the workloads was begun: each time has child orchestrations of its own."""
     ended_because: str | None = None
     started_at: datetime
     ended_at: datetime | None = None

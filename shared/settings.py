@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.errors import SettingError
+from shared.places import is_setting, split_place
 
 _PUBLIC_CLOUD = "https://management.azure.com"
 
@@ -65,6 +66,21 @@ def dns_server() -> tuple[str, int] | None:
 def named(setting: str) -> str:
     """The value of a setting that a plan names: an address, a credential, a URL."""
     return _required(setting, "a value that the recovery plan names")
+
+
+def place(value: str, default_port: int) -> tuple[str, int]:
+    """The address and the port that a probe asks: ``10.0.0.5``, ``web01:8443``, ``[2001:db8::5]:443`` or a setting.
+
+    A name in capitals without an underscore is a setting where there is such a setting, and a host name otherwise.
+    Raises ``SettingError`` for what is no address: that is a mistake of ours and says nothing of the site.
+    """
+    by_setting = is_setting(value) or (value.isupper() and value in os.environ)
+    found = split_place(named(value) if by_setting else value)
+    if found is None:
+        where = f"The app setting {value}" if by_setting else repr(value)
+        raise SettingError(f"{where} does not hold an address with an optional port, for example 203.0.113.10:8443.")
+    host, port = found
+    return host, port or default_port
 
 
 def credential(setting: str) -> tuple[str, str]:

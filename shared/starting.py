@@ -32,13 +32,17 @@ async def lock_is_stale(state: SiteState, hub: Hub) -> bool:
 def refusal(state: SiteState, kind: Kind) -> str | None:
     """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
     if kind == "drill" and state.active_site != "primary":
-        return "Customers are served from Azure now; a drill would compete with them. Drill after failback."
+        return (
+            "Customers are sent to Azure now; a drill would compete with them for machines. See docs/limits.md, After "
+            "a real failover."
+        )
     if kind == "failover" and state.active_site == "both":
         return (
-            "A failover was lost while it moved the customers; first choose in Traffic Manager where they are served."
+            "An earlier failover broke off while it moved the customers; first choose in Traffic Manager where they "
+            "are sent."
         )
     if kind == "failover" and state.active_site == "recovery":
-        return "Customers are already served from Azure. To go back, run a failback."
+        return "Customers are already sent to Azure. The way back is in docs/limits.md, After a real failover."
     return None
 
 
@@ -129,13 +133,15 @@ async def _give_up(held: RunRef, hub: Hub) -> None:
         await journal.end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
 
 
-def may_look(state: SiteState, now: datetime) -> str | None:
+def may_look(state: SiteState) -> str | None:
     """Why an alert or the watch must not start a run now, in a sentence; None when it may.
 
-    Maintenance is no reason: a run then looks, and ends as observed.
+    Maintenance is no reason: a run then looks, and ends as observed. A look that is only postponed (``is_postponed``)
+    is no reason for an alert, which is news.
     """
-    if problem := refusal(state, "failover"):
-        return problem
-    if state.not_before and now < state.not_before:
-        return f"The last look ended without a failover; the next is due at {state.not_before:%Y-%m-%d %H:%M} UTC."
-    return None
+    return refusal(state, "failover")
+
+
+def is_postponed(state: SiteState, now: datetime) -> bool:
+    """Whether the last run moved nobody, and the next look without news is not due yet."""
+    return state.not_before is not None and now < state.not_before

@@ -11,7 +11,7 @@ from lab.chaos.story import Story
 type Events = list[dict[str, Any]]
 
 LAST = 400.0
-"""Simulated seconds until which something may happen; then everything is mended."""
+"""Simulated seconds until which something may happen; then everything is repaired."""
 
 
 def tell(seed: int, number: int, activities: list[str]) -> Story:
@@ -25,7 +25,7 @@ def tell(seed: int, number: int, activities: list[str]) -> Story:
     for _ in range(chance.randint(4, 8)):
         chance.choice(_TROUBLES)(chance, events, activities)
     for _ in range(chance.randint(0, 2)):
-        word = chance.choice(["abort", "retry", "retry", "approve", "reject"])
+        word = chance.choice(["abort", "retry", "proceed", "approve", "reject"])
         events.append(_at(chance, 100, LAST) | {"do": f"operator.{word}", "reason": "chaos"})
     events.sort(key=lambda event: float(event["at"].removesuffix("s")))
     return Story(f"random {seed}/{number}", f"A bad day: {cause}.", tuple(events), closes=True)

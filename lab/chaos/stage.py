@@ -44,7 +44,7 @@ class Played:
 
 
 class ChaosLab(Lab):
-    """The lab with a fence hook, which takes what is posted as a notification does, and ``without`` some timers."""
+    """The lab ``without`` some timers."""
 
     def __init__(self, story: Story, options: LabOptions) -> None:
         super().__init__(story.plan(), PLAN, options)
@@ -52,7 +52,7 @@ class ChaosLab(Lab):
 
     def settings(self, plans: Path) -> dict[str, str]:
         off = {f"AzureWebJobs.{name}.Disabled": "true" for name in self._without}
-        return super().settings(plans) | off | {"FENCE_URL": self.front.notify_url.replace("json://", "http://")}
+        return super().settings(plans) | off
 
 
 async def play(story: Story, speed: float, *more: dict[str, Any]) -> Played:
@@ -218,8 +218,8 @@ class Stage:
         await self.perform([Event.model_validate({"at": "0s"} | event) for event in mending], lab.clock.now)
 
     async def _answer(self, run: dict[str, Any], number: int) -> None:
-        """Approves; retries at first, and later aborts what still waits, where that is allowed."""
-        words = ["approve"] if run["phase"] == "waiting_for_approval" else ["retry"]
+        """Approves, proceeds or retries at first, and later aborts what still waits, where that is allowed."""
+        words = [word for word in run["answers"] if word in ("approve", "proceed", "retry")]
         if number > 1:
             words = ["abort", *words]
         for word in words:

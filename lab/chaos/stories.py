@@ -27,6 +27,18 @@ STORIES = {
             expect={"active_site": "primary", "runs": {"drill": {"succeeded": 1}}, "resources_left": []},
         ),
         Story(
+            name="planned",
+            about="A person moves a primary that serves, and nothing is lost.",
+            timeline=({"at": "20s", "do": "operator.failover", "mode": "planned", "reason": "we move", "answer": 202},),
+            expect={
+                "active_site": "recovery",
+                "runs": {"failover": {"succeeded": 1}},
+                "customers": {"orders_lost": 0},
+                "resources_left": [],
+            },
+            crash_in=frozenset({"fence_source", "read_replication", "read_home_commit", "note_replica"}),
+        ),
+        Story(
             name="older-set",
             about="Replication is mirroring when the primary dies; the newest good set is found and used.",
             timeline=(
@@ -56,6 +68,7 @@ STORIES = {
                     "thaw_replication",
                     "record_step",
                     "forget_recovery_points",
+                    "note_point",
                 }
             ),
         ),
@@ -91,7 +104,7 @@ STORIES = {
                 *DIES,
             ),
             chapters=(
-                Chapter(({"at": "0s", "do": "operator.abort", "reason": "start anew"},), says="SUSPECT"),
+                Chapter(({"at": "0s", "do": "operator.abort", "reason": "start again"},), says="SUSPECT"),
                 Chapter(({"at": "0s", "do": "operator.failover", "reason": "once more", "answer": 202},)),
                 Chapter(({"at": "0s", "do": "timer.fire", "function": "housekeeping"},)),
             ),

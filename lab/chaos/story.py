@@ -16,7 +16,7 @@ PLAN = PROJECT / "plans" / "contoso.yaml"
 QUICK: dict[str, Any] = {
     "detection": {"confirm_for": "20s", "interval": "5s"},
     "drill": {"keep_for": "10s"},
-    "fence": {"hook": "FENCE_URL"},
+    "fence": {"hook": "FENCE_HOOK"},
     "replication": {"pause_limit": "15m"},
     "recovery": {
         "retry_after": "1s",

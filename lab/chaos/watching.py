@@ -106,7 +106,7 @@ class Watching:
             self._note("a person")
         if event.details.get("path") == "observer":
             self._blind = event.do == "network.cut"
-        if event.do in ("operator.approve", "operator.retry"):
+        if event.do in ("operator.approve", "operator.proceed"):
             self.answered.append(str(event.details.get("run", "the current run")))
         serving = self._primary_serves() and not self._blind
         if not serving:
@@ -143,6 +143,7 @@ class Watching:
             *self._nothing_left(report),
             *self._replica_as_it_was(report),
             *self._recovery_stands(report),
+            *self._source_writes(report),
             *await self._every_run_ends(runs),
             *(["The history's seals do not hold."] if runs and not report["journal_intact"] else []),
         ]
@@ -168,6 +169,13 @@ class Watching:
         by_hand = any(m.by == "a person" and ended and m.at > max(ended) - SLACK for m in self.moves)
         if ended and not by_hand and len(self._endpoints()) != 1:
             return [f"A finished cutover left enabled: {', '.join(sorted(self._endpoints())) or 'nothing'}."]
+        return []
+
+    def _source_writes(self, report: dict[str, Any]) -> list[str]:
+        """While customers are at the primary and no run is at work, its writes are not stopped."""
+        source, waiting = self._lab.sites.primary_sql, any(run["outcome"] is None for run in report["runs"])
+        if source and source.read_only and report["active_site"] == "primary" and not waiting:
+            return ["Customers are at the primary, and its writes are still stopped."]
         return []
 
     @staticmethod

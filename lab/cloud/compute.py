@@ -153,8 +153,9 @@ class Compute:
         if creation.get("createOption") != "Copy" or not call.body.get("location"):
             raise ArmError(400, "NotSimulated", f"NotSimulated: PUT {kind} other than a Copy with a location.")
         self._arm.identity.check(call.caller, f"Microsoft.Compute/{source_kind}/read", source)
-        if kind == "snapshots":
-            self._arm.identity.check(call.caller, "Microsoft.Compute/disks/beginGetAccess/action", source)
+        # Azure checks the right to the source's content, the linked scope, for a disk made of a snapshot, too.
+        # Source: kubernetes/kubernetes#93020, kubernetes-sigs/azuredisk-csi-driver#1711
+        self._arm.identity.check(call.caller, "Microsoft.Compute/disks/beginGetAccess/action", source)
         origin = self.find(source)
         if origin["properties"]["provisioningState"] != "Succeeded":
             raise ArmError(409, "Conflict", f"The source {source} is still being made.")
@@ -223,7 +224,8 @@ class Compute:
             raise ArmError(400, "InvalidParameter", "The lab models machines with exactly one network interface.")
         self._arm.identity.check(call.caller, "Microsoft.Network/networkInterfaces/join/action", nics[0])
         self._network.take(nics[0], call.path)
-        if call.fault and call.fault.error not in ASYNCHRONOUS and call.fault.error != "hang":
+        later = call.fault is not None and (call.fault.later or call.fault.error in ASYNCHRONOUS)
+        if call.fault and not later and call.fault.error != "hang":
             if not existing:
                 self._network.give_back(nics[0], call.path)
             raise refuse(call.fault, 1)
@@ -290,7 +292,7 @@ class Compute:
         if fault and fault.error == "hang":
             seconds = FOREVER
         elif fault:
-            error = {"code": fault.error, "message": MESSAGES.get(fault.error, fault.error)}
+            error = {"code": fault.error, "message": fault.message or MESSAGES.get(fault.error, fault.error)}
             seconds /= 3
 
         def complete() -> Any:

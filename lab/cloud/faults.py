@@ -22,6 +22,11 @@ class Fault:
     times: int = 1
     skip: int = 0
     retry_after: float = 30.0
+    status: int = 409
+    message: str = ""
+    """With a message the fault is Azure's own: ``error`` is its code. ``later`` means that Azure accepts the order and
+    fails it afterwards."""
+    later: bool = False
 
     def fits(self, method: str, words: set[str], size: str | None) -> bool:
         wanted_method, _, wanted = self.operation.partition(" ")
@@ -75,6 +80,8 @@ MESSAGES = {
 
 def refuse(fault: Fault, retry_after: int) -> ArmError:
     """The immediate answer of a fault that is not asynchronous."""
+    if fault.message:
+        return ArmError(fault.status, fault.error, fault.message)
     if fault.error == "429":
         return ArmError(
             429, "OperationNotAllowed", "The request was throttled. TooManyRequests.", Retry_After=str(retry_after)

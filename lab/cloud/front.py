@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import ssl
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
@@ -29,6 +30,9 @@ class Front:
         self.notify_secret = secrets.token_hex(12)
         """Part of the address, as in Teams' and Slack's: whoever knows it can write there."""
         self.notifications: list[dict[str, Any]] = []
+        self.routes: list[Callable[[web.Application], None]] = []
+        """What else answers at the plain address."""
+        self.plain_url = ""
         arm.model("GET", "/subscriptions", "", {"2022-12-01"}, self._subscriptions)
 
     async def start(self) -> None:
@@ -42,7 +46,10 @@ class Front:
         plain = web.Application()
         plain.router.add_get("/identity/token", self._identity.token)
         plain.router.add_post(f"/notify/{self.notify_secret}", self._notify)
+        for add in self.routes:
+            add(plain)
         port = await self._listen(plain, None)
+        self.plain_url = f"http://127.0.0.1:{port}"
         self.identity_url = f"http://127.0.0.1:{port}/identity/token"
         self.notify_url = f"json://127.0.0.1:{port}/notify/{self.notify_secret}"
 

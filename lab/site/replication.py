@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Literal
 
 from lab.clock import Clock
 from lab.site.sql_server import Order
 
-State = Literal["good", "mirroring", "stopped"]
+State = Literal["good", "mirroring", "stopped", "unknown"]
+"""``unknown``: the replica is as it was, and the scripts find nothing but nulls."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Replication:
         self._scripts: dict[str, str] = {}
         self._received: list[tuple[float, Order]] = []
         self._applied = 0
+        self._whole_at: datetime | None = None
+        """The newest moment at which everything that the source had committed was applied."""
         self.state: State = "good"
         self.paused = False
         self.frozen = False
@@ -57,13 +61,20 @@ class Replication:
     def step(self) -> None:
         """One round: what the source committed arrives; what is old enough is applied unless the target is frozen."""
         now = self._clock.ticks
-        if self._connected() and not self.paused and self.state != "stopped":
+        receives = self._connected() and not self.paused and self.state != "stopped"
+        if receives:
             for order in self._source(len(self._received)):
                 self._received.append((now, order))
         if self.frozen or self.state == "stopped":
             return
         while self._applied < len(self._received) and self._received[self._applied][0] + self._lag <= now:
             self._applied += 1
+        if receives and self._applied == len(self._received) and self.state == "good":
+            self._whole_at = datetime.now(UTC)
+        elif self._applied and self._applied < len(self._received):
+            # Something is on its way, so the replica is as old as its newest change.
+            placed = datetime.fromisoformat(self._received[self._applied - 1][1].placed_at)
+            self._whole_at = max(self._whole_at or placed, placed)
 
     @property
     def connected(self) -> bool:
@@ -93,22 +104,35 @@ class Replication:
         name = self._scripts.get(_normal(text))
         if name is None:
             return "", "The replication machine does not know this script."
-        if name == "freeze" and self.state != "mirroring":
+        if name == "freeze" and self.state not in ("mirroring", "unknown"):
             self.step()
             self.frozen = True
         elif name == "thaw":
             self.frozen = False
         elif name == "reverse":
             self.state = "mirroring"
-        newest = self.applied[-1].placed_at if self._applied else None
+        if self.state == "unknown":
+            return json.dumps(
+                dict.fromkeys(("state", "queue_bytes", "replicated_until", "message")) | self._freezing
+            ), ""
         said = {
             "state": self.state,
-            "frozen": self.frozen,
+            "connected": self._connected() and not self.paused,
             "queue_bytes": 512 * (len(self._received) - self._applied),
-            "replicated_until": newest,
+            "replicated_until": self._replicated_until(),
             "message": "simulated",
         }
-        return json.dumps(said), ""
+        return json.dumps(self._freezing | said), ""
+
+    @property
+    def _freezing(self) -> dict[str, bool]:
+        return {"frozen": self.frozen}
+
+    def _replicated_until(self) -> str | None:
+        """The source's last recovery point time: while it sends, the moment before what is still queued; after that,
+        when it last sent and everything had been applied.
+        """
+        return self._whole_at.isoformat() if self._whole_at else None
 
 
 def _normal(text: str) -> str:

@@ -18,6 +18,40 @@ from lab.site.listening import stop_listening
 VERSION = "Microsoft SQL Server 2016 (SP3) - 13.0.6300.2 (X64)"
 
 
+LOGIN_REFUSALS = {
+    18456: "Login failed for user '{user}'.",
+    18486: "Login failed for user '{user}' because the account is currently locked out.",
+    18487: "Login failed for user '{user}'. Reason: The password of the account has expired.",
+    18488: "Login failed for user '{user}'. Reason: The password of the account must be changed.",
+    18452: "Login failed. The login is from an untrusted domain.",
+    18401: "Login failed for user '{user}'. Reason: Server is in script upgrade mode.",
+    17142: "SQL Server service has been paused. No new connections will be allowed.",
+    17187: "SQL Server is not ready to accept new client connections.",
+    17809: "Could not connect because the maximum number of user connections has been reached.",
+}
+"""How SQL Server refuses a login, by error number; the server itself goes on.
+Source: MicrosoftDocs/sql-docs:docs/relational-databases/errors-events (numbers; the words are our own)."""
+PROBE = "coldsite"
+"""How the probe names its application."""
+
+
+@dataclass
+class Oddity:
+    """What is odd about a server for the probe alone, while it serves everybody else.
+
+    ``login_number`` refuses its login, ``use_number`` its right to the database, ``query_number`` the query that
+    measures the recovery point; that query takes ``query_seconds`` real seconds, and its clock is ``hours`` ahead.
+    """
+
+    login_number: int = 0
+    use_number: int = 0
+    use_text: str = ""
+    query_number: int = 0
+    query_text: str = ""
+    query_seconds: float = 0.0
+    hours: float = 0.0
+
+
 class Order(NamedTuple):
     """An acknowledged order: its number and when it was committed (UTC, ISO 8601)."""
 
@@ -31,6 +65,7 @@ class _Session:
 
     open: bool = False
     rows: list[int | None] = field(default_factory=list)
+    is_probe: bool = False
 
 
 class SqlServer:
@@ -42,6 +77,9 @@ class SqlServer:
         self._login = (user, password)
         self._tls = tls
         self._listeners: dict[str, asyncio.Server] = {}
+        self.odd = Oddity()
+        self.read_only = False
+        """Whether the source's writes are stopped."""
         self._sqlite = sqlite3.connect(":memory:", isolation_level=None)
         self._sqlite.execute("ATTACH ':memory:' AS dbo")
         self._sqlite.execute("ATTACH ':memory:' AS sys")
@@ -92,11 +130,10 @@ class SqlServer:
         connection = tds.Connection(reader, writer, self._tls)
         try:
             await connection.prelogin()
-            if await self._accept(connection):
-                session = _Session()
+            if session := await self._accept(connection):
                 while True:
                     kind, body = await connection.receive()
-                    await connection.send(self._answer(session, kind, body))
+                    await connection.send(await self._after_a_while(session, kind, body))
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, tds.ProtocolError, ValueError):
             pass
         except (struct.error, IndexError):
@@ -105,28 +142,39 @@ class SqlServer:
             with contextlib.suppress(RuntimeError):
                 connection.close()
 
-    async def _accept(self, connection: tds.Connection) -> bool:
+    async def _after_a_while(self, session: _Session, kind: int, body: bytes) -> bytes:
+        """The answer, held back where the measure is slow: others are answered meanwhile."""
+        if session.is_probe and self.odd.query_seconds and "MAX(".encode("utf-16-le") in body.upper():
+            await asyncio.sleep(self.odd.query_seconds)
+        return self._answer(session, kind, body)
+
+    async def _accept(self, connection: tds.Connection) -> _Session | None:
         kind, body = await connection.receive()
         if kind != tds.LOGIN:
             raise tds.ProtocolError("no login after the prelogin")
         login = tds.read_login(body)
+        session = _Session(is_probe=login.app == PROBE)
+        if session.is_probe and (number := self.odd.login_number):
+            text = LOGIN_REFUSALS[number].format(user=login.user)
+            await connection.send(tds.message(0xAA, number, 14, text, self._name) + tds.done(error=True))
+            return None
         if (login.user, login.password) != self._login:
             text = f"Login failed for user '{login.user}'."
             await connection.send(tds.message(0xAA, 18456, 14, text, self._name) + tds.done(error=True))
-            return False
+            return None
         wanted = login.database or "master"
         if wanted.lower() not in ("master", self._database.lower()):
             text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
             await connection.send(tds.message(0xAA, 4060, 11, text, self._name) + tds.done(error=True))
-            return False
+            return None
         if wanted.lower() != "master" and self.state != "ONLINE":
             text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
             failed = f"Login failed for user '{login.user}'."
             told = tds.message(0xAA, 4060, 11, text, self._name) + tds.message(0xAA, 18456, 14, failed, self._name)
             await connection.send(told + tds.done(error=True))
-            return False
+            return None
         await connection.send(tds.login_accepted(wanted, self._name))
-        return True
+        return session
 
     def _answer(self, session: _Session, kind: int, body: bytes) -> bytes:
         if kind == tds.ATTENTION:
@@ -167,11 +215,21 @@ class SqlServer:
         if words[0] == "IF" and "TRANCOUNT" in statement.upper():
             return b"", None
         if words[0] == "USE":
+            if session.is_probe and self.odd.use_number:
+                raise _SqlServerError(self.odd.use_number, self.odd.use_text)
             return self._use(statement[3:].strip().strip("[]"))
+        if words[0] == "INSERT" and self.read_only:
+            raise _SqlServerError(3906, f"Failed to update database '{self._database}' because it is read-only.")
         if "DBO." in statement.upper() and self.state != "ONLINE":
             raise _SqlServerError(
                 945, f"Database '{self._database}' cannot be opened due to inaccessible files. It is {self.state}."
             )
+        if "MAX(" in statement.upper() and session.is_probe:
+            if self.odd.query_number:
+                raise _SqlServerError(self.odd.query_number, self.odd.query_text)
+            if self.odd.hours:
+                ahead = f"strftime('%Y-%m-%dT%H:%M:%S', MAX(PlacedAtUtc), '{self.odd.hours:+} hours')"
+                statement = f"SELECT {ahead} FROM dbo.Orders"  # noqa: S608 (a number of our own)
         text = re.sub(r"@@VERSION", f"'{VERSION}'", statement, flags=re.IGNORECASE)
         text = re.sub(r"@(\w+)", r":\1", text)
         try:

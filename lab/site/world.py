@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from lab.cloud.times import Times
 from lab.plan_copy import Ports, loopback
 from lab.site.iis import Database, IisServer, Override
 from lab.site.replication import Content
-from lab.site.sql_server import SqlServer
+from lab.site.sql_server import Oddity, SqlServer
 from shared.plan import RecoveryPlan, Role, Workload
 
 PRIMARY_PUBLIC = "127.1.0.10"
@@ -80,6 +80,7 @@ class Sites:
         self._boots: dict[str, asyncio.Task[None]] = {}
         self._pending_states: dict[str, str] = {}
         self._pending_answers: dict[str, Override] = {}
+        self._pending_oddities: dict[str, Oddity] = {}
         self._machines: dict[str, str] = {}
         self.stands: dict[str, Stand] = {}
         """By ``primary/sql``, ``recovery/iis``, ``drill/sql``."""
@@ -193,6 +194,7 @@ class Sites:
             damaged = any(c.damage for c in contents) or len({c.orders for c in contents}) > 1
             data = next((c for c in contents if c.label != "os"), contents[0])
             stand.server.load(data.orders)
+            stand.server.odd = self._pending_oddities.get(key, stand.server.odd)
             pending = self._pending_states.pop(key, None)
             stand.server.state = pending or ("SUSPECT" if damaged else "RECOVERING")
         elif key in self._pending_answers:
@@ -251,6 +253,23 @@ class Sites:
                 stand.server.state = state
         if not chosen:
             self._pending_states[target] = state
+
+    def be_odd(self, target: str, changes: dict[str, Any]) -> None:
+        """Makes SQL Server odd for the probe; on an unborn machine it applies at boot."""
+        sites = {target} if "/" in target else {f"{target}/{name}" for name in self._plan.recovery.workloads}
+        self._chosen(target)
+        for key in sites:
+            stand = self.stands.get(key)
+            if stand is None:
+                before = self._pending_oddities.get(key, Oddity())
+                self._pending_oddities[key] = replace(before, **changes)
+            elif isinstance(stand.server, SqlServer):
+                stand.server.odd = replace(stand.server.odd, **changes)
+
+    def stop_writes(self, stopped: bool) -> None:
+        """Stops the primary's writes, or resumes them."""
+        if self.primary_sql:
+            self.primary_sql.read_only = stopped
 
     async def cut(self, line: Line, cut: bool) -> None:
         """Cuts or heals one line to the primary, or the observer's own."""

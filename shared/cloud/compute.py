@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.core.rest import HttpRequest
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 
 from shared import names
 from shared.cloud import clients
@@ -22,6 +24,7 @@ from shared.plan import Strict
 from shared.policy.capacity import Refusal, classify
 from shared.runs import Order
 
+_log = logging.getLogger("coldsite.compute")
 Kind = Literal["snapshots", "disks", "virtualMachines"]
 
 
@@ -331,35 +334,73 @@ async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:
 
 
 class PointInTime(Strict):
-    """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any."""
+    """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any;
+    ``data_until`` is from when its data are at least, where that was known when it was taken.
+    """
 
     set_id: str
     run_id: str = ""
     taken_at: datetime
     consistency: Literal["application", "crash"]
     snapshots: dict[str, str]
+    data_until: datetime | None = None
+
+    @property
+    def holds_until(self) -> datetime:
+        """From when the data are. A replica that heard nothing from its source is older than the set taken of it."""
+        return min(self.data_until, self.taken_at) if self.data_until else self.taken_at
+
+
+class _Tags(Strict):
+    """What the tags of one snapshot say of its set."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    set_id: str = Field(alias=names.TAG_SET)
+    run_id: str = Field(default="", alias=names.TAG_RUN)
+    workload: str = Field(alias=names.TAG_WORKLOAD)
+    disk: str = Field(alias="coldsite-disk")
+    taken_at: AwareDatetime = Field(alias=names.TAG_TAKEN_AT)
+    consistency: Literal["application", "crash"] = Field(alias="coldsite-consistency")
+    set_size: int = Field(alias="coldsite-set-size")
+    data_until: AwareDatetime | None = Field(default=None, alias=names.TAG_DATA_UNTIL)
 
 
 async def recovery_points(group: str, plan: str) -> list[PointInTime]:
-    """Every set of this plan's snapshots that is whole and finished, newest first."""
+    """Every set of this plan's snapshots that is whole and finished, newest first.
+
+    A snapshot whose tags were changed or lost by others makes its own set incomplete, and no other.
+    """
     place = take_apart(group)
     sets: dict[str, dict[str, str]] = {}
-    facts: dict[str, tuple[datetime, str, int]] = {}
-    takers: dict[str, str] = {}
+    facts: dict[str, _Tags] = {}
     async for snapshot in clients.compute(place.subscription).snapshots.list_by_resource_group(place.group):
         tags = snapshot.tags or {}
         ready = snapshot.properties and snapshot.properties.provisioning_state == "Succeeded"
         if tags.get(names.TAG_PLAN) != plan or names.TAG_SET not in tags or not ready:
             continue
-        key = tags[names.TAG_SET]
-        label = f"{tags[names.TAG_WORKLOAD]}/{tags['coldsite-disk']}"
-        sets.setdefault(key, {})[label] = snapshot.id or ""
-        taken = datetime.fromisoformat(tags[names.TAG_TAKEN_AT])
-        takers[key] = tags.get(names.TAG_RUN, "")
-        facts[key] = (taken, tags["coldsite-consistency"], int(tags["coldsite-set-size"]))
+        try:
+            told = _Tags.model_validate(dict(tags))
+        except ValidationError as error:
+            wrong = ", ".join(sorted({str(one["loc"][0]) for one in error.errors()}))
+            _log.warning(
+                "The tags of snapshot %s are not as Coldsite wrote them (%s); its set is not used.",
+                snapshot.name,
+                wrong,
+            )
+            continue
+        sets.setdefault(told.set_id, {})[f"{told.workload}/{told.disk}"] = snapshot.id or ""
+        facts[told.set_id] = told
     whole = [
-        PointInTime(set_id=key, run_id=takers[key], taken_at=facts[key][0], consistency=facts[key][1], snapshots=found)
+        PointInTime(
+            set_id=key,
+            run_id=facts[key].run_id,
+            taken_at=facts[key].taken_at,
+            consistency=facts[key].consistency,
+            snapshots=found,
+            data_until=facts[key].data_until,
+        )
         for key, found in sets.items()
-        if len(found) == facts[key][2]
+        if len(found) == facts[key].set_size
     ]
     return sorted(whole, key=lambda point: point.taken_at, reverse=True)

@@ -50,11 +50,11 @@ def _in_the_way(event: dict[str, Any], location: str) -> str | None:
     if facts.get("eventType") != "ServiceIssue" or facts.get("status") != "Active":
         return None
     for impact in facts.get("impact") or []:
-        service = str(impact.get("impactedService", ""))
+        service = str(impact.get("impactedService") or "")
         regions = {
-            _plain(region.get("impactedRegion", ""))
+            _plain(str(region.get("impactedRegion") or ""))
             for region in impact.get("impactedRegions") or []
-            if region.get("status", "Active") == "Active"
+            if (region.get("status") or "Active") == "Active"
         }
         if service.lower() in NEEDED_SERVICES and regions & {_plain(location), "global"}:
             return str(facts.get("title") or f"{service} in {location}")

@@ -8,10 +8,10 @@ Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-c
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from shared.cloud import clients
 from shared.cloud.compute import Refused, Started, refusable, start_operation
@@ -35,19 +35,45 @@ class ScriptOrder(Order):
     not_after: datetime | None = None
 
 
-class ReplicaState(Strict):
-    """What a script says. ``replicated_until`` is the newest source change that the replica holds."""
+def _known_state(value: Any) -> Any:
+    """Double-Take has states that say nothing, null and ``Unknown`` among them, while a job has no connection."""
+    return value if value in ("good", "mirroring", "stopped") else "unknown"
 
-    state: Literal["good", "mirroring", "stopped"]
-    frozen: bool
-    queue_bytes: int = 0
-    replicated_until: datetime | None = None
-    message: str = ""
+
+def _as_utc(value: datetime) -> datetime:
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class ReplicaState(Strict):
+    """What a script says. ``replicated_until`` is the newest source change that the replica holds, also when the source
+    is gone; None where that is not known. ``connected`` is whether the source sends; None where a script does not say.
+    """
+
+    state: Annotated[Literal["good", "mirroring", "stopped", "unknown"], BeforeValidator(_known_state)]
+    frozen: bool | None
+    connected: bool | None = None
+    queue_bytes: int | None = None
+    replicated_until: Annotated[datetime, AfterValidator(_as_utc)] | None = None
+    message: Annotated[str, BeforeValidator(lambda value: "" if value is None else value)] = ""
 
     @property
     def usable(self) -> bool:
-        """A replica that is mirroring or stopped in mid-write must not be snapshot."""
+        """A replica that is mirroring, stopped in mid-write or in an unknown state must not be snapshot."""
         return self.state == "good"
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the replica holds everything that the source has sent, and the source sends."""
+        return self.usable and self.connected is True and self.queue_bytes == 0
+
+    @property
+    def trouble(self) -> str | None:
+        """What is wrong with replication, in a few words; None when it is in order or only behind."""
+        if not self.usable:
+            return {"mirroring": "it is mirroring anew", "stopped": "it has stopped"}.get(
+                self.state, "its state is unknown"
+            )
+        return "the source is not connected" if self.connected is False else None
 
 
 @refusable

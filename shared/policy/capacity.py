@@ -15,19 +15,32 @@ _CAPACITY = {
     "overconstrainedallocationrequest",
     "overconstrainedzonalallocationrequest",
     "skunotavailable",
+    "vmsizeisnotpermittedtoenableacceleratednetworking",
+    "availabilityzonenotsupported",
 }
+_ABOUT_THE_SIZE = re.compile(
+    r"\b(vm size|size of vm|data disks allowed to be attached to a vm of this size|cannot boot hypervisor)\b",
+    re.IGNORECASE,
+)
+"""Azure says under general codes that a size does not fit: its disk controller, generation, storage or region."""
+_QUOTA = {"quotaexceeded", "resourcequotaexceeded"}
 _CONFLICT = {
     "nicreservedforanothervm",
     "conflict",
     "anotheroperationinprogress",
     "operationpreempted",
     "attachdiskwhilebeingdetached",
-    "retryableerror",
-    "internalexecutionerror",
+    "referencedresourcenotprovisioned",
 }
 """Codes that pass by themselves. Other conflicts (a lock, a stopped machine) need a person."""
-_IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse"}
+_PASSES = re.compile(r"^(networking)?internal|^retryable|^cancel+ed|timeout$|^servertimeout|^serviceunavailable$")
+"""How the codes of what passes begin or end: new ones of the same kind come with every service of Azure."""
+_PASSING_WORDS = re.compile(r"retry later|try again later|being used by another operation", re.IGNORECASE)
+_IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse", "diskalreadyattached"}
 """Another machine has the interface or the disk: a leftover, which may be cleared away, or a stranger's."""
+MAY_BE_UP = {"vmstarttimedout", "osprovisioningtimedout"}
+"""Azure gave up waiting for a machine that exists and may still start: its probes decide, and it is not deleted.
+Source: scylladb/scylla-cluster-tests#15004, Azure/azure-sdk-for-node#1491"""
 
 
 class Refusal(Strict):
@@ -51,16 +64,16 @@ def classify(status: int, code: str, message: str, retry_after: float | None = N
     """
     word = code.lower()
     kind: RefusalKind
-    if status == 429:
+    if status == 429 or "toomanyrequests" in word or word.endswith("throttled"):
         kind = "throttled"
-    elif word in _CAPACITY:
-        kind = "capacity"
-    elif word == "quotaexceeded" or (word == "operationnotallowed" and "quota" in message.lower()):
+    elif word in _QUOTA or (word == "operationnotallowed" and "quota" in message.lower()):
         kind = "quota"
-    elif word in _CONFLICT:
-        kind = "conflict"
+    elif word in _CAPACITY or (status in (0, 400, 409) and _ABOUT_THE_SIZE.search(message)):
+        kind = "capacity"
     elif word in _IN_USE:
         kind = "in_use"
+    elif status == 408 or word in _CONFLICT or _PASSES.search(word) or _PASSING_WORDS.search(message):
+        kind = "conflict"
     else:
         kind = "permanent"
     return Refusal(kind=kind, code=code or str(status), message=" ".join(message.split()), retry_after=retry_after)
@@ -72,12 +85,19 @@ def family(size: str) -> str:
     return "".join(part or "" for part in match.groups()) if match else size
 
 
+def cores(size: str) -> int:
+    """How many cores a size has by its name; 0 when the name does not say."""
+    match = re.match(r"Standard_[A-Z]+(\d+)", size)
+    return int(match[1]) if match else 0
+
+
 def next_rung(sizes: list[str], rung: int, refusal: Refusal) -> int | None:
     """The next rung to try after ``rung`` was refused, or None when the ladder is used up.
 
-    Capacity: the next size. Quota: the next size of another family, since the family's quota is what is used up.
+    Capacity: the next size. Quota: the next size that asks for less, or for another family's quota.
     """
     for candidate in range(rung + 1, len(sizes)):
-        if refusal.kind == "capacity" or family(sizes[candidate]) != family(sizes[rung]):
+        other, smaller = family(sizes[candidate]) != family(sizes[rung]), cores(sizes[candidate]) < cores(sizes[rung])
+        if refusal.kind == "capacity" or other or smaller:
             return candidate
     return None

@@ -22,7 +22,10 @@ Doubt = Literal["serves", "blind", "partial", "unclear"]
 
 class Evidence(Strict):
     """One signal's answer. ``age`` is how many seconds old the observation was when it was asked for; ``direct`` is
-    whether we asked the site ourselves, or somebody told us of it who may be slow to notice.
+    whether we asked the site ourselves, or Traffic Manager or a log did, which may be slow to notice.
+
+    ``spoke``: the site answered, but refused our own login, certificate or query. That says nothing of its health, and
+    proves that it lives and that the path to it works.
     """
 
     signal: str
@@ -33,6 +36,7 @@ class Evidence(Strict):
     detail: str
     age: float = 0.0
     direct: bool = True
+    spoke: bool = False
 
 
 class Round(Strict):
@@ -43,8 +47,8 @@ class Round(Strict):
 
 
 class RoundView(Strict):
-    """What one round says. ``veto`` names the signals on the private path that are up, ``trouble`` those that see the
-    recovery region in trouble."""
+    """What one round says. ``veto`` names the signals on the private path that reach the site, ``trouble`` those that
+    see the recovery region in trouble."""
 
     says: Literal["down", "up", "unclear", "blind"]
     down_paths: list[str]
@@ -101,13 +105,17 @@ class Verdict(Strict):
         return f"{opening}. {self._details(time_factor)}"
 
     def _details(self, time_factor: float) -> str:
-        parts = []
-        for item in self.evidence:
-            old = f", {spoken(item.age * time_factor)} ago" if item.age * time_factor >= 1 else ""
-            words = _ABOUT_AZURE if item.role == "recovery" else _ABOUT_A_SITE
-            word = words[item.state]
-            parts.append(f"{item.signal}: {word} ({item.detail}{old})")
-        return "; ".join(parts) + "."
+        return spoken_evidence(self.evidence, time_factor)
+
+
+def spoken_evidence(evidence: list[Evidence], time_factor: float = 1.0) -> str:
+    """What every signal says, in one sentence. ``time_factor`` multiplies ages."""
+    parts = []
+    for item in evidence:
+        old = f", {spoken(item.age * time_factor)} ago" if item.age * time_factor >= 1 else ""
+        words = _ABOUT_AZURE if item.role == "recovery" else _ABOUT_A_SITE
+        parts.append(f"{item.signal}: {words[item.state]} ({item.detail}{old})")
+    return "; ".join(parts) + "."
 
 
 _ABOUT_A_SITE = {"up": "up", "down": "unreachable", "no_data": "no data"}
@@ -128,7 +136,7 @@ def view(evidence: list[Evidence], quorum: int) -> RoundView:
     down = sorted(p for p, s in states.items() if "down" in s and "up" not in s)
     up = sorted(p for p, s in states.items() if "up" in s and "down" not in s)
     mixed = any({"up", "down"} <= s for s in states.values())
-    veto = sorted(e.signal for e in checks if e.path == "private" and e.counts_as == "up")
+    veto = sorted(e.signal for e in checks if e.path == "private" and (e.counts_as == "up" or e.spoke))
     if any(e.counts_as != "up" for e in control):
         says: Literal["down", "up", "unclear", "blind"] = "blind"
     elif len(down) >= quorum and not primary_serves(evidence):

@@ -1,21 +1,33 @@
-"""The HTTP probe: one GET to a given address, whatever DNS says."""
+"""The HTTP probe: one GET to a given address, whatever DNS says.
+
+A server that speaks is alive. What a strict HTTP client refuses (an odd header, a body that cannot be unpacked) is read
+once more as plain bytes: a status line is an answer, whatever follows it. A handshake that fails says nothing of the
+site's health, so it is untrusted, with the reason that TLS gives.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gzip
+import re
 import socket
 import ssl
+import zlib
 from functools import lru_cache
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared import settings
-from shared.errors import SettingError
 from shared.plan import HttpProbe
 from shared.probes.answer import ProbeAnswer
 
 MAX_TEXT = 64 * 1024
+_MAX_HEADER = 64 * 1024
+_PATIENCE = 1.0
+"""Seconds for a second, plain question after a handshake that failed."""
+_STATUS_LINE = re.compile(rb"\s*HTTP/\d(?:\.\d)? (\d{3})\b")
 
 
 class _Fixed(AbstractResolver):
@@ -37,49 +49,103 @@ class _Fixed(AbstractResolver):
         return None
 
 
-@lru_cache(maxsize=1)
-def _verifying() -> ssl.SSLContext:
+@lru_cache(maxsize=8)
+def _verifying(authority: str | None = None) -> ssl.SSLContext:
     """Making a context reads the whole CA bundle, so it is made once."""
-    return ssl.create_default_context()
+    return ssl.create_default_context(cafile=authority)
 
 
 async def probe_http(probe: HttpProbe, default_address: str | None = None) -> ProbeAnswer:
     """Asks once and judges by status and text.
 
     The certificate is verified against ``host``; a redirect is an answer of its own and is not followed. The text is
-    looked for in the first 64 KiB.
+    looked for in the first 64 KiB. Raises ``SettingError`` when a setting that the probe names is missing or is no
+    address.
     """
-    address, port = _address(probe, default_address)
-    scheme = "https" if probe.host else "http"
-    shown = probe.host or address
-    url = f"{scheme}://{shown}:{port}{probe.path}"
-    connector = aiohttp.TCPConnector(resolver=_Fixed(address), use_dns_cache=False, ssl=_verifying())
-    timeout = aiohttp.ClientTimeout(total=probe.timeout.total_seconds())
+    address, port = settings.place(probe.connect_to or default_address or "", _default_port(probe))
+    authority = settings.named(probe.certificate_authority) if probe.certificate_authority else None
+    seconds = probe.timeout.total_seconds()
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ask(probe, address, port, _verifying(authority) if probe.host else None)
+    except TimeoutError:
+        if probe.host and await _status_line(address, port, b"GET / HTTP/1.0\r\n\r\n", None):
+            said = f"{address} speaks plain HTTP on port {port}, and the probe expects TLS"
+            return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+        return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
+
+
+def _default_port(probe: HttpProbe) -> int:
+    return probe.port or (443 if probe.host else 80)
+
+
+async def _ask(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | None) -> ProbeAnswer:
+    url = f"{'https' if tls else 'http'}://{probe.host or _bracketed(address)}:{port}{probe.path}"
+    connector = aiohttp.TCPConnector(resolver=_Fixed(address), use_dns_cache=False, ssl=tls or True)
+    headers = {"Accept-Encoding": "identity"} | ({"Host": probe.host} if probe.host else {})
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.get(url, allow_redirects=False, headers={"Host": probe.host} if probe.host else None) as response,
+            aiohttp.ClientSession(
+                connector=connector,
+                auto_decompress=False,
+                max_line_size=_MAX_HEADER,
+                max_field_size=_MAX_HEADER,
+            ) as session,
+            session.get(url, allow_redirects=False, headers=headers) as response,
         ):
-            body = (await _read(response)).decode(errors="replace")
-    except TimeoutError:
-        return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
-    except aiohttp.ClientConnectorCertificateError:
-        return ProbeAnswer(healthy=False, detail=f"{address} showed a certificate that is not {probe.host}'s")
+            body = await _read(response)
+            coding = response.headers.get("Content-Encoding", "").lower()
+            return _judge(probe, address, response.status, _unpacked(body, coding), response.charset)
+    except aiohttp.ClientConnectorCertificateError as error:
+        return _refused_by_us(f"{address} answered, but {_certificate_trouble(error)}", hopeless=True)
+    except aiohttp.ClientConnectorSSLError as error:
+        return _refused_by_us(f"{address} answered, but the TLS handshake failed ({_tls_reason(error)})")
     except (aiohttp.ClientConnectorError, ConnectionError) as error:
-        return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
+        return await _no_connection(error, address, port, tls)
+    except aiohttp.ClientResponseError:
+        return await _read_leniently(probe, address, port, tls)
+    except aiohttp.ServerDisconnectedError as error:
+        if tls:
+            said = f"{address} completed the TLS handshake and closed without an answer (a client certificate wanted?)"
+            return _refused_by_us(said)
+        return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
+    except aiohttp.InvalidURL as error:
+        return ProbeAnswer(healthy=False, detail=f"{address} cannot be asked ({error})", untrusted=True)
     except aiohttp.ClientError as error:
         return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
-    if response.status not in probe.expect.status:
-        return ProbeAnswer(healthy=False, detail=f"{address} answered {response.status}", answered=True)
-    if probe.expect.text and probe.expect.text not in body:
-        said = f"{address} answered {response.status} with another page"
+
+
+def _judge(probe: HttpProbe, address: str, status: int, body: bytes, charset: str | None) -> ProbeAnswer:
+    if status not in probe.expect.status:
+        return ProbeAnswer(healthy=False, detail=f"{address} answered {status}", answered=True)
+    if probe.expect.text and not _says(body, probe.expect.text, charset):
+        said = f"{address} answered {status} with another page"
         return ProbeAnswer(healthy=False, detail=said, answered=True)
-    return ProbeAnswer(healthy=True, detail=f"{address} answered {response.status}", answered=True)
+    return ProbeAnswer(healthy=True, detail=f"{address} answered {status}", answered=True)
+
+
+def _says(body: bytes, text: str, charset: str | None) -> bool:
+    """Whether a page holds a text, in the letters that it declares or in those that old pages are written in."""
+    for letters in (charset, "utf-8", "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else None, "cp1252"):
+        with contextlib.suppress(LookupError):
+            if letters and text in body.decode(letters, errors="replace"):
+                return True
+    return False
+
+
+def _unpacked(body: bytes, coding: str) -> bytes:
+    """A page that was packed although nothing was asked for; one that only says so is taken as it is."""
+    with contextlib.suppress(OSError, EOFError, zlib.error):
+        if coding == "gzip":
+            return gzip.decompress(body)
+        if coding == "deflate":
+            return zlib.decompress(body, wbits=zlib.MAX_WBITS if body[:1] == b"x" else -zlib.MAX_WBITS)
+    return body
 
 
 async def resolved(probe: HttpProbe) -> set[str]:
     """The numeric addresses that a probe with an address of its own would ask; none when the name leads nowhere."""
-    address, port = _address(probe, None)
+    address, port = settings.place(probe.connect_to or "", _default_port(probe))
     try:
         found = await asyncio.get_running_loop().getaddrinfo(address, port, type=socket.SOCK_STREAM)
     except OSError:
@@ -88,29 +154,104 @@ async def resolved(probe: HttpProbe) -> set[str]:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The first 64 KiB, however many pieces they come in."""
+    """The first 64 KiB, however many pieces they come in. What a page that breaks off has sent counts."""
     body = b""
-    while len(body) < MAX_TEXT and (piece := await response.content.read(MAX_TEXT - len(body))):
-        body += piece
+    with contextlib.suppress(aiohttp.ClientPayloadError):
+        while len(body) < MAX_TEXT and (piece := await response.content.read(MAX_TEXT - len(body))):
+            body += piece
     return body
 
 
-def _address(probe: HttpProbe, default: str | None) -> tuple[str, int]:
-    value = probe.connect_to or default or ""
-    if value.isupper() and not value[0].isdigit():
-        value = settings.named(value)
-    host, _, port = value.partition(":")
-    if not host or (port and not port.isdecimal()):
-        raise SettingError(f"{probe.connect_to or 'The address'} is not an address with an optional port.")
-    return host, int(port) if port else probe.port or (443 if probe.host else 80)
+async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | None) -> ProbeAnswer:
+    """What aiohttp refuses to read: the status line counts, and the text is looked for in everything after it."""
+    host = probe.host or _bracketed(address)
+    request = f"GET {probe.path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
+    answer = await _bytes_of(address, port, request, tls, probe.host)
+    if not (found := _STATUS_LINE.match(answer)):
+        return ProbeAnswer(healthy=False, detail=f"{address} broke off (it does not speak HTTP)")
+    status, text = int(found[1]), probe.expect.text
+    if status in probe.expect.status and text and not _says(answer, text, None):
+        said = f"{address} answered {status} with a page that cannot be read"
+        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+    return _judge(probe, address, status, answer, None)
 
 
-def _why(error: BaseException) -> str:
+async def _status_line(address: str, port: int, request: bytes, tls: ssl.SSLContext | None) -> bool:
+    """Whether a brief second question is answered with an HTTP status line."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return _STATUS_LINE.match(await _bytes_of(address, port, request, tls, None)) is not None
+    except TimeoutError:
+        return False
+
+
+async def _bytes_of(address: str, port: int, request: bytes, tls: ssl.SSLContext | None, name: str | None) -> bytes:
+    """The first bytes of an answer, as they come; empty when there is none."""
+    answer = b""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        reader, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=name if tls else None)
+        try:
+            writer.write(request)
+            await writer.drain()
+            while len(answer) < _MAX_HEADER + MAX_TEXT and (piece := await reader.read(MAX_TEXT)):
+                answer += piece
+        finally:
+            writer.close()
+    return answer
+
+
+async def _no_connection(
+    error: aiohttp.ClientConnectorError | ConnectionError, address: str, port: int, tls: ssl.SSLContext | None
+) -> ProbeAnswer:
+    """A connection that never stood means that nothing answered; one that was cut off in the handshake does not."""
     inner = getattr(error, "os_error", error)
+    if isinstance(inner, socket.gaierror):
+        said = f"{address} is a name that leads to no address"
+        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
+    cut_off = isinstance(inner, ConnectionError) and not isinstance(inner, ConnectionRefusedError)
+    if tls and cut_off and await _accepts(address, port):
+        return _refused_by_us(f"{address} accepts connections and cuts the TLS handshake off")
+    return ProbeAnswer(healthy=False, detail=f"{address} {_why(inner)}")
+
+
+async def _accepts(address: str, port: int) -> bool:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            _, writer = await asyncio.open_connection(address, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _refused_by_us(detail: str, *, hopeless: bool = False) -> ProbeAnswer:
+    return ProbeAnswer(healthy=False, detail=detail, answered=True, untrusted=True, hopeless=hopeless)
+
+
+def _certificate_trouble(error: aiohttp.ClientConnectorCertificateError) -> str:
+    """What is wrong with a certificate, in OpenSSL's words."""
+    inner = error.certificate_error
+    why = str(getattr(inner, "verify_message", "") or inner).rstrip(".")
+    hint = ""
+    if "local issuer" in why:
+        hint = ": its intermediate certificate is not sent, or its authority is not known here"
+    return f"its certificate is not accepted ({why}{hint})"
+
+
+def _tls_reason(error: aiohttp.ClientConnectorSSLError) -> str:
+    inner = getattr(error, "os_error", error)
+    return str(getattr(inner, "reason", None) or type(inner).__name__).replace("_", " ").lower()
+
+
+def _bracketed(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _why(inner: BaseException) -> str:
     if isinstance(inner, ConnectionRefusedError):
         return "refused the connection"
     if isinstance(inner, ConnectionResetError):
         return "reset the connection"
-    if isinstance(inner, asyncio.TimeoutError):
+    if isinstance(inner, TimeoutError):
         return "gave no answer in time"
     return "cannot be reached"

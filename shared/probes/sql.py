@@ -1,10 +1,15 @@
-"""The SQL probe: is the database ONLINE, and what is its newest commit?"""
+"""The SQL probe: is the database ONLINE, and what is its newest commit?
+
+A server that speaks is alive. What it says about our login, or about our right to one database, says nothing of the
+site (``untrusted``). Whatever goes wrong after ONLINE was read concerns the measure alone, never health.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import OpenSSL.SSL
@@ -14,13 +19,24 @@ from shared import settings
 from shared.plan import SqlProbe
 from shared.probes.answer import ProbeAnswer
 
-_HOPELESS = {"SUSPECT", "RECOVERY_PENDING", "EMERGENCY", "OFFLINE"}
-"""States that do not pass by themselves. RESTORING and RECOVERING do. Repairing with data loss is never automated.
+_LASTING = {"SUSPECT", "RECOVERY_PENDING", "EMERGENCY", "OFFLINE", "RESTORING", "OFFLINE_SECONDARY"}
+"""States that do not pass by themselves: RESTORING waits for a RESTORE command that a person gives. RECOVERING and
+COPYING do pass. Repairing with data loss is never automated.
 Source: MicrosoftDocs/sql-docs:docs/relational-databases/databases/database-states.md"""
+
+_STARTING = {18401, 17187, 17142, 17809, 17830, 17803}
+"""What a server says that starts, is paused or is full: it may pass.
+Source: MicrosoftDocs/sql-docs:docs/relational-databases/errors-events/database-engine-events-and-errors-*.md"""
+
+_AHEAD = timedelta(minutes=2)
+"""How far two clocks may differ; a commit later than that from now is no time in UTC."""
 
 
 async def probe_sql(probe: SqlProbe, default_address: str | None = None) -> ProbeAnswer:
-    """Asks once, in a thread, since the driver blocks. Only ONLINE is healthy."""
+    """Asks once, in a thread, since the driver blocks. Only ONLINE is healthy.
+
+    The measure has the probe's time-out again for itself. Raises ``SettingError`` when a setting is missing.
+    """
     address = probe.server or default_address or ""
     user, password = settings.credential(probe.credential)
     authority = settings.named(probe.certificate_authority) if probe.certificate_authority else None
@@ -31,8 +47,11 @@ async def probe_sql(probe: SqlProbe, default_address: str | None = None) -> Prob
             _, writer = await asyncio.open_connection(address, probe.port)
             writer.close()
         return await asyncio.wait_for(
-            asyncio.to_thread(_ask, probe, address, user, password, authority, seconds), seconds + 1
+            asyncio.to_thread(_ask, probe, address, user, password, authority, seconds), 2 * seconds + 1
         )
+    except socket.gaierror:
+        said = f"{address} is a name that leads to no address"
+        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     except TimeoutError:
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
     except OSError as error:
@@ -54,53 +73,125 @@ def _ask(probe: SqlProbe, address: str, user: str, password: str, authority: str
             autocommit=True,
             appname="coldsite",
         )
-    except pytds.LoginError as error:
-        said = f"{address} refused the login: {_line(error)}"
-        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
-    except OpenSSL.SSL.Error:
-        said = f"{address} showed a certificate that is not trusted"
-        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
-    except (pytds.Error, OSError) as error:
-        return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
+    except Exception as error:  # noqa: BLE001 (the driver raises bare exceptions for what it does not understand)
+        return _without_connection(error, address)
     try:
         with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT state_desc FROM sys.databases WHERE name = %s", (probe.database,))
-            row: Any = cursor.fetchone()
-            state = str(row[0]) if row else None
-            if state != "ONLINE":
-                detail = f"{address}: database {probe.database} is {state or 'not there'}"
-                return ProbeAnswer(healthy=False, detail=detail, hopeless=state in _HOPELESS)
-            cursor.execute(f"USE [{probe.database.replace(']', ']]')}]")
-            cursor.execute(probe.recovery_point_query or "SELECT 1")
-            newest: Any = cursor.fetchone()
+            return _look(probe, address, cursor)
+    except pytds.DatabaseError as error:
+        return _refused(f"{address}: {_words(error)}", number=_number(error))
     except (pytds.Error, OSError) as error:
-        return ProbeAnswer(healthy=False, detail=f"{address}: {_line(error)}")
-    commit = newest[0] if probe.recovery_point_query and newest else None
+        return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}", answered=True)
+
+
+def _look(probe: SqlProbe, address: str, cursor: Any) -> ProbeAnswer:
+    cursor.execute("SELECT name, state_desc FROM sys.databases WHERE LOWER(name) = LOWER(%s)", (probe.database,))
+    found: dict[str, str] = {str(name): str(state) for name, state in cursor.fetchall()}
+    name = probe.database if probe.database in found else next(iter(found), None)
+    if name is None:
+        said = f"{address}: database {probe.database} is not there, or is not visible to the probe's login"
+        return _refused(said, number=None)
+    if found[name] != "ONLINE":
+        detail = f"{address}: database {name} is {found[name]}"
+        return ProbeAnswer(healthy=False, detail=detail, answered=True, hopeless=found[name] in _LASTING)
+    cursor.execute(f"USE [{name.replace(']', ']]')}]")
+    cursor.execute("SELECT 1")
+    cursor.fetchone()
+    commit, unmeasured = _measure(probe, cursor)
+    return ProbeAnswer(
+        healthy=True,
+        detail=f"{address}: database {name} is ONLINE",
+        answered=True,
+        newest_commit=commit,
+        unmeasured=unmeasured,
+    )
+
+
+def _measure(probe: SqlProbe, cursor: Any) -> tuple[datetime | None, str | None]:
+    """The newest commit, or why it could not be measured; neither where the plan does not ask."""
+    if not probe.recovery_point_query:
+        return None, None
     try:
-        moment = _moment(commit)
-    except ValueError:
-        return ProbeAnswer(healthy=False, detail=f"{address}: recovery_point_query answered no time", hopeless=True)
-    return ProbeAnswer(healthy=True, detail=f"{address}: database {probe.database} is ONLINE", newest_commit=moment)
+        cursor.execute(probe.recovery_point_query)
+        row: Any = cursor.fetchone()
+        return _moment(row[0] if row else None), None
+    except pytds.DatabaseError as error:
+        return None, f"recovery_point_query failed: {_words(error)}"
+    except TimeoutError:
+        return None, "recovery_point_query took longer than the probe's time-out"
+    except (pytds.Error, OSError, ValueError, IndexError) as error:
+        return None, f"recovery_point_query: {_words(error)}"
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if not isinstance(value, datetime):
+    """A commit's time. It must be UTC: a column in local time needs ``AT TIME ZONE`` in the query.
+
+    Raises ``ValueError`` for what is no time, and for a time that has not come yet.
+    """
+    if value is None:
         return None
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"it answered {value[:40]!r}, which is not a time such as 2027-01-15T20:00:00") from error
+    if not isinstance(value, datetime):
+        raise ValueError(f"it answered {str(value)[:40]}, which is not a time")
+    moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+    if moment > datetime.now(UTC) + _AHEAD:
+        raise ValueError(f"it answered {moment:%Y-%m-%d %H:%M}, which is in the future: it must answer UTC")
+    return moment
 
 
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+def _without_connection(error: Exception, address: str) -> ProbeAnswer:
+    """Why there is no connection: the network, or something that spoke and did not let us in."""
+    chain = list(_chain(error))
+    if refusal := next((one for one in chain if isinstance(one, pytds.DatabaseError)), None):
+        return _refused(f"{address} answered and refused the login: {_words(refusal)}", number=_number(refusal))
+    if any(isinstance(one, OpenSSL.SSL.Error) for one in chain):
+        return _refused(f"{address} answered, but its certificate is not trusted", number=None)
+    if any(isinstance(one, pytds.ClosedConnectionError) for one in chain):
+        said = f"{address} accepts connections and closes them; it may ask for strict encryption"
+        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+    if isinstance(error, OSError):
+        return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
+    if "encryption" in str(error) or "tls_ctx" in str(error):
+        said = (
+            f"{address} answered and asks for encryption: set certificate_authority in this probe to the app setting "
+            "that names its authority's file"
+        )
+        return _refused(said, number=None)
+    said = f"{address} answered, but not as SQL Server does ({_words(error)})"
+    return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+
+
+def _refused(detail: str, number: int | None) -> ProbeAnswer:
+    """A living server that refuses us. What does not pass by itself needs a person at once where we wait for it."""
+    return ProbeAnswer(healthy=False, detail=detail, answered=True, untrusted=True, hopeless=number not in _STARTING)
+
+
+def _number(error: BaseException) -> int:
+    return int(getattr(error, "msg_no", 0) or getattr(error, "number", 0) or 0)
+
+
+def _words(error: BaseException) -> str:
+    """What went wrong, in one line: a server's own words without the driver's wrapping."""
+    said = getattr(error, "text", None) or (str(error) or type(error).__name__)
+    line = " ".join(str(said).split())[:200]
+    number = _number(error)
+    return f"{line} (error {number})" if number else line
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def _why(error: BaseException) -> str:
-    chain: BaseException | None = error
-    while chain is not None:
-        if isinstance(chain, ConnectionRefusedError):
+    for one in _chain(error):
+        if isinstance(one, ConnectionRefusedError):
             return "refused the connection"
-        if isinstance(chain, (TimeoutError, socket.timeout)):
+        if isinstance(one, TimeoutError):
             return "gave no answer in time"
-        chain = chain.__cause__ or chain.__context__
-    return f"cannot be reached ({_line(error)})"
+    return f"cannot be reached ({_words(error)})"

@@ -6,7 +6,7 @@ import secrets
 from datetime import UTC, datetime
 
 from shared.plan import Strict
-from shared.records.tables import EVENTS, from_entity, storage, table, to_entity
+from shared.records.tables import EVENTS, from_row, storage, table, to_entity
 
 REFUSALS = "_refusals"
 """Where refused calls are told; no plan can have this name."""
@@ -37,7 +37,7 @@ async def list_events(plan: str, limit: int = 20) -> list[SiteEvent]:
             "PartitionKey eq @plan", parameters={"plan": plan}, results_per_page=limit
         )
         async for entity in rows:
-            found.append(SiteEvent.model_validate(from_entity(entity, frozenset())))
+            found.append(from_row(SiteEvent, entity))
             if len(found) >= limit:
                 break
     return found

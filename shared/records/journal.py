@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,20 +20,22 @@ from azure.data.tables import UpdateMode
 from shared.errors import StateConflictError, UnknownRunError
 from shared.names import Kind, RunName, parse_run_id
 from shared.records.site_state import SiteState, change_state, read_state
-from shared.records.tables import RUNS, STEPS, from_entity, storage, table, to_entity
+from shared.records.tables import RUNS, STEPS, from_row, storage, table, to_entity, unknown_columns
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step, StepStatus
 
-_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight"})
+_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight", "answers"})
 NOT_SEALED = {"seal", "sealed_over", "hindsight"}
 _STEP_STRUCTURES = frozenset({"detail"})
 _ATTEMPTS = 5
 AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
 
 
-def _row(run: RecoveryRun) -> dict[str, Any]:
+def _row(run: RecoveryRun, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A run as an entity, with the columns of what was ``stored`` that only a newer version knows."""
     name = _name(run.run_id)
     fields = run.model_dump(mode="python")
-    return to_entity(
+    kept = unknown_columns(stored or {}, RecoveryRun)
+    return kept | to_entity(
         name.plan, name.row_key, fields | {"phase": run.phase.value, "outcome": run.outcome and run.outcome.value}
     )
 
@@ -63,7 +66,7 @@ async def read_run(run_id: str) -> RecoveryRun:
             entity = await rows.get_entity(name.plan, name.row_key)
         except ResourceNotFoundError as error:
             raise UnknownRunError from error
-    return RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
+    return from_row(RecoveryRun, entity, _RUN_STRUCTURES)
 
 
 async def update_run(run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any) -> RecoveryRun:
@@ -80,7 +83,7 @@ async def update_run(run_id: str, *, forced: bool = False, number: int | None = 
                 entity = await rows.get_entity(name.plan, name.row_key)
             except ResourceNotFoundError as error:
                 raise UnknownRunError from error
-            run = RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES))
+            run = from_row(RecoveryRun, entity, _RUN_STRUCTURES)
             if run.seal and not set(changes) <= NOT_SEALED:
                 return run
             wanted = run.takes(changes, forced=forced, number=number)
@@ -89,7 +92,7 @@ async def update_run(run_id: str, *, forced: bool = False, number: int | None = 
             changed = RecoveryRun.model_validate(run.model_dump() | wanted)
             try:
                 await rows.update_entity(
-                    _row(changed),
+                    _row(changed, entity),
                     mode=UpdateMode.REPLACE,
                     etag=entity.metadata["etag"],
                     match_condition=MatchConditions.IfNotModified,
@@ -103,7 +106,7 @@ async def update_run(run_id: str, *, forced: bool = False, number: int | None = 
 async def list_runs(
     plan: str, kind: Kind | None = None, limit: int = 50, before: str | None = None
 ) -> list[RecoveryRun]:
-    """A plan's runs, newest first; ``before`` is a run id, and older ones than that follow."""
+    """A plan's runs, newest first; ``before`` is a run id, of this plan or of another, and older ones follow."""
     parts, values = ["PartitionKey eq @plan"], {"plan": plan}
     if before:
         parts.append("RowKey gt @before")
@@ -117,7 +120,7 @@ async def list_runs(
         async for entity in rows.query_entities(
             " and ".join(parts), parameters=values, results_per_page=min(limit, 1000)
         ):
-            found.append(RecoveryRun.model_validate(from_entity(entity, _RUN_STRUCTURES)))
+            found.append(from_row(RecoveryRun, entity, _RUN_STRUCTURES))
             if len(found) >= limit:
                 break
     return found
@@ -127,7 +130,7 @@ async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
     """Writes the intent before the act: a step that was cut off shows as running. A run that has ended keeps its
     steps as they are.
     """
-    if await _has_ended(run, name):
+    if await _keeps_no_more(run, name):
         return
     now = datetime.now(UTC)
     first = {"name": name, "target": target, "status": "running", "attempts": attempt, "started_at": now}
@@ -161,7 +164,7 @@ async def end_step(
     """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays. A run that has
     ended keeps its steps as they are, but for what is written ``at_the_end``, before it is sealed.
     """
-    if not at_the_end and await _has_ended(run, name):
+    if not at_the_end and await _keeps_no_more(run, name):
         return
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
@@ -174,13 +177,17 @@ async def end_step(
         await rows.upsert_entity(to_entity(run.run_id, _step_key(name, target), fields), mode=UpdateMode.MERGE)
 
 
-async def _has_ended(run: RunRef, step: str) -> bool:
-    """Whether the step's run is over: a step that the engine gives again late must not change what is sealed."""
+async def _keeps_no_more(run: RunRef, step: str) -> bool:
+    """Whether the step is not to be written: its run is over, and a step that the engine delivers again late must not
+    change what is sealed; or it is no run's, since the small orchestrations between runs keep no steps.
+    """
+    if run.epoch == 0:
+        return True
     if step in AFTER_THE_SEAL:
         return False
     try:
         return (await read_run(run.run_id)).outcome is not None
-    except UnknownRunError:  # A keeper's, which has no row.
+    except UnknownRunError:
         return False
 
 
@@ -195,8 +202,8 @@ async def read_steps(run_id: str) -> list[Step]:
     async with storage():
         rows = await table(STEPS)
         async for entity in rows.query_entities("PartitionKey eq @run", parameters={"run": run_id}):
-            fields = from_entity(entity, _STEP_STRUCTURES)
-            found.append(Step.model_validate(fields | {"error": fields.get("error") or None}))
+            step = from_row(Step, entity, _STEP_STRUCTURES)
+            found.append(step.model_copy(update={"error": step.error or None}))
     return sorted(found, key=lambda step: (step.started_at, step.name, step.target))
 
 

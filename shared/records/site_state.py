@@ -8,31 +8,73 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.data.tables import UpdateMode
 
+from shared.cloud.replication import ReplicaState
 from shared.cloud.traffic import ActiveSite
 from shared.errors import LostLockError, PlanBusyError, StateConflictError
 from shared.names import Kind
 from shared.plan import Strict
-from shared.records.tables import STATE, from_entity, storage, table, to_entity
+from shared.policy.outage import Evidence, Round, view
+from shared.records.tables import STATE, from_row, storage, table, to_entity, unknown_columns
 from shared.runs import RunRef
 
 _ROW = "state"
-_STRUCTURES = frozenset({"warnings"})
+_STRUCTURES = frozenset({"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since"})
 _ATTEMPTS = 8
+_SAME_NEWS = timedelta(minutes=1)
+
+
+class LastLook(Strict):
+    """What the newest round of evidence said of the primary, and since when it has said so."""
+
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    since: datetime
+    evidence: list[Evidence]
+
+    @property
+    def bad(self) -> list[str]:
+        """The checks of the primary that found it down."""
+        return sorted(e.signal for e in self.evidence if e.role == "evidence" and e.counts_as == "down")
+
+
+class ReplicaLook(Strict):
+    """What the newest look at the replica found. ``problem`` says why it could not be looked at, or what is wrong;
+    ``bad_since`` is when the first of the bad looks was that have followed one another until now.
+    """
+
+    at: datetime
+    state: str = "unknown"
+    connected: bool | None = None
+    queue_bytes: int | None = None
+    replicated_until: datetime | None = None
+    problem: str | None = None
+    bad_since: datetime | None = None
 
 
 class SiteState(Strict):
     """What Coldsite knows of a plan's site between runs.
 
-    ``not_before`` postpones the next look after a run that ended without a failover; ``frozen_by`` is the run that
-    froze the replica and has not thawed it; ``last_seal`` is the head of the history's chain, made by
-    ``last_sealed_run`` over ``sealed_over``; ``warnings`` are sentences on what is not as it must be between runs, by
-    what they are about.
+    Looks: ``not_before`` postpones the next one after a run that ended without a failover at ``cooled_at``, and
+    ``known_bad`` are the checks that were bad then: another one is news. ``last_look`` is what the newest evidence
+    said; ``unseen_since`` is since when something could not be looked at.
+
+    Data: ``replica`` is the newest look at the replica, ``replica_good_at`` when it was last seen good, connected and
+    with nothing queued, ``home_commit`` the newest commit that was seen at the primary. ``last_set_at`` is when the
+    timer's newest recovery point was begun, ``last_point_at`` when one was taken, ``point_trouble`` why the newest one
+    was not.
+
+    Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
+    and has not thawed it; ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over
+    ``sealed_over``. ``purged_at`` is when old orchestrations were last forgotten.
+
+    ``warnings`` are sentences on what is not as it must be between runs, by what they are about; ``untold`` are those
+    that no address has taken yet.
     """
 
     plan: str
@@ -45,6 +87,13 @@ class SiteState(Strict):
     locked_at: datetime | None = None
     epoch: int = 0
     not_before: datetime | None = None
+    cooled_at: datetime | None = None
+    known_bad: list[str] = []
+    last_look: LastLook | None = None
+    replica: ReplicaLook | None = None
+    replica_good_at: datetime | None = None
+    home_commit: datetime | None = None
+    fenced_by: str | None = None
     paused_until: datetime | None = None
     pause_reason: str | None = None
     frozen_by: str | None = None
@@ -53,7 +102,18 @@ class SiteState(Strict):
     last_sealed_run: str | None = None
     sealed_over: str | None = None
     last_set_at: datetime | None = None
+    point_trouble: str | None = None
+    purged_at: datetime | None = None
+    last_point_at: datetime | None = None
     warnings: dict[str, str] = {}
+    untold: list[str] = []
+    unseen_since: dict[str, str] = {}
+
+    @property
+    def data_until(self) -> datetime | None:
+        """From when the replica's data are at least, as far as is known; None when that is not known at all."""
+        told = self.replica.replicated_until if self.replica else None
+        return max(filter(None, (told, self.replica_good_at)), default=None)
 
 
 def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
@@ -65,19 +125,35 @@ def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
     return {"active_site": site, "latched": latched, "latched_at": latched_at}
 
 
-async def _read(plan: str) -> tuple[SiteState, str | None]:
+class _Stored(NamedTuple):
+    """The state, the row's ETag (None while there is no row), and the columns that only a newer version knows."""
+
+    state: SiteState
+    etag: str | None
+    unknown: dict[str, Any]
+
+
+async def _read(plan: str) -> _Stored:
     async with storage():
         rows = await table(STATE)
         try:
             entity = await rows.get_entity(plan, _ROW)
         except ResourceNotFoundError:
-            return SiteState(plan=plan, created_at=datetime.now(UTC)), None
-    return SiteState.model_validate(from_entity(entity, _STRUCTURES)), entity.metadata["etag"]
+            return _Stored(SiteState(plan=plan, created_at=datetime.now(UTC)), None, {})
+    state = from_row(SiteState, entity, _STRUCTURES)
+    return _Stored(state, entity.metadata["etag"], unknown_columns(entity, SiteState))
+
+
+async def list_plans() -> list[str]:
+    """Every plan that has a state, also one that is no longer deployed."""
+    async with storage():
+        rows = (await table(STATE)).query_entities("RowKey eq @row", parameters={"row": _ROW}, select=["PartitionKey"])
+        return sorted([str(entity["PartitionKey"]) async for entity in rows])
 
 
 async def read_state(plan: str) -> SiteState:
     """The state as it is now; a plan that was never touched serves from its primary."""
-    return (await _read(plan))[0]
+    return (await _read(plan)).state
 
 
 async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
@@ -87,12 +163,12 @@ async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]])
     changing underneath.
     """
     for _ in range(_ATTEMPTS):
-        state, etag = await _read(plan)
+        state, etag, unknown = await _read(plan)
         wanted = change(state)
         if not wanted and etag is not None:
             return state
         changed = SiteState.model_validate(state.model_dump() | wanted)
-        entity = to_entity(plan, _ROW, changed.model_dump(mode="python"))
+        entity = unknown | to_entity(plan, _ROW, _columns(changed))
         async with storage():
             rows = await table(STATE)
             try:
@@ -106,6 +182,66 @@ async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]])
                 continue
         return changed
     raise StateConflictError(f"The state of {plan} keeps changing; try again.")
+
+
+def _columns(state: SiteState) -> dict[str, Any]:
+    """Structures as JSON knows them, and everything else as Table Storage does."""
+    plain = state.model_dump(mode="json", include=set(_STRUCTURES))
+    return state.model_dump(mode="python", exclude=set(_STRUCTURES)) | plain
+
+
+async def note_look(plan: str, seen: Round, quorum: int) -> None:
+    """Remembers what the newest look said."""
+    await change_state(plan, lambda state: looked(state, seen, quorum))
+
+
+def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
+    """What becomes different by a look at the primary. The same news is written down once a minute at most, and an
+    older look never takes the place of a newer one.
+    """
+    says, before = view(seen.evidence, quorum).says, state.last_look
+    look = LastLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
+    if before is None:
+        return {"last_look": look}
+    if seen.at <= before.at:
+        return {}
+    if before.says != says:
+        return {"last_look": look}
+    if seen.at - before.at < _SAME_NEWS and before.bad == look.bad:
+        return {}
+    return {"last_look": look.model_copy(update={"since": before.since})}
+
+
+def looked_at_replica(
+    state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commit: datetime | None
+) -> dict[str, Any]:
+    """What becomes different by a look at the replica. What is known of the age of its data only grows."""
+    trouble, before = problem or (said.trouble if said else None), state.replica
+    if before and before.at > at:
+        return {}
+    moments = (said.replicated_until if said else None, before.replicated_until if before else None)
+    look = ReplicaLook(
+        at=at,
+        state=said.state if said else "unknown",
+        connected=said.connected if said else None,
+        queue_bytes=said.queue_bytes if said else None,
+        replicated_until=max(filter(None, moments), default=None),
+        problem=trouble,
+        bad_since=((before.bad_since if before else None) or at) if trouble else None,
+    )
+    changes: dict[str, Any] = {"replica": look}
+    if said and said.in_order:
+        changes["replica_good_at"] = max(filter(None, (at, state.replica_good_at)))
+    if home_commit:
+        changes["home_commit"] = max(filter(None, (home_commit, state.home_commit)))
+    return changes
+
+
+async def note_replica(
+    plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commit: datetime | None
+) -> None:
+    """Remembers a look at the replica, and the newest commit that was seen at the primary."""
+    await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commit))
 
 
 async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None) -> RunRef:
@@ -141,11 +277,16 @@ async def check_lock(run: RunRef) -> SiteState:
 
 async def change_as(run: RunRef, **changes: Any) -> SiteState:
     """Changes the state in the name of a run; refused once the run's epoch is over."""
+    return await change_as_by(run, lambda before: changes)
+
+
+async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
+    """The same, where what becomes different depends on what is there."""
 
     def guarded(state: SiteState) -> dict[str, Any]:
         if (state.active_run, state.epoch) != (run.run_id, run.epoch):
             raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
-        return changes
+        return change(state)
 
     return await change_state(run.plan, guarded)
 
@@ -166,7 +307,9 @@ async def mark_frozen(run: RunRef) -> None:
 
 
 async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
-    """Gives the plan back, and postpones the next look by ``cooldown``. A lock that is no longer one's own is left."""
+    """Gives the plan back, and postpones the next look by ``cooldown``: what is bad now is known until then. A lock
+    that is no longer one's own is left.
+    """
 
     def unlock(state: SiteState) -> dict[str, Any]:
         if (state.active_run, state.epoch) != (run.run_id, run.epoch):
@@ -174,6 +317,8 @@ async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
         changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
         if cooldown:
             changes["not_before"] = datetime.now(UTC) + cooldown
+            changes["cooled_at"] = datetime.now(UTC)
+            changes["known_bad"] = state.last_look.bad if state.last_look else []
         return changes
 
     await change_state(run.plan, unlock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import trustme
@@ -15,8 +15,12 @@ from tests.loops import LoopThread, collect_quietly
 PLAIN, SECURE = "127.77.0.1", "127.77.0.2"
 PORT = free_port()
 USER, PASSWORD = "probe", "pa:ss wörd"
-NEWEST = datetime(2027, 1, 15, 20, 0, 0, 123456)
-ORDERS = [Order("first", "2027-01-15T19:00:00+00:00"), Order("second", f"{NEWEST.isoformat()}+00:00")]
+NEWEST = (datetime.now(UTC) - timedelta(hours=1)).replace(microsecond=123456, tzinfo=None)
+"""UTC, and past: a commit of a time to come is none."""
+ORDERS = [
+    Order("first", f"{(NEWEST - timedelta(hours=1)).isoformat()}+00:00"),
+    Order("second", f"{NEWEST.isoformat()}+00:00"),
+]
 
 
 class Server:

@@ -169,13 +169,16 @@ def test_no_data_counts_as_the_plan_declares(
 @pytest.mark.parametrize(
     ("operation", "signal"), [("GET externalEndpoints", "traffic"), ("GET events", "azure")], ids=["traffic", "azure"]
 )
-def test_an_azure_that_does_not_answer_is_no_data(app: AppSide, sites: Sites, operation: str, signal: str) -> None:
-    app.azure.arm.faults.add(Fault(operation, "429", times=100))
+@pytest.mark.parametrize(("error", "code"), [("429", "OperationNotAllowed"), ("ScopeLocked", "ScopeLocked")])
+def test_an_azure_that_refuses_is_no_data_and_its_code_is_named(
+    app: AppSide, sites: Sites, operation: str, signal: str, error: str, code: str
+) -> None:
+    app.azure.arm.faults.add(Fault(operation, error, times=100))
     try:
         found = seen(app, signal)
     finally:
         app.azure.arm.faults.clear()
-    assert (found.state, found.detail) == ("no_data", "Azure did not answer (HttpResponseError)")
+    assert (found.state, found.detail) == ("no_data", f"Azure did not answer ({code})")
 
 
 # Azure's own word
@@ -184,8 +187,8 @@ def test_an_azure_that_does_not_answer_is_no_data(app: AppSide, sites: Sites, op
 @pytest.mark.parametrize(
     ("trouble", "state", "detail"),
     [
-        (None, "up", "Azure reports none in westeurope"),
-        ("Azure Cosmos DB", "up", "Azure reports none in westeurope"),
+        (None, "up", "no incidents reported in westeurope"),
+        ("Azure Cosmos DB", "up", "no incidents reported in westeurope"),
         ("Virtual Machines", "down", "ACTIVE: Virtual Machines in westeurope"),
     ],
 )

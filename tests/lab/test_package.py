@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.package import install, packaged
 from lab.twin import Installed
 from tests.functions.api import Api
-from tests.functions.test_index import ACTIVITIES, ORCHESTRATORS, ROUTES, TIMERS
+from tests.functions.test_index import index_of_the_app
+from tests.loops import collect_quietly
 
 DEPLOYED = {"function_app.py", "host.json", "requirements.txt", "functions", "shared", "plans"}
 
@@ -26,6 +29,11 @@ def api(installed: Installed) -> Iterator[Api]:
         yield api
 
 
+def named(index: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every function by its name, with its bindings."""
+    return {function["name"]: function["bindings"] for function in index}
+
+
 def test_the_package_holds_the_app_and_nothing_else() -> None:
     files = packaged()
     assert {file.parts[0] for file in files} == DEPLOYED
@@ -33,9 +41,10 @@ def test_the_package_holds_the_app_and_nothing_else() -> None:
     assert not [file for file in files if "contoso" in file.name]
 
 
-def test_the_package_indexes_the_same_functions_as_the_project(api: Api) -> None:
-    names = {function["name"] for function in api.lab.functions.index if not function["name"].startswith("BuiltIn__")}
-    assert names == {*ROUTES, *TIMERS, *ORCHESTRATORS, *ACTIVITIES}
+def test_the_package_indexes_the_same_functions_as_the_project(api: Api, tmp_path: Path) -> None:
+    of_the_project = asyncio.run(index_of_the_app(tmp_path))
+    collect_quietly()
+    assert named(api.lab.functions.index) == named(of_the_project)
     assert str(api.lab.options.installed.folder) not in api.get("/api/plans").text
 
 

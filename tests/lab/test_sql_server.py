@@ -330,7 +330,7 @@ class TestProbe:
 
     @pytest.mark.parametrize(
         ("state", "hopeless"),
-        [("RECOVERING", False), ("RESTORING", False), ("SUSPECT", True), ("RECOVERY_PENDING", True), ("OFFLINE", True)],
+        [("RECOVERING", False), ("RESTORING", True), ("SUSPECT", True), ("RECOVERY_PENDING", True), ("OFFLINE", True)],
     )
     def test_another_state_is_unwell_and_says_whether_waiting_helps(
         self, server: Server, state: str, hopeless: bool
@@ -340,15 +340,17 @@ class TestProbe:
         assert (answer.healthy, answer.hopeless) == (False, hopeless)
         assert state in answer.detail
 
-    def test_a_database_that_is_not_there_is_unwell(self) -> None:
+    def test_a_database_that_is_not_there_says_nothing_of_the_site_and_waiting_does_not_help(self) -> None:
         answer = ask(database="Nowhere")
-        assert (answer.healthy, answer.hopeless) == (False, False)
+        assert (answer.healthy, answer.untrusted, answer.hopeless) == (False, True, True)
         assert "not there" in answer.detail
 
-    def test_a_query_that_fails_is_unwell(self) -> None:
+    def test_a_query_that_fails_leaves_the_database_healthy_and_unmeasured(self) -> None:
         answer = ask(recovery_point_query="SELECT MAX(Nothing) FROM dbo.Orders")
-        assert not answer.healthy
-        assert "Nothing" in answer.detail
+        assert (answer.healthy, answer.newest_commit) == (True, None)
+        assert answer.unmeasured
+        assert answer.unmeasured.startswith("recovery_point_query failed: ")
+        assert "Nothing" in answer.unmeasured
 
     def test_a_name_with_a_bracket_cannot_leave_its_place(self, server: Server) -> None:
         before = server.orders()

@@ -241,6 +241,7 @@ class Azure:
                     "run_id": found[0].tags.get(names.TAG_RUN, ""),
                     "taken_at": found[0].tags[names.TAG_TAKEN_AT],
                     "consistency": found[0].tags["coldsite-consistency"],
+                    "data_until": found[0].tags.get(names.TAG_DATA_UNTIL),
                     "snapshots": {f"{r.tags[names.TAG_WORKLOAD]}/{r.tags['coldsite-disk']}": r.id for r in found},
                 }
             )

@@ -18,19 +18,23 @@ from shared.names import Kind
 from shared.plan import RecoveryPlan
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import Round, operator_verdict, primary_serves
+from shared.policy.planned import planned_limitation
+from shared.reacting import bad_checks
+from shared.records.site_state import routed
 from shared.runs import FIRST_PHASE, Mode, Phase, RecoveryRun, RunInput, RunRef, Trigger
-from shared.starting import START_GRACE, may_look, refusal
+from shared.starting import START_GRACE, is_postponed, may_look, refusal
 from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 CutOff = Literal["after the lock", "after the row", "late"]
 """Where the app dies while it starts a run; ``late``: the engine takes the run up only after the lock's grace."""
-Steering = Literal["approve", "reject", "retry", "abort"]
+Steering = Literal["approve", "reject", "proceed", "retry", "abort"]
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
 _MAY: dict[Steering, frozenset[Phase]] = {
     "approve": frozenset({Phase.WAITING_FOR_APPROVAL}),
     "reject": frozenset({Phase.WAITING_FOR_APPROVAL}),
+    "proceed": frozenset({Phase.NEEDS_OPERATOR}),
     "retry": frozenset({Phase.NEEDS_OPERATOR}),
     "abort": frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED},
 }
@@ -64,8 +68,7 @@ class Front:
             return
         if run.cutover_began:
             site = traffic.routing(self.world.primary.monitor).active_site
-            at = (records.state.latched_at or self.world.clock()) if site == "recovery" else None
-            records.change_state(active_site=site, latched=at is not None, latched_at=at)
+            records.change_state(**routed(site, records.state))
             if site == "primary":
                 records.update_run(run_id, cutover_began=False)
         children = [i for i in engine.instances.values() if i.id.startswith(f"{run_id}:") and i.status == "running"]
@@ -140,7 +143,7 @@ class Front:
             preempted=preempts,
             plan=plan,
         )
-        if acknowledged:
+        if acknowledged or mode == "planned":
             world.acknowledged.add(run_id)
         data = order.model_dump(mode="json")
         if cut_off == "late":
@@ -172,15 +175,32 @@ class Front:
 
     def watch(self, cut_off: CutOff | None = None) -> str | None:
         degraded = self.world.traffic.primary and self.world.primary.monitor == "Degraded"
-        if degraded or self.world.records.open_alerts:
+        if not degraded:
+            self._forget({"public", "traffic"})
+        if (degraded or self.world.records.open_alerts) and (not self._is_postponed() or self._turned_bad()):
             return self._look("watch", cut_off)
         return None
+
+    def _is_postponed(self) -> bool:
+        return is_postponed(self.world.records.state, self.world.clock())
+
+    def _turned_bad(self) -> set[str]:
+        state = self.world.records.state
+        seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
+        bad, since = bad_checks(seen), state.cooled_at or seen.at
+        self._forget(set(state.known_bad) - bad.keys())
+        return {name for name, last_sign in bad.items() if name not in state.known_bad and last_sign >= since}
+
+    def _forget(self, well: set[str]) -> None:
+        state = self.world.records.state
+        if not self.world.history_is_away and well & set(state.known_bad):
+            self.world.records.change_state(known_bad=[name for name in state.known_bad if name not in well])
 
     def _look(self, trigger: Trigger, cut_off: CutOff | None = None) -> str | None:
         state = self.world.records.state
         if state.active_run and state.active_kind == "failover" and not self._lock_is_stale():
             return state.active_run if trigger == "alert" else None
-        if may_look(state, self.world.clock()):
+        if may_look(state):
             return None
         try:
             return self.begin("failover", self.plan.detection.mode, trigger, cut_off=cut_off)
@@ -212,14 +232,24 @@ class Front:
                 continue
             if self.world.clock() - run.started_at >= START_GRACE and engine.state(run.run_id) != "running":
                 self._end_lost(run.run_id)
-            elif run.kind == "drill" and run.phase is not Phase.CLEANING_UP:
+            elif (
+                run.kind == "drill"
+                and run.phase is not Phase.CLEANING_UP
+                and self.world.clock() - run.started_at >= START_GRACE
+            ):
                 engine.send(run.run_id, names.EVENT_ABORT, {"by": holder or "a failover", "preempted": True})
         state = records.state
         froze = state.frozen_by
         if froze and not state.active_run and state.active_site == "primary" and engine.state(froze) != "running":
             self._keep("thaw_replica", f"{self.plan.name}-thaw-{froze}", of_run=froze)
+        fenced = state.fenced_by
+        at_home = not state.active_run and state.active_site == "primary"
+        if fenced and at_home and engine.state(fenced) != "running" and self.world.call_hook("resume"):
+            records.change_state(fenced_by=None)
         if not state.active_run:
             self._guard()
+        if at_home:
+            self._keep("look_at_replica", f"{self.plan.name}-replica")
 
     def _guard(self) -> None:
         """As in shared.guarding: the latch, and what runs left behind."""
@@ -257,10 +287,11 @@ class Front:
         seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
         if mode == "unplanned" and primary_serves(seen.evidence) and not acknowledge:
             return None
-        acknowledged = acknowledge or mode == "planned"
+        if mode == "planned" and planned_limitation(self.plan):
+            return None
         try:
             return self.begin(
-                "failover", mode, "operator", recovery_point=recovery_point, acknowledged=acknowledged, evidence=seen
+                "failover", mode, "operator", recovery_point=recovery_point, acknowledged=acknowledge, evidence=seen
             )
         except ColdsiteError:
             return None
@@ -279,15 +310,16 @@ class Front:
             or run.outcome is not None
             or run.phase not in _MAY[how]
             or (how == "abort" and run.cutover_began)
+            or (how in ("retry", "proceed") and how not in run.answers)
         ):
             return False
         if how == "abort" and self.world.records.update_run(run_id, abort_asked_by="somebody").abort_asked_by is None:
             return False
         answered = run.holds if hold is None else hold
-        if how == "retry" and answered == run.holds:
+        if how in ("retry", "proceed") and answered == run.holds:
             self.world.retried_at[run_id] = self.world.clock()
             look = self.world.looks.get(run_id)
-            if look and look.seen_to_serve:
+            if how == "proceed" and look and look.seen_to_serve:
                 self.world.acknowledged.add(run_id)
         self.world.engine.send(run_id, how, {"by": "somebody", "reason": "", "hold": answered})
         return True

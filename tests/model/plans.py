@@ -27,6 +27,7 @@ def model_plan(mode: str = "automatic", after_hold: str = "retry") -> RecoveryPl
         "recovery.workloads.iis.boot_timeout": "2m",
         "drill.keep_for": "5m",
         "drill.schedule": REMOVED,
+        "fence": {"hook": "FENCE_HOOK"},
         "notify": [{"url_setting": "NOTIFY_URL", "on": ["needs_operator", "finished"]}],
     }
     return contoso_with(changes)

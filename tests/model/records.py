@@ -72,6 +72,8 @@ class Records:
         changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
         if cooldown:
             changes["not_before"] = self._clock() + cooldown
+            changes["cooled_at"] = self._clock()
+            changes["known_bad"] = self.state.last_look.bad if self.state.last_look else []
         self.change_state(**changes)
 
     # The alerts that are not resolved, as in shared.records.alert_log

@@ -34,7 +34,25 @@ class Primary:
     azure_in_trouble: bool = False
     last_alive: datetime | None = None
     lag: timedelta = MONITOR_LAG
+    last_managed: datetime | None = None
+    writes_stopped_at: datetime | None = None
+    """Since when a hook keeps it from taking writes."""
     _reached: list[tuple[datetime, bool]] = field(default_factory=list)
+
+    @property
+    def is_managed(self) -> bool:
+        """Whether replication, and somebody's hook, reach it: it lives, and the private line is up."""
+        return self.alive and "private" not in self.cut
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When replication last heard of it."""
+        return self.clock() if self.is_managed else self.last_managed
+
+    @property
+    def newest_commit(self) -> datetime | None:
+        """Its newest commit, for whoever can ask its database."""
+        return (self.writes_stopped_at or self.clock()) if self.is_managed and "observer" not in self.cut else None
 
     @property
     def serves(self) -> bool:
@@ -48,6 +66,7 @@ class Primary:
     def change(self, *, alive: bool | None = None, cut: Line | None = None, heal: Line | None = None) -> None:
         if self.alive:
             self.last_alive = self.clock()
+        self.last_managed = self.heard_at
         self.alive = self.alive if alive is None else alive
         self.cut = (self.cut | {cut} if cut else self.cut) - ({heal} if heal else set())
         self._reached.append((self.clock(), self.serves))
@@ -134,8 +153,11 @@ class Replica:
     """
 
     clock: Callable[[], datetime]
-    state: Literal["good", "mirroring", "stopped"] = "good"
+    state: Literal["good", "mirroring", "stopped", "unknown"] = "good"
     frozen: bool = False
+    connected: Callable[[], bool] = lambda: True
+    heard_at: Callable[[], datetime | None] = lambda: None
+    """Whether the source sends, and when it was last heard."""
     era: int = 0
     thawed_at: datetime | None = None
 
@@ -145,5 +167,12 @@ class Replica:
         if wanted != self.frozen:
             self.frozen, self.era = wanted, self.era + 1
             self.thawed_at = self.thawed_at if wanted else self.clock()
-        said = ReplicaState(state=self.state, frozen=self.frozen, message="model").model_dump(mode="json")
+        said = ReplicaState(
+            state=self.state,
+            frozen=self.frozen,
+            connected=self.connected(),
+            queue_bytes=0,
+            replicated_until=self.heard_at(),
+            message="model",
+        ).model_dump(mode="json")
         return [{"code": "ComponentStatus/StdOut/succeeded", "message": json.dumps(said)}]

@@ -22,8 +22,6 @@ from functions.activities import (
     DnsOrder,
     Evicted,
     EvictOrder,
-    Fenced,
-    FenceOrder,
     FindPointsOrder,
     ForgetOrder,
     NotFrozen,
@@ -40,12 +38,14 @@ from functions.bookkeeping import (
     ClaimOrder,
     MaintenanceFound,
     MaintenanceOrder,
-    Notified,
+    PointNoteOrder,
     Recorded,
     RecordOrder,
     ReleaseOrder,
+    ReplicaOrder,
     SealOrder,
 )
+from functions.source import Fenced, FenceOrder, HomeCommit, HomeOrder
 from functions.step import Step
 from shared import names
 from shared.cloud.cleanup import POINT, CleanedUp, CleanUpOrder
@@ -60,6 +60,7 @@ from shared.policy.capacity import Refusal
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
+from shared.records.site_state import looked, looked_at_replica, routed
 from shared.runs import Outcome, Phase, RunRef
 from tests.model.azure import Azure
 from tests.model.engine import Engine
@@ -86,7 +87,9 @@ class World:
         self.records = Records(plan.name, self.clock)
         self.primary = Primary(self.clock)
         self.traffic = TrafficManager(self.clock)
-        self.replica = Replica(self.clock)
+        self.replica = Replica(
+            self.clock, connected=lambda: self.primary.is_managed, heard_at=lambda: self.primary.heard_at
+        )
         disks = {disk for name in plan.recovery.workloads for _, disk in plan.workload_disks(name)}
         self.azure = Azure(plan.recovery.resource_group, disks, self.replica, self.clock, self.engine.at)
         self.nics = {name: workload.nic for name, workload in plan.recovery.workloads.items()}
@@ -137,7 +140,7 @@ class World:
         if isinstance(order.trust, Trust):
             good = [d.ended_at for d in self.records.list_runs("drill") if d.outcome is Outcome.SUCCEEDED]
             must_ask = trust_limitation(order.trust, next(iter(good), None), state.created_at, self.clock())
-        return Claim(claimed=True, must_ask=must_ask)
+        return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commit=state.home_commit)
 
     def record_step(self, order: RecordOrder) -> Recorded:
         recorded = Recorded()
@@ -157,15 +160,17 @@ class World:
         self.records.release_lock(order.run, order.cooldown)
         return Strict()
 
-    def notify(self, order: NotifyOrder) -> Notified:
+    def notify(self, order: NotifyOrder) -> Strict:
         self.told.append(order)
-        return Notified(failed=[])
+        return Strict()
 
     # Looking at the primary
 
     def gather_evidence(self, order: EvidenceOrder) -> Round:
         self.looks[order.run.run_id] = Look(self.clock(), self.primary.is_seen_to_serve)
-        return self.primary.look(order)
+        seen = self.primary.look(order)
+        self.records.change_state(**looked(self.records.state, seen, order.detection.quorum))
+        return seen
 
     def check_maintenance(self, order: MaintenanceOrder) -> MaintenanceFound:
         state = self.records.state
@@ -173,9 +178,40 @@ class World:
         return MaintenanceFound(maintenance=found)
 
     def fence_source(self, order: FenceOrder) -> Fenced:
-        return Fenced(done=self.primary.alive, detail="model")
+        try:
+            self.records.check_lock(order.run)
+        except LostLockError as error:
+            return Fenced(done=False, detail=str(error))
+        if order.action == "stop":
+            self.records.change_state(fenced_by=order.run.run_id)
+        done = self.call_hook(order.action)
+        if done == (order.action == "resume"):
+            self.records.change_state(fenced_by=None)
+        return Fenced(done=done, detail="model")
+
+    def call_hook(self, action: str) -> bool:
+        """Stops the primary's writes or resumes them, if it can be reached."""
+        if self.primary.is_managed:
+            self.primary.writes_stopped_at = self.clock() if action == "stop" else None
+        return self.primary.is_managed
+
+    def read_home_commit(self, order: HomeOrder) -> HomeCommit:
+        return HomeCommit(newest=self.primary.newest_commit)
 
     # The replica
+
+    def read_replication(self, order: ScriptOrder) -> Started | Refused:
+        return self.azure.start_script(order)
+
+    def note_replica(self, order: ReplicaOrder) -> Strict:
+        commit = self.primary.newest_commit
+        self.records.change_state(**looked_at_replica(self.records.state, order.at, order.state, order.problem, commit))
+        return Strict()
+
+    def note_point(self, order: PointNoteOrder) -> Strict:
+        taken = {} if order.trouble else {"last_point_at": self.clock()}
+        self.records.change_state(point_trouble=order.trouble, **taken)
+        return Strict()
 
     def freeze_replication(self, order: ScriptOrder) -> Started | Refused:
         if self._is_too_late(order.not_after):
@@ -298,8 +334,7 @@ class World:
         routing = self.traffic.routing(self.primary.monitor)
         site = routing.active_site
         self.records.check_lock(order.run)
-        latched_at = self.clock() if site == "recovery" else None
-        self.records.change_state(active_site=site, latched=latched_at is not None, latched_at=latched_at)
+        self.records.change_state(**routed(site, self.records.state))
         return ReadBack(routing=routing, agrees=site == "recovery")
 
     def check_dns(self, order: DnsOrder) -> DnsAnswer:

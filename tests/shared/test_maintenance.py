@@ -9,7 +9,7 @@ import pytest
 from shared.plan import MaintenanceWindow
 from shared.policy.maintenance import maintenance
 from shared.records.site_state import SiteState
-from shared.starting import may_look
+from shared.starting import is_postponed, may_look
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 AMSTERDAM = timezone(timedelta(hours=1), "CET")
@@ -84,20 +84,29 @@ def state(**changes: object) -> SiteState:
     ("changes", "because"),
     [
         pytest.param({}, None, id="nothing is in the way"),
-        pytest.param({"not_before": minutes(5)}, "the next is due at 2027-01-15 20:05 UTC", id="postponed"),
-        pytest.param({"not_before": NOW}, None, id="due now"),
-        pytest.param({"not_before": minutes(-5)}, None, id="overdue"),
-        pytest.param({"active_site": "recovery"}, "Customers are already served from Azure.", id="moved already"),
-        pytest.param({"active_site": "recovery", "not_before": minutes(5)}, "already served", id="moved and postponed"),
-        pytest.param({"active_site": "both"}, "was lost while it moved the customers", id="both sites serve"),
+        pytest.param({"active_site": "recovery"}, "Customers are already sent to Azure.", id="moved already"),
+        pytest.param({"active_site": "recovery", "not_before": minutes(5)}, "already sent", id="moved and postponed"),
+        pytest.param({"active_site": "both"}, "broke off while it moved the customers", id="both sites serve"),
         pytest.param({"active_site": "none"}, None, id="no site serves"),
         pytest.param({"paused_until": minutes(60), "pause_reason": "x"}, None, id="maintenance is no reason"),
-        pytest.param(
-            {"paused_until": minutes(60), "not_before": minutes(5)}, "the next is due", id="paused, postponed"
-        ),
+        pytest.param({"not_before": minutes(5)}, None, id="a look that is only postponed is no reason"),
+        pytest.param({"paused_until": minutes(60), "not_before": minutes(5)}, None, id="paused, postponed"),
     ],
 )
 def test_says_why_a_run_must_not_look_now(changes: dict[str, object], because: str | None) -> None:
-    said = may_look(state(**changes), NOW)
+    said = may_look(state(**changes))
     assert (said is None) == (because is None)
     assert because is None or (said is not None and because in said)
+
+
+@pytest.mark.parametrize(
+    ("not_before", "postponed"),
+    [
+        pytest.param(None, False, id="no run has cooled down"),
+        pytest.param(minutes(5), True, id="to come"),
+        pytest.param(NOW, False, id="due now"),
+        pytest.param(minutes(-5), False, id="overdue"),
+    ],
+)
+def test_a_look_is_postponed_until_its_time_has_come(not_before: datetime | None, postponed: bool) -> None:
+    assert is_postponed(state(not_before=not_before), NOW) is postponed

@@ -301,7 +301,7 @@ def test_refuses_what_is_not_plain_yaml(tmp_path: Path, text: str, says: str) ->
 
 def test_refuses_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(PlanError, match="is not YAML"):
+    with pytest.raises(PlanError, match=r"bad\.yaml: is not UTF-8\. Save it as UTF-8 .*; line 1 holds a letter"):
         load_plan(tmp_path / "bad.yaml")
 
 

@@ -38,8 +38,10 @@ def test_azures_own_health_is_no_path_to_the_primary() -> None:
     assert contoso_with({"detection.signals.azure": REMOVED}).detection.paths == contoso().detection.paths
 
 
-def test_a_plan_without_scripts_loads() -> None:
-    assert contoso_with({"replication.scripts": REMOVED}).replication.script_texts == {}
+@pytest.mark.parametrize("mode", ["observe", "approve"])
+def test_a_plan_without_scripts_loads_where_a_person_decides(mode: str) -> None:
+    plan = contoso_with({"replication.scripts": REMOVED, "detection.mode": mode})
+    assert plan.replication.script_texts == {}
 
 
 def test_one_path_is_enough_for_a_plan_that_asks_a_person() -> None:

@@ -1,0 +1,66 @@
+"""What to do next, from the status of every plan."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cli import show
+
+DRILLS_AGE_AFTER = timedelta(days=100)
+"""A quarter, and a few days' grace: a drill that is older proves little."""
+
+
+def advice(plans: list[dict[str, Any]]) -> str:
+    """What to do next: the most urgent thing of all plans first, with the commands to type."""
+    steps = (_answer_the_run, _see_to_the_outage, _see_to_warnings, _way_back, _run_a_drill)
+    for step in steps:
+        for plan in plans:
+            if said := step(plan):
+                return f"Next: {said}"
+    return "Nothing needs you." if plans else "Next: no plan is deployed; `coldsite plan init NAME` writes one."
+
+
+def _answer_the_run(plan: dict[str, Any]) -> str | None:
+    run = plan["run"]
+    if run is None:
+        return None
+    if run["waiting_for"]:
+        return f"`{show.commands(run)}`. `coldsite runs show {run['run_id']}` shows all of it."
+    return f"follow it with `coldsite runs watch {run['run_id']}`."
+
+
+def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
+    """A site that is down and that no run is looking after."""
+    look, name = plan["newest_look"], plan["name"]
+    dark = plan["active_site"] == "primary" and look is not None and look["says"] in ("down", "unclear")
+    if not dark and not plan["open_alerts"]:
+        return None
+    said = f"`coldsite check {name}` looks now; `coldsite failover {name} --reason WHY` moves its customers to Azure"
+    if plan["paused_until"]:
+        return (
+            f"{said}; automatic failover is paused, and `coldsite pause {name} --for 0s --reason WHY` ends the pause."
+        )
+    if plan["mode"] == "observe":
+        return f"{said}; the plan only observes and starts nothing by itself."
+    return f"{said}."
+
+
+def _see_to_warnings(plan: dict[str, Any]) -> str | None:
+    return (
+        f"see to the warning above; `coldsite plan show {plan['name']}` has the history." if plan["warnings"] else None
+    )
+
+
+def _way_back(plan: dict[str, Any]) -> str | None:
+    if plan["active_site"] != "recovery":
+        return None
+    return f"{plan['title']} runs in Azure and is not protected there; docs/limits.md, After a real failover, goes on."
+
+
+def _run_a_drill(plan: dict[str, Any]) -> str | None:
+    last = plan["last_good_drill"]
+    if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILLS_AGE_AFTER:
+        return None
+    known = f"the last good drill was on {last[:10]}" if last else "no drill has succeeded yet"
+    return f"{known}; `coldsite drill {plan['name']}` runs one."

@@ -1,0 +1,124 @@
+"""Stopping the source's writes and resuming them. Parts of the failover's orchestrator."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from durabletask import task
+
+from functions import replica, source
+from functions.conduct import reason
+from functions.work import Doing, ProblemError, Work
+from shared.cloud.replication import ReplicaState
+from shared.plan import Fence, RecoveryPlan
+from shared.policy.loss import spoken_moment
+from shared.runs import RunInput
+
+_TRIES_TO_RESUME = 10
+
+
+def stop(work: Work, fence: Fence, attempt: int) -> Doing[None]:
+    """Stops the source's writes as far as it can be reached: in the background, unless the plan requires it.
+
+    Raises ``ProblemError`` when it is required and was not possible.
+    """
+    order = source.FenceOrder(run=work.run, target="primary", attempt=attempt, fence=fence)
+    if not fence.required:
+        work.in_background(source.fence_source, order)
+        return
+    fenced = yield from work.do(source.fence_source, order)
+    if not fenced.done:
+        raise ProblemError(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry.")
+
+
+def resume_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
+    """Lets the source write again, since customers stay there; says so when that is not possible."""
+    if plan.fence is None:
+        return None
+    yield from work.settle()  # A stop that is under way must not come after the resuming.
+    said = "it did not answer"
+    for attempt in range(1, _TRIES_TO_RESUME + 1):
+        order = source.FenceOrder(
+            run=work.run, target="primary/resume", attempt=attempt, fence=plan.fence, action="resume"
+        )
+        try:
+            resumed = yield from work.do(source.fence_source, order)
+        except task.TaskFailedError as error:
+            return f"The source's writes could not be resumed: {reason(error)}"
+        if resumed.done:
+            return None
+        said = resumed.detail
+        if attempt < _TRIES_TO_RESUME:
+            yield from work.sleep(work.recovery.retry_after * 5)
+    return f"The source's writes could not be resumed ({said}); resume them by hand"
+
+
+class PlannedStop:
+    """What makes a failover planned: the source's writes end first, and every one of them is moved."""
+
+    def __init__(self, work: Work, run: RunInput) -> None:
+        self._work = work
+        self._plan = run.plan
+        self._attempt = 0
+
+    def stop_writes(self) -> Doing[None]:
+        """Stops the source's writes, and waits until the replica holds all of them. Raises ``ProblemError``."""
+        work, fence = self._work, self._plan.fence
+        assert fence is not None, "a planned failover without a fence is refused before it starts"
+        self._attempt += 1
+        order = source.FenceOrder(run=work.run, target="primary", attempt=self._attempt, fence=fence)
+        stopped = yield from work.do(source.fence_source, order)
+        if not stopped.done:
+            raise ProblemError(
+                f"The source's writes could not be stopped: {stopped.detail}. A planned failover loses nothing, so "
+                "customers stay. Repair the hook, then retry; or abort, and start an unplanned failover."
+            )
+        newest = yield from self._home_commit()
+        yield from self._drain(newest)
+
+    def _drain(self, newest: datetime) -> Doing[None]:
+        work, began, look = self._work, self._work.now, 0
+        while True:
+            look += 1
+            state = yield from replica.look(work, self._plan, look)
+            if _holds(state, newest):
+                return
+            if work.now - began > self._plan.recovery.operation_timeout:
+                held = spoken_moment(state.replicated_until) if state.replicated_until else "an unknown moment"
+                raise ProblemError(
+                    f"The replica does not hold everything: {state.queue_bytes} bytes are queued, it holds changes "
+                    f"until {held}, and the primary has one from {spoken_moment(newest)}. Look at replication, then "
+                    "retry."
+                )
+            yield from work.sleep(self._plan.recovery.poll_at_least)
+
+    def prove_nothing_is_lost(self, recovered: datetime | None) -> Doing[None]:
+        """The newest commit at home must have been recovered. Raises ``ProblemError`` when it was not."""
+        newest = yield from self._home_commit()
+        if recovered is None:
+            raise ProblemError(
+                "The newest change in Azure's database could not be measured, so it is not shown that nothing is lost. "
+                "See the step probe_workload, then retry; or abort, and start an unplanned failover."
+            )
+        if newest > recovered:
+            raise ProblemError(
+                f"The primary has a change from {spoken_moment(newest)}, and Azure's newest is from "
+                f"{spoken_moment(recovered)}: its writes did not stop. Customers stay, since a planned failover loses "
+                "nothing. Abort, stop the writes, and start again."
+            )
+
+    def _home_commit(self) -> Doing[datetime]:
+        order = source.HomeOrder(run=self._work.run, target="primary", probes=self._plan.commit_probes)
+        found = yield from self._work.do(source.read_home_commit, order)
+        if found.newest is None:
+            raise ProblemError(
+                "The primary's newest change could not be read, so it cannot be shown that nothing is lost. Look at "
+                "the path to its database, then retry; or abort, and start an unplanned failover."
+            )
+        return found.newest
+
+
+def _holds(state: ReplicaState, newest: datetime) -> bool:
+    """Whether the replica holds the source's newest change: nothing is queued, and what it says of its age agrees."""
+    agrees = state.replicated_until is None or state.replicated_until >= newest
+    return state.usable and state.queue_bytes == 0 and agrees

@@ -1,0 +1,50 @@
+"""How old the data are to which customers would be moved, and whether a person must be asked first.
+
+Source of the habit: orchestrator's ``FailMasterPromotionOnLagMinutes`` and Patroni's ``maximum_lag_on_failover``, which
+refuse to promote data that are too old.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from shared.durations import spoken
+
+
+def loss_question(data_until: datetime | None, outage_at: datetime, limit: timedelta) -> str | None:
+    """What a person must be asked before customers are moved to data of this age, as a statement; None when nothing.
+
+    ``data_until`` is the newest moment whose changes the data are known to hold: the newest of what the replication
+    says and of when it was seen good with nothing queued; for an older recovery point, of when that was. None where it
+    is not known at all, which is a reason to ask, too.
+    """
+    if data_until is None:
+        return "It is not known from when Azure's data are: replication has never been seen in order."
+    age = outage_at - data_until
+    if age <= limit:
+        return None
+    return (
+        f"Azure's data are from {spoken_moment(data_until)}, {spoken(age.total_seconds())} before the outage. "
+        f"Everything since then would be lost; the plan's loss_limit is {spoken(limit.total_seconds())}."
+    )
+
+
+def commit_question(
+    recovered: datetime | None, home: datetime | None, outage_at: datetime, limit: timedelta
+) -> str | None:
+    """The same, judged by what was recovered: its newest commit against the newest that was seen at the primary.
+
+    A quiet shop has no commits for hours and loses nothing, so an old commit alone is no reason to ask.
+    """
+    if recovered is None or home is None or min(home, outage_at) - recovered <= limit:
+        return None
+    lost = spoken((min(home, outage_at) - recovered).total_seconds())
+    return (
+        f"The newest change in Azure's database is from {spoken_moment(recovered)}, and the primary had one from "
+        f"{spoken_moment(home)}. At least {lost} of changes would be lost; the plan's loss_limit is "
+        f"{spoken(limit.total_seconds())}."
+    )
+
+
+def spoken_moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,26 @@
+"""Whether a planned failover can keep its promise, which is to lose nothing."""
+
+from __future__ import annotations
+
+from shared.plan import RecoveryPlan
+
+
+def planned_limitation(plan: RecoveryPlan) -> str | None:
+    """Why a planned failover of this plan is refused, in a sentence with the key to set; None when it is possible.
+
+    It stops the source's writes, waits until the replica holds all of them, and compares the newest change on both
+    sides before customers move, so the plan must say how to do each.
+    """
+    missing = []
+    if plan.fence is None:
+        missing.append("fence (a hook that stops the source's writes)")
+    if not plan.replication.script_texts:
+        missing.append("replication.scripts (status.ps1 says when everything has arrived)")
+    if not plan.commit_probes:
+        missing.append("recovery_point_query of a sql probe, with a sql signal for the same database at the primary")
+    if not missing:
+        return None
+    return (
+        f"A planned failover loses nothing, and this plan cannot promise that: it lacks {'; '.join(missing)}. To "
+        "accept a loss, start an unplanned one and acknowledge that the primary serves."
+    )

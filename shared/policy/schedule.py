@@ -1,0 +1,49 @@
+"""When a drill is due: NCRONTAB with six fields, as Azure Functions reads it, in the plan's time zone.
+
+Where day of month and weekday are both restricted, both must fit: ``0 0 3 1-7 * SUN`` is the first Sunday of a month.
+Source: atifaziz/NCrontab, and MicrosoftDocs/azure-docs:articles/azure-functions/functions-bindings-timer.md
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadDateError, CroniterError, croniter
+
+_FIELD = re.compile(r"[0-9A-Za-z*,/-]+")
+_NAMES = re.compile(r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)")
+_YEARS = 10
+"""A date that has not come within so many years (29 February comes within eight) never comes."""
+
+
+def schedule_problem(value: str) -> str | None:
+    """Why a text is no schedule, as the end of a sentence that begins with it; None when it is one."""
+    wrong = "is not a schedule of six fields, for example 0 0 3 1 1,4,7,10 * (three o'clock, once a quarter)"
+    fields = value.split()
+    letters = "".join(_NAMES.sub("", field.upper()) for field in fields)
+    if len(fields) != 6 or not all(map(_FIELD.fullmatch, fields)) or re.search("[A-Z]", letters):
+        return wrong
+    try:
+        _reader(value, datetime(2027, 1, 1)).get_next(datetime)
+    except CroniterBadDateError:
+        return "is a date that never comes"
+    except (CroniterError, ValueError, KeyError):
+        return wrong
+    return None
+
+
+def due_before(schedule: str, zone: str, now: datetime) -> datetime:
+    """The newest moment at or before ``now`` for which the schedule asks, in UTC.
+
+    The schedule is read in local time. An hour that clocks repeat is due once, the first time; one that they skip is
+    due at the change.
+    """
+    local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    due = _reader(schedule, local).get_prev(datetime)
+    return min(due.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1))
+
+
+def _reader(schedule: str, start: datetime) -> croniter:
+    return croniter(schedule, start, second_at_beginning=True, day_or=False, max_years_between_matches=_YEARS)
