@@ -22,7 +22,7 @@ def advice(plans: list[dict[str, Any]]) -> str:
 
 
 def _answer_the_run(plan: dict[str, Any]) -> str | None:
-    run = plan["run"]
+    run = plan.get("run")
     if run is None:
         return None
     if run["waiting_for"]:
@@ -32,11 +32,13 @@ def _answer_the_run(plan: dict[str, Any]) -> str | None:
 
 def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
     """A site that is down and that no run is looking after."""
-    look, name = plan["newest_look"], plan["name"]
-    dark = plan["active_site"] == "primary" and look is not None and look["says"] in ("down", "unclear")
-    if not dark and not plan["open_alerts"]:
+    look, name = plan.get("newest_look"), plan["name"]
+    says = look["says"] if look else None
+    if plan["active_site"] != "primary" or (says in ("up", None) and not plan["open_alerts"]):
         return None
-    said = f"`coldsite check {name}` looks now; `coldsite failover {name} --reason WHY` moves its customers to Azure"
+    said = f"`coldsite check {name}` looks now"
+    if says == "down":
+        said += f"; `coldsite failover {name} --reason WHY` moves its customers to Azure"
     if plan["paused_until"]:
         return (
             f"{said}; automatic failover is paused, and `coldsite pause {name} --for 0s --reason WHY` ends the pause."
@@ -59,7 +61,7 @@ def _way_back(plan: dict[str, Any]) -> str | None:
 
 
 def _run_a_drill(plan: dict[str, Any]) -> str | None:
-    last = plan["last_good_drill"]
+    last = plan.get("last_good_drill")
     if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILLS_AGE_AFTER:
         return None
     known = f"the last good drill was on {last[:10]}" if last else "no drill has succeeded yet"

@@ -13,13 +13,12 @@ from rich.panel import Panel
 from rich.text import Text
 
 from cli import show
-from lab.plan_copy import merge
 from lab.processes import ChildStartError
 from lab.report import orders_lost
 from lab.scenario import PROJECT
 from lab.twin import Lab, LabOptions
 from shared.durations import spoken
-from shared.plan_file import build_plan, read_yaml
+from shared.plan_file import load_plan
 
 SPEED = 40.0
 LONGEST = 3000.0
@@ -83,14 +82,13 @@ async def play() -> None:
     """Plays the four acts on one lab."""
     began = time.monotonic()
     plan_file = PROJECT / "plans" / "contoso.yaml"
-    plan = build_plan(merge(read_yaml(plan_file), {"detection": {"cooldown": "1m"}}), plan_file)
+    plan = load_plan(plan_file)
     out.print("Starting both sites, Azure's stand-in and the app on this machine ...", style="dim")
     async with Lab(plan, plan_file, LabOptions(speed=SPEED)) as lab:
         story = Story(lab)
         out.print(
             f"{plan.title}: IIS and SQL Server on premises, a replica in Azure, no machines there yet.\n"
-            f"Times are simulated minutes and seconds; {SPEED:g} simulated seconds pass in each real one. "
-            "The wait after a false alarm is shortened to a minute."
+            f"Times are simulated minutes and seconds; {SPEED:g} simulated seconds pass in each real one."
         )
         blip = await _blip(story, lab)
         disaster = await _disaster(story, lab, blip["run_id"])
@@ -156,10 +154,10 @@ def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
     story.act(4, "the history", "Everything above was written down while it happened: who, what, when and why.")
     out.print(show.runs_table(runs, SPEED))
     told = ", ".join(n["title"].split(": ", 1)[-1] for n in lab.front.notifications)
-    out.print(f"People were told: {told}.")
+    out.print(f"Messages sent: {told}.")
     out.print(
         "\nTry it yourself: `.venv/bin/coldsite lab up` starts the lab and keeps it; in another terminal,\n"
-        "`.venv/bin/coldsite` says how things stand, `... drill contoso` tries a drill, `... runs show RUN` reads one."
+        "`.venv/bin/coldsite` shows the status, `... drill contoso` tries a drill, `... runs show RUN` reads one."
     )
 
 

@@ -135,7 +135,7 @@ def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: 
         return f"The primary's writes are stopped first, and nothing is lost. {moves}"
     if primary_is_healthy:
         return f"What the primary takes until its customers have moved will be lost. {moves}"
-    data = plan["replica"]["data_until"]
+    data = (plan.get("replica") or {}).get("data_until")
     known = (
         f"Azure's data are from {show.moment(data)} at least." if data else "From when Azure's data are is not known."
     )

@@ -155,7 +155,12 @@ def points_table(points: list[dict[str, Any]]) -> RenderableType:
     for column in ("recovery point", "taken", "data from", "consistency"):
         table.add_column(column)
     for point in points:
-        table.add_row(point["id"], moment(point["taken_at"]), moment(point["data_until"]), point["consistency"])
+        table.add_row(
+            point["id"],
+            moment(point["taken_at"]),
+            moment(point["data_until"]) if point["data_until"] else "unknown",
+            point["consistency"],
+        )
     return table
 
 
@@ -199,14 +204,14 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
     if plan["open_alerts"]:
         alerts = "1 open alert" if plan["open_alerts"] == 1 else f"{plan['open_alerts']} open alerts"
         line.append(f"; {alerts}", "yellow")
-    if look := plan["newest_look"]:
+    if look := plan.get("newest_look"):
         style = "bold red" if look["says"] != "up" and plan["active_site"] == "primary" else ""
         since = f" since {moment(look['since'])}" if look["says"] != "up" else ""
         line.append(f"\n  The primary site {LOOKS[look['says']]}{since} (newest look {moment(look['at'])})", style)
     if plan["next_look_not_before"]:
         when = moment(plan["next_look_not_before"])
         line.append(f"\n  Coldsite looks again at {when}, or as soon as another check turns bad", "yellow")
-    if run := plan["run"]:
+    if run := plan.get("run"):
         line.append(f"\n  {run['kind'].capitalize()} {run['run_id']}: {PHASES[run['phase']]}", "cyan")
         if run["waiting_for"]:
             until = f" (until {moment(run['waiting_until'])})" if run["waiting_until"] else ""
@@ -218,8 +223,8 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
 
 def replica_line(plan: dict[str, Any]) -> str:
     """How replication is, and how old the data would be."""
-    replica = plan["replica"]
-    if replica["looked_at"] is None:
+    replica = plan.get("replica")
+    if replica is None or replica["looked_at"] is None:
         return "Replication: not looked at yet."
     state = replica["problem"] or replica["state"]
     data = f"data until {moment(replica['data_until'])}" if replica["data_until"] else "age of the data unknown"

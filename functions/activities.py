@@ -245,7 +245,8 @@ class Probed(Strict):
     detail: str
     answered: bool = False
     hopeless: bool = False
-    newest_commit: datetime | None = None
+    commits: dict[str, datetime] = {}
+    """The newest commit of each database that was measured, by its name in small letters."""
     unmeasured: str | None = None
 
     def as_step(self) -> StepEnd:
@@ -269,14 +270,18 @@ async def _probe(order: ProbeOrder) -> Probed:
             return ProbeAnswer(healthy=False, detail=said)
 
     answers = await asyncio.gather(*(ask(probe) for probe in order.probes))
-    commits = [a.newest_commit for a in answers if a.newest_commit]
+    commits = {
+        probe.sql.database.lower(): answer.newest_commit
+        for probe, answer in zip(order.probes, answers, strict=True)
+        if probe.sql and answer.newest_commit
+    }
     unwell = [a for a in answers if not a.healthy]
     return Probed(
         healthy=not unwell,
         detail="; ".join(a.detail for a in unwell or answers),
         answered=any(a.answered for a in answers),
         hopeless=any(a.hopeless for a in unwell),
-        newest_commit=max(commits, default=None),
+        commits=commits,
         unmeasured="; ".join(a.unmeasured for a in answers if a.unmeasured) or None,
     )
 

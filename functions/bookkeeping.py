@@ -17,7 +17,7 @@ from shared.plan import MaintenanceWindow, SqlProbe, Strict, Trust
 from shared.policy.maintenance import Maintenance, maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
-from shared.primary import newest_commit
+from shared.primary import newest_commits
 from shared.records import alert_log, events, journal, site_state
 from shared.records.seal_copy import keep_copy
 from shared.runs import Order, Outcome, RecoveryRun, StepEnd
@@ -33,15 +33,15 @@ class ClaimOrder(Order):
 class Claim(Strict):
     """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on.
 
-    ``data_until`` is from when the replica's data are at least, and ``home_commit`` the newest commit that was seen at
-    the primary, as far as is known when the run begins.
+    ``data_until`` is from when the replica's data are at least, and ``home_commits`` the newest commit that was seen in
+    each of the primary's databases, as far as is known when the run begins.
     """
 
     claimed: bool
     because: str = ""
     must_ask: str | None = None
     data_until: datetime | None = None
-    home_commit: datetime | None = None
+    home_commits: dict[str, datetime] = {}
 
 
 @step(bp, "around")
@@ -62,7 +62,7 @@ async def claim_run(order: ClaimOrder) -> Claim:
         drills = await journal.list_runs(order.run.plan, kind="drill", limit=20)
         good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
         must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
-    return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commit=state.home_commit)
+    return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commits=state.home_commits)
 
 
 @step(bp, "after")
@@ -145,8 +145,8 @@ class ReplicaOrder(Order):
 @step(bp, "never")
 async def note_replica(order: ReplicaOrder) -> Strict:
     """Remembers how the replica is, and the newest commit at the primary: on the worst night nobody can ask there."""
-    commit = await newest_commit(order.probes)
-    await site_state.note_replica(order.run.plan, order.at, order.state, order.problem, commit)
+    commits = await newest_commits(order.probes)
+    await site_state.note_replica(order.run.plan, order.at, order.state, order.problem, commits)
     return Strict()
 
 
@@ -160,8 +160,7 @@ class PointNoteOrder(Order):
 async def note_point(order: PointNoteOrder) -> Strict:
     """Remembers what became of the timer's newest recovery point; housekeeping warns of what is missing."""
     now = datetime.now(UTC)
-    taken = {} if order.trouble else {"last_point_at": now}
-    await site_state.change_state(order.run.plan, lambda _: {"point_trouble": order.trouble, **taken})
+    await site_state.change_state(order.run.plan, lambda state: site_state.point_ended(state, now, order.trouble))
     return Strict()
 
 

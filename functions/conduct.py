@@ -177,6 +177,7 @@ def hold(
     nothing to abort, so only ``retry`` goes on.
     """
     work.holds += 1
+    problem = f"{work.notice}{problem}"
     event = names.EVENT_PROCEED if verb == "proceed" else names.EVENT_RETRY
     answers = [verb, "abort"] if work.abortable else [verb]
     lapses = until or (work.now + plan.recovery.hold_for if may_default else None)

@@ -64,12 +64,11 @@ class _Drill:
                 f"The drill worked, but this is left over: {', '.join(told(left))}. Housekeeping goes on clearing it "
                 "away.",
             )
-        commits = [o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit]
         return Ended(
             Outcome.SUCCEEDED,
             "The drill worked and left nothing behind.",
             recovery_time_actual=seconds_between(self._run.requested_at, healthy_at),
-            recovery_point_actual=seconds_between(max(commits, default=None), point.taken_at),
+            recovery_point_actual=seconds_between(max(self._recovery.commits.values(), default=None), point.taken_at),
         )
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:

@@ -19,7 +19,6 @@ from functions.cutover import Cutover
 from functions.fencing import PlannedStop
 from functions.recovery import Recovery, clear_away
 from functions.work import Doing, ProblemError, Work
-from shared import names
 from shared.cloud.compute import PointInTime
 from shared.cloud.replication import ReplicaState
 from shared.plan import RecoveryPlan
@@ -73,8 +72,6 @@ class _Failover:
         self._point: PointInTime | None = None
         self._frozen = False
         self._sets = 0
-        self._own_sets: set[str] = set()
-        """The recovery points that this run has taken itself."""
         self._serves = False
         self._lived_until: datetime | None = None
         self._first_down: datetime | None = None
@@ -84,18 +81,20 @@ class _Failover:
         self._approval: dict[str, str] = {}
         self._unanswered = False
         self._data_until: datetime | None = None
-        self._home_commit: datetime | None = None
+        self._home_commits: dict[str, datetime] = {}
         self._accepted_loss = run.trigger == "operator"
         """Whether a person has accepted the age of the data, or gave the order knowing it."""
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
         self._fenced = False
+        if self._planned:  # Whoever waits keeps the shop from taking orders, so silence does not wait for ever.
+            work.after_hold = "abort"
 
     def body(self, claim: Claim) -> Doing[Ended]:
         work, plan = self._work, self._plan
         verdict = yield from self._looking.decide()
         self._first_down = verdict.first_down_at
         self._known = Round(at=work.now, evidence=verdict.evidence)
-        self._data_until, self._home_commit = claim.data_until, claim.home_commit
+        self._data_until, self._home_commits = claim.data_until, claim.home_commits
         yield from self._permission(verdict, claim)
         yield from self._go_on_recovering()
         yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
@@ -184,10 +183,7 @@ class _Failover:
 
     def _loss(self) -> str | None:
         """What is wrong with the age of the data, as far as is known by now."""
-        until = self._data_until
-        if self._point is not None:
-            own = self._point.set_id in self._own_sets
-            until = self._point.data_until if own else self._point.holds_until
+        until = self._point.holds_until if self._point else self._data_until
         return loss_question(until, self._first_down or self._run.requested_at, self._plan.loss_limit)
 
     def _with_loss(self, question: str) -> str:
@@ -219,6 +215,7 @@ class _Failover:
         if self._point is None:
             if self._planned:
                 self._fenced = True
+                self._work.notice = "The primary's writes are stopped until this is answered; abort resumes them. "
                 yield from self._planned.stop_writes()
             self._point = yield from self._take_point()
 
@@ -239,7 +236,8 @@ class _Failover:
             except ProblemError as problem:
                 said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
-            self._own_sets.add(names.set_id(work.run.run_id, self._sets))
+            if self._planned and (state is None or not state.usable):
+                raise ProblemError("The replica cannot be used now, and an older recovery point would lose changes.")
             return (
                 yield from replica.recovery_point(work, plan, wanted, state, self._sets, data_until=self._data_until)
             )
@@ -268,7 +266,7 @@ class _Failover:
         """
         acknowledged = self._run.acknowledge_primary_healthy and not self._is_old()
         accepted: set[Doubt] = {"serves"} if acknowledged or self._planned else set()
-        may_be_worked_on = False
+        may_be_worked_on = proven = False
         while True:
             yield from self._cutover.verify()
             seen = yield from self._looking.look("before cutover")
@@ -292,9 +290,9 @@ class _Failover:
                     accepted.add("unclear")
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
-            elif self._planned:
-                yield from self._planned.prove_nothing_is_lost(self._newest_commit)
-                return
+            elif self._planned and not proven:
+                unproven = yield from self._planned.unproven()
+                proven = not unproven or (yield from self._choose(unproven))
             elif (lost := self._lost()) and not self._accepted_loss:
                 self._accepted_loss = yield from self._choose(lost)
             else:
@@ -303,12 +301,12 @@ class _Failover:
     @property
     def _newest_commit(self) -> datetime | None:
         """The newest commit that was recovered."""
-        return max((o.newest_commit for o in self._recovery.healthy.values() if o.newest_commit), default=None)
+        return max(self._recovery.commits.values(), default=None)
 
     def _lost(self) -> str | None:
         """The loss, judged by what was recovered: replication may have said more than it held."""
         outage = self._first_down or self._run.requested_at
-        return commit_question(self._newest_commit, self._home_commit, outage, self._plan.loss_limit)
+        return commit_question(self._recovery.commits, self._home_commits, outage, self._plan.loss_limit)
 
     def _is_old(self) -> bool:
         """Whether so much time has passed since a person acknowledged a loss that more is lost than that person meant.
@@ -323,7 +321,8 @@ class _Failover:
             return _AGAINST[against]
         always = primary_serves(self._known.evidence)
         serves = _AGAINST[against] if always else "The primary site serves again."
-        return f"{serves} What it has taken since {spoken_moment(self._point.holds_until)} would be lost."
+        since = self._point.holds_until or self._point.taken_at
+        return f"{serves} What it has taken since {spoken_moment(since)} would be lost."
 
     def _is_maintained(self) -> Doing[bool]:
         return (yield from self._maintenance("while asked")) is not None

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from durabletask import task
 
-from functions import replica, source
+from functions import activities, replica, source
 from functions.conduct import reason
 from functions.work import Doing, ProblemError, Work
 from shared.cloud.replication import ReplicaState
@@ -14,7 +14,7 @@ from shared.plan import Fence, RecoveryPlan
 from shared.policy.loss import spoken_moment
 from shared.runs import RunInput
 
-_TRIES_TO_RESUME = 10
+_TRIES_TO_RESUME = 3
 
 
 def stop(work: Work, fence: Fence, attempt: int) -> Doing[None]:
@@ -50,7 +50,7 @@ def resume_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
         said = resumed.detail
         if attempt < _TRIES_TO_RESUME:
             yield from work.sleep(work.recovery.retry_after * 5)
-    return f"The source's writes could not be resumed ({said}); resume them by hand"
+    return f"The source's writes may still be stopped ({said}); Coldsite goes on trying to resume them"
 
 
 class PlannedStop:
@@ -60,6 +60,8 @@ class PlannedStop:
         self._work = work
         self._plan = run.plan
         self._attempt = 0
+        self._last: dict[str, datetime] = {}
+        """The newest commit of each of the primary's databases, read after its writes were stopped."""
 
     def stop_writes(self) -> Doing[None]:
         """Stops the source's writes, and waits until the replica holds all of them. Raises ``ProblemError``."""
@@ -73,8 +75,14 @@ class PlannedStop:
                 f"The source's writes could not be stopped: {stopped.detail}. A planned failover loses nothing, so "
                 "customers stay. Repair the hook, then retry; or abort, and start an unplanned failover."
             )
-        newest = yield from self._home_commit()
-        yield from self._drain(newest)
+        self._last = yield from self._home_commits()
+        if missing := self._plan.measured_databases - self._last.keys():
+            raise ProblemError(
+                f"The primary's newest change could not be read ({', '.join(sorted(missing))}), so it cannot be shown "
+                "that nothing is lost. Look at the path to its database, then retry; or abort, and start an unplanned "
+                "failover."
+            )
+        yield from self._drain(max(self._last.values()))
 
     def _drain(self, newest: datetime) -> Doing[None]:
         work, began, look = self._work, self._work.now, 0
@@ -92,30 +100,48 @@ class PlannedStop:
                 )
             yield from work.sleep(self._plan.recovery.poll_at_least)
 
-    def prove_nothing_is_lost(self, recovered: datetime | None) -> Doing[None]:
-        """The newest commit at home must have been recovered. Raises ``ProblemError`` when it was not."""
-        newest = yield from self._home_commit()
-        if recovered is None:
+    def unproven(self) -> Doing[str | None]:
+        """What is not shown although the primary cannot be asked any more, for a person to decide; None when it is
+        proven that nothing is lost. Raises ``ProblemError`` when something would be lost.
+        """
+        home = yield from self._home_commits()
+        recovered = yield from self._recovered_commits()
+        last = {name: max(home.get(name, at), at) for name, at in self._last.items()}
+        if unmeasured := sorted(last.keys() - recovered.keys()):
             raise ProblemError(
-                "The newest change in Azure's database could not be measured, so it is not shown that nothing is lost. "
-                "See the step probe_workload, then retry; or abort, and start an unplanned failover."
+                f"The newest change in Azure's database could not be measured ({', '.join(unmeasured)}), so it is not "
+                "shown that nothing is lost. See the step probe_workload, then retry; or abort, and start an unplanned "
+                "failover."
             )
-        if newest > recovered:
-            raise ProblemError(
-                f"The primary has a change from {spoken_moment(newest)}, and Azure's newest is from "
-                f"{spoken_moment(recovered)}: its writes did not stop. Customers stay, since a planned failover loses "
-                "nothing. Abort, stop the writes, and start again."
+        for name, newest in sorted(last.items()):
+            if newest > recovered[name]:
+                raise ProblemError(
+                    f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
+                    f"from {spoken_moment(recovered[name])}: its writes did not stop. Customers stay, since a planned "
+                    "failover loses nothing. Abort, stop the writes, and start again."
+                )
+        if silent := sorted(last.keys() - home.keys()):
+            return (
+                f"The primary's database does not answer any more ({', '.join(silent)}). Its newest change after the "
+                "writes were stopped has been recovered; a later one cannot be ruled out."
             )
+        return None
 
-    def _home_commit(self) -> Doing[datetime]:
+    def _home_commits(self) -> Doing[dict[str, datetime]]:
         order = source.HomeOrder(run=self._work.run, target="primary", probes=self._plan.commit_probes)
-        found = yield from self._work.do(source.read_home_commit, order)
-        if found.newest is None:
-            raise ProblemError(
-                "The primary's newest change could not be read, so it cannot be shown that nothing is lost. Look at "
-                "the path to its database, then retry; or abort, and start an unplanned failover."
-            )
-        return found.newest
+        return (yield from self._work.do(source.read_home_commit, order)).newest
+
+    def _recovered_commits(self) -> Doing[dict[str, datetime]]:
+        """Measured again: the first reads of a new disk are slow, and a measure that failed then may succeed now."""
+        found: dict[str, datetime] = {}
+        for name, workload in self._plan.recovery.workloads.items():
+            probes = [probe for probe in workload.probes if probe.sql and probe.sql.recovery_point_query]
+            if probes:
+                order = activities.ProbeOrder(
+                    run=self._work.run, target=name, probes=probes, address=workload.address.failover
+                )
+                found |= (yield from self._work.do(activities.probe_workload, order)).commits
+        return found
 
 
 def _holds(state: ReplicaState, newest: datetime) -> bool:

@@ -46,8 +46,6 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     except (ProblemError, task.TaskFailedError) as error:
         trouble = reason(error)
     trouble = (yield from replica.thaw_or_say(work, plan)) or trouble
-    if activities.NOT_THE_HOLDER in (trouble or ""):
-        return {"recovery_point": "not taken: a run is at work"}
     yield from work.do(bookkeeping.note_point, bookkeeping.PointNoteOrder(run=work.run, trouble=trouble))
     if trouble:
         return {"recovery_point": f"not taken: {trouble}"}
@@ -65,7 +63,7 @@ def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str | None
         return f"The replica is not in order: {state.trouble or state.state}."
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
-    data_until = (work.now if state.in_order else state.replicated_until) if state else None
+    data_until = (work.now if state.in_order else state.until(work.now)) if state else None
     yield from replica.take_set(
         work, plan, set_id, consistency, tag_run=False, not_after=not_after, data_until=data_until
     )

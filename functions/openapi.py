@@ -117,7 +117,7 @@ def document() -> dict[str, Any]:
     _, schemas = models_json_schema(
         [
             *((model, "validation") for model in (FailoverRequest, DrillRequest, PauseRequest, NoteRequest)),
-            *((model, "serialization") for model in (PlanView, RunView, RecoveryRun, AlertAnswer)),
+            *((model, "serialization") for model in (PlanView, RunView, RecoveryRun, AlertAnswer, Checked, PointView)),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -61,7 +61,7 @@ async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClien
 async def _start_failover(caller: Caller, req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
     """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged, else 409."""
     plan, wanted = plan_of(req), _read(FailoverRequest, req)
-    if wanted.mode == "planned" and (problem := planned_limitation(plan)):
+    if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
         raise errors.RefusedError(problem)
     if plan.detection.approval.four_eyes and caller.id is None:
         raise errors.AccessError(
@@ -167,7 +167,7 @@ async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) ->
 
 @answering
 async def _steer(req: func.HttpRequest, hub: DurableHub) -> func.HttpResponse:
-    """approve, reject, retry, abort: an event for the run, refused where it would have no effect.
+    """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect.
 
     Who said what is written down before it is said to the run.
     """

@@ -48,7 +48,7 @@ class WorkloadOutcome(Strict):
     problem: str | None = None
     size: str | None = None
     zone: str | None = None
-    newest_commit: datetime | None = None
+    commits: dict[str, datetime] = {}
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -96,8 +96,8 @@ def _recover(work: Work, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
         made = yield from _make_machine(work, order, zone)
         if isinstance(made, str):
             _report(work, order, "created")
-            commit = yield from _wait_until_healthy(work, order)
-            return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, newest_commit=commit)
+            commits = yield from _wait_until_healthy(work, order)
+            return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, commits=commits)
         elsewhere = any(refusal.kind == "capacity" for refusal in made.values())
         if elsewhere and len(zones) > 1:
             yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
@@ -265,7 +265,7 @@ def _evict(work: Work, order: WorkloadOrder, machine: MachineOrder, refusal: Ref
         attempt += 1
 
 
-def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | None]:
+def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[dict[str, datetime]]:
     """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
 
     What cannot pass by itself is believed when it is seen for a while, since a server that starts says odd things. A
@@ -288,7 +288,7 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[datetime | No
         seen = yield from work.do(activities.probe_workload, probe)
         good = good + 1 if seen.healthy else 0
         if good >= rhythm.successes:
-            return seen.newest_commit
+            return seen.commits
         elapsed = work.now - began
         hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
         hopeless_since = (hopeless_since or work.now) if seen.hopeless else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from durabletask import task
@@ -63,6 +64,11 @@ class Recovery:
         if failed:
             causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
             raise ProblemError(" ".join(problem for _, problem in causes_first))
+
+    @property
+    def commits(self) -> dict[str, datetime]:
+        """The newest commit of each recovered database that was measured."""
+        return {name: at for outcome in self.healthy.values() for name, at in outcome.commits.items()}
 
     def _start(self, name: str, point: PointInTime) -> task.Task[Any]:
         run_id = self._work.run.run_id

@@ -35,7 +35,9 @@ def freeze(work: Work, plan: RecoveryPlan, not_after: datetime | None = None) ->
     order = ScriptOrder(
         run=work.run, target=_REPLICA, replication=plan.replication, script="freeze", not_after=not_after
     )
-    started = yield from work.insist(activities.freeze_replication, order)
+    # Another command that holds the machine for minutes is stuck, and people are told early.
+    stuck = work.recovery.operation_timeout / 6
+    started = yield from work.insist(activities.freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
         raise ProblemError(
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
@@ -137,7 +139,7 @@ def recovery_point(
     Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. No snapshot is
     ordered after ``not_after``. ``data_until`` is from when the replica's data are at least, as was known before.
     """
-    told = replica.replicated_until if replica else None
+    told = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
     data_until = max(filter(None, (told, in_order, data_until)), default=None)
     usable = replica.usable if replica else True
@@ -197,8 +199,7 @@ def take_set(
             "coldsite-set-size": str(len(wanted)),
             "coldsite-consistency": consistency,
         }
-        if data_until:
-            tags[names.TAG_DATA_UNTIL] = data_until.isoformat()
+        tags[names.TAG_DATA_UNTIL] = data_until.isoformat() if data_until else names.UNKNOWN
         orders[f"{workload}/{label}"] = SnapshotOrder(
             run=work.run,
             group=plan.recovery.resource_group,
@@ -243,5 +244,9 @@ def take_set(
             said = state.refusal.sentence if state.refusal else "It took too long."
             raise ProblemError(f"A snapshot of the recovery point failed. {said} Then retry.")
     return PointInTime(
-        set_id=set_id, taken_at=taken_at, consistency=consistency, snapshots=snapshots, data_until=data_until
+        set_id=set_id,
+        taken_at=taken_at,
+        consistency=consistency,
+        snapshots=snapshots,
+        data_until=data_until or names.UNKNOWN,
     )

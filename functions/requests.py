@@ -168,9 +168,11 @@ class Checked(Strict):
 
 
 class PointView(Strict):
-    """A recovery point that a failover can use. ``data_until`` is from when its data are at least."""
+    """A recovery point that a failover can use. ``data_until`` is from when its data are at least; None where that is
+    not known.
+    """
 
     id: str
     taken_at: datetime
-    data_until: datetime
+    data_until: datetime | None
     consistency: Literal["application", "crash"]

@@ -15,10 +15,10 @@ from functions.http import PLANS
 from functions.hub import DurableHub
 from functions.source import call_hook
 from shared import guarding, reacting
-from shared.errors import PlanBusyError, RefusedError
+from shared.errors import PlanBusyError, RefusedError, UnknownRunError
 from shared.names import EVENT_ABORT
 from shared.orphans import end_lost
-from shared.plan import RecoveryPlan
+from shared.plan import Fence, RecoveryPlan
 from shared.policy.schedule import due_before
 from shared.records import journal, site_state
 from shared.records.events import record_event
@@ -117,13 +117,13 @@ async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClie
 
 async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
     state = await _end_what_is_lost(plan, hub)
+    await _look_at_replica_if_due(plan, state, hub)
     if not state.active_run:
         await _let_go_on(plan, state, hub)
         for run in await guarding.guard(plan, state):
             if await hub.state(run.run_id) != "running":
                 instance, keep = f"{plan.name}-clear-{run.run_id}", guarding.point_is_needed(run, state)
                 await _keep(hub, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
-        await _look_at_replica_if_due(plan, state, hub)
     await guarding.look_back(plan)
     await _forget_old_orchestrations(plan, hub)
 
@@ -136,21 +136,40 @@ async def _let_go_on(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> N
     if froze and await hub.state(froze) != "running":
         await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
     if fenced and plan.fence and await hub.state(fenced) != "running":
-        answer = await call_hook(plan.fence, RunRef(run_id=fenced, plan=plan.name, epoch=0), "resume")
-        if answer.done:
-            await site_state.change_state(
-                plan.name, lambda before: {"fenced_by": None} if before.fenced_by == fenced else {}
-            )
-            await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
-        else:
-            _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
+        await _resume_writes(plan, plan.fence, fenced)
+
+
+async def _resume_writes(plan: RecoveryPlan, fence: Fence, fenced: str) -> None:
+    """In the name of the run that stopped them, unless it moved customers. A new run may stop them at any moment, so
+    the state is read directly before the hook is called, and a stop that the call may have undone is ordered again.
+    """
+    now = await site_state.read_state(plan.name)
+    try:
+        moved = (await journal.read_run(fenced)).cutover_began
+    except UnknownRunError:
+        moved = False
+    if now.active_run or now.fenced_by != fenced or moved:
+        return
+    answer = await call_hook(fence, RunRef(run_id=fenced, plan=plan.name, epoch=0), "resume")
+    if not answer.done:
+        _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
+        return
+    state = await site_state.change_state(
+        plan.name, lambda before: {"fenced_by": None} if before.fenced_by == fenced else {}
+    )
+    await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
+    if other := state.fenced_by:
+        await call_hook(fence, RunRef(run_id=other, plan=plan.name, epoch=0), "stop")
 
 
 async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:
-    """Only while the replica matters: customers are at the primary, and the plan has a script to ask with."""
+    """Only while the replica matters: customers are at the primary, and the plan has a script to ask with. A drill that
+    waits for a person does not keep the age of the data from being known.
+    """
     seen, now = state.replica, datetime.now(UTC)
     due = seen is None or now - seen.at >= plan.replication.look_every
-    if due and plan.replication.script_texts and state.active_site == "primary":
+    quiet = not state.active_run or (state.active_kind == "drill" and not state.frozen_by)
+    if due and quiet and plan.replication.script_texts and state.active_site == "primary":
         await _keep(hub, plan, "look_at_replica", f"{plan.name}-replica")
 
 

@@ -50,6 +50,8 @@ class Work:
         self.recovery = recovery
         self.kind = "run"
         """What people are told that this is: a failover, a drill."""
+        self.notice = ""
+        """What every question says first, where waiting costs something."""
         self.abortable = True
         self.after_hold = recovery.after_hold
         """What is done when nobody answers for as long as the plan waits."""
@@ -209,9 +211,11 @@ class Work:
         asked = refused.refusal.retry_after
         return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
 
-    def insist[O: Order, R](self, activity: Step[O, R], order: O, *, until: datetime | None = None) -> Doing[R]:
+    def insist[O: Order, R](
+        self, activity: Step[O, R], order: O, *, until: datetime | None = None, in_conflict: timedelta | None = None
+    ) -> Doing[R]:
         """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out and
-        not after ``until``.
+        not after ``until``. A conflict that lasts for ``in_conflict`` is given back: it does not pass by itself.
         """
         began = self.now
         attempt = order.attempt
@@ -220,6 +224,8 @@ class Work:
             if not isinstance(result, Refused) or not result.is_for_later:
                 return result
             wait = self.patience(result)
+            if result.refusal.kind == "conflict" and in_conflict and self.now - began > in_conflict:
+                return result
             if self.now - began > self.recovery.operation_timeout or (until and self.now + wait > until):
                 return result
             yield from self.sleep(wait)

@@ -12,9 +12,10 @@ from shared.cloud.traffic import Routing, read_endpoint, read_routing, switch
 from shared.errors import UnknownRunError
 from shared.evidence import EvidenceOrder, gather
 from shared.plan import RecoveryPlan
+from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import primary_serves
-from shared.primary import newest_commit
+from shared.primary import newest_commits
 from shared.records import journal, site_state
 from shared.records.events import record_event
 from shared.records.site_state import SiteState
@@ -60,6 +61,8 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
             _log.warning("%s %s: %s could not be looked at (%s)", FAILED, plan.name, what, unknown[what])
     found |= await _unseen_warnings(plan, state, unknown)
     await _warn(plan, found, known)
+    if "leftovers" in known:  # What stands there cannot be seen now.
+        return []
     return await _leftovers(plan, state)
 
 
@@ -89,10 +92,22 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
             f"Replication is not in order since {replica.bad_since:%Y-%m-%d %H:%M} UTC: {replica.problem.rstrip('.')}. "
             f"{known} Look at the replication machine."
         )
+    elif replica and not replica.problem and loss_question(state.data_until, now, plan.loss_limit):
+        known = f"are from {state.data_until:%Y-%m-%d %H:%M} UTC" if state.data_until else "are of unknown age"
+        found["replication"] = (
+            f"Azure's data {known}, as far as the replication scripts say, so an automatic failover would ask first. "
+            "Look whether they answer connected and replicated_until."
+        )
+    if state.fenced_by:
+        found["fenced"] = (
+            f"The primary's writes were stopped by run {state.fenced_by} and could not be resumed yet. "
+            + ("Coldsite goes on trying." if plan.fence else "The plan has no fence any more: resume them by hand.")
+        )
     lost = (
         every is not None
         and state.last_set_at is not None
-        and (state.last_point_at is None or state.last_point_at < state.last_set_at)
+        and state.last_point_at is not None
+        and state.last_point_at < state.last_set_at
         and now - state.last_set_at > plan.replication.pause_limit * 6
     )
     if every is not None and (state.point_trouble or lost):
@@ -206,7 +221,7 @@ async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warning
             f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
             "away from it until the way back is done."
         )
-    written = await newest_commit(plan.commit_probes)
+    written = max((await newest_commits(plan.commit_probes)).values(), default=None)
     if written and state.latched_at and written > state.latched_at:
         found["primary_written"] = (
             "The old primary still takes writes: its newest is from after the customers were moved. Stop the "
@@ -232,15 +247,16 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     now = found | kept
     if now != before or sorted(untold) != state.untold:
         await site_state.change_state(
-            plan.name, lambda latest: {"warnings": now | _undelivered(latest), "untold": sorted(untold)}
+            plan.name, lambda latest: {"warnings": now | _undelivered(plan, latest), "untold": sorted(untold)}
         )
     for key in before.keys() - now.keys():
         await record_event(plan.name, f"No longer so: {before[key]}")
 
 
-def _undelivered(state: SiteState) -> Warnings:
-    """The warnings about addresses, which whoever sends keeps."""
-    return {key: said for key, said in state.warnings.items() if key.startswith(UNDELIVERED)}
+def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """The warnings about the plan's addresses, which whoever sends keeps."""
+    keys = {UNDELIVERED + one.url_setting for one in plan.notify}
+    return {key: said for key, said in state.warnings.items() if key in keys}
 
 
 def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:

@@ -24,6 +24,7 @@ TAG_WORKLOAD = "coldsite-workload"
 TAG_SET = "coldsite-set"
 TAG_TAKEN_AT = "coldsite-taken-at"
 TAG_DATA_UNTIL = "coldsite-data-until"
+UNKNOWN: Literal["unknown"] = "unknown"
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
 PLAN_NAME = r"[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*"

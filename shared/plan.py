@@ -175,7 +175,7 @@ class Detection(Strict):
     """Automatic never moves customers to older data without asking; by default four times the recovery point
     objective. ``RecoveryPlan.loss_limit`` is the one in force."""
     cooldown: Duration = timedelta(minutes=10)
-    """Postpones the next look after a run that moved nobody. News ends it: see ``shared.policy.news``."""
+    """Postpones the next look after a run that moved no customers. News ends it: see ``shared.reacting.watch``."""
 
     @property
     def slowest_answer(self) -> timedelta:
@@ -385,6 +385,12 @@ class RecoveryPlan(Strict):
     def loss_limit(self) -> timedelta:
         """How old the data may be, at the start of an outage, for which nobody is asked."""
         return self.detection.loss_limit or 4 * self.objectives.recovery_point
+
+    @property
+    def measured_databases(self) -> set[str]:
+        """The databases, in small letters, whose newest commit a probe of a recovered machine asks for."""
+        probes = (probe.sql for workload in self.recovery.workloads.values() for probe in workload.probes)
+        return {sql.database.lower() for sql in probes if sql and sql.recovery_point_query}
 
     @property
     def commit_probes(self) -> list[SqlProbe]:

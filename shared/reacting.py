@@ -33,6 +33,8 @@ from shared.together import Together
 _log = logging.getLogger("coldsite.watch")
 ANSWER_WITHIN = 4.0
 """Seconds. An action group waits longer, but a storm must not pile up."""
+ALERT_LOOK = 2.0
+"""Seconds of looking before an alert is answered: a check that is silent for longer says nothing by then."""
 
 
 class AlertAnswer(Strict):
@@ -112,12 +114,16 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
 
 
 async def _look(plan: RecoveryPlan, hub: Hub, reason: str) -> tuple[str | None, str]:
-    """Starts a run for an alert, or says why none is started. An alert is news, so it ends a cooldown."""
+    """Starts a run for an alert, or says why none is started. An alert is news, so it ends a cooldown; not so where
+    everything that is bad now was known then: a second rule of the same outage must not undo what a person decided.
+    """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, hub):
         return state.active_run, "A run is already under way."
     if why_not := may_look(state):
         return None, f"Noted. {why_not}"
+    if is_postponed(state, datetime.now(UTC)) and await _was_known(plan, state):
+        return None, f"Noted. What is bad was known when the last run ended; the next look is due at {_due(state)}."
     try:
         run = await begin_run(hub, plan, "failover", plan.detection.mode, "alert", reason)
     except PlanBusyError as busy:
@@ -141,8 +147,8 @@ async def watch(plan: RecoveryPlan, hub: Hub) -> str | None:
     if may_look(state):
         return None
     monitor = await _monitor(plan)
-    if monitor == "Online" and state.known_bad:
-        state = await _forget(plan, _told_by_traffic_manager(plan))
+    if monitor == "Online":
+        state = await _well_again(plan, state)
     if monitor == "Degraded":
         reason = "The watch found the primary's endpoint degraded"
     elif await alert_log.count_open(plan.name):
@@ -170,18 +176,30 @@ async def _monitor(plan: RecoveryPlan) -> str:
         return "Unknown"
 
 
+def _due(state: SiteState) -> str:
+    return f"{state.not_before:%Y-%m-%d %H:%M} UTC"
+
+
+async def _was_known(plan: RecoveryPlan, state: SiteState) -> bool:
+    """Whether something is bad now, and nothing of it turned bad since the last run ended. It must be brief."""
+    seen = await _look_now(plan, ALERT_LOOK)
+    return bool(bad_checks(seen)) and not _news(seen, state)
+
+
 async def _turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
     """The checks that are bad now and were not when the last run ended. One that recovers may be news again.
 
     A log that has been silent since before then only notices late what was known, so it is no news.
     """
-    between_runs = RunRef(run_id="", plan=plan.name, epoch=0)
-    seen = await gather(EvidenceOrder.of(plan, between_runs))
-    await site_state.note_look(plan.name, seen, plan.detection.quorum)
-    bad = bad_checks(seen)
-    await _forget(plan, set(state.known_bad) - bad.keys())
+    seen = await _look_now(plan)
+    await _forget(plan, set(state.known_bad) - bad_checks(seen).keys())
+    return _news(seen, state)
+
+
+def _news(seen: Round, state: SiteState) -> list[str]:
     since = state.cooled_at or seen.at
-    return sorted(name for name, last_sign in bad.items() if name not in state.known_bad and last_sign >= since)
+    bad = bad_checks(seen).items()
+    return sorted(name for name, last_sign in bad if name not in state.known_bad and last_sign >= since)
 
 
 def bad_checks(seen: Round) -> dict[str, datetime]:
@@ -191,6 +209,24 @@ def bad_checks(seen: Round) -> dict[str, datetime]:
         for e in seen.evidence
         if e.role == "evidence" and e.counts_as == "down"
     }
+
+
+async def _well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
+    """Traffic Manager reaches the primary: what was known to be bad on that path is no longer, and whoever asks for the
+    status must not read an old look that said otherwise.
+    """
+    if state.known_bad:
+        state = await _forget(plan, _told_by_traffic_manager(plan))
+    if state.last_look and state.last_look.says != "up" and not state.active_run:
+        await _look_now(plan)
+    return state
+
+
+async def _look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
+    """One pass of evidence, remembered for whoever asks for the status."""
+    seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
+    await site_state.note_look(plan.name, seen, plan.detection.quorum)
+    return seen
 
 
 async def _forget(plan: RecoveryPlan, well: set[str]) -> SiteState:

@@ -119,6 +119,9 @@ async def begin_run(
     except BaseException:
         await _give_up(held, hub)
         raise
+    if evidence:
+        with contextlib.suppress(ColdsiteError):  # It is for whoever asks for the status, and no reason to refuse.
+            await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     return run
 
 

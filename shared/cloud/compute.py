@@ -335,7 +335,8 @@ async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:
 
 class PointInTime(Strict):
     """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any;
-    ``data_until`` is from when its data are at least, where that was known when it was taken.
+    ``data_until`` is from when its data are at least, as was known when it was taken; None for a set from before that
+    was noted.
     """
 
     set_id: str
@@ -343,12 +344,16 @@ class PointInTime(Strict):
     taken_at: datetime
     consistency: Literal["application", "crash"]
     snapshots: dict[str, str]
-    data_until: datetime | None = None
+    data_until: datetime | Literal["unknown"] | None = None
 
     @property
-    def holds_until(self) -> datetime:
-        """From when the data are. A replica that heard nothing from its source is older than the set taken of it."""
-        return min(self.data_until, self.taken_at) if self.data_until else self.taken_at
+    def holds_until(self) -> datetime | None:
+        """From when the data are; None when that is not known. A replica that heard nothing from its source is older
+        than the set that was taken of it.
+        """
+        if self.data_until == names.UNKNOWN:
+            return None
+        return min(self.data_until, self.taken_at) if isinstance(self.data_until, datetime) else self.taken_at
 
 
 class _Tags(Strict):
@@ -363,7 +368,7 @@ class _Tags(Strict):
     taken_at: AwareDatetime = Field(alias=names.TAG_TAKEN_AT)
     consistency: Literal["application", "crash"] = Field(alias="coldsite-consistency")
     set_size: int = Field(alias="coldsite-set-size")
-    data_until: AwareDatetime | None = Field(default=None, alias=names.TAG_DATA_UNTIL)
+    data_until: AwareDatetime | Literal["unknown"] | None = Field(default=None, alias=names.TAG_DATA_UNTIL)
 
 
 async def recovery_points(group: str, plan: str) -> list[PointInTime]:

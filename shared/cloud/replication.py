@@ -8,7 +8,7 @@ Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-c
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
@@ -40,6 +40,10 @@ def _known_state(value: Any) -> Any:
     return value if value in ("good", "mirroring", "stopped") else "unknown"
 
 
+_AHEAD = timedelta(minutes=2)
+"""How far two clocks may differ."""
+
+
 def _as_utc(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
@@ -65,6 +69,17 @@ class ReplicaState(Strict):
     def in_order(self) -> bool:
         """Whether the replica holds everything that the source has sent, and the source sends."""
         return self.usable and self.connected is True and self.queue_bytes == 0
+
+    def until(self, now: datetime) -> datetime | None:
+        """``replicated_until``, unless it is still to come: a script that answers local time would hide old data."""
+        told = self.replicated_until
+        return told if told and told <= now + _AHEAD else None
+
+    def trouble_at(self, now: datetime) -> str | None:
+        """As ``trouble``; also a script whose time is still to come."""
+        if self.replicated_until and self.until(now) is None:
+            return "its script answers a replicated_until in the future; it must be UTC"
+        return self.trouble
 
     @property
     def trouble(self) -> str | None:

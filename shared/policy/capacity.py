@@ -43,6 +43,10 @@ MAY_BE_UP = {"vmstarttimedout", "osprovisioningtimedout"}
 Source: scylladb/scylla-cluster-tests#15004, Azure/azure-sdk-for-node#1491"""
 
 
+OWN_CODES = {"NotTheHolder", "NotFrozen", "TooLate"}
+"""Refusals of Coldsite itself: another run holds the plan, the replica is not frozen for this, the time is over."""
+
+
 class Refusal(Strict):
     """Azure's expected "no", with its code and words. ``retry_after`` is in seconds, as Azure said it."""
 
@@ -53,7 +57,7 @@ class Refusal(Strict):
 
     @property
     def sentence(self) -> str:
-        return f"Azure answered {self.code}: {self.message}"
+        return self.message if self.code in OWN_CODES else f"Azure answered {self.code}: {self.message}"
 
 
 def classify(status: int, code: str, message: str, retry_after: float | None = None) -> Refusal:

@@ -30,19 +30,21 @@ def loss_question(data_until: datetime | None, outage_at: datetime, limit: timed
 
 
 def commit_question(
-    recovered: datetime | None, home: datetime | None, outage_at: datetime, limit: timedelta
+    recovered: dict[str, datetime], home: dict[str, datetime], outage_at: datetime, limit: timedelta
 ) -> str | None:
-    """The same, judged by what was recovered: its newest commit against the newest that was seen at the primary.
+    """The same, judged by what was recovered: each database's newest commit against the newest that was seen at the
+    primary. The one that would lose most is named.
 
     A quiet shop has no commits for hours and loses nothing, so an old commit alone is no reason to ask.
     """
-    if recovered is None or home is None or min(home, outage_at) - recovered <= limit:
+    lost = {name: min(home[name], outage_at) - recovered[name] for name in recovered.keys() & home.keys()}
+    worst = max(lost, key=lambda name: lost[name], default=None)
+    if worst is None or lost[worst] <= limit:
         return None
-    lost = spoken((min(home, outage_at) - recovered).total_seconds())
     return (
-        f"The newest change in Azure's database is from {spoken_moment(recovered)}, and the primary had one from "
-        f"{spoken_moment(home)}. At least {lost} of changes would be lost; the plan's loss_limit is "
-        f"{spoken(limit.total_seconds())}."
+        f"The newest change in Azure's database {worst} is from {spoken_moment(recovered[worst])}, and the primary had "
+        f"one from {spoken_moment(home[worst])}. At least {spoken(lost[worst].total_seconds())} of changes would be "
+        f"lost; the plan's loss_limit is {spoken(limit.total_seconds())}."
     )
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 from shared.plan import RecoveryPlan
 
 
-def planned_limitation(plan: RecoveryPlan) -> str | None:
+def planned_limitation(plan: RecoveryPlan, recovery_point: str = "latest") -> str | None:
     """Why a planned failover of this plan is refused, in a sentence with the key to set; None when it is possible.
 
     It stops the source's writes, waits until the replica holds all of them, and compares the newest change on both
     sides before customers move, so the plan must say how to do each.
     """
+    if recovery_point != "latest":
+        return "A planned failover loses nothing, so it takes the latest recovery point. An older one is unplanned."
     missing = []
     if plan.fence is None:
         missing.append("fence (a hook that stops the source's writes)")
     if not plan.replication.script_texts:
         missing.append("replication.scripts (status.ps1 says when everything has arrived)")
-    if not plan.commit_probes:
+    at_home = {probe.database.lower() for probe in plan.commit_probes}
+    if not at_home:
         missing.append("recovery_point_query of a sql probe, with a sql signal for the same database at the primary")
+    unseen = sorted(plan.measured_databases - at_home) if at_home else []
+    missing += [f"a sql signal that asks the primary's database {name}" for name in unseen]
     if not missing:
         return None
     return (

@@ -27,6 +27,9 @@ MAX_TEXT = 64 * 1024
 _MAX_HEADER = 64 * 1024
 _PATIENCE = 1.0
 """Seconds for a second, plain question after a handshake that failed."""
+_SHARE = 0.5
+"""How much of a probe's time-out the page may take that follows its head."""
+_READABLE = {"", "identity", "gzip", "deflate", "utf-8"}
 _STATUS_LINE = re.compile(rb"\s*HTTP/\d(?:\.\d)? (\d{3})\b")
 
 
@@ -93,9 +96,12 @@ async def _ask(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | 
             ) as session,
             session.get(url, allow_redirects=False, headers=headers) as response,
         ):
-            body = await _read(response)
+            body = await _read(response, probe.timeout.total_seconds() * _SHARE)
             coding = response.headers.get("Content-Encoding", "").lower()
-            return _judge(probe, address, response.status, _unpacked(body, coding), response.charset)
+            judged = _judge(probe, address, response.status, _unpacked(body, coding), response.charset)
+            if judged.healthy or response.status not in probe.expect.status or coding in _READABLE:
+                return judged
+            return _refused_by_us(f"{address} answered {response.status} with a page packed as {coding}")
     except aiohttp.ClientConnectorCertificateError as error:
         return _refused_by_us(f"{address} answered, but {_certificate_trouble(error)}", hopeless=True)
     except aiohttp.ClientConnectorSSLError as error:
@@ -153,12 +159,15 @@ async def resolved(probe: HttpProbe) -> set[str]:
     return {str(place[0]) for *_, place in found}
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The first 64 KiB, however many pieces they come in. What a page that breaks off has sent counts."""
+async def _read(response: aiohttp.ClientResponse, seconds: float) -> bytes:
+    """The first 64 KiB, however many pieces they come in. What a page has sent that breaks off, or that does not end
+    within ``seconds``, counts.
+    """
     body = b""
-    with contextlib.suppress(aiohttp.ClientPayloadError):
-        while len(body) < MAX_TEXT and (piece := await response.content.read(MAX_TEXT - len(body))):
-            body += piece
+    with contextlib.suppress(aiohttp.ClientPayloadError, TimeoutError):
+        async with asyncio.timeout(seconds):
+            while len(body) < MAX_TEXT and (piece := await response.content.read(MAX_TEXT - len(body))):
+                body += piece
     return body
 
 
@@ -166,7 +175,7 @@ async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SS
     """What aiohttp refuses to read: the status line counts, and the text is looked for in everything after it."""
     host = probe.host or _bracketed(address)
     request = f"GET {probe.path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
-    answer = await _bytes_of(address, port, request, tls, probe.host)
+    answer = await _bytes_of(address, port, request, tls, probe.host, probe.timeout.total_seconds() * _SHARE)
     if not (found := _STATUS_LINE.match(answer)):
         return ProbeAnswer(healthy=False, detail=f"{address} broke off (it does not speak HTTP)")
     status, text = int(found[1]), probe.expect.text
@@ -178,24 +187,27 @@ async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SS
 
 async def _status_line(address: str, port: int, request: bytes, tls: ssl.SSLContext | None) -> bool:
     """Whether a brief second question is answered with an HTTP status line."""
+    return _STATUS_LINE.match(await _bytes_of(address, port, request, tls, None, _PATIENCE)) is not None
+
+
+async def _bytes_of(
+    address: str, port: int, request: bytes, tls: ssl.SSLContext | None, name: str | None, seconds: float
+) -> bytes:
+    """The first bytes of an answer that come within ``seconds``; empty when there is none."""
+    answer, writer = b"", None
     try:
-        async with asyncio.timeout(_PATIENCE):
-            return _STATUS_LINE.match(await _bytes_of(address, port, request, tls, None)) is not None
-    except TimeoutError:
-        return False
-
-
-async def _bytes_of(address: str, port: int, request: bytes, tls: ssl.SSLContext | None, name: str | None) -> bytes:
-    """The first bytes of an answer, as they come; empty when there is none."""
-    answer = b""
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-        reader, writer = await asyncio.open_connection(address, port, ssl=tls, server_hostname=name if tls else None)
-        try:
+        async with asyncio.timeout(seconds):
+            reader, writer = await asyncio.open_connection(
+                address, port, ssl=tls, server_hostname=name if tls else None
+            )
             writer.write(request)
             await writer.drain()
             while len(answer) < _MAX_HEADER + MAX_TEXT and (piece := await reader.read(MAX_TEXT)):
                 answer += piece
-        finally:
+    except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        pass
+    finally:
+        if writer:
             writer.close()
     return answer
 
@@ -210,7 +222,9 @@ async def _no_connection(
         return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     cut_off = isinstance(inner, ConnectionError) and not isinstance(inner, ConnectionRefusedError)
     if tls and cut_off and await _accepts(address, port):
-        return _refused_by_us(f"{address} accepts connections and cuts the TLS handshake off")
+        # It has not spoken: a device in front may accept connections for a server that is gone.
+        said = f"{address} accepts connections and cuts the TLS handshake off"
+        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     return ProbeAnswer(healthy=False, detail=f"{address} {_why(inner)}")
 
 

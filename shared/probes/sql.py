@@ -151,8 +151,9 @@ def _without_connection(error: Exception, address: str) -> ProbeAnswer:
     if any(isinstance(one, OpenSSL.SSL.Error) for one in chain):
         return _refused(f"{address} answered, but its certificate is not trusted", number=None)
     if any(isinstance(one, pytds.ClosedConnectionError) for one in chain):
+        # It has not spoken: a device in front may accept connections for a server that is gone.
         said = f"{address} accepts connections and closes them; it may ask for strict encryption"
-        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     if isinstance(error, OSError):
         return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
     if "encryption" in str(error) or "tls_ctx" in str(error):

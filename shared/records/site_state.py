@@ -24,7 +24,7 @@ from shared.records.tables import STATE, from_row, storage, table, to_entity, un
 from shared.runs import RunRef
 
 _ROW = "state"
-_STRUCTURES = frozenset({"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since"})
+_STRUCTURES = frozenset({"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since", "home_commits"})
 _ATTEMPTS = 8
 _SAME_NEWS = timedelta(minutes=1)
 
@@ -65,7 +65,8 @@ class SiteState(Strict):
     said; ``unseen_since`` is since when something could not be looked at.
 
     Data: ``replica`` is the newest look at the replica, ``replica_good_at`` when it was last seen good, connected and
-    with nothing queued, ``home_commit`` the newest commit that was seen at the primary. ``last_set_at`` is when the
+    with nothing queued, ``home_commits`` the newest commit that was seen in each of the primary's
+    databases. ``last_set_at`` is when the
     timer's newest recovery point was begun, ``last_point_at`` when one was taken, ``point_trouble`` why the newest one
     was not.
 
@@ -92,7 +93,7 @@ class SiteState(Strict):
     last_look: LastLook | None = None
     replica: ReplicaLook | None = None
     replica_good_at: datetime | None = None
-    home_commit: datetime | None = None
+    home_commits: dict[str, datetime] = {}
     fenced_by: str | None = None
     paused_until: datetime | None = None
     pause_reason: str | None = None
@@ -213,13 +214,13 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
 
 
 def looked_at_replica(
-    state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commit: datetime | None
+    state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> dict[str, Any]:
     """What becomes different by a look at the replica. What is known of the age of its data only grows."""
-    trouble, before = problem or (said.trouble if said else None), state.replica
+    trouble, before = problem or (said.trouble_at(at) if said else None), state.replica
     if before and before.at > at:
         return {}
-    moments = (said.replicated_until if said else None, before.replicated_until if before else None)
+    moments = (said.until(at) if said else None, before.replicated_until if before else None)
     look = ReplicaLook(
         at=at,
         state=said.state if said else "unknown",
@@ -232,16 +233,26 @@ def looked_at_replica(
     changes: dict[str, Any] = {"replica": look}
     if said and said.in_order:
         changes["replica_good_at"] = max(filter(None, (at, state.replica_good_at)))
-    if home_commit:
-        changes["home_commit"] = max(filter(None, (home_commit, state.home_commit)))
+    if home_commits:
+        newer = {name: max(at, state.home_commits.get(name, at)) for name, at in home_commits.items()}
+        changes["home_commits"] = state.home_commits | newer
     return changes
 
 
+def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[str, Any]:
+    """What becomes different by the end of the timer's recovery point. One that made way for a run is no trouble, and
+    the timer begins another.
+    """
+    if trouble and state.active_run:
+        return {"last_set_at": state.last_point_at}
+    return {"point_trouble": trouble} | ({} if trouble else {"last_point_at": now})
+
+
 async def note_replica(
-    plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commit: datetime | None
+    plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> None:
     """Remembers a look at the replica, and the newest commit that was seen at the primary."""
-    await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commit))
+    await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commits))
 
 
 async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None) -> RunRef:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -22,7 +22,7 @@ from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso
 from tests.waiting import wait_until
 
-LIMIT = 20.0
+LIMIT = 40.0
 """Seconds until a test gives up on what must come."""
 
 REFUSED = {400, 404, 409, 413, 422, 503}
@@ -205,6 +205,10 @@ class Api:
     def on_loop[T](self, work: Callable[[], T]) -> T:
         """For what belongs to the lab's own thread."""
         return self._loop.call(work)
+
+    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """The same for what takes a while there."""
+        return self._loop.run(work, LIMIT)
 
     def perform(self, do: str, **details: Any) -> None:
         """One line of a scenario's timeline, now."""

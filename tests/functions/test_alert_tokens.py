@@ -39,7 +39,7 @@ NEEDED = "A token of this directory, issued for Coldsite and still valid, is nee
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    with Api(people=PEOPLE) as api:
+    with Api(None, "housekeeping", people=PEOPLE) as api:
         yield api
 
 

@@ -100,13 +100,6 @@ def test_a_body_of_300_kb_is_too_large(api: Api, filler: bytes) -> None:
     api.post("/api/alerts", filler * 300_000).problem(413)
 
 
-@pytest.mark.parametrize("field", ["alertRule", "alertId"])
-def test_a_text_that_no_row_can_hold_is_refused_and_not_asked_for_again(api: Api, field: str) -> None:
-    """503 would make an action group send it again and again, and for nothing."""
-    body = fired(api, "long", {f"{ESSENTIALS}.{field}": TOO_LONG, f"{ESSENTIALS}.monitorCondition": "Resolved"})
-    assert field in api.post("/api/alerts", body).problem(422)["detail"]
-
-
 def test_after_all_that_was_refused_no_alert_is_open_and_no_run_was_started(api: Api) -> None:
     api.post("/api/alerts", fired(api, "bad", {f"{ESSENTIALS}.alertTargetIDs": None}))
     api.post("/api/alerts", api.alert("traffic-manager-fired", "other", endpoint="azure"))
@@ -115,6 +108,28 @@ def test_after_all_that_was_refused_no_alert_is_open_and_no_run_was_started(api:
 
 
 # What is noted
+
+
+@pytest.mark.parametrize("field", ["alertRule", "alertId"])
+def test_a_text_that_no_row_can_hold_is_cut_and_the_alert_is_kept(api: Api, field: str) -> None:
+    """503 would make an action group send it again and again, and a 4xx would lose it."""
+    body = fired(api, "long", {f"{ESSENTIALS}.{field}": TOO_LONG, f"{ESSENTIALS}.monitorCondition": "Resolved"})
+    answer = api.post("/api/alerts", body)
+    assert (answer.status, answer.json["plan"], answer.json["run_id"]) == (202, "contoso", None)
+
+
+def test_a_rule_about_many_queries_is_noted_and_nothing_is_postponed_by_it(api: Api) -> None:
+    """A busy shop is no outage; a look would end as a false alarm, and a cooldown would follow."""
+    queries = {
+        "metricName": "QpsByEndpoint",
+        "operator": "GreaterThan",
+        "threshold": "1",
+        "dimensions": [{"name": "EndpointName", "value": "on-premises"}],
+    }
+    answer = api.post("/api/alerts", fired(api, "busy", {DIMENSIONS: [queries]}))
+    assert (answer.status, answer.json["run_id"]) == (202, None)
+    plan = api.plan()
+    assert (api.runs(), plan["next_look_not_before"], plan["open_alerts"]) == ([], None, 0)
 
 
 @pytest.mark.parametrize("name", ["resource-health", "service-health"])
@@ -131,7 +146,7 @@ def test_a_resolved_alert_without_a_run_starts_nothing(api: Api) -> None:
     assert (api.runs(), api.writes()) == ([], {})
 
 
-# What starts a run. This comes last: the stand-down postpones the next look for the rest of this lab's life.
+# What starts a run. This comes last: a stand-down postpones the next look.
 
 
 def test_one_alert_however_often_it_comes_starts_one_run_which_stands_down_while_the_primary_serves(api: Api) -> None:
@@ -151,3 +166,12 @@ def test_one_alert_however_often_it_comes_starts_one_run_which_stands_down_while
     assert api.get("/api/plans/contoso").json["open_alerts"] == 0
     assert api.post("/api/alerts", api.alert("traffic-manager-resolved", "the-same")).json["run_id"] is None
     assert api.get("/api/plans/contoso").json["open_alerts"] == 0
+
+
+def test_an_alert_is_news_and_starts_a_run_although_the_next_look_is_postponed(api: Api) -> None:
+    first = api.post("/api/alerts", api.alert("traffic-manager-fired", "a blip")).json["run_id"]
+    assert api.finished(first)["outcome"] == "stood_down"
+    assert api.plan()["next_look_not_before"] is not None
+    second = api.post("/api/alerts", api.alert("traffic-manager-fired", "and then its death")).json["run_id"]
+    assert second not in (None, first)
+    assert api.finished(second)["trigger"] == "alert"

@@ -66,6 +66,8 @@ PLACES = [
     ("GET", "/api/plans/{}"),
     ("POST", "/api/plans/{}/failover"),
     ("POST", "/api/plans/{}/pause"),
+    ("GET", "/api/plans/{}/check"),
+    ("GET", "/api/plans/{}/points"),
 ]
 
 
@@ -197,7 +199,53 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
     assert (api.runs(), api.writes(), api.left_over()) == ([], {}, [])
 
 
+# What cannot be started
+
+
+def test_a_planned_failover_of_a_plan_that_cannot_stop_the_source_is_refused_with_what_it_lacks(api: Api) -> None:
+    told = api.post("/api/plans/contoso/failover", {"reason": "moving offices", "mode": "planned"}).problem(409)
+    assert "it lacks fence (a hook that stops the source's writes)." in told["detail"]
+    assert "start an unplanned one and acknowledge" in told["detail"]
+    assert (api.runs(), api.writes()) == ([], {})
+
+
+@pytest.mark.parametrize("point", ["nonsense", "latest_good", "before:2027-01-15T20:00:00Z", "contoso-point-2027"])
+def test_a_recovery_point_that_is_not_there_starts_nothing(api: Api, point: str) -> None:
+    body = {"reason": "x", "acknowledge_primary_healthy": True, "recovery_point": point}
+    told = api.post("/api/plans/contoso/failover", body).problem(409)
+    assert told["detail"] == (
+        f"There is no recovery point that fits {point!r}. There is none; `coldsite points contoso` lists them."
+    )
+    assert (told["points"], api.runs()) == ([], [])
+
+
 # Reading
+
+
+def test_a_check_asks_every_signal_now_and_starts_nothing(api: Api) -> None:
+    checked = api.get("/api/plans/contoso/check").json
+    assert (checked["plan"], checked["says"]) == ("contoso", "up")
+    assert {one["signal"] for one in checked["evidence"]} == {
+        "public",
+        "traffic",
+        "vpn",
+        "heartbeat",
+        "observer",
+        "azure",
+    }
+    for signal in ("public", "vpn", "heartbeat"):
+        assert f"{signal}: up (" in checked["sentence"]
+    assert (api.runs(), api.writes()) == ([], {})
+
+
+def test_a_plan_without_recovery_points_lists_none(api: Api) -> None:
+    assert api.get("/api/plans/contoso/points").json == {"points": []}
+
+
+def test_a_plan_says_that_the_age_of_its_data_is_not_known_before_anybody_has_looked(api: Api) -> None:
+    replica = api.plan()["replica"]
+    assert (replica["looked_at"], replica["data_until"], replica["state"]) == (None, None, "unknown")
+    assert replica["loss_limit"] > 0
 
 
 @pytest.mark.parametrize(
@@ -206,6 +254,8 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
         ("limit=many", "limit"),
         ("limit=", "limit"),
         ("limit=1.5", "limit"),
+        ("limit=0", "limit"),
+        ("limit=-5", "limit"),
         ("limit=%00", "limit"),
         ("limit=" + "9" * 5000, "limit"),
         ("kind=Drill", "kind"),
@@ -223,7 +273,7 @@ def test_runs_before_one_that_cannot_be_are_not_found(api: Api, before: str) -> 
     api.get(f"/api/runs?before={before}").problem(404)
 
 
-@pytest.mark.parametrize("query", ["", "?limit=-5", "?limit=100000000000000000000", "?kind=failback", "?color=blue"])
+@pytest.mark.parametrize("query", ["", "?limit=1", "?limit=100000000000000000000", "?kind=failback", "?color=blue"])
 def test_a_history_without_runs_is_an_empty_list(api: Api, query: str) -> None:
     answer = api.get(f"/api/runs{query}")
     assert (answer.status, answer.headers.get_content_type()) == (200, "application/json")

@@ -43,7 +43,7 @@ def test_a_plan_that_a_failover_holds_is_busy_for_everybody(api: Api) -> None:
         assert len(api.runs("?limit=200")) == before
 
 
-@pytest.mark.parametrize("word", ["approve", "reject", "retry"])
+@pytest.mark.parametrize("word", ["approve", "reject", "proceed", "retry"])
 def test_a_drill_cannot_be_told_what_it_does_not_wait_for(api: Api, word: str) -> None:
     with api.started("drill") as run_id:
         assert "recovering" in api.post(f"/api/runs/{run_id}/{word}").problem(409)["detail"]
@@ -52,7 +52,7 @@ def test_a_drill_cannot_be_told_what_it_does_not_wait_for(api: Api, word: str) -
 def test_a_run_that_has_ended_takes_no_more_orders(api: Api) -> None:
     with api.started("drill") as run_id:
         pass
-    for word in ("abort", "approve", "reject", "retry"):
+    for word in ("abort", "approve", "reject", "proceed", "retry"):
         assert "ended" in api.post(f"/api/runs/{run_id}/{word}").problem(409)["detail"]
 
 
@@ -131,7 +131,7 @@ def test_runs_are_told_newest_first_and_narrowed_down_by_what_is_asked(api: Api)
     told = [run["run_id"] for run in api.runs("?limit=200")]
     assert told[:3] == ids
     assert [run["run_id"] for run in api.runs("?limit=2")] == [failover, newer]
-    assert [run["run_id"] for run in api.runs("?limit=0")] == [failover]
+    assert [run["run_id"] for run in api.runs("?limit=1")] == [failover]
     assert [run["run_id"] for run in api.runs("?kind=drill&limit=2")] == [newer, older]
     assert api.runs("?kind=failover&plan=contoso")[0]["run_id"] == failover
     assert api.runs("?kind=failback") == []

@@ -143,6 +143,15 @@ def test_routing_that_somebody_changed_is_told_while_the_primary_serves(
     passed(api, words)
 
 
+def test_housekeeping_looks_at_the_replica_and_says_from_when_its_data_are(api: Api) -> None:
+    def known() -> bool:
+        return api.plan()["replica"]["data_until"] is not None
+
+    housekept(api, known, "housekeeping has looked at the replica")
+    replica = api.plan()["replica"]
+    assert (replica["state"], replica["connected"], replica["problem"]) == ("good", True, None)
+
+
 # After a failover
 
 

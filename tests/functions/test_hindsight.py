@@ -22,7 +22,10 @@ _NUMBERS = count(1)
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    plan = contoso_with({"detection.mode": "observe", "objectives.recovery_time": f"{round(OBJECTIVE * 60)}s"})
+    objective = f"{round(OBJECTIVE * 60)}s"
+    plan = contoso_with(
+        {"detection.mode": "observe", "objectives.recovery_time": objective, "detection.cooldown": objective}
+    )
     with Api(plan, "housekeeping") as api:
         yield api
 

@@ -21,6 +21,8 @@ ROUTES = {
     "steer_run": ("POST", "runs/{run_id}/{action:alpha}"),
     "list_plans": ("GET", "plans"),
     "read_plan": ("GET", "plans/{plan}"),
+    "check_plan": ("GET", "plans/{plan}/check"),
+    "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),
     "read_run": ("GET", "runs/{run_id}"),
     "openapi": ("GET", "openapi.json"),
@@ -31,14 +33,17 @@ TIMERS = {
     "take_recovery_points": "0 */5 * * * *",
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
-ORCHESTRATORS = {"failover", "drill", "recover_workload", "take_set", "thaw_replica", "clear_leftovers"}
+ORCHESTRATORS = set("failover drill recover_workload take_set thaw_replica clear_leftovers look_at_replica".split())
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
     create_machine check_operation probe_workload verify_site enable_recovery disable_primary read_back check_dns
     record_step seal_run notify release_run clean_up""".split()
 )
 """The activities that scenarios and histories name: a change of one breaks what lies outside this repository."""
-ACTIVITIES = CONTRACT | {"find_recovery_points", "forget_recovery_points", "check_maintenance", "evict_leftover"}
+ACTIVITIES = CONTRACT | set(
+    """find_recovery_points forget_recovery_points check_maintenance evict_leftover read_replication read_home_commit
+    note_replica note_point""".split()
+)
 TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", *TIMERS}
 """The functions that are given a durable client."""
 

@@ -29,7 +29,7 @@ FOUR_EYES = contoso_with({"detection.approval": {"deadline": "30m", "then": "exp
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    with Api(FOUR_EYES) as api:
+    with Api(FOUR_EYES, "housekeeping") as api:
         yield api
 
 

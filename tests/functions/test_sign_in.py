@@ -24,7 +24,13 @@ PEOPLE = {
 }
 CALLS = [(method, path_of(route)) for name, (method, route) in ROUTES.items() if name != "alerts"]
 READING = [call for call in CALLS if call[0] == "GET"]
-STEERING = {"approve": "approver", "reject": "approver", "retry": "operator", "abort": "operator"}
+STEERING = {
+    "approve": "approver",
+    "reject": "approver",
+    "proceed": "operator",
+    "retry": "operator",
+    "abort": "operator",
+}
 ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()
 }

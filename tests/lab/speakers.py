@@ -28,14 +28,15 @@ async def speaking(
     address: str = ADDRESS,
     greets: bool = False,
     stays: bool = False,
+    after: bytes = b"",
 ) -> AsyncIterator[int]:
     """A server that sends ``answer`` to whatever it is asked, and closes unless it ``stays``; its port. One that
-    ``greets`` speaks first, as SSH and mail servers do.
+    ``greets`` speaks first, as SSH and mail servers do; with ``after`` it waits until these bytes have come.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
-            if greets or await reader.read(65536):
+        with contextlib.suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+            if greets or await (reader.readuntil(after) if after else reader.read(65536)):
                 writer.write(answer)
                 await writer.drain()
             while (greets or stays) and await reader.read(65536):
@@ -91,10 +92,10 @@ async def judged(at_most: float | None = None, **signals: Any) -> dict[str, Evid
     return {one.signal: one for one in (await gather(order, at_most)).evidence}
 
 
-def page_signal(port: int, path: str = "public", **http: Any) -> dict[str, Any]:
+def page_signal(port: int, /, path: str = "public", **http: Any) -> dict[str, Any]:
     return {"path": path, "http": {"connect_to": f"{ADDRESS}:{port}", "timeout": "3s"} | http}
 
 
-def sql_signal(port: int, path: str = "private", **sql: Any) -> dict[str, Any]:
+def sql_signal(port: int, /, path: str = "private", **sql: Any) -> dict[str, Any]:
     named = {"server": ADDRESS, "port": port, "database": "Orders", "credential": "SQL_PROBE", "timeout": "3s"}
     return {"path": path, "sql": named | sql}

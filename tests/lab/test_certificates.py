@@ -72,11 +72,11 @@ def without_a_binding() -> ssl.SSLContext:
     return context
 
 
-def ask(tls: ssl.SSLContext | None, **more: Any) -> tuple[Evidence, ProbeAnswer]:
+def ask(tls: ssl.SSLContext | None, after: bytes = b"", **more: Any) -> tuple[Evidence, ProbeAnswer]:
     """The evidence, and the answer of a probe of a workload."""
 
     async def both() -> tuple[Evidence, ProbeAnswer]:
-        async with speaking(PAGE, tls) as port:
+        async with speaking(PAGE, tls, after=after) as port:
             signal = page_signal(port, host=HOST, expect={"text": "healthy"}, **more)
             found = (await judged(public=signal))["public"]
             return found, await http.probe_http(HttpProbe.model_validate(signal["http"]))
@@ -147,10 +147,15 @@ def test_a_handshake_that_fails_is_no_data_of_a_site_that_lives(trusted: Path, c
     assert not answer.hopeless
 
 
-def test_a_site_that_speaks_plain_http_on_the_port_of_tls_is_told_so() -> None:
-    found, answer = ask(None, timeout="1s")
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [(b"\r\n\r\n", "speaks plain HTTP"), (b"", "the TLS handshake failed (wrong version number)")],
+    ids=["waits for a whole request", "answers at once"],
+)
+def test_a_site_that_speaks_plain_http_on_the_port_of_tls_lives_and_is_misconfigured(after: bytes, said: str) -> None:
+    found, answer = ask(None, after, timeout="1s")
     assert_alive_but_unknown(found, answer)
-    assert "speaks plain HTTP" in found.detail
+    assert said in found.detail
 
 
 def test_an_authority_of_ones_own_is_named_by_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from shared.plan import RecoveryPlan
 from shared.policy.outage import Evidence
 from shared.runs import RunRef
 from tests.lab.app_side import AppSide, as_the_app
-from tests.lab.azure import PROFILE, RECOVERY, simulated
+from tests.lab.azure import PROFILE, RECOVERY, SUBSCRIPTION, simulated
 from tests.lab.peer import free_port
 from tests.plans import contoso_with
 
@@ -31,7 +31,7 @@ SIGNALS: dict[str, Any] = {
 }
 
 
-def plan(**signals: Any) -> RecoveryPlan:
+def plan(changes: dict[str, Any] | None = None, **signals: Any) -> RecoveryPlan:
     """A plan whose pages are plain HTTP, in the group and with the profile of the simulated Azure."""
     return contoso_with(
         {
@@ -44,6 +44,7 @@ def plan(**signals: Any) -> RecoveryPlan:
             "traffic.recovery": {"endpoint": "recovery", "type": "azureEndpoints"},
             "recovery.resource_group": RECOVERY,
         }
+        | (changes or {})
     )
 
 
@@ -169,16 +170,26 @@ def test_no_data_counts_as_the_plan_declares(
 @pytest.mark.parametrize(
     ("operation", "signal"), [("GET externalEndpoints", "traffic"), ("GET events", "azure")], ids=["traffic", "azure"]
 )
-@pytest.mark.parametrize(("error", "code"), [("429", "OperationNotAllowed"), ("ScopeLocked", "ScopeLocked")])
-def test_an_azure_that_refuses_is_no_data_and_its_code_is_named(
-    app: AppSide, sites: Sites, operation: str, signal: str, error: str, code: str
-) -> None:
-    app.azure.arm.faults.add(Fault(operation, error, times=100))
+def test_an_azure_that_does_not_answer_is_no_data(app: AppSide, sites: Sites, operation: str, signal: str) -> None:
+    app.azure.arm.faults.add(Fault(operation, "429", times=100))
     try:
         found = seen(app, signal)
     finally:
         app.azure.arm.faults.clear()
-    assert (found.state, found.detail) == ("no_data", f"Azure did not answer ({code})")
+    assert (found.state, found.detail) == ("no_data", "Azure did not answer (OperationNotAllowed)")
+
+
+@pytest.mark.parametrize(
+    ("key", "place", "signal"),
+    [("traffic.profile", PROFILE, "traffic"), ("recovery.resource_group", RECOVERY, "azure")],
+)
+def test_a_right_that_is_missing_is_no_data_and_azures_code_is_named(
+    app: AppSide, sites: Sites, key: str, place: str, signal: str
+) -> None:
+    foreign = place.replace(SUBSCRIPTION, "00000000-0000-0000-0000-00000000beef")
+    found = seen(app, signal, plan({key: foreign}))
+    assert (found.state, found.counts_as) == ("no_data", "no_data")
+    assert found.detail == "Azure did not answer (AuthorizationFailed)"
 
 
 # Azure's own word

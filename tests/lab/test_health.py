@@ -46,6 +46,8 @@ def test_every_service_that_a_recovery_is_made_of_is_in_the_way(service: str, sp
         pytest.param(event(regions=region("Global")), "westeurope", id="everywhere"),
         pytest.param(event(regions=region("Sweden Central") + region("West Europe")), "westeurope", id="one of two"),
         pytest.param(event(regions=region("westeurope", status="Active")), "westeurope", id="active there"),
+        pytest.param(event(regions=region("westeurope", status=None)), "westeurope", id="its status is null"),
+        pytest.param(event(regions=[{}, *region("westeurope")]), "westeurope", id="beside a region without a name"),
         pytest.param(
             event(impact=[{"impactedService": "Cosmos DB"}, event()["properties"]["impact"][0]]),
             "westeurope",
@@ -79,6 +81,14 @@ def test_an_issue_there_is_in_the_way(issue: dict[str, Any], location: str) -> N
         pytest.param(event(impact=None), id="impact is null"),
         pytest.param(event(impact=[{}]), id="an empty impact"),
         pytest.param(event(impact=[{"impactedService": "Storage", "impactedRegions": None}]), id="regions are null"),
+        pytest.param(event(regions=[{"impactedRegion": None}]), id="a region without a name"),
+        pytest.param(event(regions=[{}]), id="a region that says nothing"),
+        pytest.param(
+            event(impact=[{"impactedService": None, "impactedRegions": region("West Europe")}]), id="no service"
+        ),
+        pytest.param(
+            {"properties": {"EventType": "ServiceIssue", "Status": "Active"}}, id="the letters of another API"
+        ),
         pytest.param({}, id="an empty event"),
         pytest.param({"properties": None}, id="properties are null"),
     ],

@@ -46,7 +46,9 @@ def ask(answer: bytes, text: str = "healthy") -> Evidence:
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SEEN_BY_CUSTOMERS = {
     "a plain page": page(),
-    "a policy header of 9,000 bytes": page(headers=b"Content-Security-Policy: " + b"https://cdn.example " * 450 + b"\r\n"),
+    "a policy header of 9,000 bytes": page(
+        headers=b"Content-Security-Policy: " + b"https://cdn.example " * 450 + b"\r\n"
+    ),
     "a cookie of 9,000 bytes": page(headers=b"Set-Cookie: ASPXAUTH=" + b"A" * 9000 + b"\r\n"),
     "forty headers of 900 bytes": page(headers=b"".join(b"X-%d: " % n + b"A" * 900 + b"\r\n" for n in range(40))),
     "150 headers": page(headers=b"".join(b"X-%d: a\r\n" % n for n in range(150))),
@@ -115,7 +117,8 @@ def test_another_status_is_down_and_named_however_odd_the_headers(status: bytes,
     [
         pytest.param(page(b"x", headers=b"X A: 1\r\n"), id="another page under odd headers"),
         pytest.param(
-            page(gzip.compress(b"healthy"), headers=b"X A: 1\r\nContent-Encoding: gzip\r\n"), id="packed under odd headers"
+            page(gzip.compress(b"healthy"), headers=b"X A: 1\r\nContent-Encoding: gzip\r\n"),
+            id="packed under odd headers",
         ),
     ],
 )

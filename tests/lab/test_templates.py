@@ -226,7 +226,7 @@ STORY = """
 name: a drill, then a disaster
 plan: plans/contoso.yaml
 plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
-times: {machine: 600}
+times: {machine: 1000}
 timeline:
   - {at: 10s, do: operator.drill}
   - {at: 70m, do: site.stop, target: primary}
@@ -237,7 +237,10 @@ expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeed
 
 
 def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
-    """A call outside a role is answered 403 by the lab, and the story would not end well."""
+    """A call outside a role is answered 403 by the lab, and the story would not end well.
+
+    The machine takes so long to fail that the new worker finds it in the making, and must look why it failed.
+    """
     file = tmp_path / "story.yaml"
     file.write_text(STORY)
     report = run(file)

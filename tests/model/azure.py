@@ -59,6 +59,8 @@ class Content:
 
     set_id: str
     damaged: bool = False
+    until: datetime | None = field(default=None, compare=False)
+    """From when the data are."""
 
 
 @dataclass(eq=False)
@@ -139,7 +141,8 @@ class Azure:
         assert order.tags["coldsite-consistency"] == "crash" or self.replica.frozen, (
             f"{order.name} is called application-consistent, but the replica is not frozen"
         )
-        content = Content(f"{order.set_id}@{self.replica.era}", damaged=self.replica.state != "good")
+        damaged = self.replica.state != "good"
+        content = Content(f"{order.set_id}@{self.replica.era}", damaged, self.replica.holds_until)
         return self._create("take_recovery_point", Resource(resource, dict(order.tags), content))
 
     def start_disk(self, order: DiskOrder) -> Started | Refused:

@@ -37,6 +37,8 @@ class Primary:
     last_managed: datetime | None = None
     writes_stopped_at: datetime | None = None
     """Since when a hook keeps it from taking writes."""
+    hook_lies: bool = False
+    """The hook answers that it did what was asked, and does nothing."""
     _reached: list[tuple[datetime, bool]] = field(default_factory=list)
 
     @property
@@ -53,6 +55,10 @@ class Primary:
     def newest_commit(self) -> datetime | None:
         """Its newest commit, for whoever can ask its database."""
         return (self.writes_stopped_at or self.clock()) if self.is_managed and "observer" not in self.cut else None
+
+    def newest_commit_held(self, until: datetime) -> datetime:
+        """Its newest commit among those that a copy of its data as of ``until`` holds."""
+        return min(until, self.writes_stopped_at or until)
 
     @property
     def serves(self) -> bool:
@@ -160,19 +166,27 @@ class Replica:
     """Whether the source sends, and when it was last heard."""
     era: int = 0
     thawed_at: datetime | None = None
+    held_until: datetime | None = None
+    """From when its data are while it is frozen."""
+
+    @property
+    def holds_until(self) -> datetime | None:
+        """From when its data are."""
+        return self.held_until if self.frozen else self.heard_at()
 
     def run(self, script: str) -> list[dict[str, Any]]:
         """Runs a script as the plan's own scripts behave: what is mirroring is not frozen."""
         wanted = {"freeze": self.state != "mirroring" or self.frozen, "thaw": False}.get(script, self.frozen)
         if wanted != self.frozen:
             self.frozen, self.era = wanted, self.era + 1
+            self.held_until = self.heard_at() if wanted else None
             self.thawed_at = self.thawed_at if wanted else self.clock()
         said = ReplicaState(
             state=self.state,
             frozen=self.frozen,
             connected=self.connected(),
             queue_bytes=0,
-            replicated_until=self.heard_at(),
+            replicated_until=self.holds_until,
             message="model",
         ).model_dump(mode="json")
         return [{"code": "ComponentStatus/StdOut/succeeded", "message": json.dumps(said)}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from functions.activities import DnsAnswer
 from shared.runs import Outcome, Phase
@@ -28,7 +28,7 @@ def test_a_yes_to_maintenance_is_no_yes_to_a_primary_that_serves(outage: Front) 
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
     outage.world.primary.change(alive=True)
     outage.world.engine.advance(timedelta(minutes=5))
-    assert outage.steer(run_id, "retry")
+    assert outage.steer(run_id, "proceed")
     assert end(outage, run_id) is None
 
 
@@ -139,7 +139,7 @@ def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ende
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.azure.trouble("enable_recovery", "permanent")
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
-    assert "nobody was moved" in (outage.world.records.runs[run_id].waiting_for or "")
+    assert "customers were not moved" in (outage.world.records.runs[run_id].waiting_for or "")
     outage.world.primary.change(alive=True)
     assert outage.steer(run_id, "abort")
     assert end(outage, run_id) is Outcome.ABORTED
@@ -177,16 +177,34 @@ def test_a_run_that_was_lost_before_it_moved_anybody_leaves_nothing_in_the_next_
     assert {resource.kind for resource in outage.world.azure.owned(run_id)} == {"snapshots"}
 
 
-def test_a_planned_failover_that_was_held_for_hours_asks_before_it_loses_them(front: Front) -> None:
+def held_for_hours(front: Front, mode: Literal["planned", "unplanned"]) -> str:
+    """A failover of a primary that serves, whose machines become healthy only after hours and a person's word."""
+    front.plan = front.plan.model_copy(
+        update={"recovery": front.plan.recovery.model_copy(update={"hold_for": timedelta(hours=24)})}
+    )
     front.world.azure.broken.add("sql")
-    run_id = started(front.failover("planned", acknowledge=False))
+    run_id = started(front.failover(mode, acknowledge=mode == "unplanned"))
     until_phase(front, run_id, Phase.NEEDS_OPERATOR)
     front.world.engine.advance(timedelta(hours=5))
     front.world.azure.broken.clear()
     assert front.steer(run_id, "retry")
+    return run_id
+
+
+def test_an_acknowledged_failover_that_was_held_for_hours_asks_before_it_loses_them(front: Front) -> None:
+    run_id = held_for_hours(front, "unplanned")
     assert end(front, run_id) is None
-    assert "since the recovery point of" in (front.world.records.runs[run_id].waiting_for or "")
+    run = front.world.records.runs[run_id]
+    assert "What it has taken since 2027-01-15 03:00 UTC would be lost" in (run.waiting_for or "")
+    assert run.answers == ["proceed", "abort"]
     assert not front.world.traffic.moves
+    assert front.steer(run_id, "proceed")
+    assert end(front, run_id) is Outcome.SUCCEEDED
+
+
+def test_a_planned_failover_that_was_held_for_hours_loses_nothing_and_does_not_ask(front: Front) -> None:
+    """Its source takes no writes all the time."""
+    assert end(front, held_for_hours(front, "planned")) is Outcome.SUCCEEDED
 
 
 def test_an_app_that_is_slow_moves_the_customers_all_the_same(outage: Front) -> None:
@@ -212,7 +230,7 @@ def test_what_azure_puts_off_again_and_again_brings_a_person_who_may_end_it(outa
     run_id = started(outage.watch())
     outage.world.azure.trouble("enable_recovery", "throttled", 2000)
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
-    assert "nobody was moved" in asked(outage, run_id)
+    assert "customers were not moved" in asked(outage, run_id)
     assert outage.steer(run_id, "abort")
     assert end(outage, run_id) is Outcome.ABORTED
     assert not outage.world.traffic.moves
@@ -250,7 +268,7 @@ def test_a_yes_to_checks_that_do_not_agree_is_no_yes_to_a_primary_that_serves(ou
     outage.world.primary.change(heal="public")
     outage.world.primary.change(heal="private")
     outage.world.engine.advance(timedelta(minutes=1))
-    assert outage.steer(run_id, "retry")
+    assert outage.steer(run_id, "proceed")
     assert end(outage, run_id) is None
     assert "serves again" in asked(outage, run_id)
     assert not outage.world.traffic.moves

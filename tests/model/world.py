@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, get_type_hints
@@ -45,7 +46,7 @@ from functions.bookkeeping import (
     ReplicaOrder,
     SealOrder,
 )
-from functions.source import Fenced, FenceOrder, HomeCommit, HomeOrder
+from functions.source import Fenced, FenceOrder, HomeCommits, HomeOrder
 from functions.step import Step
 from shared import names
 from shared.cloud.cleanup import POINT, CleanedUp, CleanUpOrder
@@ -60,13 +61,14 @@ from shared.policy.capacity import Refusal
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
-from shared.records.site_state import looked, looked_at_replica, routed
+from shared.records.site_state import looked, looked_at_replica, point_ended, routed
 from shared.runs import Outcome, Phase, RunRef
 from tests.model.azure import Azure
 from tests.model.engine import Engine
 from tests.model.records import Records
 from tests.model.site import Endpoint, Primary, Replica, TrafficManager
 
+DATABASE = "orders"
 BEGINNING = datetime(2027, 1, 15, 3, 0, tzinfo=UTC)
 TAKES = {"gather_evidence": timedelta(seconds=3), "notify": timedelta(seconds=2)}
 LATE = Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message="It comes too late."))
@@ -94,6 +96,8 @@ class World:
         self.azure = Azure(plan.recovery.resource_group, disks, self.replica, self.clock, self.engine.at)
         self.nics = {name: workload.nic for name, workload in plan.recovery.workloads.items()}
         self.history_away_until = BEGINNING
+        self.swallowed: Counter[str] = Counter()
+        """How many of the next orders Traffic Manager says yes to and does not carry out."""
         self.site_is_broken = False
         self.dns_is_stuck = False
         self.looks: dict[str, Look] = {}
@@ -140,7 +144,7 @@ class World:
         if isinstance(order.trust, Trust):
             good = [d.ended_at for d in self.records.list_runs("drill") if d.outcome is Outcome.SUCCEEDED]
             must_ask = trust_limitation(order.trust, next(iter(good), None), state.created_at, self.clock())
-        return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commit=state.home_commit)
+        return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commits=state.home_commits)
 
     def record_step(self, order: RecordOrder) -> Recorded:
         recorded = Recorded()
@@ -182,21 +186,29 @@ class World:
             self.records.check_lock(order.run)
         except LostLockError as error:
             return Fenced(done=False, detail=str(error))
+        stopped_before = self.records.state.fenced_by == order.run.run_id
         if order.action == "stop":
             self.records.change_state(fenced_by=order.run.run_id)
+        elif not stopped_before:
+            return Fenced(done=True, detail="its writes were not stopped")
         done = self.call_hook(order.action)
-        if done == (order.action == "resume"):
+        nothing_stopped = order.action == "stop" and not done and not stopped_before
+        if nothing_stopped or (order.action == "resume" and done):
             self.records.change_state(fenced_by=None)
-        return Fenced(done=done, detail="model")
+        return Fenced(done=done, detail="model", reached=done)
 
     def call_hook(self, action: str) -> bool:
         """Stops the primary's writes or resumes them, if it can be reached."""
-        if self.primary.is_managed:
+        if self.primary.is_managed and not self.primary.hook_lies:
             self.primary.writes_stopped_at = self.clock() if action == "stop" else None
         return self.primary.is_managed
 
-    def read_home_commit(self, order: HomeOrder) -> HomeCommit:
-        return HomeCommit(newest=self.primary.newest_commit)
+    def read_home_commit(self, order: HomeOrder) -> HomeCommits:
+        return HomeCommits(newest=self.commits_at_home())
+
+    def commits_at_home(self) -> dict[str, datetime]:
+        newest = self.primary.newest_commit
+        return {DATABASE: newest} if newest else {}
 
     # The replica
 
@@ -204,13 +216,14 @@ class World:
         return self.azure.start_script(order)
 
     def note_replica(self, order: ReplicaOrder) -> Strict:
-        commit = self.primary.newest_commit
-        self.records.change_state(**looked_at_replica(self.records.state, order.at, order.state, order.problem, commit))
+        commits = self.commits_at_home()
+        self.records.change_state(
+            **looked_at_replica(self.records.state, order.at, order.state, order.problem, commits)
+        )
         return Strict()
 
     def note_point(self, order: PointNoteOrder) -> Strict:
-        taken = {} if order.trouble else {"last_point_at": self.clock()}
-        self.records.change_state(point_trouble=order.trouble, **taken)
+        self.records.change_state(**point_ended(self.records.state, self.clock(), order.trouble))
         return Strict()
 
     def freeze_replication(self, order: ScriptOrder) -> Started | Refused:
@@ -287,9 +300,10 @@ class World:
         machine = self.azure.machine(names.machine_name(run_id, workload))
         healthy = machine is not None and self.azure.is_up(machine)
         hopeless = bool(machine and machine.content and machine.content.damaged)
-        return Probed(
-            healthy=healthy, detail="model", hopeless=hopeless, newest_commit=self.clock() if healthy else None
-        )
+        until = machine.content.until if healthy and machine and machine.content else None
+        newest = self.primary.newest_commit_held(until) if until else None
+        commits = {DATABASE: newest} if newest else {}
+        return Probed(healthy=healthy, detail="model", hopeless=hopeless, commits=commits)
 
     def verify_site(self, order: ProbeOrder) -> Probed:
         """The site's public address leads to whatever is attached to the failover network's cards."""
@@ -327,6 +341,9 @@ class World:
     def _switch(self, activity: str, endpoint: Endpoint, enabled: bool, run: RunRef) -> Switched | Refused:
         if refusal := self.azure.refusal(activity):
             return Refused(refusal=refusal)
+        if self.swallowed[activity]:
+            self.swallowed[activity] -= 1
+            return Switched()
         self.traffic.switch(endpoint, enabled, run.run_id)
         return Switched()
 

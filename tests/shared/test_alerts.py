@@ -290,3 +290,142 @@ def test_refuses_an_alert_that_belongs_to_no_plan_and_says_what_to_compare(chang
 def test_without_plans_no_alert_matches() -> None:
     with pytest.raises(UnusableAlertError):
         match_plan(read(), [])
+
+
+# Rules that say something else than "the primary is not online"
+
+STATE = "ProbeAgentCurrentEndpointStateByProfileResourceId"
+ENDPOINT = [{"name": "EndpointName", "value": "on-premises"}]
+
+
+def conditions(*conditions: dict[str, Any], **essentials: Any) -> Alert:
+    """A metric alert of the profile whose rule has these conditions."""
+    data = sample(**essentials)
+    data["data"]["alertContext"] = {"properties": None, "condition": {"windowSize": "PT1M", "allOf": list(conditions)}}
+    return parse_alert(json.dumps(data).encode())
+
+
+def metric(
+    name: str = STATE, operator: str = "LessThan", threshold: Any = "1", dimensions: Any = None
+) -> dict[str, Any]:
+    return {
+        "metricName": name,
+        "metricNamespace": "Microsoft.Network/trafficManagerProfiles",
+        "operator": operator,
+        "threshold": threshold,
+        "dimensions": ENDPOINT if dimensions is None else dimensions,
+    }
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        metric(),
+        metric(threshold=1),
+        metric(threshold="0.5"),
+        metric(operator="LessThanOrEqual", threshold="0"),
+        metric(operator="Equals", threshold="0"),
+        metric(operator="Equals", threshold=0.0),
+        metric(dimensions=[]),
+    ],
+)
+def test_the_state_of_the_primarys_endpoint_that_is_not_online_may_start_a_run(condition: dict[str, Any]) -> None:
+    assert match_plan(conditions(condition), [contoso()]) == (contoso(), "primary_down")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        pytest.param(metric("QpsByEndpoint", "GreaterThan", "1"), id="many queries"),
+        pytest.param(metric("QpsByEndpoint", "GreaterThan", "1", []), id="many queries of no endpoint"),
+        pytest.param(metric("QpsByEndpoint", "LessThan", "1"), id="few queries"),
+        pytest.param(metric("QpsByEndpoint", "GreaterOrLessThan", None), id="an unusual number of queries"),
+        pytest.param(metric(operator="GreaterThanOrEqual", threshold="1"), id="the endpoint is up again"),
+        pytest.param(metric(operator="GreaterThan", threshold="0"), id="the endpoint is online"),
+        pytest.param(metric(operator="Equals", threshold="1"), id="the endpoint is exactly online"),
+        pytest.param(metric(operator="GreaterOrLessThan", threshold=None), id="an unusual state"),
+        pytest.param(metric("Transactions", "LessThan", "1"), id="a metric of something else"),
+        pytest.param(metric(None, None, None), id="null everywhere"),
+    ],
+)
+@pytest.mark.parametrize("condition_of", [{}, RESOLVED], ids=["fired", "resolved"])
+def test_a_rule_about_something_else_is_noted_and_starts_nothing(
+    condition: dict[str, Any], condition_of: dict[str, Any]
+) -> None:
+    """A busy shop is no outage, and a false look would be followed by a cooldown."""
+    assert match_plan(conditions(condition, **condition_of), [contoso()]) == (contoso(), "noted")
+
+
+def test_one_condition_of_several_that_says_offline_is_enough() -> None:
+    alert = conditions(metric("QpsByEndpoint", "GreaterThan", "1", []), metric())
+    assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
+
+
+# Where the plan's name stands
+
+
+def log_alert(context: Any, custom: Any = None, beside: Any = None, **essentials: Any) -> Alert:
+    data = sample(**LOG | essentials)
+    data["data"] |= {"alertContext": context, "customProperties": custom}
+    return parse_alert(json.dumps(data | {"customProperties": beside}).encode())
+
+
+NAMED = {"coldsite-plan": "contoso"}
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        pytest.param(log_alert({"properties": NAMED}), id="in the context, as Azure does"),
+        pytest.param(log_alert({"properties": None}, NAMED), id="beside the context"),
+        pytest.param(log_alert(None, None, NAMED), id="beside the data"),
+        pytest.param(log_alert({"properties": NAMED}, {}, None), id="an empty one beside the context"),
+        pytest.param(log_alert({"properties": {"coldsite-plan": " contoso "}}, {"coldsite-plan": "  "}), id="blanks"),
+    ],
+)
+def test_a_log_alerts_plan_is_found_wherever_azure_puts_the_property(alert: Alert) -> None:
+    assert match_plan(alert, [contoso(), OTHER]) == (contoso(), "primary_down")
+
+
+def test_a_log_alert_scoped_at_the_profile_that_names_the_plan_may_start_a_run() -> None:
+    alert = log_alert({"properties": NAMED}, alertTargetIDs=[PROFILE.lower()])
+    assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
+    unnamed = log_alert({"properties": None}, alertTargetIDs=[PROFILE.lower()])
+    assert match_plan(unnamed, [contoso()]) == (contoso(), "noted")
+
+
+# Odd letters
+
+NO_BREAK, ZERO_WIDTH, MARK = "\u00a0", "\u200b", "\ufeff"
+
+
+@pytest.mark.parametrize("odd", [NO_BREAK, f"{NO_BREAK} \t", f" {ZERO_WIDTH}", f"\r\n{MARK}"])
+def test_a_rules_name_with_odd_letters_is_cleaned_and_the_alert_is_kept(odd: str) -> None:
+    alert = read(alertRule=f"{MARK}Shop{odd}is down{odd}")
+    assert alert.rule == "Shop is down"
+    assert match_plan(alert, [contoso()])[1] == "primary_down"
+
+
+def test_a_rules_name_that_is_too_long_is_cut_and_the_alert_is_kept() -> None:
+    assert read(alertRule="x" * 5000).rule == "x" * 1000
+
+
+def test_an_endpoint_that_cannot_be_read_is_some_endpoint_and_not_any() -> None:
+    alert = read(endpoint=ZERO_WIDTH)
+    assert alert.endpoint == "(unreadable)"
+    with pytest.raises(UnusableAlertError, match="which is no plan's primary endpoint"):
+        match_plan(alert, [contoso()])
+
+
+def test_an_endpoints_name_with_odd_blanks_is_still_the_primarys() -> None:
+    assert match_plan(read(endpoint=f"on-premises{NO_BREAK}"), [contoso()])[1] == "primary_down"
+
+
+# An action group's own test
+
+
+def test_an_action_groups_test_is_told_that_it_has_arrived() -> None:
+    made_up = "/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test-RG/providers/microsoft.storage"
+    with pytest.raises(UnusableAlertError, match="action group's own test, and it has arrived") as caught:
+        match_plan(read(endpoint=None, alertTargetIDs=[f"{made_up}/storageaccounts/test-storageAccount"]), [contoso()])
+    assert caught.value.status == 422

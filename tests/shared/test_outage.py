@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.policy.outage import Round, State, Verdict, decide, operator_verdict, primary_serves, view
+from shared.policy.outage import (
+    Evidence,
+    Round,
+    State,
+    Verdict,
+    decide,
+    doubt,
+    operator_verdict,
+    primary_serves,
+    view,
+)
 from tests.shared.rounds import (
     BLIND,
     DETECTION,
@@ -292,3 +302,42 @@ def test_at_the_deadline_looking_ends(rounds: list[Round]) -> None:
     while kept[-1].at + timedelta(seconds=30) < deadline:
         kept.append(Round(at=kept[-1].at + timedelta(seconds=30), evidence=kept[-1].evidence))
     assert decide(kept, DETECTION, deadline).decision != "keep_looking"
+
+
+# A site that spoke, though not about its health
+
+
+def spoken(states: States, *signals: str) -> list[Evidence]:
+    """The evidence of these states, in which some signals were refused by whatever answered."""
+    return [e.model_copy(update={"spoke": e.signal in signals}) for e in evidence(states)]
+
+
+REFUSED_LOGIN: States = {"public": "down", "traffic": "down", "vpn": "no_data", "heartbeat": "down"}
+
+
+def test_a_private_path_that_spoke_speaks_against_an_outage_although_it_has_no_data() -> None:
+    """A server that refuses our own login lives, and the line to it works."""
+    seen = view(spoken(REFUSED_LOGIN, "vpn"), quorum=2)
+    assert (seen.says, seen.down_paths, seen.up_paths, seen.veto) == ("down", ["agent", "public"], [], ["vpn"])
+    assert view(evidence(REFUSED_LOGIN), quorum=2).veto == []
+
+
+@pytest.mark.parametrize("signal", ["public", "traffic", "heartbeat"])
+def test_only_the_private_path_has_a_veto_by_speaking(signal: str) -> None:
+    assert view(spoken(REFUSED_LOGIN | {signal: "no_data"}, signal), quorum=1).veto == []
+
+
+def test_a_person_is_asked_when_the_private_path_spoke_all_the_time() -> None:
+    rounds = [Round(at=START + timedelta(seconds=10 * n), evidence=spoken(REFUSED_LOGIN, "vpn")) for n in range(12)]
+    verdict, seconds = follow(rounds)
+    assert (verdict.decision, verdict.reason, seconds) == ("ask", "partial_outage", 90)
+
+
+def test_the_same_silence_is_an_outage_when_nothing_spoke() -> None:
+    verdict, _ = follow(rounds_of((REFUSED_LOGIN, 120)))
+    assert verdict.decision == "confirmed"
+
+
+def test_a_private_path_that_spoke_before_the_cutover_is_a_partial_outage() -> None:
+    before, now = evidence(OUTAGE | {"heartbeat": "down"}), spoken(REFUSED_LOGIN, "vpn")
+    assert doubt(now, before, 2) == "partial"

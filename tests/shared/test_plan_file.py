@@ -364,3 +364,118 @@ def test_refuses_two_plans_of_one_name(folder: Path) -> None:
     shutil.copy(folder / "contoso.yaml", folder / "zebra.yaml")
     with pytest.raises(PlanError, match=r"zebra\.yaml: name: 'contoso' is already another plan's name"):
         load_plans(folder)
+
+
+# Files that Windows' tools have saved
+
+FILES = ["contoso.yaml", "contoso/heartbeat.kql", *(f"contoso/{script}.ps1" for script in SCRIPTS)]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_mark_that_notepad_puts_in_front_is_no_part_of_the_text(folder: Path, name: str) -> None:
+    before = load_plan(folder / "contoso.yaml")
+    (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes())
+    assert load_plan(folder / "contoso.yaml") == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_in_utf_16_is_refused_by_its_name_and_told_how_to_save_it(
+    folder: Path, name: str, encoding: str
+) -> None:
+    mark = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}.get(encoding, b"")
+    (folder / name).write_bytes(mark + (folder / name).read_text(encoding="utf-8").encode(encoding))
+    with pytest.raises(PlanError, match=r"is UTF-16, and not UTF-8\. Save it as UTF-8") as caught:
+        load_plan(folder / "contoso.yaml")
+    assert str(caught.value).startswith(f"{folder / name}: ")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_with_a_letter_of_another_encoding_is_refused_by_its_name_and_line(folder: Path, name: str) -> None:
+    lines = (folder / name).read_bytes().count(b"\n")
+    (folder / name).write_bytes((folder / name).read_bytes() + "# Größe\n".encode("cp1252"))
+    with pytest.raises(PlanError, match=rf"is not UTF-8\..*; line {lines + 1} holds a letter") as caught:
+        load_plan(folder / "contoso.yaml")
+    assert str(caught.value).startswith(f"{folder / name}: ")
+
+
+# What Azure would refuse on the worst night
+
+NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
+PROFILE = "Microsoft.Network/trafficManagerProfiles"
+HTTP, VERIFY = f"{SIGNALS}.public.http", "traffic.verify.0.http"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        pytest.param(f"{SQL}.storage", "PremiumV2_LRS", "'PremiumV2_LRS' is not one of Premium_LRS", id="Premium v2"),
+        pytest.param(f"{SQL}.storage", "UltraSSD_LRS", "is not one of", id="Ultra"),
+        pytest.param(f"{SQL}.storage", "Premium_LSR", "is not one of", id="storage misspelt"),
+        pytest.param(f"{SQL}.sizes", ["D8s_v5"], "does not look like", id="size without its tier"),
+        pytest.param(f"{SQL}.sizes", ["Standard D8s_v5"], "does not look like", id="size with a blank"),
+        pytest.param(f"{SQL}.zones", ["4"], "is not one of 1, 2, 3", id="zone"),
+        pytest.param("recovery.location", "West Europe", "does not look like", id="location as the portal shows it"),
+        pytest.param("recovery.resource_group", DISK, "does not look like", id="a disk as the group"),
+        pytest.param("recovery.tags", {"coldsite-run": "x"}, "Coldsite's own tags", id="a tag of Coldsite's own"),
+        pytest.param("recovery.tags", {"a/b": "x"}, "does not look like", id="a tag that Azure does not take"),
+        pytest.param("traffic.profile", DISK, f"is not a resource id of type {PROFILE}", id="a disk as the profile"),
+        pytest.param("replication.machine", DISK, "of type Microsoft.Compute/virtualMachines", id="a disk as machine"),
+        pytest.param(f"{SQL}.disks.os", SQL_NIC, "of type Microsoft.Compute/disks", id="an interface as a disk"),
+        pytest.param(
+            f"{SQL}.disks.data",
+            [{"lun": 1, "disk": DISK.replace("disks", "snapshots")}],
+            "of type Microsoft.Compute/disks",
+            id="a snapshot as a disk",
+        ),
+        pytest.param(f"{SQL}.nic.failover", "sql-failover", "networkInterfaces", id="an interface by its name"),
+        pytest.param(f"{SQL}.nic.drill", f"{NETWORK}/virtualNetworks/v", "networkInterfaces", id="a network as it"),
+        pytest.param(f"{SQL}.address.failover", "10.20.1.400", "is neither an IPv4 address nor", id="no address"),
+        pytest.param("traffic.hostname", "https://contoso.trafficmanager.net", "does not look like", id="a URL"),
+        pytest.param(f"{HTTP}.host", "shop.contoso.example:443", "does not look like", id="a host with a port"),
+        pytest.param(f"{HTTP}.connect_to", "127.0.0.1/health", "is neither an address", id="an address with a path"),
+        pytest.param(f"{HTTP}.connect_to", "web01:99999", "is neither an address", id="a port that there is not"),
+        pytest.param(f"{HTTP}.port", 80, "a probe with a host speaks TLS", id="TLS on port 80"),
+        pytest.param(f"{VERIFY}.port", 80, "a probe with a host speaks TLS", id="TLS on port 80 in Azure"),
+        pytest.param(f"{HTTP}.port", 70000, "less than or equal to 65535", id="port"),
+    ],
+)
+def test_refuses_at_noon_what_azure_would_refuse_at_night(key: str, value: Any, says: str) -> None:
+    lines = [line for line in refused({key: value}).problems if line.startswith(key)]
+    assert [line for line in lines if says in line], refused({key: value}).problems
+
+
+@pytest.mark.parametrize("machine", ["WEB01", "WEB01.CONTOSO.LOCAL", "WEB01:8443", "[2001:db8::1]:443"])
+def test_a_host_in_capitals_is_an_address_and_no_setting(machine: str) -> None:
+    plan = build_plan(contoso_data({f"{HTTP}.connect_to": machine}), CONTOSO)
+    assert machine not in plan.settings
+    assert "OBSERVER_ADDRESS" in plan.settings
+
+
+def test_a_cooldown_longer_than_the_recovery_time_is_refused() -> None:
+    error = refused({"detection.cooldown": "31m"})
+    assert error.problems == [
+        "detection.cooldown: 31m is longer than objectives.recovery_time (30m): a second outage would not be looked at "
+        "in time"
+    ]
+    assert build_plan(contoso_data({"detection.cooldown": "30m"}), CONTOSO)
+
+
+def test_automatic_without_scripts_is_refused_since_the_age_of_the_data_is_never_known() -> None:
+    (problem,) = refused({"replication.scripts": REMOVED}).problems
+    assert problem.startswith("replication.scripts: is missing. Without status.ps1 the age of the data is never known")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [("0 0 3 30 2 *", "is a date that never comes"), ("R R R * * *", SCHEDULE)],
+    ids=["never", "random"],
+)
+def test_a_schedule_that_is_grammatical_and_impossible_is_refused(schedule: str, says: str) -> None:
+    (problem,) = refused({"drill.schedule": schedule}).problems
+    assert problem.startswith(f"drill.schedule: '{schedule}' {says}")
+
+
+@pytest.mark.parametrize("zone", ["localtime", "posixrules", "Factory"])
+def test_a_time_zone_that_depends_on_the_machine_is_refused(zone: str) -> None:
+    assert any(line.startswith(f"time_zone: '{zone}' ") for line in refused({"time_zone": zone}).problems)

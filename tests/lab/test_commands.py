@@ -1,0 +1,227 @@
+"""What single commands print, and what they send, before and after a person says yes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cli.show import moment
+from functions.requests import Checked, PointView
+from shared.policy.outage import Evidence
+from tests.lab.screens import NOW, RUN, Coldsite, coldsite, plan, seen, waiting
+from tests.plans import contoso
+
+MARKUP = "[/subscriptions/s] was [red]refused[/red] [bold"
+
+
+@pytest.fixture
+def site() -> Iterator[Coldsite]:
+    with coldsite() as site:
+        yield site
+
+
+def spoken(minutes: float = 0) -> str:
+    return moment((NOW - timedelta(minutes=minutes)).isoformat())
+
+
+# check
+
+
+def checked(says: str, *evidence: Evidence) -> dict[str, Any]:
+    told = {"plan": "contoso", "at": NOW, "says": says, "sentence": "All.", "evidence": list(evidence)}
+    return Checked.model_validate(told).model_dump(mode="json")
+
+
+BLIND = seen("vpn", "no_data", "10.1.0.5 answered and refused the login: Login failed (error 18456)", spoke=True)
+GONE = seen("public", "down", "203.0.113.10 gave no answer in time")
+GOOD = seen("public", "up", "203.0.113.10 answered 200")
+BEAT = seen("agent", "up", "last sign of life", age=243.0)
+REGION = seen("azure", "up", "no incidents reported in westeurope", role="recovery")
+
+
+@pytest.mark.parametrize(
+    ("says", "evidence", "sentence"),
+    [
+        ("up", [GOOD], "The primary site answers."),
+        ("down", [GONE], "The primary site does not answer."),
+        ("unclear", [GONE, BEAT], "The checks do not agree."),
+        ("blind", [GONE], "Coldsite itself is cut off."),
+        ("up", [GOOD, BLIND], "The primary site answers. vpn sees nothing: correct what its line says."),
+    ],
+)
+def test_check_says_what_the_checks_come_to_and_which_are_blind(
+    site: Coldsite, says: str, evidence: list[Evidence], sentence: str
+) -> None:
+    site.says("plans/contoso/check", checked(says, *evidence))
+    assert site.run("check", "contoso").endswith(sentence)
+
+
+def test_check_prints_one_line_a_signal_with_path_state_and_age(site: Coldsite) -> None:
+    site.says("plans/contoso/check", checked("unclear", GONE, BLIND, BEAT, REGION))
+    said = site.run("check", "contoso")
+    assert "public public down 203.0.113.10 gave no answer in time" in said
+    assert "vpn vpn no data 10.1.0.5 answered and refused the login" in said
+    assert "agent agent up last sign of life, 4 min 3 s ago" in said
+    assert "azure recovery no incidents no incidents reported in westeurope" in said
+
+
+def test_check_starts_nothing(site: Coldsite) -> None:
+    site.says("plans/contoso/check", checked("up", GOOD))
+    site.run("check", "contoso")
+    assert site.sent == []
+
+
+def test_check_prints_json_for_programs(site: Coldsite) -> None:
+    site.says("plans/contoso/check", checked("up", GOOD, BLIND))
+    assert json.loads(site.run("check", "contoso", "--json")) == checked("up", GOOD, BLIND)
+
+
+def test_what_a_check_was_told_is_printed_as_it_is(site: Coldsite) -> None:
+    site.says("plans/contoso/check", checked("down", seen("public", "down", MARKUP)))
+    assert MARKUP in site.run("check", "contoso")
+
+
+# points
+
+
+def point(name: str, minutes: int, consistency: str = "application") -> dict[str, Any]:
+    taken = NOW - timedelta(minutes=minutes)
+    told = {"id": name, "taken_at": taken, "data_until": taken - timedelta(minutes=4), "consistency": consistency}
+    return PointView.model_validate(told).model_dump(mode="json")
+
+
+def test_points_lists_ids_times_and_consistency(site: Coldsite) -> None:
+    site.says("plans/contoso/points", {"points": [point("set-2", 5), point("set-1", 65, "crash")]})
+    said = site.run("points", "contoso")
+    assert "recovery point taken data from consistency" in said
+    assert f"set-2 {spoken(5)} {spoken(9)} application" in said
+    assert f"set-1 {spoken(65)} {spoken(69)} crash" in said
+    assert said.index("set-2") < said.index("set-1")
+
+
+def test_no_points_are_said_to_be_none(site: Coldsite) -> None:
+    site.says("plans/contoso/points", {"points": []})
+    assert site.run("points", "contoso").startswith("There is no recovery point yet.")
+
+
+def test_points_prints_json_for_programs(site: Coldsite) -> None:
+    site.says("plans/contoso/points", {"points": [point("set-1", 5)]})
+    assert json.loads(site.run("points", "contoso", "--json")) == [point("set-1", 5)]
+
+
+# failover
+
+
+STARTED = {"run_id": RUN, "phase": "recovering"}
+
+
+@pytest.mark.parametrize(
+    ("options", "changes", "question"),
+    [
+        ([], {}, f"Azure's data are from {spoken(2)} at least."),
+        (["--planned"], {}, "The primary's writes are stopped first, and nothing is lost."),
+        (["--primary-is-healthy"], {}, "What the primary takes until its customers have moved will be lost."),
+        ([], {"unknown": True}, "From when Azure's data are is not known."),
+    ],
+)
+def test_the_question_before_a_failover_says_what_it_costs(
+    site: Coldsite, options: list[str], changes: dict[str, Any], question: str
+) -> None:
+    found = plan()
+    if changes:
+        found["replica"]["data_until"] = None
+    site.says("plans/contoso", found)
+    said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
+    assert f"{question} Build Contoso web shop in Azure and move its customers there?" in said
+    assert site.sent == []
+
+
+def test_a_failover_sends_what_was_asked_for(site: Coldsite) -> None:
+    site.says("plans/contoso", plan())
+    site.says("plans/contoso/failover", STARTED, 202)
+    site.run("failover", "contoso", "--reason", "Fire", "--recovery-point", "set-1", "--yes", "--json")
+    ((path, body),) = site.sent
+    assert path == "/api/plans/contoso/failover"
+    assert (body["mode"], body["recovery_point"], body["acknowledge_primary_healthy"]) == ("unplanned", "set-1", False)
+
+
+def test_a_refused_failover_shows_what_the_checks_saw(site: Coldsite) -> None:
+    site.says("plans/contoso", plan())
+    evidence = [GOOD.model_dump(mode="json"), REGION.model_dump(mode="json")]
+    site.says("plans/contoso/failover", {"detail": "The primary site serves.", "evidence": evidence}, 409)
+    said = site.run("failover", "contoso", "--reason", "Fire", "--yes", code=None)
+    assert "public public up 203.0.113.10 answered 200" in said
+    assert "The primary site serves." in said
+
+
+# Answers to a run
+
+
+@pytest.mark.parametrize(
+    ("words", "printed"),
+    [
+        (["approve", RUN], f"Approved: {RUN}."),
+        (["reject", RUN], f"Rejected: {RUN}."),
+        (["proceed", RUN, "--yes"], f"Proceeding: {RUN}."),
+        (["retry", RUN], f"Retrying: {RUN}."),
+        (["abort", RUN, "--yes"], f"Aborting: {RUN}."),
+    ],
+)
+def test_an_answer_is_sent_to_the_run_and_said_to_be(site: Coldsite, words: list[str], printed: str) -> None:
+    site.says(f"runs/{RUN}", waiting("needs_operator", "Which?").model_dump(mode="json") | {"title": "x"})
+    site.says(f"runs/{RUN}/{words[0]}", {}, 202)
+    said = site.run(*words, answer="y\n")
+    assert printed in said
+    assert f"`coldsite runs watch {RUN}` follows it." in said
+    assert [path for path, _ in site.sent] == [f"/api/runs/{RUN}/{words[0]}"]
+
+
+@pytest.mark.parametrize("word", ["abort", "reject"])
+def test_an_end_says_when_coldsite_looks_again(site: Coldsite, word: str) -> None:
+    site.says(f"runs/{RUN}", waiting("needs_operator").model_dump(mode="json"))
+    site.says(f"runs/{RUN}/{word}", {}, 202)
+    assert "looks at the primary again after the plan's cooldown" in site.run(word, RUN, answer="y\n")
+
+
+def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsite) -> None:
+    question = f"The primary site serves again. {MARKUP}"
+    site.says(f"runs/{RUN}", waiting("needs_operator", question).model_dump(mode="json"))
+    said = site.run("proceed", RUN, answer="n\n", code=1)
+    assert question in said
+    assert "Move the customers to Azure all the same?" in said
+    assert site.sent == []
+
+
+# plan show
+
+
+def shown(**replica: Any) -> dict[str, Any]:
+    detail = contoso().model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
+    found = plan() | {"plan": detail, "events": [{"at": NOW.isoformat(), "text": MARKUP}], "hash": "0"}
+    found["replica"] |= replica
+    return found
+
+
+def test_a_plan_is_shown_with_its_objectives_and_how_replication_is(site: Coldsite) -> None:
+    site.says("plans/contoso", shown())
+    said = site.run("plan", "show", "contoso")
+    assert "Objectives: recovery time 30 min, data loss 15 min." in said
+    assert f"Replication: good; data until {spoken(2)} (looked at {spoken()})." in said
+    assert MARKUP in said
+
+
+@pytest.mark.parametrize(
+    ("replica", "line"),
+    [
+        ({"looked_at": None}, "Replication: not looked at yet."),
+        ({"data_until": None}, "Replication: good; age of the data unknown"),
+        ({"problem": "the source is not connected."}, "Replication: the source is not connected; data until"),
+    ],
+)
+def test_what_is_not_known_of_a_replica_is_said(site: Coldsite, replica: dict[str, Any], line: str) -> None:
+    site.says("plans/contoso", shown(**replica))
+    assert line in site.run("plan", "show", "contoso")

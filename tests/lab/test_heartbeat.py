@@ -1,0 +1,130 @@
+"""Heartbeat queries as they are written: the newest sign of life is found wherever the answer has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.cloud.monitor import newest_sign
+from shared.errors import QueryAnswerError
+from shared.evidence import EvidenceOrder, gather
+from shared.policy.outage import Evidence
+from shared.runs import RunRef
+from tests.lab.app_side import AppSide, as_the_app
+from tests.lab.azure import simulated
+from tests.lab.peer import free_port
+from tests.lab.speakers import ADDRESS, plan_with, sql_signal
+
+WINDOW = timedelta(minutes=5)
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[AppSide]:
+    with simulated() as azure:
+        settings = {
+            "COLDSITE_WORKSPACE_ID": azure.logs.workspace,
+            "COLDSITE_LOGS_ENDPOINT": f"{azure.front.url}/v1",
+            "RECOVERY_PUBLIC_ADDRESS": "127.88.0.77",
+            "SQL_PROBE": "probe:secret",
+        }
+        with as_the_app(azure, **settings) as app:
+            yield app
+
+
+def newest(app: AppSide) -> datetime:
+    """The newest sign of life that the workspace holds."""
+    found = app.run(newest_sign("Heartbeat | summarize max(TimeGenerated)", WINDOW))
+    assert found
+    return found
+
+
+QUERIES = {
+    "the newest of all": "Heartbeat | summarize LastSign = max(TimeGenerated)",
+    "by computer": "Heartbeat | summarize LastHeartbeat = max(TimeGenerated) by Computer",
+    "the whole newest row": "Heartbeat | summarize arg_max(TimeGenerated, OSType) by Computer",
+    "every row, the computer first": "Heartbeat | project Computer, TimeGenerated",
+    "the oldest row first": "Heartbeat | sort by TimeGenerated asc",
+    "with its count": "Heartbeat | summarize Beats = count(), LastSign = max(TimeGenerated) by Computer, OSType",
+    "the time last": "Heartbeat | project OSType, Computer, At = TimeGenerated | take 100",
+    "as text": "Heartbeat | summarize At = max(TimeGenerated) | project Said = tostring(At)",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_the_newest_sign_is_found_in_any_column_and_row(app: AppSide, query: str) -> None:
+    found = app.run(newest_sign(query, WINDOW))
+    assert found == newest(app)
+    assert found.tzinfo
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "Heartbeat | where Computer == 'nobody'",
+        "Heartbeat | where Computer == 'nobody' | summarize max(TimeGenerated)",
+        "Heartbeat | where Computer == 'nobody' | summarize max(TimeGenerated) by Computer",
+    ],
+)
+def test_no_sign_is_none_and_no_error(app: AppSide, query: str) -> None:
+    assert app.run(newest_sign(query, WINDOW)) is None
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("Heartbeat | distinct Computer", "SQL01"),
+        ("Heartbeat | summarize count()", "10"),
+        ("print x = 'yesterday'", "yesterday"),
+        ("print x = 1.5", "1.5"),
+    ],
+)
+def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: AppSide, query: str, said: str) -> None:
+    with pytest.raises(QueryAnswerError) as told:
+        app.run(newest_sign(query, WINDOW))
+    assert said in str(told.value)
+    assert "must answer the time of the newest sign of life" in str(told.value)
+
+
+# As evidence, beside another signal
+
+
+def ask(app: AppSide, query: str, stale_after: str = "30m") -> dict[str, Evidence]:
+    agent = {"path": "agent", "logs": {"query": "heartbeat.kql", "stale_after": stale_after}}
+    plan = plan_with(agent=agent, vpn=sql_signal(free_port()))
+    order = EvidenceOrder.of(plan, RunRef(run_id="", plan="contoso", epoch=0)).model_copy(
+        update={"queries": {"heartbeat.kql": query}}
+    )
+    return {one.signal: one for one in app.run(gather(order)).evidence}
+
+
+@pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
+def test_a_server_that_beats_is_up_and_its_age_is_told(app: AppSide, query: str) -> None:
+    found = ask(app, query)["agent"]
+    assert (found.state, found.detail) == ("up", "last sign of life")
+    assert timedelta(seconds=found.age) == pytest.approx(datetime.now(UTC) - newest(app), abs=timedelta(seconds=5))
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("Heartbeat | distinct Computer", "must answer the time"),
+        ("Heartbeat | wher x", "Azure did not answer (BadArgumentError)"),
+        ("Nothing | take 1", "Azure did not answer (BadArgumentError)"),
+        ("Heartbeat | where Computer == 'nobody'", "no sign of life on record"),
+    ],
+)
+def test_a_query_that_says_nothing_is_no_data_and_takes_nothing_from_the_others(
+    app: AppSide, query: str, words: str
+) -> None:
+    found = ask(app, query)
+    assert (found["agent"].state, found["agent"].spoke) == ("no_data", False)
+    assert words in found["agent"].detail
+    assert (found["vpn"].state, found["vpn"].detail) == ("down", f"{ADDRESS} refused the connection")
+
+
+def test_a_sign_that_is_too_old_is_down(app: AppSide) -> None:
+    found: Any = ask(app, "Heartbeat | summarize min(TimeGenerated) by Computer", stale_after="1s")["agent"]
+    assert found.state == "down"

@@ -1,0 +1,137 @@
+"""Messages to people: each address by itself, a broken one is a warning of the plan, and the engine tries again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from shared.errors import NotDeliveredError
+from shared.notify import NotifyOrder
+from shared.plan import RecoveryPlan
+from shared.records import site_state
+from shared.runs import RunRef
+from shared.telling import UNDELIVERED, deliver, send_to_all
+from tests.functions.api import LIMIT, Api
+from tests.lab.app_side import AppSide, with_a_history
+from tests.lab.mailbox import SECRET, Mailbox, mailbox
+from tests.lab.peer import free_port
+from tests.plans import contoso_with
+from tests.waiting import wait_until
+
+_NUMBERS = count(1)
+KEY_VAULT = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/teams)"
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[AppSide]:
+    with with_a_history() as app:
+        app.run(site_state.read_state("first"))  # Makes the table, so that two messages do not race for it.
+        yield app
+
+
+@pytest.fixture
+def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    with mailbox() as box:
+        monkeypatch.setenv("MAIL_URL", box.url)
+        yield box
+
+
+@pytest.fixture
+def plan() -> RecoveryPlan:
+    """Two addresses, and a name of the test's own: nothing of another test is in its history."""
+    both = [{"url_setting": name, "on": ["needs_operator"]} for name in ("TEAMS_URL", "MAIL_URL")]
+    return contoso_with({"notify": both}).model_copy(update={"name": f"plan{next(_NUMBERS)}"})
+
+
+def warnings(app: AppSide, plan: RecoveryPlan) -> dict[str, str]:
+    return app.run(site_state.read_state(plan.name)).warnings
+
+
+BROKEN = {
+    "its Key Vault reference is not resolved": KEY_VAULT,
+    "it is missing": "",
+    "it is no address": "no address at all",
+    "nothing answers there": f"json://127.0.0.1:{free_port()}/{SECRET}",
+}
+
+
+@pytest.mark.parametrize("value", BROKEN.values(), ids=BROKEN)
+def test_a_broken_address_does_not_silence_the_others_and_is_a_warning(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", value)
+    assert app.run(send_to_all(plan, "No size can be had."))
+    ((key, said),) = warnings(app, plan).items()
+    assert box.titles == [f"{plan.title} needs you"]
+    assert key == f"{UNDELIVERED}TEAMS_URL"
+    assert said.startswith("Messages do not arrive: ")
+    assert "TEAMS_URL" in said
+    assert SECRET not in said
+
+
+def test_a_warning_about_an_address_goes_when_it_takes_a_message_again(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", KEY_VAULT)
+    app.run(send_to_all(plan, "First."))
+    assert list(warnings(app, plan)) == [f"{UNDELIVERED}TEAMS_URL"]
+    monkeypatch.setenv("TEAMS_URL", box.url)
+    assert app.run(send_to_all(plan, "Second."))
+    assert warnings(app, plan) == {}
+    assert [message["message"].partition("\n")[0] for message in box.messages] == ["First.", "Second.", "Second."]
+
+
+def test_a_message_that_no_address_took_must_be_told_again(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", KEY_VAULT)
+    box.refusals = [503] * 9
+    assert not app.run(send_to_all(plan, "No size can be had."))
+    assert sorted(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL", f"{UNDELIVERED}TEAMS_URL"]
+
+
+def test_a_plan_that_tells_no_person_has_nothing_to_tell_again(app: AppSide, plan: RecoveryPlan) -> None:
+    assert app.run(send_to_all(plan.model_copy(update={"notify": []}), "No size can be had."))
+    assert warnings(app, plan) == {}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500, 503])
+def test_a_service_that_refuses_is_named_by_its_setting_alone(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, status: int
+) -> None:
+    box.refusals = [status]
+    run = RunRef(run_id="", plan=plan.name, epoch=0)
+    with pytest.raises(NotDeliveredError) as told:
+        app.run(deliver(NotifyOrder(run=run, url_setting="MAIL_URL", title="Title", text="Text")))
+    assert str(told.value) == "The service behind MAIL_URL did not take the message."
+    assert list(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL"]
+
+
+def test_a_message_says_how_to_see_more(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", box.url)
+    app.run(send_to_all(plan, "No size can be had."))
+    assert [message["message"] for message in box.messages] == [
+        f"No size can be had.\nStatus: coldsite plan show {plan.name}"
+    ] * 2
+
+
+def test_the_engine_tries_a_refused_message_again_and_the_run_goes_on_meanwhile() -> None:
+    events = ["started", "finished"]
+    both = [{"url_setting": name, "on": events} for name in ("NOTIFY_URL", "TEAMS_URL")]
+    with mailbox() as box, Api(contoso_with({"notify": both}), settings={"NOTIFY_URL": box.url}) as api:
+        box.refusals = [503, 503]
+        with api.started("drill") as run_id:
+            wait_until(lambda: box.asked >= 3, LIMIT, "the message is sent again")
+            wait_until(lambda: any(run_id in m["message"] for m in box.messages), LIMIT, "it was taken")
+        run = api.read(run_id)
+        told = {s["target"]: s for s in run["steps"] if s["name"] == "notify" and s["target"].startswith("started/")}
+        plan = api.plan()
+    assert run["outcome"] == "aborted"
+    first = next(step for target, step in told.items() if "NOTIFY_URL" in target)
+    assert (first["status"], first["attempts"]) == ("succeeded", 3)
+    assert [w for w in plan["warnings"] if "TEAMS_URL" in w]
+    assert not [w for w in plan["warnings"] if "NOTIFY_URL" in w]

@@ -1,0 +1,67 @@
+"""Whether a planned failover can keep its promise, which is to lose nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.policy.planned import planned_limitation
+from tests.plans import REMOVED, contoso_data, contoso_with
+
+FENCE = {"fence": {"hook": "FENCE_HOOK"}}
+QUERY = "recovery.workloads.sql.probes.0.sql.recovery_point_query"
+NO_SCRIPTS = {"replication.scripts": REMOVED, "detection.mode": "approve"}
+
+
+def test_a_plan_that_can_stop_the_source_and_measure_both_sides_is_not_limited() -> None:
+    assert planned_limitation(contoso_with(FENCE)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        pytest.param({}, ["fence"], id="no fence"),
+        pytest.param(FENCE | NO_SCRIPTS, ["replication.scripts"], id="no scripts"),
+        pytest.param(FENCE | {QUERY: REMOVED}, ["recovery_point_query"], id="no query"),
+        pytest.param(
+            FENCE | {"detection.signals.vpn.sql.database": "Other"}, ["recovery_point_query"], id="other base"
+        ),
+        pytest.param(NO_SCRIPTS, ["fence", "replication.scripts"], id="several"),
+    ],
+)
+def test_says_what_a_plan_lacks_for_it_and_what_to_do_instead(changes: dict[str, Any], names: list[str]) -> None:
+    said = planned_limitation(contoso_with(changes))
+    assert said is not None
+    keys = ("fence", "replication.scripts", "recovery_point_query")
+    assert [key for key in keys if f"{key} " in said] == names
+    assert said.endswith("start an unplanned one and acknowledge that the primary serves.")
+
+
+@pytest.mark.parametrize("point", ["latest_good", "before:2027-01-15T20:00:00Z", "contoso-point-1"])
+def test_an_older_recovery_point_is_no_planned_failover(point: str) -> None:
+    assert planned_limitation(contoso_with(FENCE), point) == (
+        "A planned failover loses nothing, so it takes the latest recovery point. An older one is unplanned."
+    )
+
+
+def test_every_measured_database_needs_a_signal_that_asks_it_at_the_primary() -> None:
+    plan = contoso_with(FENCE)
+    probe = contoso_data()["recovery"]["workloads"]["sql"]["probes"][0]
+    both = [probe, {"sql": probe["sql"] | {"database": "Stock"}}]
+    said = planned_limitation(contoso_with(FENCE | {"recovery.workloads.sql.probes": both}))
+    assert planned_limitation(plan) is None
+    assert said is not None
+    assert "it lacks a sql signal that asks the primary's database stock." in said
+
+
+def test_the_commit_probe_asks_the_primarys_server_with_the_recovered_databases_query() -> None:
+    plan = contoso_with({"detection.signals.vpn.sql.database": "ORDERS"})
+    (probe,) = plan.commit_probes
+    assert (probe.server, probe.database) == ("10.1.0.5", "ORDERS")
+    assert probe.recovery_point_query
+
+
+def test_a_control_signal_is_never_asked_for_the_primarys_commits() -> None:
+    plan = contoso_with({"detection.signals.vpn.role": "control", "detection.quorum": 2})
+    assert plan.commit_probes == []
