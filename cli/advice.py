@@ -13,7 +13,7 @@ DRILLS_AGE_AFTER = timedelta(days=100)
 
 def advice(plans: list[dict[str, Any]]) -> str:
     """What to do next: the most urgent thing of all plans first, with the commands to type."""
-    steps = (_answer_the_run, _see_to_the_outage, _see_to_warnings, _way_back, _run_a_drill)
+    steps = (_answer_the_run, _see_to_the_outage, _follow_the_run, _see_to_warnings, _way_back, _run_a_drill)
     for step in steps:
         for plan in plans:
             if said := step(plan):
@@ -23,18 +23,21 @@ def advice(plans: list[dict[str, Any]]) -> str:
 
 def _answer_the_run(plan: dict[str, Any]) -> str | None:
     run = plan.get("run")
-    if run is None:
+    if run is None or not run["waiting_for"]:
         return None
-    if run["waiting_for"]:
-        return f"`{show.commands(run)}`. `coldsite runs show {run['run_id']}` shows all of it."
-    return f"follow it with `coldsite runs watch {run['run_id']}`."
+    return f"`{show.commands(run)}`. `coldsite runs show {run['run_id']}` shows all of it."
+
+
+def _follow_the_run(plan: dict[str, Any]) -> str | None:
+    run = plan.get("run")
+    return f"follow it with `coldsite runs watch {run['run_id']}`." if run else None
 
 
 def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
     """A site that is down and that no run is looking after."""
     look, name = plan.get("newest_look"), plan["name"]
     says = look["says"] if look else None
-    if plan["active_site"] != "primary" or (says in ("up", None) and not plan["open_alerts"]):
+    if plan["active_site"] != "primary" or _fails_over(plan) or (says in ("up", None) and not plan["open_alerts"]):
         return None
     said = f"`coldsite check {name}` looks now"
     if says == "down":
@@ -46,6 +49,11 @@ def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
     if plan["mode"] == "observe":
         return f"{said}; the plan only observes and starts nothing by itself."
     return f"{said}."
+
+
+def _fails_over(plan: dict[str, Any]) -> bool:
+    run = plan.get("run")
+    return run is not None and run["kind"] == "failover"
 
 
 def _see_to_warnings(plan: dict[str, Any]) -> str | None:
@@ -62,6 +70,8 @@ def _way_back(plan: dict[str, Any]) -> str | None:
 
 def _run_a_drill(plan: dict[str, Any]) -> str | None:
     last = plan.get("last_good_drill")
+    if plan["active_site"] != "primary":
+        return None
     if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILLS_AGE_AFTER:
         return None
     known = f"the last good drill was on {last[:10]}" if last else "no drill has succeeded yet"

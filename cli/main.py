@@ -409,7 +409,7 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
         for name, value in detail["objectives"].items()
     }
     out.print(f"Objectives: recovery time {wanted['recovery_time']}, data loss {wanted['recovery_point']}.")
-    out.print(show.replica_line(found))
+    out.print(Text(show.replica_line(found)))
     out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
     for name, workload in detail["recovery"]["workloads"].items():
         needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())

@@ -187,7 +187,7 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
     return table
 
 
-LOOKS = {"down": "does not answer", "up": "answers", "unclear": "answers in part", "blind": "cannot be seen"}
+LOOKS = {"down": "does not answer", "up": "answers", "unclear": "gives no clear answer", "blind": "cannot be seen"}
 
 
 def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import azure.durable_functions as df
@@ -17,7 +17,7 @@ from shared import errors, names
 from shared.cloud.compute import PointInTime, recovery_points
 from shared.evidence import EvidenceOrder, gather
 from shared.names import Kind
-from shared.plan import RecoveryPlan
+from shared.plan import RecoveryPlan, Signal
 from shared.policy.outage import Round, spoken_evidence, view
 from shared.records import alert_log, events, journal, site_state
 from shared.records.site_state import SiteState
@@ -26,13 +26,27 @@ from shared.runs import Outcome, RunRef
 bp = df.Blueprint()
 EVIDENCE_LIMIT = 10.0
 """Seconds. One pass of evidence must not keep a person waiting."""
+LONGEST_PROBE = timedelta(seconds=8)
 _DRILLS_LOOKED_AT = 20
 
 
 async def one_pass(plan: RecoveryPlan) -> Round:
-    """Every signal asked once, ten seconds at most."""
+    """Every signal asked once, ten seconds at most: a probe with more patience gets less here, so that a dark site is
+    called down and not unknown.
+    """
     order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
-    return await gather(order, EVIDENCE_LIMIT)
+    signals = {name: _brief(signal) for name, signal in order.detection.signals.items()}
+    brief = order.model_copy(update={"detection": order.detection.model_copy(update={"signals": signals})})
+    return await gather(brief, EVIDENCE_LIMIT)
+
+
+def _brief(signal: Signal) -> Signal:
+    changes = {
+        kind: probe.model_copy(update={"timeout": min(probe.timeout, LONGEST_PROBE)})
+        for kind, probe in (("http", signal.http), ("sql", signal.sql))
+        if probe is not None
+    }
+    return signal.model_copy(update=changes)
 
 
 async def usable_points(plan: RecoveryPlan) -> list[PointInTime]:

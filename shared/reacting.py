@@ -223,9 +223,10 @@ async def _well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
 
 
 async def _look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
-    """One pass of evidence, remembered for whoever asks for the status."""
+    """One pass of evidence; a whole one is remembered for whoever asks for the status."""
     seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
-    await site_state.note_look(plan.name, seen, plan.detection.quorum)
+    if at_most is None:  # A look that was cut short calls a silent site unclear.
+        await site_state.note_look(plan.name, seen, plan.detection.quorum)
     return seen
 
 

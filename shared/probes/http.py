@@ -133,7 +133,7 @@ def _judge(probe: HttpProbe, address: str, status: int, body: bytes, charset: st
 def _says(body: bytes, text: str, charset: str | None) -> bool:
     """Whether a page holds a text, in the letters that it declares or in those that old pages are written in."""
     for letters in (charset, "utf-8", "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else None, "cp1252"):
-        with contextlib.suppress(LookupError):
+        with contextlib.suppress(LookupError, ValueError):
             if letters and text in body.decode(letters, errors="replace"):
                 return True
     return False

@@ -70,7 +70,7 @@ async def table(name: str) -> TableClient:
         with contextlib.suppress(ResourceExistsError):
             await client.create_table()
         if name in known:  # Somebody else was quicker.
-            await client.close()
+            await service.close()
         else:
             known[name] = client
     return known[name]

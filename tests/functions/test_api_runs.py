@@ -137,7 +137,8 @@ def test_runs_are_told_newest_first_and_narrowed_down_by_what_is_asked(api: Api)
     assert api.runs("?kind=failback") == []
     assert [run["run_id"] for run in api.runs(f"?before={failover}&limit=200")] == told[1:]
     assert [run["run_id"] for run in api.runs(f"?before={failover}&kind=drill&limit=1")] == [newer]
-    assert api.runs("?before=other-d20270115203000000-abcd") == []
+    assert api.runs("?before=other-d20200115203000000-abcd") == []
+    assert [run["run_id"] for run in api.runs("?before=other-d20900115203000000-abcd&limit=200")] == told
 
 
 def test_reading_a_run_does_not_move_it(api: Api) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,13 @@ def ask(tls: ssl.SSLContext | None, after: bytes = b"", **more: Any) -> tuple[Ev
     return asyncio.run(both())
 
 
+def assert_unknown(found: Evidence, answer: ProbeAnswer, *, spoke: bool) -> None:
+    assert (found.state, found.counts_as, found.spoke) == ("no_data", "no_data", spoke), found.detail
+    assert (answer.healthy, answer.answered, answer.untrusted) == (False, spoke, True)
+
+
 def assert_alive_but_unknown(found: Evidence, answer: ProbeAnswer) -> None:
-    assert (found.state, found.counts_as, found.spoke) == ("no_data", "no_data", True), found.detail
-    assert (answer.healthy, answer.answered, answer.untrusted) == (False, True, True)
+    assert_unknown(found, answer, spoke=True)
 
 
 def dated(**limits: datetime) -> trustme.LeafCert:
@@ -137,13 +141,19 @@ def test_a_site_with_one_version_of_tls_is_up(version: ssl.TLSVersion) -> None:
     assert ask(context)[0].state == "up"
 
 
-@pytest.mark.parametrize("case", ["old letters", "no binding", "client certificate"])
-def test_a_handshake_that_fails_is_no_data_of_a_site_that_lives(trusted: Path, case: str) -> None:
-    contexts = {"old letters": of_old_letters, "no binding": without_a_binding}
-    context = contexts[case]() if case in contexts else asking_for_a_certificate(trusted)
-    found, answer = ask(context)
+def test_a_certificate_that_is_wanted_of_us_is_no_data_of_a_site_that_lives(trusted: Path) -> None:
+    found, answer = ask(asking_for_a_certificate(trusted))
     assert_alive_but_unknown(found, answer)
-    assert "TLS handshake" in found.detail
+    assert "a client certificate wanted?" in found.detail
+    assert not answer.hopeless
+
+
+@pytest.mark.parametrize("context", [of_old_letters, without_a_binding])
+def test_a_handshake_that_is_cut_off_is_no_data_and_no_proof_of_life(context: Callable[[], ssl.SSLContext]) -> None:
+    """A device in front may accept connections for a server that is gone."""
+    found, answer = ask(context())
+    assert_unknown(found, answer, spoke=False)
+    assert found.detail == f"{ADDRESS} accepts connections and cuts the TLS handshake off"
     assert not answer.hopeless
 
 

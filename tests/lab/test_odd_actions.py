@@ -136,7 +136,9 @@ def test_a_recovery_point_is_listed_until_it_loses_a_tag_and_no_other_can_be_ask
     assert taken["id"] in command(api, "points", "contoso")
     assert taken["data_until"] <= taken["taken_at"]
     for wanted, status in NOT_THERE.items():
-        refused = api.post("/api/plans/contoso/failover", {"reason": "A test", "recovery_point": wanted}).problem(status)
+        refused = api.post("/api/plans/contoso/failover", {"reason": "A test", "recovery_point": wanted}).problem(
+            status
+        )
         assert status == 422 or taken["id"] in refused["detail"]
         assert status == 422 or "`coldsite points contoso` lists them" in refused["detail"]
     assert api.runs("?plan=contoso&kind=failover") == []
@@ -145,14 +147,14 @@ def test_a_recovery_point_is_listed_until_it_loses_a_tag_and_no_other_can_be_ask
 
 
 def test_a_replica_of_which_nothing_is_known_is_told_as_unknown(api: Api) -> None:
+    def unknown() -> dict[str, Any] | None:
+        api.housekeeping()  # It asks when the last look is old enough.
+        found: dict[str, Any] = api.plan()["replica"]
+        return found if found["state"] == "unknown" and found["looked_at"] else None
+
     api.perform("replication.state", state="unknown")
     try:
-        api.housekeeping()
-        replica = wait_until(
-            lambda: (found := api.plan()["replica"])["state"] == "unknown" and found["looked_at"] and found,
-            LIMIT,
-            "the replica is looked at",
-        )
+        replica = wait_until(unknown, LIMIT, "the replica is looked at")
     finally:
         api.perform("replication.state", state="good")
     assert replica["connected"] is None

@@ -35,9 +35,9 @@ def deflated(wbits: int) -> bytes:
     return packer.compress(b"healthy") + packer.flush()
 
 
-def ask(answer: bytes, text: str = "healthy") -> Evidence:
+def ask(answer: bytes, text: str = "healthy", *, stays: bool = False) -> Evidence:
     async def both() -> Evidence:
-        async with speaking(answer) as port:
+        async with speaking(answer, stays=stays) as port:
             return (await judged(public=page_signal(port, expect={"text": text})))["public"]
 
     return asyncio.run(both())
@@ -93,6 +93,22 @@ SEEN_BY_CUSTOMERS = {
 def test_a_page_that_customers_see_is_up(answer: bytes) -> None:
     found = ask(answer)
     assert (found.state, found.detail) == ("up", f"{ADDRESS} answered 200")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [page(), page(headers=b"X Powered By: ASP\r\n"), page(headers=b"Content-Length: 7\r\n"), chunked(b"healthy")],
+    ids=["a plain page", "odd headers", "its length twice", "chunks"],
+)
+def test_a_page_of_a_server_that_keeps_its_connections_is_up(answer: bytes) -> None:
+    assert ask(answer, stays=True).state == "up"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd"])
+def test_a_page_that_cannot_be_unpacked_is_no_data_and_proves_that_the_site_lives(coding: str) -> None:
+    found = ask(page(b"\x1b\x0f\x01\x00\xe4\x8c\x94\x6e\xda\x27", headers=f"Content-Encoding: {coding}\r\n".encode()))
+    assert (found.state, found.spoke) == ("no_data", True)
+    assert coding in found.detail
 
 
 @pytest.mark.parametrize(

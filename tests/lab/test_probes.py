@@ -280,15 +280,32 @@ def test_a_refused_connection_is_an_answer(authority: Authority) -> None:
     [
         raw(then_hang=True),
         raw(b"HTTP/1.1 200", then_hang=True),
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", then_hang=True),
-        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", *[b"x"] * 40),
     ],
-    ids=["no answer", "half a status", "no page", "a page in drops"],
+    ids=["no answer", "half a status"],
 )
 def test_a_site_that_hangs_is_given_up_in_time(authority: Authority, serve: Serve) -> None:
     began = datetime.now(UTC)
     answer = ask(Site(serve))
     assert (answer.healthy, answer.detail) == (False, f"{ADDRESS} gave no answer in time")
+    assert datetime.now(UTC) - began < IN_TIME
+
+
+@pytest.mark.parametrize(
+    ("serve", "healthy"),
+    [
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n", then_hang=True), False),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", b"all is healthy", then_hang=True), True),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n", b"other", then_hang=True), False),
+    ],
+    ids=["no page", "the text and no end", "another text and no end"],
+)
+def test_a_page_that_hangs_after_its_status_is_judged_by_what_it_has_sent(
+    authority: Authority, serve: Serve, healthy: bool
+) -> None:
+    began = datetime.now(UTC)
+    answer = ask(Site(serve))
+    assert (answer.healthy, answer.answered) == (healthy, True)
+    assert answer.detail.startswith(f"{ADDRESS} answered 200")
     assert datetime.now(UTC) - began < IN_TIME
 
 

@@ -222,12 +222,14 @@ STRANGERS = {
     "a web server": (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", False),
     "SSH": (b"SSH-2.0-OpenSSH_9.6\r\n", True),
     "a mail server": (b"220 mail.contoso.example ESMTP\r\n", True),
-    "noise": (bytes(range(256)), False),
-    "zeros": (b"\0" * 64, False),
-    "TLS": (b"\x15\x03\x03\x00\x02\x02\x28", False),
     "encryption on": (greeting(1), False),
     "encryption required": (greeting(3), False),
-    "closes at once, as strict encryption does": (b"", False),
+}
+CLOSED = {
+    "closes at once, as strict encryption does": b"",
+    "noise": bytes(range(256)),
+    "zeros": b"\0" * 64,
+    "a refusal of TLS": b"\x15\x03\x03\x00\x02\x02\x28",
 }
 
 
@@ -248,6 +250,23 @@ def test_what_is_no_sql_server_of_ours_is_no_data_and_never_an_error(
     assert (found.state, found.spoke) == ("no_data", True), found.detail
     assert (said.healthy, said.answered, said.untrusted) == (False, True, True)
     assert found.detail.startswith(ADDRESS)
+
+
+@pytest.mark.parametrize("answer", CLOSED.values(), ids=CLOSED)
+def test_a_port_that_accepts_and_closes_is_no_data_and_no_proof_of_life(
+    monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    """A device in front may accept connections for a server that is gone."""
+    for name, value in SETTINGS.items():
+        monkeypatch.setenv(name, value)
+
+    async def both() -> Evidence:
+        async with speaking(answer) as port:
+            return (await judged(vpn=sql_signal(port, timeout="2s")))["vpn"]
+
+    found = asyncio.run(both())
+    assert (found.state, found.counts_as) == ("no_data", "no_data")
+    assert answer or not found.spoke
 
 
 @pytest.mark.parametrize("encryption", [1, 3])

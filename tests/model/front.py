@@ -287,7 +287,7 @@ class Front:
         seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
         if mode == "unplanned" and primary_serves(seen.evidence) and not acknowledge:
             return None
-        if mode == "planned" and planned_limitation(self.plan):
+        if mode == "planned" and planned_limitation(self.plan, recovery_point):
             return None
         try:
             return self.begin(
@@ -319,6 +319,8 @@ class Front:
         if how in ("retry", "proceed") and answered == run.holds:
             self.world.retried_at[run_id] = self.world.clock()
             look = self.world.looks.get(run_id)
+            if how == "proceed":
+                self.world.proceeded.add(run_id)
             if how == "proceed" and look and look.seen_to_serve:
                 self.world.acknowledged.add(run_id)
         self.world.engine.send(run_id, how, {"by": "somebody", "reason": "", "hold": answered})

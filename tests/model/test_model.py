@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
@@ -20,7 +20,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from shared.runs import Phase
 from tests.model.azure import Trouble
 from tests.model.engine import Mishap
 from tests.model.front import CutOff, Front, Steering
@@ -160,7 +159,15 @@ class AnythingMayHappen(RuleBasedStateMachine):
     def person_says_yes(self) -> None:
         for run_id in self._waiting():
             run = self.world.records.runs[run_id]
-            self.front.steer(run_id, "approve" if run.phase is Phase.WAITING_FOR_APPROVAL else "retry")
+            self.front.steer(run_id, cast("Steering", run.answers[0]))
+
+    @happening(activity=st.sampled_from(["enable_recovery", "disable_primary"]))
+    def traffic_manager_says_yes_and_does_nothing(self, activity: str) -> None:
+        self.world.swallowed[activity] += 1
+
+    @happening()
+    def hook_begins_or_ends_to_lie(self) -> None:
+        self.world.primary.hook_lies = not self.world.primary.hook_lies
 
     @happening()
     def person_begins_or_ends_a_pause(self) -> None:
@@ -281,6 +288,8 @@ class AnythingMayHappen(RuleBasedStateMachine):
         world.azure.calm()
         world.site_is_broken = world.dns_is_stuck = False
         world.replica.state = "good"
+        world.swallowed.clear()
+        world.primary.hook_lies = False
 
     def _people_answer(self) -> None:
         for run_id in self._unfinished():

@@ -69,8 +69,7 @@ def test_a_replica_that_does_not_hold_everything_moves_nobody(front: Front, plan
 
 def test_a_planned_failover_that_is_ended_lets_the_primary_write_again(front: Front, planned: str) -> None:
     until_phase(front, planned, Phase.RECOVERING)
-    while front.world.primary.writes_stopped_at is None:
-        front.world.engine.advance(timedelta(seconds=1))
+    until_writes_stop(front)
     front.world.engine.advance(timedelta(minutes=2))
     assert front.steer(planned, "abort")
     assert end(front, planned) is Outcome.ABORTED
@@ -81,8 +80,7 @@ def test_a_planned_failover_that_is_ended_lets_the_primary_write_again(front: Fr
 def test_a_run_that_stopped_the_writes_and_was_lost_has_them_resumed_by_housekeeping(
     front: Front, planned: str
 ) -> None:
-    while front.world.primary.writes_stopped_at is None:
-        front.world.engine.advance(timedelta(seconds=1))
+    until_writes_stop(front)
     front.world.engine.lose(planned)
     front.world.engine.advance(timedelta(minutes=1))
     for _ in range(12):
@@ -93,6 +91,40 @@ def test_a_run_that_stopped_the_writes_and_was_lost_has_them_resumed_by_housekee
     assert front.world.primary.writes_stopped_at is None
     assert front.world.records.state.fenced_by is None
     assert not front.world.replica.frozen
+
+
+def until_writes_stop(front: Front) -> None:
+    while front.world.primary.writes_stopped_at is None:
+        front.world.engine.advance(timedelta(seconds=1))
+
+
+def test_a_planned_failover_that_waits_says_that_no_writes_are_taken_and_does_not_wait_for_ever(
+    front: Front, planned: str
+) -> None:
+    """Whoever does not answer keeps the shop from taking orders."""
+    front.world.azure.broken.add("sql")
+    assert held(front, planned).startswith("The primary's writes are stopped until this is answered")
+    front.world.engine.advance(front.plan.recovery.hold_for + timedelta(minutes=10))
+    assert end(front, planned) is Outcome.ABORTED
+    assert front.world.primary.writes_stopped_at is None
+    assert not front.world.azure.resources
+
+
+def test_a_database_at_home_that_falls_silent_after_the_stop_is_a_persons_choice(front: Front, planned: str) -> None:
+    """Its newest change was recovered; that there is no later one cannot be shown any more."""
+    until_writes_stop(front)
+    until_phase(front, planned, Phase.VERIFYING)
+    front.world.primary.change(cut="private")
+    assert "a later one cannot be ruled out" in held(front, planned)
+    assert front.world.records.runs[planned].answers == ["proceed", "abort"]
+    assert front.steer(planned, "proceed")
+    assert end(front, planned) is Outcome.SUCCEEDED
+
+
+def test_a_planned_failover_from_an_older_point_is_refused(front: Front) -> None:
+    front.set_is_due()
+    come_to_rest(front.world)
+    assert front.failover("planned", acknowledge=False, recovery_point="latest_good") is None
 
 
 def test_a_plan_that_cannot_stop_the_source_has_no_planned_failover(front: Front) -> None:

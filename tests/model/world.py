@@ -106,6 +106,8 @@ class World:
         self.acknowledged: set[str] = set()
         """Runs that a person told to move the customers although the primary serves."""
         self.retried_at: dict[str, datetime] = {}
+        self.proceeded: set[str] = set()
+        """Runs that a person told to move the customers all the same."""
         self.told: list[NotifyOrder] = []
         self.activities: dict[str, Callable[[Any], Any]] = {
             name: getattr(self, name) for name in app_activities() if hasattr(self, name)
@@ -322,6 +324,7 @@ class World:
         if not self.traffic.recovery:
             self._may_cut_over(order.run)
             self._nobody_is_surprised(order.run.run_id)
+            self._planned_loses_nothing(order.run.run_id)
         return self._switch("enable_recovery", "recovery", True, order.run)
 
     def disable_primary(self, order: TrafficOrder) -> Switched | Refused:
@@ -375,6 +378,14 @@ class World:
             assert not look.seen_to_serve, f"{run_id} moves the customers although the primary serves"
             asked = self.retried_at.get(run_id, BEGINNING)
             assert max(look.at, asked) > held_at, f"{run_id} moves the customers; nobody has looked since {held_at}"
+
+    def _planned_loses_nothing(self, run_id: str) -> None:
+        """Unless a person said so, every change of a primary that can be asked was recovered."""
+        newest, machine = self.primary.newest_commit, self.azure.machine(names.machine_name(run_id, "sql"))
+        if self.records.runs[run_id].mode == "planned" and newest and run_id not in self.proceeded:
+            assert machine and machine.content and machine.content.until, f"{run_id} moves to nothing"
+            held = self.primary.newest_commit_held(machine.content.until)
+            assert held >= newest, f"{run_id} is planned, and loses what is newer than {held}"
 
 
 def app_activities() -> list[str]:
