@@ -182,6 +182,12 @@ async def _list_points(caller: Caller, req: func.HttpRequest) -> func.HttpRespon
     return answer({"points": [view.model_dump(mode="json") for view in views]})
 
 
+def _place(run_id: str) -> str:
+    """Where a run stands among all, newest first: in the order in which ``before`` goes on."""
+    name = names.parse_run_id(run_id)
+    return name.row_key if name else run_id
+
+
 @bp.route(route="runs", methods=["GET"], auth_level=FOR_PEOPLE)
 async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
     return await _list_runs(req)
@@ -207,7 +213,7 @@ async def _list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
     if before and names.parse_run_id(before) is None:
         raise errors.UnknownRunError
     found = await asyncio.gather(*(journal.list_runs(name, kind, limit, before) for name in chosen))
-    runs = sorted((run for part in found for run in part), key=lambda run: run.started_at, reverse=True)[:limit]
+    runs = sorted((run for part in found for run in part), key=lambda run: _place(run.run_id))[:limit]
     return answer({"runs": [run.model_dump(mode="json") for run in runs]})
 
 

@@ -156,8 +156,9 @@ def _says_offline(context: Mapping[str, Any]) -> bool:
 
 def _is_offline(condition: Mapping[str, Any]) -> bool:
     operator, threshold = str(condition.get("operator")), str(condition.get("threshold"))
-    below = operator.startswith("LessThan") or (operator == "Equals" and threshold in ("0", "0.0"))
-    return condition["metricName"] == STATE_METRIC and below
+    none = threshold in ("0", "0.0")
+    below = operator == "LessThan" or (operator == "LessThanOrEqual" and not threshold.startswith("1"))
+    return condition["metricName"] == STATE_METRIC and (below or (operator == "Equals" and none))
 
 
 def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPlan, Meaning]:

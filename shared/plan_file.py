@@ -78,6 +78,8 @@ def decode_text(path: Path, raw: bytes) -> str:
     said = "is not UTF-8. Save it as UTF-8 (Notepad: Save as, Encoding: UTF-8)"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise PlanError(str(path), [f"is UTF-16, and {said.removeprefix('is ')}"])
+    if b"\0" in raw:
+        raise PlanError(str(path), [f"holds bytes that are no text (UTF-16 without its mark?), so it {said}"])
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ Source: atifaziz/NCrontab, and MicrosoftDocs/azure-docs:articles/azure-functions
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, CroniterError, croniter
@@ -41,7 +41,7 @@ def due_before(schedule: str, zone: str, now: datetime) -> datetime:
     due at the change.
     """
     local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
-    due = _reader(schedule, local).get_prev(datetime)
+    due = _reader(schedule, local + timedelta(microseconds=1)).get_prev(datetime)
     return min(due.replace(tzinfo=ZoneInfo(zone), fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
