@@ -25,7 +25,8 @@ def _answer_the_run(plan: dict[str, Any]) -> str | None:
     run = plan.get("run")
     if run is None or not run["waiting_for"]:
         return None
-    return f"`{show.commands(run)}`. `coldsite runs show {run['run_id']}` shows all of it."
+    ways = " or ".join(f"`{one}`" for one in show.commands(run).split(" or "))
+    return f"{ways}. `coldsite runs show {run['run_id']}` shows all of it."
 
 
 def _follow_the_run(plan: dict[str, Any]) -> str | None:

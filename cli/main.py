@@ -206,10 +206,17 @@ def _steer(action: str, run: str, reason: str, api: Api) -> None:
         )
 
 
+def _show_question(api: Api, run: str) -> None:
+    """What a yes would answer."""
+    if question := api.get(f"runs/{quote(run, safe='')}").get("waiting_for"):
+        out.print(Text(question, style="bold red"))
+
+
 @app.command()
 def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Say yes to a failover that waits for approval."""
     api = _api(url, key)
+    _show_question(api, run)
     _confirm(api, f"Let {run} build the machines and move the customers?", yes)
     _steer("approve", run, reason, api)
 
@@ -232,9 +239,7 @@ def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key:
 def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Move the customers all the same: a yes to the question that a run asks just before the cutover."""
     api = _api(url, key)
-    found = api.get(f"runs/{quote(run, safe='')}")
-    if found["waiting_for"]:
-        out.print(Text(found["waiting_for"], style="bold red"))
+    _show_question(api, run)
     _confirm(api, "Move the customers to Azure all the same?", yes)
     _steer("proceed", run, reason, api)
 

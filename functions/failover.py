@@ -266,7 +266,7 @@ class _Failover:
         """
         acknowledged = self._run.acknowledge_primary_healthy and not self._is_old()
         accepted: set[Doubt] = {"serves"} if acknowledged or self._planned else set()
-        may_be_worked_on = proven = False
+        may_be_worked_on = False
         while True:
             yield from self._cutover.verify()
             seen = yield from self._looking.look("before cutover")
@@ -290,9 +290,9 @@ class _Failover:
                     accepted.add("unclear")
             elif found and not may_be_worked_on:
                 may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
-            elif self._planned and not proven:
-                unproven = yield from self._planned.unproven()
-                proven = not unproven or (yield from self._choose(unproven))
+            elif self._planned:
+                yield from self._planned.prove_nothing_is_lost()
+                return
             elif (lost := self._lost()) and not self._accepted_loss:
                 self._accepted_loss = yield from self._choose(lost)
             else:

@@ -100,9 +100,9 @@ class PlannedStop:
                 )
             yield from work.sleep(self._plan.recovery.poll_at_least)
 
-    def unproven(self) -> Doing[str | None]:
-        """What is not shown although the primary cannot be asked any more, for a person to decide; None when it is
-        proven that nothing is lost. Raises ``ProblemError`` when something would be lost.
+    def prove_nothing_is_lost(self) -> Doing[None]:
+        """Each of the primary's databases answers, and its newest commit was recovered. Raises ``ProblemError`` when
+        not: a planned failover takes no word for it, since a hook may say yes and do nothing.
         """
         home = yield from self._home_commits()
         recovered = yield from self._recovered_commits()
@@ -121,11 +121,10 @@ class PlannedStop:
                     "failover loses nothing. Abort, stop the writes, and start again."
                 )
         if silent := sorted(last.keys() - home.keys()):
-            return (
-                f"The primary's database does not answer any more ({', '.join(silent)}). Its newest change after the "
-                "writes were stopped has been recovered; a later one cannot be ruled out."
+            raise ProblemError(
+                f"The primary's database does not answer any more ({', '.join(silent)}), so a later change cannot be "
+                "ruled out. Repair the path to it, then retry; or abort, and start an unplanned failover."
             )
-        return None
 
     def _home_commits(self) -> Doing[dict[str, datetime]]:
         order = source.HomeOrder(run=self._work.run, target="primary", probes=self._plan.commit_probes)

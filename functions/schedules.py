@@ -18,7 +18,7 @@ from shared import guarding, reacting
 from shared.errors import PlanBusyError, RefusedError, UnknownRunError
 from shared.names import EVENT_ABORT
 from shared.orphans import end_lost
-from shared.plan import Fence, RecoveryPlan
+from shared.plan import RecoveryPlan
 from shared.policy.schedule import due_before
 from shared.records import journal, site_state
 from shared.records.events import record_event
@@ -118,8 +118,10 @@ async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClie
 async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
     state = await _end_what_is_lost(plan, hub)
     await _look_at_replica_if_due(plan, state, hub)
+    if not state.active_run or state.active_kind == "drill":
+        await _resume_writes(plan, state, hub)
     if not state.active_run:
-        await _let_go_on(plan, state, hub)
+        await _thaw(plan, state, hub)
         for run in await guarding.guard(plan, state):
             if await hub.state(run.run_id) != "running":
                 instance, keep = f"{plan.name}-clear-{run.run_id}", guarding.point_is_needed(run, state)
@@ -128,37 +130,37 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
     await _forget_old_orchestrations(plan, hub)
 
 
-async def _let_go_on(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:
-    """A run that broke off may have left the source's writes stopped, or the replica frozen."""
-    if state.active_site != "primary":
-        return
-    froze, fenced = state.frozen_by, state.fenced_by
-    if froze and await hub.state(froze) != "running":
+async def _thaw(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:
+    """A run that broke off may have left the replica frozen."""
+    froze = state.frozen_by
+    if froze and state.active_site == "primary" and await hub.state(froze) != "running":
         await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
-    if fenced and plan.fence and await hub.state(fenced) != "running":
-        await _resume_writes(plan, plan.fence, fenced)
 
 
-async def _resume_writes(plan: RecoveryPlan, fence: Fence, fenced: str) -> None:
-    """In the name of the run that stopped them, unless it moved customers. A new run may stop them at any moment, so
-    the state is read directly before the hook is called, and a stop that the call may have undone is ordered again.
+async def _resume_writes(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:
+    """A run that broke off may have left the source's writes stopped. They are resumed in its name, unless it moved
+    customers. A failover may stop them at any moment, so the state is read directly before the hook is called, and a
+    stop that the call may have undone is ordered again.
     """
+    fence, fenced = plan.fence, state.fenced_by
+    if fence is None or fenced is None or state.active_site != "primary" or await hub.state(fenced) == "running":
+        return
     now = await site_state.read_state(plan.name)
     try:
         moved = (await journal.read_run(fenced)).cutover_began
     except UnknownRunError:
         moved = False
-    if now.active_run or now.fenced_by != fenced or moved:
+    if now.active_kind == "failover" or now.fenced_by != fenced or moved:
         return
     answer = await call_hook(fence, RunRef(run_id=fenced, plan=plan.name, epoch=0), "resume")
     if not answer.done:
         _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
         return
-    state = await site_state.change_state(
+    after = await site_state.change_state(
         plan.name, lambda before: {"fenced_by": None} if before.fenced_by == fenced else {}
     )
     await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
-    if other := state.fenced_by:
+    if other := after.fenced_by:
         await call_hook(fence, RunRef(run_id=other, plan=plan.name, epoch=0), "stop")
 
 

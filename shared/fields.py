@@ -12,8 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from shared.places import is_host, is_setting, split_place
 from shared.policy.schedule import schedule_problem
 
-HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?$", max_length=253)]
-"""A name or an address alone: no scheme, no port, no path."""
 UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1000)]
 
 
@@ -90,6 +88,14 @@ def _an_address(value: str) -> str:
     if not is_host(value):
         raise ValueError("is neither an IPv4 address nor a host name, for example 10.20.1.5")
     return value
+
+
+HostName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?$", max_length=253),
+    AfterValidator(_an_address),
+]
+"""A name or an address alone: no scheme, no port, no path."""
 
 
 def _a_place(value: str) -> str:

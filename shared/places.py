@@ -8,6 +8,7 @@ import re
 
 _SETTING = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _PLACE = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
@@ -37,8 +38,11 @@ def split_place(value: str) -> tuple[str, int | None] | None:
 
 
 def is_host(value: str) -> bool:
-    """Whether a text can be an IPv4 address or a host name: labels of 1 to 63 letters, 253 in all (RFC 1123)."""
-    if value.replace(".", "").isdigit():
+    """Whether a text can be an IPv4 address or a host name: labels of 1 to 63 letters, 253 in all (RFC 1123).
+
+    A name whose last label is a number would be read as an address: ``10.5`` and ``0x0a140105`` are other spellings.
+    """
+    if _NUMBER.fullmatch(value.rstrip(".").rpartition(".")[2]):
         with contextlib.suppress(ValueError):
             return bool(ipaddress.IPv4Address(value))
         return False

@@ -255,6 +255,11 @@ def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
             f"detection.cooldown: {format_duration(detection.cooldown)} is longer than objectives.recovery_time "
             f"({format_duration(plan.objectives.recovery_time)}): a second outage would not be looked at in time"
         )
+    if plan.loss_limit < plan.replication.look_every:
+        yield (
+            f"detection.loss_limit: {format_duration(plan.loss_limit)} is shorter than replication.look_every "
+            f"({format_duration(plan.replication.look_every)}), so the data would always be too old"
+        )
     if detection.mode == "automatic" and not plan.replication.scripts:
         yield (
             "replication.scripts: is missing. Without status.ps1 the age of the data is never known, and automatic may "

@@ -197,9 +197,15 @@ async def _turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
 
 
 def _news(seen: Round, state: SiteState) -> list[str]:
+    """What turned bad. Traffic Manager, which shares a path with what we asked ourselves, only notices late what was
+    known of that path.
+    """
     since = state.cooled_at or seen.at
+    known = {e.path for e in seen.evidence if e.direct and e.signal in state.known_bad}
+    late = {e.signal for e in seen.evidence if not e.direct and e.path in known}
     bad = bad_checks(seen).items()
-    return sorted(name for name, last_sign in bad if name not in state.known_bad and last_sign >= since)
+    expected = set(state.known_bad) | late
+    return sorted(name for name, last_sign in bad if name not in expected and last_sign >= since)
 
 
 def bad_checks(seen: Round) -> dict[str, datetime]:

@@ -92,7 +92,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: " + "x" * MAX_FILE, "longer than"),
         ("a: &a [*a]\n", "more than|not YAML"),
         ("a: !!python/object/apply:os.getcwd []\n", "not YAML"),
-        ("\ud800".encode("utf-8", "surrogatepass"), "not YAML"),
+        ("\ud800".encode("utf-8", "surrogatepass"), "not UTF-8"),
     ],
     ids=["a bomb of aliases", "deep", "very deep", "long", "in itself", "an object", "half a letter"],
 )
