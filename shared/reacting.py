@@ -183,7 +183,7 @@ def _due(state: SiteState) -> str:
 async def _was_known(plan: RecoveryPlan, state: SiteState) -> bool:
     """Whether something is bad now, and nothing of it turned bad since the last run ended. It must be brief."""
     seen = await _look_now(plan, ALERT_LOOK)
-    return bool(bad_checks(seen)) and not _news(seen, state)
+    return bool(bad_checks(seen)) and not newly_bad(seen, state)
 
 
 async def _turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
@@ -193,12 +193,12 @@ async def _turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
     """
     seen = await _look_now(plan)
     await _forget(plan, set(state.known_bad) - bad_checks(seen).keys())
-    return _news(seen, state)
+    return newly_bad(seen, state)
 
 
-def _news(seen: Round, state: SiteState) -> list[str]:
-    """What turned bad. Traffic Manager, which shares a path with what we asked ourselves, only notices late what was
-    known of that path.
+def newly_bad(seen: Round, state: SiteState) -> list[str]:
+    """The checks that turned bad since the last run ended. Traffic Manager, which shares a path with what we asked
+    ourselves, only notices late what was known of that path.
     """
     since = state.cooled_at or seen.at
     known = {e.path for e in seen.evidence if e.direct and e.signal in state.known_bad}

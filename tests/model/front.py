@@ -19,7 +19,7 @@ from shared.plan import RecoveryPlan
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import Round, operator_verdict, primary_serves
 from shared.policy.planned import planned_limitation
-from shared.reacting import bad_checks
+from shared.reacting import bad_checks, newly_bad
 from shared.records.site_state import routed
 from shared.runs import FIRST_PHASE, Mode, Phase, RecoveryRun, RunInput, RunRef, Trigger
 from shared.starting import START_GRACE, is_postponed, may_look, refusal
@@ -187,9 +187,8 @@ class Front:
     def _turned_bad(self) -> set[str]:
         state = self.world.records.state
         seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
-        bad, since = bad_checks(seen), state.cooled_at or seen.at
-        self._forget(set(state.known_bad) - bad.keys())
-        return {name for name, last_sign in bad.items() if name not in state.known_bad and last_sign >= since}
+        self._forget(set(state.known_bad) - bad_checks(seen).keys())
+        return set(newly_bad(seen, self.world.records.state))
 
     def _forget(self, well: set[str]) -> None:
         state = self.world.records.state
