@@ -48,7 +48,7 @@ def test_a_dark_site_is_the_first_thing_said_and_no_drill_is_recommended(
     screen = site.overview(plan(newest_look=look(says), **changes))
     assert "customers are sent to the primary site" in screen
     assert "served" not in screen
-    seen = {"down": "does not answer", "unclear": "answers in part"}[says]
+    seen = {"down": "does not answer", "unclear": "gives no clear answer"}[says]
     since = spoken(NOW - timedelta(minutes=10))
     assert f"The primary site {seen} since {since} (newest look {spoken(NOW)})" in screen
     following = screen.partition("Next: ")[2]
@@ -99,9 +99,9 @@ def test_an_observer_that_is_cut_off_says_that_it_cannot_see(site: Coldsite) -> 
 @pytest.mark.parametrize(
     ("phase", "answers", "commands"),
     [
-        ("waiting_for_approval", ("approve", "reject"), f"coldsite approve {RUN} or coldsite reject {RUN}"),
-        ("needs_operator", ("proceed", "abort"), f"coldsite proceed {RUN} or coldsite abort {RUN}"),
-        ("needs_operator", ("retry", "abort"), f"coldsite retry {RUN} or coldsite abort {RUN}"),
+        ("waiting_for_approval", ("approve", "reject"), f"coldsite approve {RUN}` or `coldsite reject {RUN}"),
+        ("needs_operator", ("proceed", "abort"), f"coldsite proceed {RUN}` or `coldsite abort {RUN}"),
+        ("needs_operator", ("retry", "abort"), f"coldsite retry {RUN}` or `coldsite abort {RUN}"),
         ("needs_operator", (), f"coldsite retry {RUN}"),
     ],
 )
