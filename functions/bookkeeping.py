@@ -144,7 +144,7 @@ class ReplicaOrder(Order):
 
 @step(bp, "never")
 async def note_replica(order: ReplicaOrder) -> Strict:
-    """Remembers how the replica is, and the newest commit at the primary: on the worst night nobody can ask there."""
+    """Remembers how the replica is, and the newest commit at the primary, which cannot be asked once it is lost."""
     commits = await newest_commits(order.probes)
     await site_state.note_replica(order.run.plan, order.at, order.state, order.problem, commits)
     return Strict()

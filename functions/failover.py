@@ -48,7 +48,7 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
        trusted, on a veto, and for a second person where the plan asks for four eyes.
     4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set. A planned failover
        stops the source's writes first, and waits until all of them have arrived.
-    5. Ask a person when the data are older than the plan's ``loss_limit`` and nobody has accepted that yet.
+    5. Ask a person when the data are older than the plan's ``loss_limit``, unless a person has accepted that already.
     6. Recover the workloads, each as soon as what it depends on allows.
     7. Verify the site as a whole at its public address.
     8. Probe the primary once more, then cut over: enable recovery, read it back, disable the primary, read both back,
@@ -115,8 +115,8 @@ class _Failover:
                 yield from work.sleep(self._cutover.put_off)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
-        """Ends what still runs, lets the source and the replica go on, removes what was built; trouble with one stops
-        none.
+        """Ends what still runs, resumes the source's writes and replication, removes what was built; trouble with one
+        stops none.
         """
         yield from self._recovery.stop(by)
         serving = yield from self._cutover.may_serve()

@@ -72,8 +72,8 @@ def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str | None
 
 @bp.orchestration_trigger(context_name="context")
 def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Asks the replication machine how the replica is, and remembers it: from when the data are must be known before
-    the night on which nobody can ask.
+    """Asks the replication machine how the replica is, and remembers it: once the site is lost, its newest commit can
+    no longer be asked for.
     """
     order = KeepingOrder.model_validate(data)
     work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
