@@ -17,13 +17,13 @@ from functions.http import PLANS
 from functions.hub import DurableHub
 from functions.schedules import _end_what_is_lost
 from shared import names
-from shared.names import EVENT_ABORT, Kind, new_run_id
+from shared.names import EVENT_ABORT
 from shared.plan import RecoveryPlan
 from shared.records import journal, site_state
 from shared.records.tables import RUNS, STATE, table
 from shared.runs import Phase, RecoveryRun
 from shared.starting import begin_run
-from tests.lab.app_side import AppSide, with_a_history
+from tests.lab.app_side import AppSide, opened, with_a_history
 from tests.plans import contoso
 
 _NUMBERS = count(1)
@@ -67,23 +67,6 @@ class Engine:
 
 async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> None:
     await _end_what_is_lost(plan, cast("DurableHub", engine))
-
-
-async def opened(plan: str, kind: Kind = "drill", at: datetime | None = None) -> RecoveryRun:
-    at = at or datetime.now(UTC)
-    run = RecoveryRun(
-        run_id=new_run_id(plan, kind, at),
-        plan=plan,
-        plan_hash="0",
-        kind=kind,
-        mode="planned",
-        trigger="operator",
-        reason="A test",
-        phase=Phase.RECOVERING,
-        started_at=at,
-    )
-    await journal.open_run(run)
-    return run
 
 
 # Runs that begin while housekeeping looks

@@ -7,6 +7,7 @@ import contextlib
 import ssl
 import tempfile
 from collections.abc import Coroutine, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from aiohttp import connector
 from lab.processes import reserve_ports
 from lab.storage import Azurite
 from shared.cloud import clients
-from shared.records import tables
+from shared.names import Kind, new_run_id
+from shared.records import journal, tables
+from shared.runs import Phase, RecoveryRun
 from tests.lab.azure import Azure, simulated
 from tests.loops import LIMIT, LoopThread, collect_quietly
 
@@ -103,3 +106,21 @@ def _issue(folder: Path) -> tuple[Path, Path]:
     issued.private_key_pem.write_to_path(str(key))
     trust(own)
     return certificate, key
+
+
+async def opened(plan: str, kind: Kind = "drill", at: datetime | None = None) -> RecoveryRun:
+    """A run whose row is on record, without an orchestration: for tests of the history alone."""
+    at = at or datetime.now(UTC)
+    run = RecoveryRun(
+        run_id=new_run_id(plan, kind, at),
+        plan=plan,
+        plan_hash="0",
+        kind=kind,
+        mode="planned",
+        trigger="operator",
+        reason="A test",
+        phase=Phase.RECOVERING,
+        started_at=at,
+    )
+    await journal.open_run(run)
+    return run

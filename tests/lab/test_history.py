@@ -12,11 +12,11 @@ import pytest
 from azure.data.tables import UpdateMode
 
 from shared.alerts import Alert
-from shared.names import Kind, new_run_id, parse_run_id
+from shared.names import Kind, parse_run_id
 from shared.records import alert_log, journal, site_state, tables
 from shared.records.alert_log import AT_ONCE, Received
-from shared.runs import Outcome, Phase, RecoveryRun, RunRef, Step
-from tests.lab.app_side import AppSide, with_a_history
+from shared.runs import Outcome, Phase, RunRef, Step
+from tests.lab.app_side import AppSide, opened, with_a_history
 
 _NUMBERS = count(1)
 STARTED = Received(run_id="contoso-f20270115203000000-abcd", answer="A run was started.")
@@ -37,21 +37,8 @@ def plan() -> str:
 # Sealing
 
 
-async def opened(plan: str, kind: Kind = "drill") -> RunRef:
-    now = datetime.now(UTC)
-    run = RecoveryRun(
-        run_id=new_run_id(plan, kind, now),
-        plan=plan,
-        plan_hash="0",
-        kind=kind,
-        mode="planned",
-        trigger="operator",
-        reason="A test",
-        phase=Phase.RECOVERING,
-        started_at=now,
-    )
-    await journal.open_run(run)
-    return RunRef(run_id=run.run_id, plan=plan, epoch=1)
+async def begun(plan: str, kind: Kind = "drill") -> RunRef:
+    return RunRef(run_id=(await opened(plan, kind)).run_id, plan=plan, epoch=1)
 
 
 def steps_after_the_seal(app: AppSide, ref: RunRef) -> dict[str, Step]:
@@ -61,7 +48,7 @@ def steps_after_the_seal(app: AppSide, ref: RunRef) -> dict[str, Step]:
 
 def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
-        ref = await opened(plan)
+        ref = await begun(plan)
         await journal.begin_step(ref, "create_disk", "sql/os", 1)
         await journal.end_step(ref, "create_disk", "sql/os", "succeeded")
         await journal.begin_step(ref, "create_machine", "sql", 1)
@@ -90,13 +77,13 @@ def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(journal.AFTER_THE_SEAL))
 def test_a_step_that_comes_after_the_seal_may_still_go_on(app: AppSide, plan: str, name: str) -> None:
-    ref = app.run(opened(plan))
+    ref = app.run(begun(plan))
     app.run(journal.begin_step(ref, name, "", 1))
     assert steps_after_the_seal(app, ref)[name].status == "running"
 
 
 def test_sealing_again_changes_nothing_not_even_a_step_that_began_late(app: AppSide, plan: str) -> None:
-    ref = app.run(opened(plan))
+    ref = app.run(begun(plan))
     sealed = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
     app.run(journal.begin_step(ref, "notify", "finished", 1))
     again = app.run(journal.seal_run(ref.run_id, outcome=Outcome.SUCCEEDED, ended_because="Another word"))
@@ -107,7 +94,7 @@ def test_sealing_again_changes_nothing_not_even_a_step_that_began_late(app: AppS
 
 def test_a_step_that_is_given_again_after_the_seal_leaves_it_whole(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
-        ref = await opened(plan)
+        ref = await begun(plan)
         await journal.begin_step(ref, "disable_primary", "primary", 1)
         await journal.end_step(ref, "disable_primary", "primary", "succeeded")
         return ref
@@ -121,7 +108,7 @@ def test_a_step_that_is_given_again_after_the_seal_leaves_it_whole(app: AppSide,
 
 
 def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
-    refs = [app.run(opened(plan)) for _ in range(3)]
+    refs = [app.run(begun(plan)) for _ in range(3)]
     sealed = [app.run(journal.seal_run(ref.run_id, outcome=Outcome.FAILED)) for ref in refs]
     assert [run.sealed_over for run in sealed] == [None, sealed[0].seal, sealed[1].seal]
     assert len({run.seal for run in sealed}) == 3
@@ -138,7 +125,7 @@ async def forget_the_seal(ref: RunRef) -> None:
 
 
 def test_a_sealing_that_was_cut_off_gives_the_same_seal_when_it_is_repeated(app: AppSide, plan: str) -> None:
-    ref = app.run(opened(plan))
+    ref = app.run(begun(plan))
     sealed = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
     app.run(forget_the_seal(ref))
     again = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
@@ -149,7 +136,7 @@ def test_a_run_that_was_sealed_meanwhile_does_not_break_the_chain_of_one_that_wa
     app: AppSide, plan: str
 ) -> None:
     """A drill that a failover preempted may be sealed while the failover is."""
-    drill, failover = app.run(opened(plan)), app.run(opened(plan, "failover"))
+    drill, failover = app.run(begun(plan)), app.run(begun(plan, "failover"))
     app.run(journal.seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
     app.run(forget_the_seal(drill))
     second = app.run(journal.seal_run(failover.run_id, outcome=Outcome.SUCCEEDED))
@@ -160,7 +147,7 @@ def test_a_run_that_was_sealed_meanwhile_does_not_break_the_chain_of_one_that_wa
 
 
 def test_a_run_that_will_not_end_by_itself_is_ended_once(app: AppSide, plan: str) -> None:
-    ref = app.run(opened(plan))
+    ref = app.run(begun(plan))
     app.run(journal.begin_step(ref, "create_machine", "sql", 1))
     app.run(journal.end_orphan(ref.run_id, "Its orchestration is gone."))
     app.run(journal.end_orphan(ref.run_id, "Said again."))
