@@ -17,7 +17,7 @@ demo: setup
 	@.venv/bin/python -m cli.demo
 
 test: lint
-	@.venv/bin/python -m pytest tests -n 3 --dist worksteal
+	@.venv/bin/python -m pytest tests -n logical --dist worksteal
 
 unit: setup
 	@.venv/bin/python -m pytest tests/shared

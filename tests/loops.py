@@ -9,8 +9,7 @@ import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-LIMIT = 10.0
-"""Seconds until a test gives up on what must come."""
+from tests.waiting import LIMIT
 
 
 class LoopThread:

@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Callable
 
+LIMIT = 60.0
+"""Real seconds until a test gives up on what must come. A busy machine takes longer; only a fault takes this long."""
+
 
 def wait_until[T](predicate: Callable[[], T], timeout: float, what: str) -> T:
     """Returns the first true value of ``predicate``; fails with ``what`` after ``timeout`` seconds."""

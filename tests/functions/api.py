@@ -20,10 +20,7 @@ from lab.twin import PROJECT, Lab, LabOptions
 from shared.plan import RecoveryPlan
 from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso
-from tests.waiting import wait_until
-
-LIMIT = 40.0
-"""Seconds until a test gives up on what must come."""
+from tests.waiting import LIMIT, wait_until
 
 REFUSED = {400, 404, 409, 413, 422, 503}
 

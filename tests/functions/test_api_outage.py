@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.functions.test_api import CALLS
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 
 def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: Api) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lab.cloud.faults import Fault
-from tests.functions.api import LIMIT, Api
-from tests.waiting import wait_until
+from tests.functions.api import Api
+from tests.waiting import LIMIT, wait_until
 
 ORDER_OF_A_DRILL = ["claim_run", "freeze_replication", "take_recovery_point", "thaw_replication", "create_disk"]
 

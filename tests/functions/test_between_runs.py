@@ -13,9 +13,9 @@ import pytest
 
 from lab.cloud.times import Times
 from lab.site.sql_server import Order
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.plans import contoso_with
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 QUICK = Times(run_command=10, machine=20, boot_sql=20, boot_iis=20, delete_machine=5)
 ENABLED = "Somebody enabled the old primary's endpoint on-premises"

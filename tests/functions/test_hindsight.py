@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared.runs import Hindsight
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.plans import contoso_with
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 OBJECTIVE = 4.0
 """Real seconds that a failover takes as long as no drill has measured it."""

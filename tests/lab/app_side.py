@@ -22,7 +22,8 @@ from shared.names import Kind, new_run_id
 from shared.records import journal, tables
 from shared.runs import Phase, RecoveryRun
 from tests.lab.azure import Azure, simulated
-from tests.loops import LIMIT, LoopThread, collect_quietly
+from tests.loops import LoopThread, collect_quietly
+from tests.waiting import LIMIT
 
 
 class AppSide:

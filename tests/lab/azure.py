@@ -33,10 +33,7 @@ from lab.cloud.network import Network
 from lab.cloud.run_command import RunCommand
 from lab.cloud.times import Times
 from lab.templates.standing import grants
-from tests.waiting import until, wait_until
-
-LIMIT = 10.0
-"""Seconds until a test gives up on what must come."""
+from tests.waiting import LIMIT, until, wait_until
 
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000f1"
 ROOT = f"/subscriptions/{SUBSCRIPTION}"
@@ -175,7 +172,7 @@ class Azure:
         await asyncio.gather(*tasks, return_exceptions=True)
         selector = self._loop._selector  # type: ignore[attr-defined]
         # TLS connections close a little later; the loop's own pipe stays.
-        await until(lambda: len(selector.get_map()) == 1, 5.0, "every connection to close")
+        await until(lambda: len(selector.get_map()) == 1, LIMIT / 2, "every connection to close")
 
     # Calling
 

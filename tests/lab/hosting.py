@@ -20,11 +20,9 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 
 from lab.host.server import FunctionsHost
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
-LIMIT = 10.0
-"""Seconds until a test gives up on what must come."""
 
 APP = '''
 import json, os, socket, stat, threading

@@ -16,8 +16,8 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
-LIMIT = 10.0
-"""Seconds until a test gives up on what must come."""
+from tests.waiting import LIMIT
+
 SILENCE = 0.5
 """Seconds without a work item that mean that none will come: both backends look for work every 0.1 s."""
 

@@ -8,8 +8,8 @@ import pytest
 
 from lab.cloud.times import Times
 from lab.scenario import ScenarioError
-from tests.functions.api import LIMIT, Api
-from tests.waiting import wait_until
+from tests.functions.api import Api
+from tests.waiting import LIMIT, wait_until
 
 
 @pytest.fixture(scope="module")

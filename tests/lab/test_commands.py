@@ -122,7 +122,7 @@ STARTED = {"run_id": RUN, "phase": "recovering"}
 @pytest.mark.parametrize(
     ("options", "changes", "question"),
     [
-        ([], {}, f"Azure's data are from {spoken(2)} at least."),
+        ([], {}, "Azure's data are from {data_until} at least."),
         (["--planned"], {}, "The primary's writes are stopped first, and nothing is lost."),
         (["--primary-is-healthy"], {}, "What the primary takes until its customers have moved will be lost."),
         ([], {"unknown": True}, "From when Azure's data are is not known."),
@@ -136,6 +136,7 @@ def test_the_question_before_a_failover_says_what_it_costs(
         found["replica"]["data_until"] = None
     site.says("plans/contoso", found)
     said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
+    question = question.format(data_until=spoken(2))
     assert f"{question} Build Contoso web shop in Azure and move its customers there?" in said
     assert site.sent == []
 

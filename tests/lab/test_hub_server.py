@@ -15,8 +15,8 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 from google.protobuf import empty_pb2, wrappers_pb2
 
-from tests.lab.peer import LIMIT, Peer, Stream, end, new_event, send_events
-from tests.waiting import wait_until
+from tests.lab.peer import Peer, Stream, end, new_event, send_events
+from tests.waiting import LIMIT, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 

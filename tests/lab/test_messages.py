@@ -13,12 +13,12 @@ from shared.plan import RecoveryPlan
 from shared.records import site_state
 from shared.runs import RunRef
 from shared.telling import UNDELIVERED, deliver, send_to_all
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.lab.app_side import AppSide, with_a_history
 from tests.lab.mailbox import SECRET, Mailbox, mailbox
 from tests.lab.peer import free_port
 from tests.plans import contoso_with
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 _NUMBERS = count(1)
 KEY_VAULT = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/teams)"

@@ -16,9 +16,9 @@ from lab.plan_copy import Ports, write_copy
 from lab.scenario import Event, Scenario, ScenarioError
 from lab.site.hooks import FENCE
 from shared.plan_file import load_plan
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.plans import CONTOSO, contoso
-from tests.waiting import wait_until
+from tests.waiting import LIMIT, wait_until
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.functions.api import LIMIT, Api
+from tests.functions.api import Api
 from tests.plans import contoso_with
+from tests.waiting import LIMIT
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,7 @@ import trustme
 from aiohttp import web
 
 from lab.storage_front import StorageFront
-
-LIMIT = 10.0
+from tests.waiting import LIMIT
 
 type Ask = Callable[..., Awaitable[tuple[int, str]]]
 

@@ -14,8 +14,8 @@ from durabletask.client import OrchestrationStatus
 
 from lab.host.dispatch import KillOrder
 from lab.host.wire import WorkerDiedError, WorkerProcess, WorkerStartError
-from tests.lab.hosting import LIMIT, Lab, processes_about, sockets_about
-from tests.waiting import wait_until
+from tests.lab.hosting import Lab, processes_about, sockets_about
+from tests.waiting import LIMIT, wait_until
 
 
 @pytest.fixture(scope="module")

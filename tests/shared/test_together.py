@@ -8,9 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from shared.together import Together
-from tests.waiting import until
-
-LIMIT = 5.0
+from tests.waiting import LIMIT, until
 
 
 class OutOfOrderError(Exception):
