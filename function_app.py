@@ -14,11 +14,12 @@ from functions import (
     reading,
     recover_workload,
     schedules,
+    selfcheck,
     source,
 )
 
 app = df.DFApp()
-triggers = (alerts, operator_api, reading, openapi, schedules)
+triggers = (alerts, operator_api, reading, openapi, schedules, selfcheck)
 engine = (failover, drill, recover_workload, keeping, activities, source, bookkeeping)
 for module in triggers + engine:
     app.register_functions(module.bp)

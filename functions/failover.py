@@ -236,7 +236,7 @@ class _Failover:
             except ProblemError as problem:
                 said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
-            if self._planned and (state is None or not state.usable):
+            if self._planned and (state is None or state.not_copyable):
                 raise ProblemError("The replica cannot be used now, and an older recovery point would lose changes.")
             return (
                 yield from replica.recovery_point(work, plan, wanted, state, self._sets, data_until=self._data_until)

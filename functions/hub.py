@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any, Literal
 
@@ -14,6 +15,11 @@ from shared.errors import StorageUnavailableError
 
 _ENDED = [OrchestrationStatus.COMPLETED, OrchestrationStatus.FAILED, OrchestrationStatus.TERMINATED]
 _MOVING = {OrchestrationStatus.RUNNING, OrchestrationStatus.PENDING, OrchestrationStatus.SUSPENDED}
+_HEARS_NOTHING = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.FAILED_PRECONDITION)
+"""How the engine answers an event for an orchestration that is unknown, and for one that has ended.
+
+Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.RaiseEvent, extension 3.19.0.
+"""
 
 
 class DurableHub:
@@ -27,6 +33,20 @@ class DurableHub:
             await self._client.schedule_new_orchestration(orchestrator, input=data, instance_id=instance_id)
         except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine did not accept the run.") from error
+
+    async def run(self, orchestrator: str, instance_id: str, patience: float) -> Any:
+        """Starts an orchestration, waits for its end and returns its result. ``patience`` is in seconds."""
+        await self.start(orchestrator, instance_id, {})
+        try:
+            ended = await self._client.wait_for_orchestration_completion(instance_id, timeout=patience)
+        except TimeoutError as error:
+            told = f"The durable engine took an orchestration and did not end it within {patience:g} s."
+            raise StorageUnavailableError(f"{told} No failover would begin. See the app's log.") from error
+        except (grpc.RpcError, grpc.aio.UsageError) as error:
+            raise StorageUnavailableError("The durable engine does not answer.") from error
+        if ended is None or ended.runtime_status is not OrchestrationStatus.COMPLETED:
+            raise StorageUnavailableError("The durable engine did not bring an orchestration to its end. See its log.")
+        return json.loads(ended.serialized_output or "null")
 
     async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
         try:
@@ -49,5 +69,5 @@ class DurableHub:
         try:
             await self._client.raise_orchestration_event(instance_id, event, data=data)
         except grpc.aio.AioRpcError as error:
-            if error.code() is not grpc.StatusCode.NOT_FOUND:
+            if error.code() not in _HEARS_NOTHING:
                 raise StorageUnavailableError("The durable engine does not answer.") from error

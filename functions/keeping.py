@@ -59,8 +59,8 @@ def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str | None
     """Returns why nothing was taken; None when a set was."""
     plan, not_after = order.plan, work.now + limit
     state = yield from replica.freeze(work, plan, not_after)
-    if state is not None and (state.trouble or not state.usable):
-        return f"The replica is not in order: {state.trouble or state.state}."
+    if state is not None and (trouble := state.trouble or state.not_copyable):
+        return f"The replica is not in order: {trouble}."
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
     data_until = (work.now if state.in_order else state.until(work.now)) if state else None

@@ -22,6 +22,7 @@ from functions.requests import (
     PlanView,
     PointView,
     RunView,
+    SelfChecked,
 )
 from shared.names import PLAN_NAME, RUN_ID, Kind
 from shared.reacting import AlertAnswer
@@ -75,6 +76,7 @@ _OPERATIONS = (
     ),
     _Operation("get", "/runs", "Runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
     _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RunView, (404,)),
+    _Operation("post", "/selfcheck", "Run one orchestration to its end", "viewer", None, 200, SelfChecked),
     _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),
 )  # fmt: skip
 
@@ -117,7 +119,10 @@ def document() -> dict[str, Any]:
     _, schemas = models_json_schema(
         [
             *((model, "validation") for model in (FailoverRequest, DrillRequest, PauseRequest, NoteRequest)),
-            *((model, "serialization") for model in (PlanView, RunView, RecoveryRun, AlertAnswer, Checked, PointView)),
+            *(
+                (model, "serialization")
+                for model in (PlanView, RunView, RecoveryRun, AlertAnswer, Checked, PointView, SelfChecked)
+            ),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -50,8 +50,6 @@ def freeze(work: Work, plan: RecoveryPlan, not_after: datetime | None = None) ->
         state = read_output(states[0].output)
     except ReplicationError as error:
         raise ProblemError(f"{error} Correct the script or the machine, then retry.") from error
-    if state.usable and not state.frozen:
-        raise ProblemError("The freeze script ended well, but the replica is not frozen. Look there, then retry.")
     if state.in_order:
         note = bookkeeping.ReplicaOrder(run=work.run, at=work.now, probes=plan.commit_probes, state=state)
         work.in_background(bookkeeping.note_replica, note)
@@ -142,18 +140,18 @@ def recovery_point(
     told = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
     data_until = max(filter(None, (told, in_order, data_until)), default=None)
-    usable = replica.usable if replica else True
+    against = replica.not_copyable if replica else None
     says = "no scripts, so crash-consistent only"
     if replica:
-        says = f"{replica.trouble or replica.state}, {replica.queue_bytes if usable else 'unknown'} bytes queued"
+        says = against or f"{replica.trouble or replica.state}, {replica.queue_bytes} bytes queued"
     points: list[PointInTime] = []
-    if wanted != "latest" or not usable:
+    if wanted != "latest" or against:
         order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
         needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
         found = (yield from work.do(activities.find_recovery_points, order)).points
         points = [point for point in found if needed <= set(point.snapshots)]
     candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
-    choice = choose(wanted, usable, says, candidates, work.now)
+    choice = choose(wanted, against is None, says, candidates, work.now)
     if choice.take_new:
         consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
         point = yield from take_set(

@@ -157,6 +157,13 @@ class PlanView(Strict):
     events: list[dict[str, Any]] | None = None
 
 
+class SelfChecked(Strict):
+    """An orchestration went from its start to its end in so many seconds; ``problems`` are the app's own, in words."""
+
+    seconds: float
+    problems: list[str]
+
+
 class Checked(Strict):
     """One pass of evidence: what each signal of the plan sees now, and what it would need where it sees nothing."""
 

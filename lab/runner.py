@@ -11,6 +11,7 @@ from typing import Any
 from lab.actions import Actions
 from lab.audit import secrets_written
 from lab.cloud.times import Times
+from lab.processor_wait import slower
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
 from lab.twin import Lab, LabOptions
@@ -28,13 +29,26 @@ async def run_scenario(
     scenario: Scenario, plan: RecoveryPlan, plan_file: Path, folder: Path, speed: float | None, tell: Tell
 ) -> dict[str, Any]:
     """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
+    asked = pace = speed or scenario.speed
+    while True:
+        report = await _play(scenario, plan, plan_file, folder, pace, tell)
+        again = None if report["passed"] else slower(pace, asked, report["processor_wait"])
+        if again is None:
+            return report
+        tell(0.0, f"{report['failures'][0]} The machine was busy, so this is played again at speed {again:g}.")
+        pace = again
+
+
+async def _play(
+    scenario: Scenario, plan: RecoveryPlan, plan_file: Path, folder: Path, speed: float, tell: Tell
+) -> dict[str, Any]:
     try:
         times = Times().with_changes(scenario.times)
     except KeyError as error:
         raise ScenarioError(f"times: {error.args[0]}") from error
     kills_during = any(str(event.details.get("when", "")).startswith("during:") for event in scenario.timeline)
     options = LabOptions(
-        speed=speed or scenario.speed,
+        speed=speed,
         workers=scenario.workers,
         times=times,
         watch_tables=kills_during,

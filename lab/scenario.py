@@ -78,7 +78,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
 _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.cut", "path"): frozenset({"public", "private", "observer"}),
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
-    ("replication.state", "state"): frozenset({"good", "mirroring", "stopped", "unknown"}),
+    ("replication.state", "state"): frozenset({"good", "mirroring", "stopped", "unknown", "unpausable"}),
     ("arm.body", "as"): frozenset({"sync", "async"}),
     ("worker.kill", "write"): frozenset({"azure", "history"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),

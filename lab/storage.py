@@ -53,6 +53,10 @@ class Azurite:
     def running(self) -> bool:
         return self._process is not None
 
+    @property
+    def process_ids(self) -> list[int]:
+        return [self._process.pid] if self._process else []
+
     async def start(self) -> None:
         """Returns once it says that it listens: that something answers on its port would prove nothing."""
         if self._process is not None:

@@ -35,6 +35,7 @@ from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
 from lab.plan_copy import Ports, loopback, write_copy
 from lab.processes import reserve_ports
+from lab.processor_wait import ProcessorWait
 from lab.site import world
 from lab.site.customers import Customers
 from lab.site.hooks import Hooks
@@ -95,6 +96,7 @@ class Lab:
         self._tasks: list[asyncio.Task[Any]] = []
         self._stops: list[Any] = []
         self.clock = Clock(options.speed)
+        self.processor_wait = ProcessorWait(self._process_ids)
 
     async def __aenter__(self) -> Lab:
         try:
@@ -116,6 +118,9 @@ class Lab:
         # Closing TLS connections takes a few turns of the loop; ending it at once would leave their sockets open.
         await asyncio.sleep(0.1)
         self._folder.cleanup()
+
+    def _process_ids(self) -> list[int]:
+        return [os.getpid(), *self.functions.process_ids, *self.storage.process_ids]
 
     def _run(self, work: Awaitable[Any]) -> None:
         self._tasks.append(asyncio.ensure_future(work))
@@ -154,7 +159,7 @@ class Lab:
         self.arm.base = self.front.url
         await self._start_storage_and_app()
         self._start_monitor()
-        for part in (self.replication.run(), self.logs.run(), self.customers.run()):
+        for part in (self.replication.run(), self.logs.run(), self.customers.run(), self.processor_wait.watch()):
             self._run(part)
         await self._settle()
 

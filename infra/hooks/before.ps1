@@ -1,6 +1,7 @@
+#Requires -Version 7.4
 <#
 .SYNOPSIS
-What azd does before it makes anything: sign-in, and a look at where customers are.
+What azd does before it deploys anything: the settings, the sign-in, and where customers are now.
 #>
 [CmdletBinding()]
 param()

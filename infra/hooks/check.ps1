@@ -1,32 +1,50 @@
+#Requires -Version 7.4
 <#
 .SYNOPSIS
-Proves after a deployment that Coldsite lets in nobody who has not signed in, and no alert without Azure Monitor's token.
+Proves after a deployment that Coldsite lets no stranger in, and that it works: it runs one orchestration to its end.
 
 .DESCRIPTION
-azd runs this after it has deployed the app. It changes nothing. It fails the deployment when a door is open.
+azd runs this after it has deployed the app. It changes nothing. It says for each door: closed, OPEN (a stranger is let in) or
+SILENT (no answer that tells anything). It fails the deployment when a door is open, when the app is silent, and when the
+app does not prove that its durable engine works. It ends within five minutes.
 #>
 [CmdletBinding()]
-param([string] $Url = $env:COLDSITE_URL)
+param([string] $Url = $env:COLDSITE_URL, [string] $App = $env:COLDSITE_APP)
 
 $ErrorActionPreference = 'Stop'
+if (-not $Url) { throw 'COLDSITE_URL is not set. Let azd run this (azd deploy), or type: azd env get-values' }
+$Url = $Url.TrimEnd('/')
+$again = 'pwsh infra/hooks/check.ps1 -Url {0} -App {1}' -f $Url, ($App ? $App : '<client id>')
+$tries = 20
+$until = (Get-Date).AddSeconds(120)
 
-function Get-Status([string] $method, [string] $path, [hashtable] $headers) {
-    for ($try = 1; $try -le 20; $try++) {
-        $status = 0
-        try {
-            $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
-                -ContentType 'application/json' -SkipHttpErrorCheck
-            $status = [int] $answer.StatusCode
-        }
-        catch { Write-Verbose "$Url does not answer yet: $_" }
-        if ($status -gt 0 -and $status -lt 500 -and $status -ne 404) { return $status }
-        Start-Sleep -Seconds 6   # A new app takes a while to have a name and to answer.
+function Send-Request([string] $method, [string] $path, [hashtable] $headers, [int] $seconds = 20) {
+    # Without redirects: a sign-in page that is followed would look like an open door.
+    try {
+        $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
+            -ContentType 'application/json' -SkipHttpErrorCheck -MaximumRedirection 0 -TimeoutSec $seconds -ErrorAction SilentlyContinue
+        # What is no text by its type, a problem document for one, is handed out as bytes.
+        $body = $answer.Content -is [byte[]] ? [Text.Encoding]::UTF8.GetString($answer.Content) : "$($answer.Content)"
+        return @{ Status = [int] $answer.StatusCode; Body = $body }
     }
-    return $status
+    catch { return @{ Status = 0; Body = "$($_.Exception.Message)" } }
+}
+
+function Test-Silent([int] $status) { $status -eq 0 -or $status -eq 404 -or $status -ge 500 }
+
+function Get-Answer([string] $method, [string] $path, [hashtable] $headers) {
+    # A new app takes a while to have a name and to answer.
+    while ($true) {
+        $answer = Send-Request $method $path $headers
+        if (-not (Test-Silent $answer.Status)) { return $answer }
+        $script:tries--
+        if ($script:tries -le 0 -or (Get-Date) -gt $until) { return $answer }
+        Start-Sleep -Seconds 6
+    }
 }
 
 $forged = [Convert]::ToBase64String([Text.Encoding]::UTF8.GetBytes(
-        '{"auth_typ":"aad","claims":[{"typ":"oid","val":"somebody"},{"typ":"roles","val":"operator"}]}'))
+        '{"auth_typ":"aad","claims":[{"typ":"oid","val":"stranger"},{"typ":"roles","val":"operator"}]}'))
 $doors = @(
     @{ Method = 'GET'; Path = '/api/plans'; Headers = @{} },
     @{ Method = 'GET'; Path = '/api/plans'; Headers = @{ 'X-MS-CLIENT-PRINCIPAL' = $forged } },
@@ -35,10 +53,43 @@ $doors = @(
 )
 $open = 0
 foreach ($door in $doors) {
-    $status = Get-Status $door.Method $door.Path $door.Headers
-    $with = $door.Headers.Keys -join ', '
-    if ($status -eq 401) { Write-Host "closed  $($door.Method) $($door.Path) $with" }
-    else { $open++; Write-Warning "OPEN    $($door.Method) $($door.Path) $with answered $status instead of 401" }
+    $answer = Get-Answer $door.Method $door.Path $door.Headers
+    $what = "$($door.Method) $($door.Path) $($door.Headers.Keys -join ', ')".TrimEnd()
+    if (Test-Silent $answer.Status) {
+        Write-Warning "SILENT  $what answered $($answer.Status ? $answer.Status : "nothing ($($answer.Body))")"
+        throw "Coldsite does not work at $Url, and nothing is known of its doors. See its log: portal, the function app, Log stream. Then type: $again"
+    }
+    if ($answer.Status -eq 401) { Write-Host "closed  $what" }
+    elseif ($answer.Status -ge 300 -and $answer.Status -lt 400) {
+        throw "$what is redirected ($($answer.Status)) and not refused with 401, so neither Azure Monitor nor the command coldsite can come in. In the portal, the function app, Authentication, set unauthenticated requests to HTTP 401. Then type: $again"
+    }
+    # A request that is refused for another reason than a missing sign-in was let in far enough to be read.
+    else { $open++; Write-Warning "OPEN    $what answered $($answer.Status) instead of 401" }
 }
 if ($open) { throw "$open of $($doors.Count) doors are open. See docs/security.md before you go on." }
 Write-Host 'Every door is closed to strangers.'
+
+# A web server that answers 401 to everything would pass so far. Only Coldsite itself can run an orchestration.
+if (-not $App) { throw "COLDSITE_APP is not set, so Coldsite cannot be asked whether it works. Type: $again" }
+$token = $null
+for ($try = 1; $try -le 4 -and -not $token; $try++) {
+    # A role that was given a moment ago is known to Microsoft Entra only after a while.
+    if ($try -gt 1) { Start-Sleep -Seconds 10 }
+    $PSNativeCommandUseErrorActionPreference = $false
+    $said = az account get-access-token --scope "api://$App/.default" --output json 2>&1
+    if ($LASTEXITCODE -eq 0) { $token = try { ("$said" | ConvertFrom-Json).accessToken } catch { $null } }
+}
+if (-not $token) {
+    throw "The doors are closed, and az has no token for Coldsite, so it is not proven that Coldsite works. Give yourself a role (docs/install.md, step 4), sign in with az login, then type: $again`naz said: $(("$said" -split "`n")[0])"
+}
+Write-Host 'Coldsite runs an orchestration to its end; this can take a minute and a half ...'
+$answer = Send-Request POST '/api/selfcheck' @{ Authorization = "Bearer $token" } 110
+$found = try { $answer.Body | ConvertFrom-Json } catch { $null }
+switch ($answer.Status) {
+    200 { if ($null -eq $found.seconds) { throw "$Url answers 200, and is not Coldsite: /api/selfcheck told no seconds." } }
+    403 { throw "Coldsite answers, and you lack a role: $($found.detail) (docs/install.md, step 4). Then type: $again" }
+    401 { throw "$Url does not accept a token for api://$App, or Coldsite is not behind it. Compare COLDSITE_APP with the app's Authentication page. Then type: $again" }
+    default { throw "Coldsite is not installed: its self-check answered $($answer.Status ? $answer.Status : 'nothing'). $($found.detail ? $found.detail : $answer.Body) See its log: portal, the function app, Log stream. Then type: $again" }
+}
+Write-Host "works   an orchestration ran to its end in $($found.seconds) s"
+foreach ($problem in $found.problems) { Write-Warning "Coldsite says of itself: $problem" }

@@ -1,10 +1,11 @@
+#Requires -Version 7.4
 <#
 .SYNOPSIS
-Makes the app registration by which people sign in to Coldsite and Azure Monitor shows who it is.
+Makes the app registration by which people sign in to Coldsite and Azure Monitor proves who it is.
 
 .DESCRIPTION
-azd runs this before it makes anything. It is safe to run again: what is there is kept. It needs the Azure CLI, signed in
-as somebody who may register applications (Application Administrator, or the owner of a registration that exists).
+azd runs this before it deploys anything. It is safe to run again: what is there is kept. It needs the Azure CLI, signed
+in as a person who may register applications (Application Administrator, or an owner of a registration that exists).
 It makes no secret. It has not been run against every kind of directory; it says what it does, step by step.
 #>
 [CmdletBinding()]
@@ -15,64 +16,118 @@ $PSNativeCommandUseErrorActionPreference = $true
 
 $name = "coldsite-$($env:AZURE_ENV_NAME)"
 $rolesFile = Join-Path $PSScriptRoot 'roles.json'
-$monitor = '461e8683-5575-4561-ac7f-899cc907d62a'   # Azure Monitor's own application, the same everywhere
+$roles = Get-Content $rolesFile -Raw | ConvertFrom-Json
+$monitor = '461e8683-5575-4561-ac7f-899cc907d62a'    # Azure Monitor's own application, the same everywhere
+$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'   # by which the coldsite command signs in
+$graph = 'https://graph.microsoft.com/v1.0'
 
 function Get-OrAdd([string] $what, [scriptblock] $get, [scriptblock] $add) {
-    $found = & $get | ConvertFrom-Json
-    if ($found) { Write-Host "$what is there."; return $found | Select-Object -First 1 }
+    $found = @(& $get | ConvertFrom-Json)
+    if ($found.Count -gt 1) {
+        throw "$what is there $($found.Count) times: $($found.appId -join ', '). Set the one that Coldsite shall use: azd env set COLDSITE_APP <client id>, azd env set COLDSITE_APP_OBJECT <object id>."
+    }
+    if ($found) { Write-Host "$what is there."; return $found[0] }
+    $made = & $add | ConvertFrom-Json
+    if (-not $made) { throw "$what was asked for, and az gave no answer. Look in Microsoft Entra whether it is there, then repeat." }
     Write-Host "$what is made."
-    return & $add | ConvertFrom-Json
+    return $made
 }
 
-function Send-Graph([string] $method, [string] $path, [string] $body) {
+function Send-Graph([string] $method, [string] $path, [hashtable] $body) {
     $file = New-TemporaryFile
     try {
-        Set-Content -Path $file -Value $body
-        az rest --method $method --uri "https://graph.microsoft.com/v1.0/$path" --headers 'Content-Type=application/json' --body "@$file" | Out-Null
+        Set-Content -Path $file -Value ($body | ConvertTo-Json -Depth 5 -Compress)
+        for ($try = 1; $try -le 7; $try++) {
+            # Microsoft Entra knows a new registration everywhere only after some seconds, and answers 404 until then.
+            $PSNativeCommandUseErrorActionPreference = $false
+            $said = az rest --method $method --uri "$graph/$path" --headers 'Content-Type=application/json' --body "@$file" 2>&1
+            if ($LASTEXITCODE -eq 0) { return }
+            if ("$said" -notmatch 'Not ?Found') { break }
+            Write-Host "Microsoft Entra does not know it yet; once more in 10 seconds (try $try of 6)."
+            Start-Sleep -Seconds 10
+        }
+        throw "Microsoft Entra refused $method $path`: $said"
     }
     finally { Remove-Item $file }
 }
 
-if ($env:COLDSITE_APP -and $env:COLDSITE_APP_OBJECT) {
-    # Somebody made the registration, or an earlier run did: it is left alone, and what it lacks is said.
-    $values = @(az ad app show --id $env:COLDSITE_APP --query 'appRoles[].value' --output tsv)
-    $wanted = (Get-Content $rolesFile -Raw | ConvertFrom-Json).value
-    $missing = @($wanted | Where-Object { $_ -notin $values })
-    if ($missing) { Write-Warning "The registration $($env:COLDSITE_APP) lacks the app roles $($missing -join ', '). See docs/install.md." }
-    else { Write-Host "The registration $($env:COLDSITE_APP) is there, with all its roles." }
+function Get-Assignments([string] $principal) { @((az rest --method GET --uri "$graph/servicePrincipals/$principal/appRoleAssignedTo" --output json | ConvertFrom-Json).value) }
+
+# Microsoft Entra is asked by the account's current subscription. In another directory everything would be made in the wrong place.
+$here = az account show --output json | ConvertFrom-Json
+if ($env:AZURE_SUBSCRIPTION_ID) {
+    $wanted = az account show --subscription $env:AZURE_SUBSCRIPTION_ID --output json | ConvertFrom-Json
+    if ($wanted.tenantId -ne $here.tenantId) {
+        throw "The Azure CLI is in the directory $($here.tenantId), and the subscription in $($wanted.tenantId). Type: az account set --subscription $($env:AZURE_SUBSCRIPTION_ID)"
+    }
+}
+$person = if ($here.user.type -eq 'user') { (az ad signed-in-user show --output json | ConvertFrom-Json).id }
+
+if ([bool] $env:COLDSITE_APP -ne [bool] $env:COLDSITE_APP_OBJECT) {
+    $lacks = if ($env:COLDSITE_APP) { 'COLDSITE_APP_OBJECT (the object id of the registration)' } else { 'COLDSITE_APP (the client id of the registration)' }
+    throw "Only one of COLDSITE_APP and COLDSITE_APP_OBJECT is set. Set $lacks too, or neither, so that this makes a registration."
+}
+
+if ($env:COLDSITE_APP) {
+    # The administrator made the registration, or an earlier run did: it is left alone, and what it lacks is said.
+    $app = az ad app show --id $env:COLDSITE_APP --output json | ConvertFrom-Json
+    $missing = @($roles.value | Where-Object { $_ -notin $app.appRoles.value })
+    $lacks = @(
+        if ($missing) { "the app roles $($missing -join ', ')" }
+        if ("api://$($app.appId)" -notin $app.identifierUris) { "the Application ID URI api://$($app.appId)" }
+        if (-not ($app.api.oauth2PermissionScopes | Where-Object isEnabled)) { 'a delegated permission (Expose an API, Add a scope)' }
+        if ($azureCli -notin $app.api.preAuthorizedApplications.appId) { "the Azure CLI ($azureCli) as an authorised client" }
+        if ($app.api.requestedAccessTokenVersion -ne 2) { 'access tokens of version 2' }
+        if ($person -and $person -notin @((az ad app owner list --id $app.appId --output json | ConvertFrom-Json).id)) {
+            "you as an owner (az ad app owner add --id $($app.appId) --owner-object-id $person)"
+        }
+        $principal = @(az ad sp list --filter "appId eq '$($app.appId)'" --output json | ConvertFrom-Json)
+        if (-not $principal) { "its enterprise application (az ad sp create --id $($app.appId))" }
+        else {
+            if (-not $principal[0].appRoleAssignmentRequired) { '"Assignment required" on its enterprise application' }
+            $webhook = ($roles | Where-Object value -EQ 'ActionGroupsSecureWebhook').id
+            $sender = @(az ad sp list --filter "appId eq '$monitor'" --output json | ConvertFrom-Json)
+            $given = Get-Assignments $principal[0].id | Where-Object { $sender -and $_.principalId -eq $sender[0].id -and $_.appRoleId -eq $webhook }
+            if (-not $given) { "the role ActionGroupsSecureWebhook for Azure Monitor ($monitor)" }
+        }
+    )
+    if ($lacks) { Write-Warning "The registration $($env:COLDSITE_APP) lacks $($lacks -join '; '). See docs/install.md, An app registration made for you." }
+    else { Write-Host "The registration $($env:COLDSITE_APP) is there, with all that Coldsite needs." }
     return
 }
 
+# The name is compared here and not in the question: az lists what begins with it, and a name may hold a quote.
 $app = Get-OrAdd "The registration $name" `
-    { az ad app list --display-name $name --query "[?displayName=='$name']" --output json } `
+    { ConvertTo-Json -Depth 9 @(az ad app list --display-name $name --output json | ConvertFrom-Json | Where-Object displayName -EQ $name) } `
     { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
 
 # Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for. The Azure CLI may ask
 # for a person's token without asking the person again: that is how the coldsite command signs in.
-$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'
-# A permission that is there already stays: Microsoft Entra refuses to replace one that is enabled.
-$there = @($app.api.oauth2PermissionScopes | Where-Object isEnabled)
-$scope = if ($there) { $there[0] } else { @{
-    id                      = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
-    value                   = 'access'
-    type                    = 'User'
-    isEnabled               = $true
-    adminConsentDisplayName = 'Use Coldsite'
-    adminConsentDescription = 'Use Coldsite as the person who is signed in, with that person''s roles.'
-} }
-$scopes = if ($there) { @($app.api.oauth2PermissionScopes) } else { @($scope) }
+# What is there already stays: Microsoft Entra refuses to replace a permission that is enabled.
+# An "if" hands out the elements of a list; @() around it keeps a list of one a list, which Microsoft Graph insists on.
+$there = @($app.api.oauth2PermissionScopes | Where-Object { $_ })
+$enabled = @($there | Where-Object isEnabled)
+$scope = if ($enabled) { $enabled[0] } else { [pscustomobject] @{
+        id                      = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
+        value                   = 'access'
+        type                    = 'User'
+        isEnabled               = $true
+        adminConsentDisplayName = 'Use Coldsite'
+        adminConsentDescription = 'Use Coldsite as the person who is signed in, with that person''s roles.'
+    } }
+$scopes = @(if ($enabled) { $there } else { $there; $scope })
+$uris = @($app.identifierUris | Where-Object { $_ }; "api://$($app.appId)") | Select-Object -Unique
 $api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = $scopes }
-$body = @{ identifierUris = @("api://$($app.appId)"); api = $api } | ConvertTo-Json -Depth 5 -Compress
-Send-Graph PATCH "applications/$($app.id)" $body
-$api.preAuthorizedApplications = @(@{ appId = $azureCli; delegatedPermissionIds = @($scope.id) })
-Send-Graph PATCH "applications/$($app.id)" (@{ api = $api } | ConvertTo-Json -Depth 5 -Compress)
+Send-Graph PATCH "applications/$($app.id)" @{ identifierUris = @($uris); api = $api }
+$clients = @($app.api.preAuthorizedApplications | Where-Object { $_ -and $_.appId -ne $azureCli })
+$clients += @{ appId = $azureCli; delegatedPermissionIds = @($scope.id) }
+$api.preAuthorizedApplications = $clients
+Send-Graph PATCH "applications/$($app.id)" @{ api = $api }
 
 # Azure Monitor takes only an owner's word for it that its alerts may go to this registration.
 # A pipeline is no person: it must have been made an owner before.
-$account = az account show --query user.type --output tsv
-$me = if ($account -eq 'user') { az ad signed-in-user show --query id --output tsv }
-$owners = az ad app owner list --id $app.appId --query '[].id' --output tsv
-if ($me -and $me -notin $owners) { az ad app owner add --id $app.appId --owner-object-id $me | Out-Null }
+$owners = @((az ad app owner list --id $app.appId --output json | ConvertFrom-Json).id)
+if ($person -and $person -notin $owners) { az ad app owner add --id $app.appId --owner-object-id $person | Out-Null }
 
 $principal = Get-OrAdd 'Its enterprise application' `
     { az ad sp list --filter "appId eq '$($app.appId)'" --output json } `
@@ -84,18 +139,19 @@ $sender = Get-OrAdd 'Azure Monitor in this directory' `
     { az ad sp list --filter "appId eq '$monitor'" --output json } `
     { az ad sp create --id $monitor --output json }
 
-# The role is chosen by its value: the first role of the list would be the wrong one.
-$role = (Get-Content $rolesFile -Raw | ConvertFrom-Json) | Where-Object value -EQ 'ActionGroupsSecureWebhook'
-$assigned = az rest --method GET --uri "https://graph.microsoft.com/v1.0/servicePrincipals/$($principal.id)/appRoleAssignedTo" | ConvertFrom-Json
-if ($assigned.value | Where-Object { $_.principalId -eq $sender.id -and $_.appRoleId -eq $role.id }) {
-    Write-Host 'Azure Monitor has its role.'
-}
-else {
-    $assignment = @{ principalId = $sender.id; resourceId = $principal.id; appRoleId = $role.id } | ConvertTo-Json -Compress
-    Send-Graph POST "servicePrincipals/$($principal.id)/appRoleAssignedTo" $assignment
-    Write-Host 'Azure Monitor is given its role.'
+# Roles are chosen by their value: the first role of the list would be the wrong one. Whoever deploys may operate Coldsite,
+# and is the first who can ask it whether it works (check.ps1).
+$assigned = Get-Assignments $principal.id
+$wanted = @(, @('Azure Monitor', $sender.id, 'ActionGroupsSecureWebhook'))
+if ($person) { $wanted += , @('You', $person, 'operator') }
+foreach ($one in $wanted) {
+    $who, $id, $value = $one
+    $role = $roles | Where-Object value -EQ $value
+    if ($assigned | Where-Object { $_.principalId -eq $id -and $_.appRoleId -eq $role.id }) { Write-Host "$who`: the role $value is there."; continue }
+    Send-Graph POST "servicePrincipals/$($principal.id)/appRoleAssignedTo" @{ principalId = $id; resourceId = $principal.id; appRoleId = $role.id }
+    Write-Host "$who`: the role $value is given."
 }
 
 azd env set COLDSITE_APP $app.appId
 azd env set COLDSITE_APP_OBJECT $app.id
-Write-Host "Now give people their roles: Entra admin center, Enterprise applications, $name, Users and groups."
+Write-Host "Now give other people their roles: Entra admin center, Enterprise applications, $name, Users and groups."

@@ -1,4 +1,4 @@
-"""Plays cells in processes of their own, side by side, and judges those of the matrix by their references."""
+"""Plays cells in processes of their own, side by side; those of the matrix are judged by their references."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from lab.chaos.cells import Cell, run_cell
 from lab.chaos.stage import Played
-from lab.chaos.world import differences
 
 
 @dataclass
@@ -44,15 +43,14 @@ class Runner:
         while waiting or running:
             while waiting and len(running) < self._jobs:
                 cell = waiting.pop()
-                running[self._pool.submit(run_cell, cell, self._speed)] = cell
+                reference = self.references.get(cell.story) if cell.activity else None
+                running[self._pool.submit(run_cell, cell, self._speed, reference)] = cell
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 self._keep(running.pop(done), done.result())
 
     def _keep(self, cell: Cell, played: Played) -> None:
         if cell.kind == "matrix" and not cell.activity:
             self.references[cell.story] = played
-        elif cell.kind == "matrix":
-            played.failures += differences(played.state, self.references[cell.story].state)
         result = Result(cell, played)
         self.results.append(result)
         self._tell(result)

@@ -20,8 +20,8 @@ from lab.runner import LONGEST, WAITING, Watcher
 from lab.scenario import PROJECT, Event
 from lab.twin import Lab, LabOptions
 
-REAL_LIMIT = 240.0
-"""Real seconds after which a story is given up."""
+STORY_LIMIT = 4 * 3600.0
+"""Simulated seconds after which a story is given up."""
 
 PATIENCE = 3600.0
 """Simulated seconds within which every run must have ended or wait for a person."""
@@ -39,6 +39,8 @@ class Played:
     activities: dict[str, list[str]] = field(default_factory=dict)
     """The activities that occurred, and where something was written while each ran: azure, history."""
     killed: bool = False
+    processor_wait: float = 0.0
+    """The largest share of time that the lab waited for a processor."""
     seconds: float = 0.0
     told: list[str] = field(default_factory=list)
 
@@ -60,10 +62,10 @@ async def play(story: Story, speed: float, *more: dict[str, Any]) -> Played:
     began = time.monotonic()
     played = Played()
     try:
-        async with asyncio.timeout(REAL_LIMIT):
+        async with asyncio.timeout(STORY_LIMIT / speed):
             await _play(story, speed, more, played)
     except TimeoutError:
-        played.failures.append(f"It did not end within {REAL_LIMIT:g} real seconds.")
+        played.failures.append(f"It did not end within {STORY_LIMIT / speed:g} real seconds.")
     played.seconds = time.monotonic() - began
     return played
 
@@ -113,6 +115,7 @@ class Stage:
         for task in (self._following, *self._actions.sending):
             task.cancel()
         await asyncio.gather(self._following, *self._actions.sending, return_exceptions=True)
+        self._played.processor_wait = self.lab.processor_wait.worst
 
     @property
     def heard(self) -> list[str]:

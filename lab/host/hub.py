@@ -96,6 +96,15 @@ class TaskHub(InMemoryOrchestrationBackend):
                 self._orchestration_queue_set.discard(request.instanceId)
             return super().StartInstance(request, context)
 
+    # An event for an instance that has ended is refused; the backend would accept it and deliver it to nobody.
+    # Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.RaiseEvent.
+    def RaiseEvent(self, request: pb.RaiseEventRequest, context: Any) -> pb.RaiseEventResponse:
+        with self._lock:
+            instance = self._instances.get(request.instanceId)
+            if instance and self._is_terminal_status(instance.status):
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"The instance {request.instanceId} has ended.")
+            return super().RaiseEvent(request, context)
+
     # What a stream was given and did not answer is given again when the stream ends.
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Any) -> Iterator[pb.WorkItem]:
         stream = next(self._streams)

@@ -118,6 +118,11 @@ class FunctionsHost:
         self.url = f"http://127.0.0.1:{bound}"
         self._keep(self._run_timers())
 
+    @property
+    def process_ids(self) -> list[int]:
+        """The hub's process and the workers'."""
+        return [self.hub.pid, *(worker.pid for worker in self.workers)]
+
     async def stop(self) -> None:
         """Ends everything that ``start`` started."""
         self._stopping = True
@@ -198,7 +203,7 @@ class FunctionsHost:
                 "rpcBaseUrl": self._rpc,
                 "httpBaseUrl": f"{self.url}/runtime/webhooks/durabletask",
                 "requiredQueryStringParameters": "",
-                "maxGrpcMessageSizeInBytes": 64 * 1024 * 1024,
+                "maxGrpcMessageSizeInBytes": 4 * 1024 * 1024,
             }
         )
 

@@ -15,7 +15,7 @@ from typing import Literal
 from lab.clock import Clock
 from lab.site.sql_server import Order
 
-State = Literal["good", "mirroring", "stopped", "unknown"]
+State = Literal["good", "mirroring", "stopped", "unknown", "unpausable"]
 """``unknown``: the replica is as it was, and the scripts find nothing but nulls."""
 
 
@@ -69,7 +69,7 @@ class Replication:
             return
         while self._applied < len(self._received) and self._received[self._applied][0] + self._lag <= now:
             self._applied += 1
-        if receives and self._applied == len(self._received) and self.state == "good":
+        if receives and self._applied == len(self._received) and self._whole:
             self._whole_at = datetime.now(UTC)
         elif self._applied and self._applied < len(self._received):
             # Something is on its way, so the replica is as old as its newest change.
@@ -79,7 +79,11 @@ class Replication:
     @property
     def connected(self) -> bool:
         """Whether the source sends, and what it sends can be used."""
-        return self._connected() and not self.paused and self.state == "good"
+        return self._connected() and not self.paused and self._whole
+
+    @property
+    def _whole(self) -> bool:
+        return self.state in ("good", "unpausable")
 
     @property
     def applied(self) -> tuple[Order, ...]:
@@ -104,7 +108,7 @@ class Replication:
         name = self._scripts.get(_normal(text))
         if name is None:
             return "", "The replication machine does not know this script."
-        if name == "freeze" and self.state not in ("mirroring", "unknown"):
+        if name == "freeze" and self.state not in ("mirroring", "unknown", "unpausable"):
             self.step()
             self.frozen = True
         elif name == "thaw":
@@ -116,11 +120,11 @@ class Replication:
                 dict.fromkeys(("state", "queue_bytes", "replicated_until", "message")) | self._freezing
             ), ""
         said = {
-            "state": self.state,
+            "state": "good" if self._whole else self.state,
             "connected": self._connected() and not self.paused,
             "queue_bytes": 512 * (len(self._received) - self._applied),
             "replicated_until": self._replicated_until(),
-            "message": "simulated",
+            "message": "job-1 refused to be paused" if name == "freeze" and self.state == "unpausable" else "simulated",
         }
         return json.dumps(self._freezing | said), ""
 

@@ -66,6 +66,13 @@ class ReplicaState(Strict):
         return self.state == "good"
 
     @property
+    def not_copyable(self) -> str | None:
+        """Once it was to be frozen: why its disks must not be copied now, or None when they agree in time."""
+        if not self.usable:
+            return self.trouble
+        return None if self.frozen else f"it could not be paused: {self.message or 'its script does not say why'}"
+
+    @property
     def in_order(self) -> bool:
         """Whether the replica holds everything that the source has sent, and the source sends."""
         return self.usable and self.connected is True and self.queue_bytes == 0

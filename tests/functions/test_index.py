@@ -26,6 +26,7 @@ ROUTES = {
     "list_runs": ("GET", "runs"),
     "read_run": ("GET", "runs/{run_id}"),
     "openapi": ("GET", "openapi.json"),
+    "check_self": ("POST", "selfcheck"),
 }
 TIMERS = {
     "watch": "%COLDSITE_WATCH_SCHEDULE%",
@@ -33,7 +34,9 @@ TIMERS = {
     "take_recovery_points": "0 */5 * * * *",
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
-ORCHESTRATORS = set("failover drill recover_workload take_set thaw_replica clear_leftovers look_at_replica".split())
+ORCHESTRATORS = set(
+    "failover drill recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
+)
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
     create_machine check_operation probe_workload verify_site enable_recovery disable_primary read_back check_dns
@@ -42,9 +45,9 @@ CONTRACT = set(
 """The activities that scenarios and histories name: a change of one breaks what lies outside this repository."""
 ACTIVITIES = CONTRACT | set(
     """find_recovery_points forget_recovery_points check_maintenance evict_leftover read_replication read_home_commit
-    note_replica note_point""".split()
+    note_replica note_point check_itself""".split()
 )
-TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", *TIMERS}
+TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", "check_self", *TIMERS}
 """The functions that are given a durable client."""
 
 

@@ -313,6 +313,31 @@ def test_a_running_id_is_refused(hub: Peer) -> None:
     assert refused.value.code() == grpc.StatusCode.ALREADY_EXISTS
 
 
+# Events for an instance that has ended.
+
+
+def tell_what_has_ended(peer: Peer) -> None:
+    peer.start("order")
+    peer.answer(peer.stream().take(), end())
+    peer.tell("order")
+
+
+def test_an_event_for_an_ended_instance_is_refused(hub: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        tell_what_has_ended(hub)
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_uncorrected_backend_accepts_an_event_for_an_ended_instance(uncorrected: Peer) -> None:
+    tell_what_has_ended(uncorrected)
+
+
+def test_an_event_for_an_unknown_instance_is_refused(hub: Peer) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        hub.tell("order")
+    assert refused.value.code() == grpc.StatusCode.NOT_FOUND
+
+
 # Failures without a message.
 
 

@@ -42,7 +42,8 @@ def test_a_run_in_flight_would_go_on_as_it_began(path: Path) -> None:
 
 
 def test_every_orchestrator_has_a_stored_history() -> None:
-    assert set(todays_orchestrators()) - {history.orchestrator for history in everything()} == set()
+    """Of the self-check none is kept: it belongs to no run, and the deployment that asks it has already ended."""
+    assert set(todays_orchestrators()) - {history.orchestrator for history in everything()} == {"selfcheck"}
 
 
 def test_every_story_was_recorded() -> None:

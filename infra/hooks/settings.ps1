@@ -1,0 +1,70 @@
+#Requires -Version 7.4
+<#
+.SYNOPSIS
+Reads the settings of a deployment before anything is made, and names each that is missing or wrong with the command that sets it.
+
+.DESCRIPTION
+azd runs this first. It asks Azure nothing and changes nothing. An empty setting counts as one that is not set: a GitHub
+variable that does not exist arrives empty.
+#>
+[CmdletBinding()]
+param()
+
+$ErrorActionPreference = 'Stop'
+$problems = [System.Collections.Generic.List[string]]::new()
+
+function Get-Setting([string] $name) { "$([Environment]::GetEnvironmentVariable($name))".Trim() }
+
+function Assert-Set([string] $name, [string] $holds, [string] $example) {
+    if (-not (Get-Setting $name)) { $problems.Add("$name is not set. It holds $holds. Type: azd env set $name $example") }
+}
+
+function Assert-Form([string] $name, [string] $pattern, [string] $expected, [switch] $secret) {
+    $value = Get-Setting $name
+    $shown = if ($secret) { 'not of the form that is expected' } else { "'$value'" }
+    if ($value -and $value -notmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected") }
+}
+
+$network = '^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+$'
+$createSite = (Get-Setting 'COLDSITE_CREATE_SITE') -eq 'true'
+$project = Join-Path $PSScriptRoot '..' '..'
+
+Assert-Set 'COLDSITE_PLAN' 'the name of the recovery plan, as in plans/NAME.yaml' 'acme'
+Assert-Set 'COLDSITE_OPERATOR_EMAIL' 'the address that is written to when Coldsite or the replication fails' 'it@example.com'
+Assert-Set 'COLDSITE_PRIMARY_ADDRESS' 'the public address of the primary site, not the name that customers use' '203.0.113.10'
+Assert-Set 'COLDSITE_SQL_PROBE' 'user:password of the login by which SQL Server is checked' '"coldsite:PASSWORD"'
+Assert-Set 'COLDSITE_NOTIFY_URL' 'the Apprise address for messages' '"mailto://..."'
+if ($createSite) {
+    Assert-Set 'COLDSITE_VPN_KEY' 'the shared key of the VPN connection' '"KEY"'
+    Assert-Set 'COLDSITE_REPLICA_PASSWORD' 'the administrator''s password on the Double-Take machine' '"PASSWORD"'
+    $parameters = Get-Content (Join-Path $project 'infra' 'main.parameters.json') -Raw | ConvertFrom-Json
+    if (-not $parameters.parameters.PSObject.Properties['site']) {
+        $problems.Add("COLDSITE_CREATE_SITE is true, and infra/main.parameters.json does not describe the site. Copy 'site' " +
+            'from infra/contoso.parameters.json and put your own values into it (docs/install.md, Starting from nothing).')
+    }
+}
+else {
+    Assert-Set 'COLDSITE_FAILOVER_NETWORK' 'the resource id of the network in which recovered machines serve' '"/subscriptions/..."'
+    Assert-Set 'COLDSITE_DRILL_NETWORK' 'the resource id of the isolated network for drills' '"/subscriptions/..."'
+    Assert-Set 'COLDSITE_RECOVERY_ADDRESS' 'the public address of the recovery site' '198.51.100.20'
+}
+
+Assert-Form 'COLDSITE_PLAN' '^[a-z][a-z0-9-]*$' 'small letters, digits and hyphens, as in plans/NAME.yaml.'
+Assert-Form 'COLDSITE_OPERATOR_EMAIL' '^[^@\s]+@[^@\s]+\.[^@\s]+$' 'an e-mail address.'
+Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
+Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
+Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://...' -secret
+Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon between them.' -secret
+foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY') {
+    Assert-Form $switch '^(true|false)$' 'true or false.'
+}
+$plan = Get-Setting 'COLDSITE_PLAN'
+if ($plan -match '^[a-z][a-z0-9-]*$' -and -not (Test-Path (Join-Path $project 'plans' "$plan.yaml"))) {
+    $problems.Add("COLDSITE_PLAN is '$plan', and plans/$plan.yaml does not exist. Type: coldsite plan init $plan")
+}
+
+if ($problems.Count) {
+    $problems | ForEach-Object { Write-Host "- $_" }
+    throw "$($problems.Count) setting$(if ($problems.Count -gt 1) { 's' }) must be corrected before anything is deployed. docs/install.md, step 3, explains each."
+}
+Write-Host 'Every setting that the deployment needs is there.'

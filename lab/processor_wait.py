@@ -1,0 +1,70 @@
+"""How long the lab's processes wait for a processor: on a busy machine simulated time runs away from them.
+
+What a run does in simulated seconds is done by real processes in real time. One that is ready and gets no processor
+is late by ``speed`` simulated seconds for every real one, and a bound of time that breaks then tells nothing.
+
+Source: the second figure of ``/proc/PID/schedstat``, nanoseconds spent ready and not running (Linux,
+Documentation/scheduler/sched-stats.rst). Where a system does not tell it, nothing counts as waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+EVERY = 0.5
+WINDOW = 5.0
+"""Real seconds: between two readings, and over which the share of waiting is taken."""
+
+BUSY = 0.3
+"""The share of waiting from which a failure is played again, slower. Alone on two cores a lab stays below 0.2."""
+
+SLOWEST = 4.0
+"""How often slower than asked for a story is played at last; that result counts."""
+
+
+def slower(speed: float, asked: float, wait: float) -> float | None:
+    """The speed at which to play again what failed at ``speed``, or None when that failure counts.
+
+    What fails while the lab's processes waited for a processor says nothing; at half the speed they get their time. A
+    busy machine makes a story slower, and never another one.
+    """
+    return speed / 2 if wait >= BUSY and speed > asked / SLOWEST else None
+
+
+class ProcessorWait:
+    """``processes`` says which process ids belong to the lab now; they change when a worker dies."""
+
+    def __init__(self, processes: Callable[[], Iterable[int]]) -> None:
+        self._processes = processes
+        self._waited: dict[int, float] = {}
+        self._total = 0.0
+        self._readings: deque[tuple[float, float]] = deque()
+        self.worst = 0.0
+        """The largest share so far: seconds that all the processes waited, together, in a second of a window."""
+
+    async def watch(self) -> None:
+        """Reads until it is cancelled."""
+        while True:
+            self._read(time.monotonic())
+            await asyncio.sleep(EVERY)
+
+    def _read(self, now: float) -> None:
+        for process in self._processes():
+            waited = _waited(process)
+            self._total += max(0.0, waited - self._waited.get(process, waited))
+            self._waited[process] = waited
+        self._readings.append((now, self._total))
+        while now - self._readings[0][0] > WINDOW:
+            then, total = self._readings.popleft()
+            self.worst = max(self.worst, (self._total - total) / (now - then))
+
+
+def _waited(process: int) -> float:
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0

@@ -1,0 +1,186 @@
+"""check.ps1 against a small web server: doors that are closed, OPEN or SILENT, and a Coldsite that works or does not."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.shell import HOOKS, Azure, PowerShell, Ran, environment, needs_powershell
+
+pytestmark = needs_powershell
+
+WORKS = (200, {"seconds": 1.5, "problems": []})
+type Said = int | str | list[int] | tuple[int, dict[str, Any]]
+
+
+@contextmanager
+def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
+    """What each path answers: a status, several in turn, ``close``, or a status with a document. All else answers 401.
+
+    ``METHOD path`` stands before ``path`` and that before ``*``; a request with a forged sign-in is ``... forged``.
+    """
+    seen: list[str] = []
+    left = {key: list(said) for key, said in answers.items() if isinstance(said, list)}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            told = f"{self.command} {self.path}" + (" forged" if "X-MS-CLIENT-PRINCIPAL" in self.headers else "")
+            seen.append(told)
+            key = next((one for one in (told, self.path, "*") if one in answers), "")
+            said: Any = answers.get(key, 401)
+            if key in left:
+                said = left[key].pop(0) if len(left[key]) > 1 else left[key][0]
+            if said == "close":
+                self.close_connection = True
+                return
+            status, body = said if isinstance(said, tuple) else (said, {})
+            self.send_response(status)
+            if status == 302:
+                self.send_header("Location", "/login")
+            text = json.dumps(body).encode()
+            self.send_header("Content-Type", "application/json" if status == 200 else "application/problem+json")
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = answer  # noqa: N815 (http.server's own names)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def check(shell: PowerShell, folder: Path, url: str, app: str = "app-1", token: str = "a.b.c") -> Ran:
+    state = {"account": {"user": {}, "current": "s", "tenant": "t"}, "subscriptions": {}, "token": token}
+    azure = Azure(folder, state)
+    given = environment(folder, FAKE_AZURE=str(azure.folder), COLDSITE_URL="", COLDSITE_APP="")
+    return shell.run(HOOKS / "check.ps1", given, Url=url, App=app)
+
+
+def test_a_coldsite_that_is_closed_and_works_passes(shell: PowerShell, tmp_path: Path) -> None:
+    with serving({"/api/selfcheck": WORKS}) as (url, seen):
+        ran = check(shell, tmp_path, url)
+    assert ran.error is None
+    assert ran.text.count("closed  ") == 4
+    assert "ran to its end in 1.5 s" in ran.text
+    assert seen[-1] == "POST /api/selfcheck"
+
+
+@pytest.mark.parametrize("late", [[404, 503, 401], [500, 401]])
+def test_an_app_that_is_late_is_waited_for(shell: PowerShell, tmp_path: Path, late: list[int]) -> None:
+    with serving({"*": late, "/api/selfcheck": WORKS}) as (url, _):
+        ran = check(shell, tmp_path, url + "/")
+    assert ran.error is None, ran.said
+    assert ran.slept == 6 * (len(late) - 1)
+
+
+@pytest.mark.parametrize(
+    ("answers", "open_doors"),
+    [
+        ({"GET /api/plans": 200}, 1),
+        ({"GET /api/plans forged": 200}, 1),
+        ({"POST /api/alerts": 202}, 2),
+        ({"POST /api/alerts": 400}, 2),
+        ({"*": 403}, 4),
+    ],
+)
+def test_an_open_door_stops_the_deployment(
+    shell: PowerShell, tmp_path: Path, answers: dict[str, Said], open_doors: int
+) -> None:
+    with serving(answers) as (url, _):
+        ran = check(shell, tmp_path, url)
+    assert ran.text.count("OPEN ") == open_doors
+    assert f"{open_doors} of 4 doors are open" in str(ran.error)
+
+
+@pytest.mark.parametrize("said", [500, 404, "close"])
+def test_an_app_that_does_not_work_is_silent_and_not_open(shell: PowerShell, tmp_path: Path, said: Said) -> None:
+    with serving({"*": said}) as (url, seen):
+        ran = check(shell, tmp_path, url)
+    assert "SILENT" in ran.text
+    assert "OPEN" not in ran.said
+    assert "nothing is known of its doors" in str(ran.error)
+    assert ran.slept < 120
+    assert set(seen) == {"GET /api/plans"}
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "https://func-coldsite-nowhere.invalid"])
+def test_an_address_where_nothing_answers_is_silent(shell: PowerShell, tmp_path: Path, url: str) -> None:
+    ran = check(shell, tmp_path, url)
+    assert "SILENT" in ran.text
+    assert f"Coldsite does not work at {url}" in str(ran.error)
+
+
+def test_a_redirect_to_a_sign_in_page_is_neither_followed_nor_open(shell: PowerShell, tmp_path: Path) -> None:
+    with serving({"*": 302, "/login": 200}) as (url, seen):
+        ran = check(shell, tmp_path, url)
+    assert "is redirected (302)" in str(ran.error)
+    assert "OPEN" not in ran.said
+    assert "GET /login" not in seen
+
+
+def test_without_an_address_nothing_is_asked(shell: PowerShell, tmp_path: Path) -> None:
+    ran = check(shell, tmp_path, "")
+    assert "COLDSITE_URL is not set" in str(ran.error)
+    assert ran.slept == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (401, "does not accept a token"),
+        ((403, {"detail": "You lack the role viewer."}), "You lack the role viewer."),
+        ((503, {"detail": "The durable engine does not answer."}), "The durable engine does not answer."),
+        (404, "answered 404"),
+        ((200, {"hello": "world"}), "is not Coldsite"),
+        ("close", "answered nothing"),
+    ],
+)
+def test_what_does_not_prove_that_it_works_is_not_called_installed(
+    shell: PowerShell, tmp_path: Path, said: Said, told: str
+) -> None:
+    with serving({"/api/selfcheck": said}) as (url, _):
+        ran = check(shell, tmp_path, url)
+    assert told in str(ran.error)
+    assert "works   " not in ran.text
+
+
+@pytest.mark.parametrize(
+    ("app", "token", "told"), [("", "a.b.c", "COLDSITE_APP"), ("app-1", "", "give yourself a role")]
+)
+def test_without_a_token_it_says_what_to_do(shell: PowerShell, tmp_path: Path, app: str, token: str, told: str) -> None:
+    with serving({"/api/selfcheck": WORKS}) as (url, _):
+        ran = check(shell, tmp_path, url, app, token)
+    assert told.lower() in str(ran.error).lower()
+    assert f"check.ps1 -Url {url}" in str(ran.error)
+
+
+def test_what_coldsite_says_of_itself_is_shown(shell: PowerShell, tmp_path: Path) -> None:
+    problems = {"seconds": 2, "problems": ["The app setting NOTIFY_URL refers to Key Vault."]}
+    with serving({"/api/selfcheck": (200, problems)}) as (url, _):
+        ran = check(shell, tmp_path, url)
+    assert ran.error is None
+    assert "NOTIFY_URL refers to Key Vault" in ran.text
+
+
+def test_an_app_that_never_answers_is_given_up(shell: PowerShell, tmp_path: Path) -> None:
+    """No answer at all: every wait is bounded, so the script ends, and the app is called silent."""
+    text = (HOOKS / "check.ps1").read_text()
+    assert "-TimeoutSec $seconds" in text
+    assert text.count("Invoke-WebRequest") == 1
