@@ -16,22 +16,22 @@ param environmentName string
 param location string
 
 @description('The recovery plan that this deployment protects; the name of its file in plans/.')
-param planName string
+param planName string = ''
 
-@description('Resource group in which machines are built at a failover and in a drill. Nothing else should be in it.')
-param recoveryGroupName string = '${planName}-recovery'
+@description('Resource group in which machines are built at a failover and in a drill. Nothing else should be in it. Empty: PLAN-recovery.')
+param recoveryGroupName string = ''
 
-@description('Resource group of the Double-Take machine and its disks.')
-param replicaGroupName string = '${planName}-replica'
+@description('Resource group of the Double-Take machine and its disks. Empty: PLAN-replica.')
+param replicaGroupName string = ''
 
-@description('Resource group of the Traffic Manager profile.')
-param edgeGroupName string = '${planName}-edge'
+@description('Resource group of the Traffic Manager profile. Empty: PLAN-edge.')
+param edgeGroupName string = ''
 
-@description('Name of the Traffic Manager profile.')
-param profileName string = planName
+@description('Name of the Traffic Manager profile. Empty: the plan\'s name.')
+param profileName string = ''
 
-@description('Name of the primary site\'s endpoint in the profile.')
-param primaryEndpointName string = 'on-premises'
+@description('Name of the primary site\'s endpoint in the profile. Empty: on-premises.')
+param primaryEndpointName string = ''
 
 @description('Resource id of the network in which recovered machines serve. Empty when createSite makes it.')
 param failoverNetworkId string = ''
@@ -43,39 +43,45 @@ param drillNetworkId string = ''
 param useVpn bool = true
 
 @description('Client id of the app registration by which people sign in; infra/hooks/sign-in.ps1 makes it.')
-param signInClientId string
+param signInClientId string = ''
 
 @description('Object id of the same registration, which Azure Monitor asks for when it sends alerts with a token.')
-param signInObjectId string
+param signInObjectId string = ''
 
 @description('Name of the server whose agent\'s silence wakes Coldsite, as Log Analytics knows it. Empty when there is no agent.')
 param heartbeatComputer string = ''
 
 @description('Who is written to when something needs a person.')
-param operatorEmail string
+param operatorEmail string = ''
 
 @description('Address ranges from which administrators change secrets in the vault; none closes it to all but Coldsite.')
 param administratorAddresses array = []
 
 @description('user:password by which SQL Server is asked whether it is well; a login that may connect, and read one table for the age of the data.')
 @secure()
-param sqlProbe string
+param sqlProbe string = ''
 
 @description('Where people are told, as an Apprise address: Teams, Slack, e-mail and many more.')
 @secure()
-param notifyUrl string
+param notifyUrl string = ''
 
 @description('The primary site\'s own public address, not the name that customers use.')
-param primaryAddress string
+param primaryAddress string = ''
 
 @description('The recovery site\'s own public address. Empty when createSite makes it.')
 param recoveryAddress string = ''
 
-@description('Something outside the primary site that is always there, by which Coldsite knows that it is not cut off itself.')
-param observerAddress string
+@description('Something outside the primary site that is always there, by which Coldsite knows that it is not cut off itself. Empty: Microsoft\'s own test page.')
+param observerAddress string = ''
 
 @description('Keeps one instance warm for alerts and one for recoveries. It costs more at rest, and saves the cold start.')
 param alwaysReady bool = false
+
+@description('Whether the storage accounts and the vault are reached by private endpoints, and everything else by a fixed address (NAT gateway). It costs about as much again as all the rest of Coldsite; without it the accounts and the vault are closed to every network but the functions\' own subnet.')
+param strictNetwork bool = false
+
+@description('Whether the retention of the seals was locked; Azure refuses to write a policy that is locked.')
+param sealsLocked bool = false
 
 @description('Address range of Coldsite\'s own small network; it must overlap with no network of the sites.')
 param coldsiteNetworkPrefix string = '10.250.0.0/24'
@@ -107,49 +113,77 @@ param vpnSharedKey string = ''
 @secure()
 param replicaPassword string = ''
 
-var tags = { 'azd-env-name': environmentName, application: 'coldsite', plan: planName }
+// A variable that is not set in GitHub arrives empty. Empty means the default, and what has none is named.
+func needed(value string, setting string, what string) string =>
+  empty(value) ? fail('${setting} is not set. It holds ${what}. Type: azd env set ${setting} VALUE') : value
+
+func networkId(value string, setting string, what string) string =>
+  length(split(value, '/')) == 9 ? value : fail('${setting} is \'${value}\', and not ${what}.')
+
+var plan = needed(planName, 'COLDSITE_PLAN', 'the name of the recovery plan, as in plans/NAME.yaml')
+var recoveryName = empty(recoveryGroupName) ? '${plan}-recovery' : recoveryGroupName
+var replicaName = empty(replicaGroupName) ? '${plan}-replica' : replicaGroupName
+var edgeName = empty(edgeGroupName) ? '${plan}-edge' : edgeGroupName
+var profile = empty(profileName) ? plan : profileName
+var primaryEndpoint = empty(primaryEndpointName) ? 'on-premises' : primaryEndpointName
+var primary = needed(primaryAddress, 'COLDSITE_PRIMARY_ADDRESS', 'the primary site\'s own public address')
+var clientId = needed(
+  signInClientId,
+  'COLDSITE_APP',
+  'the client id of the app registration, which infra/hooks/sign-in.ps1 makes'
+)
+var aNetworksId = 'the resource id of a network, as az network vnet show -g GROUP -n NAME --query id -o tsv prints it'
+var failoverNetwork = createSite ? '' : networkId(failoverNetworkId, 'COLDSITE_FAILOVER_NETWORK', aNetworksId)
+var drillNetwork = createSite ? '' : networkId(drillNetworkId, 'COLDSITE_DRILL_NETWORK', aNetworksId)
+
+// azd looks for the one group with this tag to deploy the app into, so only Coldsite's own carries it.
+var ownTags = union(tags, { 'azd-env-name': environmentName })
+var tags = { application: 'coldsite', plan: plan }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 
 resource coldsiteGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-coldsite-${environmentName}'
   location: location
-  tags: tags
+  tags: ownTags
 }
 
 resource recoveryGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = if (createSite) {
-  name: recoveryGroupName
+  name: recoveryName
   location: location
   tags: tags
 }
 
 resource replicaGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = if (createSite) {
-  name: replicaGroupName
+  name: replicaName
   location: location
   tags: tags
 }
 
 resource edgeGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = if (createSite) {
-  name: edgeGroupName
+  name: edgeName
   location: location
   tags: tags
 }
 
 module recoverySite 'site/site.bicep' = if (createSite) {
-  name: 'site-${planName}'
+  // Deployments of the subscription keep the region of their first; another region needs another name.
+  name: 'site-${plan}-${location}'
   params: {
     location: location
     tags: tags
-    planName: planName
+    planName: plan
     recoveryGroupName: recoveryGroup.name
     replicaGroupName: replicaGroup.name
     edgeGroupName: edgeGroup.name
-    profileName: profileName
-    primaryEndpointName: primaryEndpointName
-    primaryAddress: primaryAddress
+    profileName: profile
+    primaryEndpointName: primaryEndpoint
+    primaryAddress: primary
     primaryStatus: primaryStatus
     recoveryStatus: recoveryStatus
     functionsPrefix: functionsPrefix
-    site: site
+    site: empty(site)
+      ? fail('createSite needs a description of the site. Copy it from infra/contoso.parameters.json into infra/main.parameters.json.')
+      : site
     vpnSharedKey: vpnSharedKey
     replicaPassword: replicaPassword
   }
@@ -162,15 +196,15 @@ module identities 'coldsite/identities.bicep' = {
 }
 
 module permissions 'coldsite/permissions.bicep' = {
-  name: 'permissions-${environmentName}'
+  name: 'permissions-${environmentName}-${location}'
   params: {
     environmentName: environmentName
     token: token
     principalId: identities.outputs.recoveryPrincipalId
-    recoveryGroupName: createSite ? recoveryGroup.name : recoveryGroupName
-    replicaGroupName: createSite ? replicaGroup.name : replicaGroupName
-    edgeGroupName: createSite ? edgeGroup.name : edgeGroupName
-    profileName: createSite ? recoverySite.outputs.profileName : profileName
+    recoveryGroupName: createSite ? recoveryGroup.name : recoveryName
+    replicaGroupName: createSite ? replicaGroup.name : replicaName
+    edgeGroupName: createSite ? edgeGroup.name : edgeName
+    profileName: createSite ? recoverySite!.outputs.profileName : profile
   }
 }
 
@@ -184,8 +218,9 @@ module network 'coldsite/network.bicep' = {
     prefix: coldsiteNetworkPrefix
     functionsPrefix: functionsPrefix
     endpointsPrefix: endpointsPrefix
-    failoverNetworkId: createSite ? recoverySite.outputs.failoverNetworkId : failoverNetworkId
-    drillNetworkId: createSite ? recoverySite.outputs.drillNetworkId : drillNetworkId
+    failoverNetworkId: createSite ? recoverySite!.outputs.failoverNetworkId : failoverNetwork
+    drillNetworkId: createSite ? recoverySite!.outputs.drillNetworkId : drillNetwork
+    strictNetwork: strictNetwork
     useVpn: useVpn
   }
 }
@@ -199,8 +234,11 @@ module storage 'coldsite/storage.bicep' = {
     tags: tags
     hostPrincipalId: identities.outputs.hostPrincipalId
     recoveryPrincipalId: identities.outputs.recoveryPrincipalId
+    functionsSubnetId: network.outputs.functionsSubnetId
     endpointSubnetId: network.outputs.endpointSubnetId
     networkId: network.outputs.networkId
+    strictNetwork: strictNetwork
+    sealsLocked: sealsLocked
   }
 }
 
@@ -212,11 +250,13 @@ module vault 'coldsite/vault.bicep' = {
     location: location
     tags: tags
     hostPrincipalId: identities.outputs.hostPrincipalId
+    functionsSubnetId: network.outputs.functionsSubnetId
     endpointSubnetId: network.outputs.endpointSubnetId
     networkId: network.outputs.networkId
+    strictNetwork: strictNetwork
     administratorAddresses: administratorAddresses
-    sqlProbe: sqlProbe
-    notifyUrl: notifyUrl
+    sqlProbe: needed(sqlProbe, 'COLDSITE_SQL_PROBE', 'user:password of the login by which SQL Server is checked')
+    notifyUrl: needed(notifyUrl, 'COLDSITE_NOTIFY_URL', 'the Apprise address for messages')
   }
 }
 
@@ -253,12 +293,14 @@ module app 'coldsite/app.bicep' = {
     sealsEndpoint: storage.outputs.sealsEndpoint
     applicationInsights: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceGuid
-    signInClientId: signInClientId
+    signInClientId: clientId
     sqlProbeUri: vault.outputs.sqlProbeUri
     notifyUri: vault.outputs.notifyUri
-    primaryAddress: primaryAddress
-    recoveryAddress: createSite ? recoverySite.outputs.recoveryAddress : recoveryAddress
-    observerAddress: observerAddress
+    primaryAddress: primary
+    recoveryAddress: createSite
+      ? recoverySite!.outputs.recoveryAddress
+      : needed(recoveryAddress, 'COLDSITE_RECOVERY_ADDRESS', 'the recovery site\'s own public address')
+    observerAddress: empty(observerAddress) ? 'www.msftconnecttest.com' : observerAddress
     alwaysReady: alwaysReady
   }
 }
@@ -270,14 +312,20 @@ module alerts 'coldsite/alerts.bicep' = {
     environmentName: environmentName
     location: location
     tags: tags
-    planName: planName
+    planName: plan
     appUrl: app.outputs.url
-    signInClientId: signInClientId
-    signInObjectId: signInObjectId
-    operatorEmail: operatorEmail
+    signInClientId: clientId
+    signInObjectId: needed(signInObjectId, 'COLDSITE_APP_OBJECT', 'the object id of the app registration')
+    operatorEmail: needed(
+      operatorEmail,
+      'COLDSITE_OPERATOR_EMAIL',
+      'the address that is written to when Coldsite fails'
+    )
     heartbeatComputer: heartbeatComputer
-    profileId: createSite ? recoverySite.outputs.profileId : '${subscription().id}/resourceGroups/${edgeGroupName}/providers/Microsoft.Network/trafficManagerProfiles/${profileName}'
-    primaryEndpointName: primaryEndpointName
+    profileId: createSite
+      ? recoverySite!.outputs.profileId
+      : '${subscription().id}/resourceGroups/${edgeName}/providers/Microsoft.Network/trafficManagerProfiles/${profile}'
+    primaryEndpointName: primaryEndpoint
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -285,7 +333,8 @@ module alerts 'coldsite/alerts.bicep' = {
 output AZURE_LOCATION string = location
 output AZURE_TENANT_ID string = tenant().tenantId
 output COLDSITE_URL string = app.outputs.url
-output COLDSITE_APP string = signInClientId
-output COLDSITE_PLAN string = planName
-output COLDSITE_RECOVERY_GROUP string = '${subscription().id}/resourceGroups/${recoveryGroupName}'
-output COLDSITE_SITE object = createSite ? recoverySite.outputs.plan : {}
+output COLDSITE_APP string = clientId
+output COLDSITE_PLAN string = plan
+output AZURE_RESOURCE_GROUP string = coldsiteGroup.name
+output COLDSITE_RECOVERY_GROUP string = '${subscription().id}/resourceGroups/${recoveryName}'
+output COLDSITE_SITE object = createSite ? recoverySite!.outputs.plan : {}

@@ -11,7 +11,6 @@ param profileId string
 param primaryEndpointName string
 param workspaceId string
 
-
 @description('The server whose agent is listened for. Empty when there is none: then the rule is off.')
 param heartbeatComputer string
 

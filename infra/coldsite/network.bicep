@@ -1,4 +1,4 @@
-// Coldsite's own network: Azure's name service, a fixed way out, and the ways to the sites. It neither resolves names
+// Coldsite's own network: Azure's name service, a way out, and the ways to the sites. It neither resolves names
 // nor reaches the internet through the primary site, so it works when that site is gone.
 param environmentName string
 param location string
@@ -14,7 +14,10 @@ param drillNetworkId string
 @description('Whether to look at the primary site through the failover network\'s VPN gateway.')
 param useVpn bool
 
-resource outboundAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
+@description('Whether everything goes out by a fixed address. Otherwise Azure gives the functions one, which costs nothing.')
+param strictNetwork bool
+
+resource outboundAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = if (strictNetwork) {
   name: 'pip-coldsite-${environmentName}'
   location: location
   tags: tags
@@ -22,7 +25,7 @@ resource outboundAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
   properties: { publicIPAllocationMethod: 'Static', publicIPAddressVersion: 'IPv4' }
 }
 
-resource wayOut 'Microsoft.Network/natGateways@2024-05-01' = {
+resource wayOut 'Microsoft.Network/natGateways@2024-05-01' = if (strictNetwork) {
   name: 'ng-coldsite-${environmentName}'
   location: location
   tags: tags
@@ -117,9 +120,10 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
         properties: {
           addressPrefix: functionsPrefix
           networkSecurityGroup: { id: functionsRules.id }
-          natGateway: { id: wayOut.id }
+          natGateway: strictNetwork ? { id: wayOut.id } : null
           routeTable: { id: routes.id }
-          defaultOutboundAccess: false
+          serviceEndpoints: strictNetwork ? [] : [{ service: 'Microsoft.Storage' }, { service: 'Microsoft.KeyVault' }]
+          defaultOutboundAccess: !strictNetwork
           delegations: [{ name: 'functions', properties: { serviceName: 'Microsoft.App/environments' } }]
         }
       }
@@ -190,4 +194,4 @@ module fromDrill 'peering.bicep' = {
 output networkId string = network.id
 output functionsSubnetId string = '${network.id}/subnets/functions'
 output endpointSubnetId string = '${network.id}/subnets/endpoints'
-output outboundAddress string = outboundAddress.properties.ipAddress
+output outboundAddress string = strictNetwork ? outboundAddress!.properties.ipAddress : ''

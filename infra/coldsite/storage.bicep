@@ -4,14 +4,23 @@ param location string
 param tags object
 param hostPrincipalId string
 param recoveryPrincipalId string
+param functionsSubnetId string
 param endpointSubnetId string
 param networkId string
+
+@description('Whether the accounts are reached by private endpoints alone. Otherwise only from the functions\' own subnet.')
+param strictNetwork bool
+
+@description('Whether the retention of the seals was locked; a locked policy cannot be written again.')
+param sealsLocked bool
 
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var blobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
 var queueDataContributor = '974c5e8b-45b9-4653-ba55-5f855dd0fb88'
 var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
 var suffix = environment().suffixes.storage
+var publicAccess = strictNetwork ? 'Disabled' : 'Enabled'
+var ownSubnet = strictNetwork ? [] : [{ id: functionsSubnetId, action: 'Allow' }]
 
 resource host 'Microsoft.Storage/storageAccounts@2024-01-01' = {
   // checkov:skip=CKV_AZURE_43:The name is made of lower-case letters and digits, at most 24; the check cannot evaluate it.
@@ -27,9 +36,9 @@ resource host 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    publicNetworkAccess: 'Disabled'
+    publicNetworkAccess: publicAccess
     allowCrossTenantReplication: false
-    networkAcls: { defaultAction: 'Deny', bypass: 'AzureServices' }
+    networkAcls: { defaultAction: 'Deny', bypass: 'AzureServices', virtualNetworkRules: ownSubnet }
   }
 }
 
@@ -59,9 +68,9 @@ resource history 'Microsoft.Storage/storageAccounts@2024-01-01' = {
     defaultToOAuthAuthentication: true
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
-    publicNetworkAccess: 'Disabled'
+    publicNetworkAccess: publicAccess
     allowCrossTenantReplication: false
-    networkAcls: { defaultAction: 'Deny', bypass: 'AzureServices' }
+    networkAcls: { defaultAction: 'Deny', bypass: 'AzureServices', virtualNetworkRules: ownSubnet }
   }
 }
 
@@ -82,7 +91,7 @@ resource seals 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-0
 }
 
 // Created unlocked, so that a trial can be removed; docs/security.md says how to lock it for good.
-resource sealsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = {
+resource sealsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!sealsLocked) {
   parent: seals
   name: 'default'
   properties: { immutabilityPeriodSinceCreationInDays: 2555, allowProtectedAppendWrites: false }
@@ -144,27 +153,31 @@ resource sealsRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-var parts = ['blob', 'queue', 'table']
+var privateParts = strictNetwork ? ['blob', 'queue', 'table'] : []
 
-module zones 'private-zone.bicep' = [for part in parts: {
-  name: 'zone-${part}'
-  params: { name: 'privatelink.${part}.${suffix}', tags: tags, networkId: networkId }
-}]
-
-module hostEndpoints 'private-endpoint.bicep' = [for (part, number) in parts: {
-  name: 'endpoint-host-${part}'
-  params: {
-    name: 'pep-${host.name}-${part}'
-    location: location
-    tags: tags
-    serviceId: host.id
-    part: part
-    zoneName: zones[number].outputs.name
-    subnetId: endpointSubnetId
+module zones 'private-zone.bicep' = [
+  for part in privateParts: {
+    name: 'zone-${part}'
+    params: { name: 'privatelink.${part}.${suffix}', tags: tags, networkId: networkId }
   }
-}]
+]
 
-module historyTables 'private-endpoint.bicep' = {
+module hostEndpoints 'private-endpoint.bicep' = [
+  for (part, number) in privateParts: {
+    name: 'endpoint-host-${part}'
+    params: {
+      name: 'pep-${host.name}-${part}'
+      location: location
+      tags: tags
+      serviceId: host.id
+      part: part
+      zoneName: zones[number].outputs.name
+      subnetId: endpointSubnetId
+    }
+  }
+]
+
+module historyTables 'private-endpoint.bicep' = if (strictNetwork) {
   name: 'endpoint-history-table'
   params: {
     name: 'pep-${history.name}-table'
@@ -177,7 +190,7 @@ module historyTables 'private-endpoint.bicep' = {
   }
 }
 
-module historySeals 'private-endpoint.bicep' = {
+module historySeals 'private-endpoint.bicep' = if (strictNetwork) {
   name: 'endpoint-history-blob'
   params: {
     name: 'pep-${history.name}-blob'

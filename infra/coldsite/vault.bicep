@@ -3,8 +3,13 @@ param token string
 param location string
 param tags object
 param hostPrincipalId string
+param functionsSubnetId string
 param endpointSubnetId string
 param networkId string
+
+@description('Whether the vault is reached by a private endpoint alone. Otherwise only from the functions\' own subnet.')
+param strictNetwork bool
+
 param administratorAddresses array
 
 @secure()
@@ -13,7 +18,7 @@ param sqlProbe string
 @secure()
 param notifyUrl string
 
-var publicAccess = empty(administratorAddresses) ? 'Disabled' : 'Enabled'
+var publicAccess = strictNetwork && empty(administratorAddresses) ? 'Disabled' : 'Enabled'
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
@@ -32,6 +37,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
     networkAcls: {
       defaultAction: 'Deny'
       bypass: 'AzureServices'
+      virtualNetworkRules: strictNetwork ? [] : [{ id: functionsSubnetId }]
       ipRules: [for address in administratorAddresses: { value: address }]
     }
   }
@@ -61,12 +67,12 @@ resource hostReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-module zone 'private-zone.bicep' = {
+module zone 'private-zone.bicep' = if (strictNetwork) {
   name: 'zone-vault'
   params: { name: 'privatelink.vaultcore.azure.net', tags: tags, networkId: networkId }
 }
 
-module endpoint 'private-endpoint.bicep' = {
+module endpoint 'private-endpoint.bicep' = if (strictNetwork) {
   name: 'endpoint-vault'
   params: {
     name: 'pep-${vault.name}'
@@ -74,7 +80,7 @@ module endpoint 'private-endpoint.bicep' = {
     tags: tags
     serviceId: vault.id
     part: 'vault'
-    zoneName: zone.outputs.name
+    zoneName: zone!.outputs.name
     subnetId: endpointSubnetId
   }
 }

@@ -21,11 +21,13 @@ resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01'
   properties: { virtualNetwork: { id: networkId }, registrationEnabled: false }
 }
 
-resource hosts 'Microsoft.Network/privateDnsZones/A@2024-06-01' = [for workload in workloads: {
-  parent: zone
-  name: workload.host
-  properties: {
-    ttl: 60
-    aRecords: [{ ipv4Address: drill ? workload.drillAddress : (workload.failoverAddress) }]
+resource hosts 'Microsoft.Network/privateDnsZones/A@2024-06-01' = [
+  for workload in workloads: {
+    parent: zone
+    name: workload.host
+    properties: {
+      ttl: 60
+      aRecords: [{ ipv4Address: drill ? workload.drillAddress : (workload.failoverAddress) }]
+    }
   }
-}]
+]

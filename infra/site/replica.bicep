@@ -12,22 +12,24 @@ param disks array
 @secure()
 param password string
 
-resource copies 'Microsoft.Compute/disks@2024-03-02' = [for disk in disks: {
-  // checkov:skip=CKV_AZURE_2:Managed disks are always encrypted at rest; the check looks for a setting of old unmanaged ones.
-  // checkov:skip=CKV_AZURE_93:Encrypted at rest with the platform's keys; a key of one's own that cannot be reached in a disaster would lock up the only copy.
-  name: disk.name
-  location: location
-  tags: tags
-  sku: { name: disk.sku }
-  properties: {
-    creationData: { createOption: 'Empty' }
-    diskSizeGB: disk.sizeGb
-    osType: disk.label == 'os' ? 'Windows' : null
-    hyperVGeneration: disk.label == 'os' ? disk.generation : null
-    networkAccessPolicy: 'DenyAll'
-    publicNetworkAccess: 'Disabled'
+resource copies 'Microsoft.Compute/disks@2024-03-02' = [
+  for disk in disks: {
+    // checkov:skip=CKV_AZURE_2:Managed disks are always encrypted at rest; the check looks for a setting of old unmanaged ones.
+    // checkov:skip=CKV_AZURE_93:Encrypted at rest with the platform's keys; a key of one's own that cannot be reached in a disaster would lock up the only copy.
+    name: disk.name
+    location: location
+    tags: tags
+    sku: { name: disk.sku }
+    properties: {
+      creationData: { createOption: 'Empty' }
+      diskSizeGB: disk.sizeGb
+      osType: disk.label == 'os' ? 'Windows' : null
+      hyperVGeneration: disk.label == 'os' ? disk.generation : null
+      networkAccessPolicy: 'DenyAll'
+      publicNetworkAccess: 'Disabled'
+    }
   }
-}]
+]
 
 resource interface 'Microsoft.Network/networkInterfaces@2024-05-01' = {
   name: 'nic-${machine.name}'
@@ -63,8 +65,9 @@ resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
       adminPassword: password
       windowsConfiguration: {
         provisionVMAgent: true
-        enableAutomaticUpdates: true
-        patchSettings: { patchMode: 'AutomaticByPlatform', assessmentMode: 'AutomaticByPlatform' }
+        // A reboot for updates in the middle of a freeze or a failover would cost the recovery point: updates are yours to plan.
+        enableAutomaticUpdates: false
+        patchSettings: { patchMode: 'Manual', assessmentMode: 'AutomaticByPlatform' }
       }
     }
     storageProfile: {
@@ -81,13 +84,15 @@ resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
         managedDisk: { storageAccountType: 'Premium_LRS' }
         deleteOption: 'Detach'
       }
-      dataDisks: [for (disk, number) in disks: {
-        lun: disk.lun
-        createOption: 'Attach'
-        caching: 'None'
-        managedDisk: { id: copies[number].id }
-        deleteOption: 'Detach'
-      }]
+      dataDisks: [
+        for (disk, number) in disks: {
+          lun: disk.lun
+          createOption: 'Attach'
+          caching: 'None'
+          managedDisk: { id: copies[number].id }
+          deleteOption: 'Detach'
+        }
+      ]
     }
     networkProfile: { networkInterfaces: [{ id: interface.id, properties: { primary: true, deleteOption: 'Detach' } }] }
     securityProfile: {
@@ -106,9 +111,11 @@ resource kept 'Microsoft.Authorization/locks@2020-05-01' = {
 }
 
 output machineId string = replica.id
-output disks array = [for (disk, number) in disks: {
-  workload: disk.workload
-  label: disk.label
-  lun: disk.dataLun
-  id: copies[number].id
-}]
+output disks array = [
+  for (disk, number) in disks: {
+    workload: disk.workload
+    label: disk.label
+    lun: disk.dataLun
+    id: copies[number].id
+  }
+]

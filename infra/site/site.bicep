@@ -24,6 +24,9 @@ param vpnSharedKey string
 @secure()
 param replicaPassword string
 
+// Traffic Manager refuses a profile in which one external endpoint is a name and the other an address.
+var primaryIsAName = toLower(primaryAddress) != toUpper(primaryAddress) && !contains(primaryAddress, ':')
+
 module networks 'networks.bicep' = {
   name: 'networks-${planName}'
   scope: resourceGroup(recoveryGroupName)
@@ -63,6 +66,7 @@ module interfaces 'interfaces.bicep' = {
     drillSubnetId: networks.outputs.drillSubnetId
     workloads: site.workloads
     publicWorkload: site.publicWorkload
+    domainNameLabel: '${planName}-${take(uniqueString(subscription().id, planName, location), 6)}'
   }
 }
 
@@ -89,7 +93,7 @@ module traffic 'traffic.bicep' = {
     primaryAddress: primaryAddress
     primaryStatus: primaryStatus
     recoveryStatus: recoveryStatus
-    recoveryAddress: interfaces.outputs.publicAddress
+    recoveryAddress: primaryIsAName ? interfaces.outputs.publicName : (interfaces.outputs.publicAddress)
     settings: site.traffic
   }
 }

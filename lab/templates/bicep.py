@@ -1,7 +1,7 @@
 """Evaluates the part of Bicep that ``infra/`` is written in: what a deployment would create, named and wired.
 
-It is no compiler: it checks no types, and what only Azure can know (an address, a principal's id) stays a placeholder
-that says what it stands for. What is not modelled is refused by name.
+It is no compiler: of types it checks only the values that are given. What only Azure can know (an address, a
+principal's id) stays a placeholder that says what it stands for. What is not modelled is refused by name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 import tree_sitter_bicep
 from tree_sitter import Language, Node, Parser
 
-from lab.templates.functions import FUNCTIONS, Unknown
+from lab.templates.functions import FUNCTIONS, FailError, Unknown
+
+_TYPES: dict[str, type] = {"string": str, "bool": bool, "int": int, "object": dict, "array": list}
 
 
 class TemplateError(Exception):
@@ -42,6 +44,10 @@ class Resource:
         if isinstance(value, dict):
             return _Partly(f"{self.id}.{key}", value)
         return Unknown(f"{self.id}.{key}") if value is None else value
+
+
+class _NotMade(Unknown):
+    """A module whose condition is false. Azure stops a deployment that reads it all the same."""
 
 
 class _Partly(dict[str, Any]):
@@ -112,14 +118,35 @@ class _File:
         self._declared: dict[str, Node] = {}
         self._values: dict[str, Any] = {}
         self._under: dict[str, str] = {}
+        self._functions: dict[str, Node] = {}
         root = parse(file)
         for node in root.named_children:
             if node.type.endswith("_declaration"):
                 self._declare(node)
+            elif node.type == "user_defined_function":
+                self._functions[_text(_identifier(node))] = node
         unknown = set(parameters) - {n for n, d in self._declared.items() if d.type == "parameter_declaration"}
         if unknown:
             raise TemplateError(f"{file.name} has no parameter {', '.join(sorted(unknown))}")
+        self._check_given(root, parameters)
         self._values.update(parameters)
+
+    def _check_given(self, root: Node, parameters: dict[str, Any]) -> None:
+        """A value is of its parameter's type and one of those that are allowed, as the compiler sees to."""
+        allowed: list[Any] | None = None
+        for node in root.named_children:
+            if node.type == "decorators":
+                said = [_child(one, "call_expression") for one in node.named_children]
+                lists = [one.named_children[1].named_children[0] for one in said if _text(one).startswith("allowed(")]
+                allowed = self._value(lists[0], {}) if lists else None
+                continue
+            if node.type == "parameter_declaration" and (name := _text(_identifier(node))) in parameters:
+                value, kind = parameters[name], _text(_child(node, "type"))
+                if not isinstance(value, Unknown) and not isinstance(value, _TYPES[kind]):
+                    raise self._refuse(node, f"{name} is {value!r}, and no {kind}")
+                if allowed is not None and value not in allowed:
+                    raise self._refuse(node, f"{name} is {value!r}, and none of {', '.join(allowed)}")
+            allowed = None
 
     def _declare(self, node: Node, above: str = "") -> None:
         name = _text(_identifier(node))
@@ -167,7 +194,10 @@ class _File:
         body = node.named_children[-1]
         if body.type == "if_statement":
             condition, inner = body.named_children
-            return make(name, node, inner, {}) if self._value(condition, {}) else Unknown(f"{name}, which is not made")
+            if self._value(condition, {}):
+                return make(name, node, inner, {})
+            kind = _NotMade if node.type == "module_declaration" else Unknown
+            return kind(f"{name}, which is not made")
         if body.type == "for_statement":
             return [make(name, node, body.named_children[-1], known) for known in self._rounds(body, {})]
         return make(name, node, body, {})
@@ -255,7 +285,10 @@ class _File:
             case "member_expression":
                 return self._member(node, self._value(children[0], known), _text(children[1]))
             case "subscript_expression":
-                return self._value(children[0], known)[self._value(children[1], known)]
+                try:
+                    return self._value(children[0], known)[self._value(children[1], known)]
+                except (IndexError, KeyError):
+                    raise self._refuse(node, f"{_text(node)} is out of bounds") from None
             case "resource_expression":
                 return self._symbol(_text(children[-1]))
             case "call_expression":
@@ -300,6 +333,8 @@ class _File:
         raise self._refuse(node, f"{node.children[1].type} is not modelled")
 
     def _member(self, node: Node, of: Any, key: str) -> Any:
+        if isinstance(of, _NotMade):
+            raise self._refuse(node, f"{_text(node)} reads {of.path}")
         if isinstance(of, Unknown):
             return Unknown(f"{of.path}.{key}")
         if isinstance(of, (Resource, _Partly)):
@@ -311,16 +346,26 @@ class _File:
     def _call(self, node: Node, known: dict[str, Any]) -> Any:
         name, arguments = _text(node.named_children[0]), node.named_children[1]
         values = [self._value(argument, known) for argument in arguments.named_children]
+        if own := self._functions.get(name):
+            named = [_text(_identifier(one)) for one in _child(own, "parameters").named_children]
+            return self._value(own.named_children[-1], dict(zip(named, values, strict=True)))
         if name in ("loadJsonContent", "loadTextContent"):
             text = (self._file.parent / values[0]).read_text()
             return json.loads(text) if name == "loadJsonContent" else text
         if name not in FUNCTIONS:
             raise self._refuse(node, f"the function {name} is not modelled")
-        return FUNCTIONS[name](self._scope, *values)
+        try:
+            return FUNCTIONS[name](self._scope, *values)
+        except FailError as refusal:
+            raise self._refuse(node, str(refusal)) from None
 
 
 def _identifier(node: Node) -> Node:
-    return next(child for child in node.named_children if child.type == "identifier")
+    return _child(node, "identifier")
+
+
+def _child(node: Node, kind: str) -> Node:
+    return next(child for child in node.named_children if child.type == kind)
 
 
 def _body(node: Node) -> Node:

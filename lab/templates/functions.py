@@ -5,12 +5,11 @@ Source: MicrosoftDocs/azure-docs:articles/azure-resource-manager/bicep/bicep-fun
 
 from __future__ import annotations
 
-import hashlib
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 from lab.cloud.identity import TENANT
+from lab.templates.unique import guid, unique_string
 
 
 class Unknown(str):
@@ -50,19 +49,25 @@ def _resource_id(scope: str, *parts: str) -> str:
     return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{provider}/{named}"
 
 
-def _unique(scope: str, *parts: str) -> str:
-    """Thirteen letters that depend on nothing but the arguments. Azure's own are others, but as stable."""
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:13]
+class FailError(Exception):
+    """The template itself refuses its parameters; the message is the template's own."""
+
+
+def _fail(scope: str, message: str) -> Any:
+    raise FailError(message)
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "contains": lambda scope, whole, part: part in whole,
     "empty": lambda scope, value: not value,
     "environment": lambda scope: {
         "suffixes": {"storage": "core.windows.net"},
         "authentication": {"loginEndpoint": "https://login.microsoftonline.com/"},
     },
-    "guid": lambda scope, *parts: str(uuid.uuid5(uuid.NAMESPACE_URL, "|".join(map(str, parts)))),
+    "fail": _fail,
+    "guid": lambda scope, *parts: guid(*parts),
     "last": lambda scope, values: values[-1],
+    "length": lambda scope, values: len(values),
     "resourceGroup": _resource_group,
     "resourceId": _resource_id,
     "split": lambda scope, text, mark: str(text).split(mark),
@@ -71,6 +76,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "take": lambda scope, value, count: value[:count],
     "tenant": lambda scope: {"tenantId": TENANT},
     "toLower": lambda scope, text: str(text).lower(),
+    "toUpper": lambda scope, text: str(text).upper(),
     "union": lambda scope, *objects: {key: value for one in objects for key, value in one.items()},
-    "uniqueString": _unique,
+    "uniqueString": lambda scope, *parts: unique_string(*parts),
 }

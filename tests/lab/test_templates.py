@@ -79,7 +79,8 @@ def test_no_storage_account_can_be_reached_by_key_or_from_the_internet() -> None
         said = account.body["properties"]
         assert said["allowSharedKeyAccess"] is False
         assert said["allowBlobPublicAccess"] is False
-        assert (said["publicNetworkAccess"], said["networkAcls"]["defaultAction"]) == ("Disabled", "Deny")
+        assert said["networkAcls"]["defaultAction"] == "Deny"
+        assert [rule["id"].rpartition("/")[2] for rule in said["networkAcls"]["virtualNetworkRules"]] == ["functions"]
 
 
 def test_what_is_not_bicep_is_refused_with_file_and_line(tmp_path: Path) -> None:

@@ -1,0 +1,305 @@
+"""The templates as Microsoft's compiler reads them, and that the lab's evaluator reads the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cloud.identity import TENANT
+from lab.templates.bicep import Deployment, TemplateError, evaluate, read_parameters
+from lab.templates.functions import Unknown
+from lab.templates.standing import INFRA, SECRETS
+
+SUBSCRIPTION = "00000000-0000-0000-0000-00000000c01d"
+PLACE = ["--tenant-id", TENANT, "--subscription-id", SUBSCRIPTION, "--location", "westeurope"]
+TEMPLATES = sorted([*INFRA.rglob("*.bicep"), *INFRA.glob("*.bicepparam")])
+NETWORK = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/there/providers/Microsoft.Network/virtualNetworks"
+ROLE_ASSIGNMENT = "microsoft.authorization/roleassignments"
+
+needs_bicep = pytest.mark.skipif(
+    shutil.which("bicep") is None, reason="This test asks Microsoft's compiler: put the Bicep CLI (bicep) on PATH."
+)
+
+
+def bicep(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["bicep", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+# The compiler
+
+
+@needs_bicep
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_the_compiler_has_nothing_to_say_and_nothing_to_format(template: Path) -> None:
+    checked = bicep("lint", template)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    assert bicep("format", template, "--stdout").stdout == template.read_text()
+
+
+@needs_bicep
+def test_the_whole_compiles_without_a_warning() -> None:
+    done = bicep("build", INFRA / "main.bicep", "--stdout")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@needs_bicep
+def test_what_would_be_deployed_is_what_was_last_reviewed() -> None:
+    done = bicep("snapshot", INFRA / "contoso.bicepparam", "--mode", "validate", *PLACE)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\nIs it meant? See infra/contoso.bicepparam."
+
+
+def compiled(folder: Path, parameters: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """What the compiler makes of other parameters: a snapshot beside a copy of the templates, or its refusal."""
+    copy = folder / "infra"
+    shutil.copytree(INFRA, copy)
+    (copy / "case.json").write_text(json.dumps(parameters))
+    lines = ["using 'main.bicep'", "var given = loadJsonContent('case.json')"]
+    lines += [f"param {name} = given.{name}" for name in parameters]
+    (copy / "case.bicepparam").write_text("\n".join(lines) + "\n")
+    return bicep("snapshot", copy / "case.bicepparam", "--mode", "overwrite", *PLACE)
+
+
+# Other parameters
+
+
+def contoso(**changes: Any) -> dict[str, Any]:
+    return read_parameters(INFRA / "contoso.parameters.json") | SECRETS | changes
+
+
+def beside(**changes: Any) -> dict[str, Any]:
+    """Coldsite beside a recovery site that exists."""
+    networks = {"failoverNetworkId": f"{NETWORK}/failover", "drillNetworkId": f"{NETWORK}/drill"}
+    return contoso(createSite=False, site={}, recoveryAddress="198.51.100.7", **networks) | changes
+
+
+def evaluated(parameters: dict[str, Any]) -> Deployment:
+    return evaluate(INFRA / "main.bicep", parameters, f"/subscriptions/{SUBSCRIPTION}")
+
+
+OPTIONAL = {
+    "recoveryGroupName": "contoso-recovery",
+    "replicaGroupName": "contoso-replica",
+    "edgeGroupName": "contoso-edge",
+    "profileName": "contoso",
+    "primaryEndpointName": "on-premises",
+    "observerAddress": "www.msftconnecttest.com",
+}
+
+
+@pytest.mark.parametrize("site", [contoso, beside], ids=["createSite", "beside a site"])
+def test_a_variable_that_is_empty_means_the_default(site: Any) -> None:
+    """GitHub passes a variable that does not exist as an empty one."""
+    spelled, empty = evaluated(site(**OPTIONAL)), evaluated(site(**dict.fromkeys(OPTIONAL, "")))
+    assert {path: one.body for path, one in empty.resources.items()} == {
+        path: one.body for path, one in spelled.resources.items()
+    }
+    assert empty.outputs == spelled.outputs
+
+
+@needs_bicep
+def test_the_compiler_takes_every_optional_variable_empty(tmp_path: Path) -> None:
+    done = compiled(tmp_path, beside(**dict.fromkeys(OPTIONAL, "")))
+    assert done.returncode == 0, done.stderr
+
+
+NEEDED = {
+    "planName": "COLDSITE_PLAN",
+    "operatorEmail": "COLDSITE_OPERATOR_EMAIL",
+    "primaryAddress": "COLDSITE_PRIMARY_ADDRESS",
+    "recoveryAddress": "COLDSITE_RECOVERY_ADDRESS",
+    "sqlProbe": "COLDSITE_SQL_PROBE",
+    "notifyUrl": "COLDSITE_NOTIFY_URL",
+    "signInClientId": "COLDSITE_APP",
+    "signInObjectId": "COLDSITE_APP_OBJECT",
+}
+
+
+@pytest.mark.parametrize(("parameter", "setting"), NEEDED.items())
+def test_what_has_no_default_is_named_with_its_command(parameter: str, setting: str) -> None:
+    with pytest.raises(TemplateError, match=rf"{setting} is not set\. It holds .*azd env set {setting} VALUE"):
+        evaluated(beside(**{parameter: ""}))
+
+
+@pytest.mark.parametrize("name", ["failoverNetworkId", "drillNetworkId"])
+@pytest.mark.parametrize("value", ["", "vnet-failover", f"{NETWORK}/failover/subnets/machines"])
+def test_what_is_no_networks_id_is_said(name: str, value: str) -> None:
+    with pytest.raises(
+        TemplateError, match=r"COLDSITE_(FAILOVER|DRILL)_NETWORK is .* not the resource id of a network"
+    ):
+        evaluated(beside(**{name: value}))
+
+
+def test_a_site_that_is_to_be_made_must_be_described() -> None:
+    with pytest.raises(TemplateError, match=r"Copy it from infra/contoso\.parameters\.json"):
+        evaluated(contoso(site={}))
+
+
+@needs_bicep
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        (beside(planName=""), "COLDSITE_PLAN is not set. It holds the name of the recovery plan"),
+        (beside(failoverNetworkId=""), "COLDSITE_FAILOVER_NETWORK is '', and not the resource id of a network"),
+        (contoso(site={}), "Copy it from infra/contoso.parameters.json"),
+    ],
+    ids=["no plan", "no network", "no site"],
+)
+def test_the_compiler_says_the_same(tmp_path: Path, parameters: dict[str, Any], said: str) -> None:
+    done = compiled(tmp_path, parameters)
+    assert done.returncode != 0
+    assert said in done.stderr + done.stdout
+
+
+def policies(made: Deployment) -> int:
+    return len(made.of_type("Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies"))
+
+
+def test_a_policy_that_was_locked_is_not_written_again() -> None:
+    assert policies(evaluated(contoso())) == 1
+    assert policies(evaluated(contoso(sealsLocked=True))) == 0
+
+
+def test_deployments_of_the_subscription_have_another_name_in_another_region() -> None:
+    """Azure keeps the location of a deployment's first run, and refuses another one under that name."""
+    text = (INFRA / "main.bicep").read_text()
+    assert "'site-${plan}-${location}'" in text
+    assert "'permissions-${environmentName}-${location}'" in text
+    evaluated(contoso(location="northeurope"))
+
+
+@pytest.mark.parametrize("address", ["www.contoso.example", "203.0.113.10", "2001:db8::10"])
+def test_both_endpoints_are_names_or_both_are_addresses(address: str) -> None:
+    """Traffic Manager refuses a profile that mixes them."""
+    (profile,) = evaluated(contoso(primaryAddress=address)).of_type("Microsoft.Network/trafficManagerProfiles")
+    primary, recovery = (one["properties"]["target"] for one in profile.body["properties"]["endpoints"])
+    assert primary == address
+    assert str(recovery).endswith(".dnsSettings.fqdn>" if address.startswith("www") else ".properties.ipAddress>")
+
+
+def test_azd_finds_one_resource_group_for_the_app() -> None:
+    made = evaluated(contoso())
+    tagged = [
+        one.name for one in made.of_type("Microsoft.Resources/resourceGroups") if "azd-env-name" in one.body["tags"]
+    ]
+    assert tagged == [made.outputs["AZURE_RESOURCE_GROUP"]] == ["rg-coldsite-contoso"]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_strict_network_is_a_choice_and_neither_is_open(strict: bool) -> None:
+    made = evaluated(contoso(strictNetwork=strict))
+    ends, gateways = made.of_type("Microsoft.Network/privateEndpoints"), made.of_type("Microsoft.Network/natGateways")
+    assert (len(ends), "ng-coldsite-contoso" in [one.name for one in gateways]) == ((6, True) if strict else (0, False))
+    functions = f"{SUBSCRIPTION}/resourceGroups/rg-coldsite-contoso/providers/Microsoft.Network/virtualNetworks/vnet-coldsite-contoso/subnets/functions"
+    closed = [*made.of_type("Microsoft.Storage/storageAccounts"), *made.of_type("Microsoft.KeyVault/vaults")]
+    assert len(closed) == 3
+    for one in closed:
+        said = one.body["properties"]
+        assert said["publicNetworkAccess"] == ("Disabled" if strict else "Enabled")
+        assert said["networkAcls"]["defaultAction"] == "Deny"
+        assert [rule["id"] for rule in said["networkAcls"]["virtualNetworkRules"]] == (
+            [] if strict else [f"/subscriptions/{functions}"]
+        )
+
+
+# What the evaluator refuses as the compiler does
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"primaryStatus": "Nonsense"}, "primaryStatus is 'Nonsense', and none of Enabled, Disabled"),
+        ({"createSite": "false"}, "createSite is 'false', and no bool"),
+        ({"site": []}, r"site is \[\], and no object"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(TemplateError, match=said):
+        evaluated(contoso(**changes))
+
+
+def test_what_is_not_made_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "part.bicep").write_text("output name string = 'x'\n")
+    (tmp_path / "whole.bicep").write_text(
+        "param on bool\nmodule part 'part.bicep' = if (on) {\n  name: 'part'\n}\noutput name string = part!.outputs.name\n"
+    )
+    assert evaluate(tmp_path / "whole.bicep", {"on": True}, "/subscriptions/s").outputs == {"name": "x"}
+    with pytest.raises(TemplateError, match=r"whole\.bicep:5: part!\.outputs reads part, which is not made"):
+        evaluate(tmp_path / "whole.bicep", {"on": False}, "/subscriptions/s")
+
+
+def test_what_is_out_of_bounds_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "short.bicep").write_text("output part string = split('a/b', '/')[2]\n")
+    with pytest.raises(TemplateError, match=r"short\.bicep:1: .* is out of bounds"):
+        evaluate(tmp_path / "short.bicep", {}, "/subscriptions/s")
+
+
+# The kept snapshot against the evaluator
+
+
+def snapshot() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((INFRA / "contoso.snapshot.json").read_text())["predictedResources"]
+    return found
+
+
+def differences(ours: Any, theirs: Any, where: str) -> list[str]:
+    """Where two readings of one value differ. What only Azure can know stands in brackets on one side, and is a
+    placeholder on the other; a null says nothing.
+    """
+    if isinstance(theirs, str) and theirs.startswith("["):
+        return (
+            [] if isinstance(ours, str) and ("<" in ours or ours in SECRETS.values() or "https:" in ours) else [where]
+        )
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        keys = {key for key in ours | theirs if ours.get(key) is not None or theirs.get(key) is not None}
+        return [d for key in sorted(keys) for d in differences(ours.get(key), theirs.get(key), f"{where}.{key}")]
+    if isinstance(theirs, list) and isinstance(ours, list) and len(ours) == len(theirs):
+        return [
+            d for at, (a, b) in enumerate(zip(ours, theirs, strict=True)) for d in differences(a, b, f"{where}.{at}")
+        ]
+    same = ours.lower() == theirs.lower() if isinstance(ours, str) and isinstance(theirs, str) else ours == theirs
+    return [] if same else [f"{where}: {ours!r}, and not {theirs!r}"]
+
+
+def test_the_evaluator_reads_every_value_as_the_compiler_does() -> None:
+    """Names included: unique strings and guids are Azure's own. Role assignments are named by what Azure gives."""
+    ours = {path: one for path, one in evaluated(contoso()).resources.items() if not one.existing}
+    named = {path: one for path, one in ours.items() if one.type.lower() != ROLE_ASSIGNMENT}
+    theirs = {one["id"].lower(): one for one in snapshot() if one["type"].lower() != ROLE_ASSIGNMENT}
+    assert set(named) == set(theirs)
+    told = []
+    for path, one in named.items():
+        known = {
+            key: value
+            for key, value in theirs[path].items()
+            if key not in ("id", "type", "apiVersion", "name", "dependsOn", "scope")
+        }
+        assert theirs[path]["name"].rsplit("/", 1)[-1].lower() == one.name.lower()
+        body = {key: value for key, value in one.body.items() if key not in ("name", "dependsOn", "scope", "parent")}
+        told += differences(body, known, path)
+    assert told == []
+
+
+def test_the_evaluator_gives_every_role_that_the_compiler_gives() -> None:
+    def given(properties: dict[str, Any]) -> str:
+        return str(properties["roleDefinitionId"]).lower()
+
+    ours = Counter(
+        given(one.body["properties"]) for one in evaluated(contoso()).of_type("Microsoft.Authorization/roleAssignments")
+    )
+    theirs = Counter(given(one["properties"]) for one in snapshot() if one["type"].lower() == ROLE_ASSIGNMENT)
+    assert ours == theirs
+
+
+def test_a_difference_would_be_seen() -> None:
+    assert differences({"a": 1, "b": [{"c": "X"}]}, {"a": 2, "b": [{"c": "y"}]}, "r") == [
+        "r.a: 1, and not 2",
+        "r.b.0.c: 'X', and not 'y'",
+    ]
+    assert differences({"a": Unknown("r.id")}, {"a": "[reference('r').id]"}, "r") == []
+    assert differences({"a": "b"}, {"a": "[reference('r').id]"}, "r") == ["r.a"]
