@@ -14,6 +14,8 @@ from lab.cloud.operations import FOREVER
 
 VM_API = {"2026-04-01", "2025-04-01", "2024-11-01", "2024-07-01"}
 DISK_API = {"2026-03-02", "2025-01-02", "2024-03-02", "2023-10-02", "2023-04-02"}
+INHERITED = ("securityProfile", "purchasePlan", "hyperVGeneration")
+"""What a copy keeps of its source without being asked."""
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
 
 
@@ -168,6 +170,9 @@ class Compute:
             "sourceResourceId": source,
             "sourceUniqueId": origin["_unique"],
         }
+        self._check_key(call, properties)
+        inherited = {key: origin["properties"][key] for key in INHERITED if key in origin["properties"]}
+        properties = inherited | properties
         if kind == "snapshots":
             properties.setdefault("incremental", False)
             if properties["incremental"]:
@@ -185,6 +190,11 @@ class Compute:
         headers = self._arm.operation_headers(operation, resource["location"], version, "diskOperations")
         return Answer(202, _shown(resource), headers)
 
+    def _check_key(self, call: Call, properties: dict[str, Any]) -> None:
+        """A disk that is encrypted with a key of the customer's own needs the right to read that key's set."""
+        if key := (properties.get("encryption") or {}).get("diskEncryptionSetId"):
+            self._arm.identity.check(call.caller, "Microsoft.Compute/diskEncryptionSets/read", key)
+
     def _succeed(self, path: str) -> Any:
         resource = self.resources.get(path.lower())
         if resource is None:
@@ -195,8 +205,8 @@ class Compute:
             "uniqueId": resource["_unique"],
             "diskState": "Unattached",
             "diskSizeBytes": resource["properties"]["diskSizeGB"] * 2**30,
-            "encryption": {"type": "EncryptionAtRestWithPlatformKey"},
         }
+        resource["properties"].setdefault("encryption", {"type": "EncryptionAtRestWithPlatformKey"})
         return _shown(resource)
 
     # Machines
@@ -219,6 +229,7 @@ class Compute:
             self._free_for(disk, call.path)
             if self.find(disk).get("zones", []) != call.body.get("zones", []):
                 raise ArmError(400, "BadRequest", f"Disk {disk} cannot be attached: it is not in the machine's zone.")
+        self._check_start(self.find(os_disk["managedDisk"]["id"])["properties"], call.body)
         nics = [n["id"] for n in (properties.get("networkProfile") or {}).get("networkInterfaces", [])]
         if len(nics) != 1:
             raise ArmError(400, "InvalidParameter", "The lab models machines with exactly one network interface.")
@@ -255,6 +266,24 @@ class Compute:
         for disk in disks:
             self._attach(disk, call.path)
         return self._run_create(call, machine, 200 if existing else 201)
+
+    @staticmethod
+    def _check_start(disk: dict[str, Any], body: dict[str, Any]) -> None:
+        """A machine starts as its system disk was made to, and names the offer whose image is on it."""
+        kept = (disk.get("securityProfile") or {}).get("securityType", "Standard")
+        wanted = (body["properties"].get("securityProfile") or {}).get("securityType", "Standard")
+        if kept != wanted:
+            told = (
+                f"Security type of VM ({wanted}) is not compatible with the security type of attached OS Disk ({kept})."
+            )
+            raise ArmError(400, "BadRequest", told)
+        if disk.get("purchasePlan") and not body.get("plan"):
+            raise ArmError(
+                400,
+                "VMMarketplaceInvalidInput",
+                "Creating a virtual machine from Marketplace image or a custom image sourced from a Marketplace image "
+                "requires Plan information in the request.",
+            )
 
     def _storage_view(self, storage: dict[str, Any]) -> dict[str, Any]:
         """What Azure adds to the disks of a machine when it shows them."""
