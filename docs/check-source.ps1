@@ -53,6 +53,7 @@ param(
 $ErrorActionPreference = 'Stop'
 $script:Fixes = 0
 $script:Looks = 0
+$script:Unchecked = 0
 $script:Generation = ''
 
 # With -File, "E,T" arrives as one word.
@@ -73,7 +74,10 @@ function Test-Part {
     # One check that fails must not keep the others from being made.
     param([string] $Name, [scriptblock] $Check)
     try { & $Check }
-    catch { Write-Finding 'LOOK' ("{0} could not be checked: {1}" -f $Name, $_.Exception.Message) }
+    catch {
+        $script:Unchecked++
+        Write-Finding 'LOOK' ("{0} could not be checked: {1}" -f $Name, $_.Exception.Message)
+    }
 }
 
 function Get-RegistryValue {
@@ -630,8 +634,12 @@ Test-Part 'SQL Server' {
 # ---- The end ---------------------------------------------------------------------------------------------------------
 
 Write-Host ''
-Write-Host ('{0} to fix, {1} to look at.' -f $script:Fixes, $script:Looks)
+Write-Host ('{0} to fix, {1} to look at, {2} of those could not be checked.' -f $script:Fixes, $script:Looks, $script:Unchecked)
 if ($script:Generation) { Write-Host ('For the plan: generation: {0}' -f $script:Generation) }
 Write-Host 'A drill is the only proof that this server starts in Azure.'
 if ($script:Fixes -gt 0) { exit 1 }
+if ($script:Unchecked -gt 0) {
+    Write-Host 'What could not be checked is not known to be right. Run this as administrator on the server itself.'
+    exit 2
+}
 exit 0

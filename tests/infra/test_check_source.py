@@ -1,0 +1,27 @@
+"""docs/check-source.ps1 on three servers that are described: a good one, a bad one, and one that answers nothing."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.infra.shell import PROJECT, STAND_INS, needs_powershell
+
+pytestmark = needs_powershell
+
+
+@pytest.mark.parametrize(
+    ("machine", "status", "said"),
+    [
+        ("good", 0, "0 to fix"),
+        ("bad", 1, "20 to fix"),
+        ("broken", 2, "What could not be checked is not known to be right."),
+    ],
+)
+def test_the_exit_status_says_whether_the_server_is_ready(machine: str, status: int, said: str) -> None:
+    words = ["-File", str(STAND_INS / "windows.ps1"), "-Script", str(PROJECT / "docs" / "check-source.ps1")]
+    command = ["pwsh", "-NoProfile", "-NonInteractive", *words, "-Machine", machine]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"exit code: {status}" in done.stdout, done.stdout + done.stderr
+    assert said in done.stdout
