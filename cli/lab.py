@@ -16,6 +16,7 @@ import typer
 from cli import show
 from cli.api import ENDPOINTS
 from lab.cloud.identity import TENANT
+from lab.host.engine import PROGRAM
 from lab.processes import ChildStartError
 from lab.runner import run_scenario
 from lab.scenario import PROJECT, ScenarioError, load_scenario
@@ -34,6 +35,16 @@ app = typer.Typer(
 PEOPLE = {"ada": ["operator", "approver"], "ben": ["operator", "approver"], "vic": ["viewer"], "nobody": []}
 """Who may sign in to a lab that is started with ``--sign-in``; the first is the command's own."""
 SCENARIOS = PROJECT / "lab" / "scenarios"
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        envvar=PROGRAM,
+        metavar="PROGRAM",
+        help="Run the durable functions on this program and not on the hub in memory; lab/engine builds one on "
+        "Microsoft's own storage provider.",
+    ),
+]
 out = show.console()
 
 
@@ -51,6 +62,7 @@ def run(
     files: Annotated[list[Path], typer.Argument(help="Scenario files.", metavar="SCENARIO.yaml...")],
     speed: Annotated[float | None, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there (one scenario).")] = None,
+    engine: EngineOption = None,
 ) -> None:
     """Run scenarios. Status 0: all that was expected holds; 1: something differs, and is named; 2: bad input."""
     if json_file:
@@ -64,7 +76,7 @@ def run(
     failed = False
     for file in files:
         try:
-            report = _run(file, speed)
+            report = _run(file, speed, engine)
         except (ScenarioError, PlanError, UnknownTargetError, ChildStartError) as error:
             show.console(stderr=True).print(str(error), style="red", markup=False)
             raise typer.Exit(2) from None
@@ -78,7 +90,7 @@ def run(
     raise typer.Exit(1 if failed else 0)
 
 
-def _run(file: Path, speed: float | None) -> dict[str, Any]:
+def _run(file: Path, speed: float | None, engine: str | None) -> dict[str, Any]:
     scenario, plan, plan_file = load_scenario(file)
     chosen = speed or scenario.speed
     out.print(f"[bold]{scenario.name}[/] (one real second is {chosen:g} simulated ones)")
@@ -87,7 +99,7 @@ def _run(file: Path, speed: float | None) -> dict[str, Any]:
         out.print(f"  {spoken(max(0, at)):>12}  {text}", markup=False)
 
     _quiet()
-    return asyncio.run(_until_told(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell)))
+    return asyncio.run(_until_told(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell, engine)))
 
 
 async def _until_told[T](work: Coroutine[Any, Any, T]) -> T:
@@ -113,11 +125,12 @@ def up(
     sign_in: Annotated[
         bool, typer.Option("--sign-in", help="Ask people to sign in: the tokens of a viewer, an operator and so on.")
     ] = False,
+    engine: EngineOption = None,
 ) -> None:
     """Start the lab and keep it running until Ctrl-C. Where everything is goes to .lab/endpoints.json."""
     _quiet()
     try:
-        asyncio.run(_up(plan, LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {})))
+        asyncio.run(_up(plan, LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {}, engine=engine)))
     except (PlanError, ChildStartError, OSError) as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None

@@ -26,6 +26,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
         "passed": False,
         "failures": [],
         "speed": lab.clock.speed,
+        "engine": lab.functions.engine.name,
         "processor_wait": round(lab.processor_wait.worst, 3),
         "active_site": active,
         "primary_latched": enabled == ["recovery"],

@@ -26,12 +26,18 @@ type Tell = Callable[[float, str], None]
 
 
 async def run_scenario(
-    scenario: Scenario, plan: RecoveryPlan, plan_file: Path, folder: Path, speed: float | None, tell: Tell
+    scenario: Scenario,
+    plan: RecoveryPlan,
+    plan_file: Path,
+    folder: Path,
+    speed: float | None,
+    tell: Tell,
+    engine: str | None = None,
 ) -> dict[str, Any]:
     """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
     asked = pace = speed or scenario.speed
     while True:
-        report = await _play(scenario, plan, plan_file, folder, pace, tell)
+        report = await _play(scenario, plan, plan_file, folder, pace, tell, engine)
         again = None if report["passed"] else slower(pace, asked, report["processor_wait"])
         if again is None:
             return report
@@ -40,7 +46,13 @@ async def run_scenario(
 
 
 async def _play(
-    scenario: Scenario, plan: RecoveryPlan, plan_file: Path, folder: Path, speed: float, tell: Tell
+    scenario: Scenario,
+    plan: RecoveryPlan,
+    plan_file: Path,
+    folder: Path,
+    speed: float,
+    tell: Tell,
+    engine: str | None,
 ) -> dict[str, Any]:
     try:
         times = Times().with_changes(scenario.times)
@@ -53,6 +65,7 @@ async def _play(
         times=times,
         watch_tables=kills_during,
         real_schedules=scenario.real_schedules,
+        engine=engine,
         people={name: list(roles) for name, roles in scenario.people.items()},
     )
     async with Lab(plan, plan_file, options) as lab:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from lab.processes import ChildStartError
+from lab.processes import ChildStartError, reserve_ports
 
 _AZURITE = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src"
 _START_LIMIT = 55
@@ -78,32 +78,78 @@ class Azurite:
         ]
         command += ["--oauth", "basic", "--cert", str(self._certificate), "--key", str(self._key)]
         command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry"]
-        log_file = self._folder / f"{data.name}.log"
-        log_file.touch()
-        said = log_file.stat().st_size
-        with log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        for _ in range(10 * _START_LIMIT):
-            if self._process.returncode is not None:
-                self._process = None
-                raise ChildStartError(f"Azurite ended at once; see {log_file}.")
-            if re.search(rb"successfully (started|listens)", log_file.read_bytes()[said:]):
-                return
-            await asyncio.sleep(0.1)
-        await self.stop()
-        raise ChildStartError(f"Azurite did not start within {_START_LIMIT} seconds; see {log_file}.")
+        self._process = await _listening(command, self._folder / f"{data.name}.log")
 
     async def stop(self) -> None:
-        """Ends the process; Azurite writes its data to disk on SIGINT, and only then."""
-        if self._process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
-        try:
-            await asyncio.wait_for(self._process.wait(), 5)
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await _ended(self._process)
         self._process = None
+
+
+async def _listening(command: list[str], log_file: Path, services: int = 1) -> asyncio.subprocess.Process:
+    """Starts Azurite and waits until it says that each of its services listens. Raises ``ChildStartError``."""
+    before = len(_told(log_file))
+    with log_file.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    for _ in range(10 * _START_LIMIT):
+        if process.returncode is not None:
+            raise ChildStartError(f"Azurite ended at once; see {log_file}.")
+        if len(re.findall(rb"successfully (?:started|listen)", _told(log_file)[before:])) >= services:
+            return process
+        await asyncio.sleep(0.1)
+    await _ended(process)
+    raise ChildStartError(f"Azurite did not start within {_START_LIMIT} seconds; see {log_file}.")
+
+
+def _told(log_file: Path) -> bytes:
+    return log_file.read_bytes() if log_file.exists() else b""
+
+
+async def _ended(process: asyncio.subprocess.Process | None) -> None:
+    """Ends Azurite, which writes its data to disk on SIGINT, and only then."""
+    if process is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+    try:
+        await asyncio.wait_for(process.wait(), 5)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+class EngineStorage:
+    """Blobs, queues and tables for a durable engine, in one process and without certificates: it is no part of Azure
+    that the app sees.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "azurite-engine.log"
+        self._reserved = reserve_ports(3)
+        blob, queue, table = (port for port, _ in self._reserved)
+        self._ports = {"blob": blob, "queue": queue, "table": table}
+        places = (
+            f"{name.capitalize()}Endpoint=http://127.0.0.1:{port}/{ACCOUNT}" for name, port in self._ports.items()
+        )
+        self.connection_string = ";".join(
+            ["DefaultEndpointsProtocol=http", f"AccountName={ACCOUNT}", f"AccountKey={_WELL_KNOWN_KEY}", *places]
+        )
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def process_ids(self) -> list[int]:
+        return [self._process.pid] if self._process else []
+
+    async def start(self) -> None:
+        command = [*_node(), str(_AZURITE / "azurite.js")]
+        for name, port in self._ports.items():
+            command += [f"--{name}Host", "127.0.0.1", f"--{name}Port", str(port)]
+        command += ["--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"]
+        self._process = await _listening(command, self._log, services=3)
+
+    async def stop(self) -> None:
+        await _ended(self._process)
+        self._process = None
+        for _, reservation in self._reserved:
+            reservation.close()

@@ -80,6 +80,8 @@ class LabOptions:
     real_schedules: bool = False
     """Whether the plan's schedules stay as they are. At speed a calendar means nothing, so by default a drill is due
     whenever its timer fires."""
+    engine: str | None = None
+    """A program to run the durable functions on; by default the hub in memory, or what COLDSITE_LAB_ENGINE names."""
     keeps_seals: bool = False
     """Whether there is a blob container for copies of seals. That nothing can be removed from it is not simulated."""
 
@@ -272,7 +274,14 @@ class Lab:
         easy_auth = EasyAuth(lambda token: self.identity.claims(token, API), ALERTS) if self.options.people else None
         app = self.options.installed
         self.functions = FunctionsHost(
-            app.folder, self.settings(plans), self.folder, self.options.workers, easy_auth, app.python
+            app.folder,
+            self.settings(plans),
+            self.folder,
+            self.options.workers,
+            easy_auth,
+            app.python,
+            self.options.engine,
+            self.options.speed,
         )
         self._stops.append(self.functions.stop)
         self.arm.after_write = self._after_write

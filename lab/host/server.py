@@ -27,8 +27,8 @@ from croniter import croniter
 
 from lab.host.dispatch import Dispatcher
 from lab.host.easy_auth import OWN_HEADERS, EasyAuth
+from lab.host.engine import chosen
 from lab.host.wire import WorkerDiedError, WorkerProcess
-from lab.processes import ChildProcess
 
 MAX_BODY = 100 * 1024 * 1024
 _INSTANCES = "runtime/webhooks/durabletask/instances/"
@@ -73,6 +73,8 @@ class FunctionsHost:
         workers: int = 1,
         easy_auth: EasyAuth | None = None,
         python: str = sys.executable,
+        engine: str | None = None,
+        speed: float = 1.0,
     ) -> None:
         self._app_dir = app_dir
         self._settings = settings
@@ -83,6 +85,7 @@ class FunctionsHost:
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._dispatching = False
         self._away_until = 0.0
         self.workers: list[WorkerProcess] = []
         self.routes: list[Route] = []
@@ -96,17 +99,17 @@ class FunctionsHost:
         host = json.loads((app_dir / "host.json").read_text())
         self._prefix = host.get("extensions", {}).get("http", {}).get("routePrefix", "api").strip("/")
         self._durable: dict[str, Any] = host.get("extensions", {}).get("durableTask", {})
+        self.engine = chosen(engine, self._durable, speed, folder)
 
     async def start(self, port: int = 0) -> None:
-        """Starts the hub, the workers, the dispatcher, the HTTP front and the timers, in that order."""
-        self.hub = await ChildProcess.start([sys.executable, "-m", "lab.host.hub"], self._folder / "hub.log")
-        address = str(self.hub.hello["address"])
-        self._rpc = f"http://{address}"
+        """Starts the engine, the workers, the dispatcher, the HTTP front and the timers, in that order."""
+        await self.engine.start()
         self.dispatcher = Dispatcher(
-            address,
+            self.engine.address,
             activities=int(self._durable.get("maxConcurrentActivityFunctions", 10)),
             orchestrations=int(self._durable.get("maxConcurrentOrchestratorFunctions", 10)),
         )
+        self._dispatching = True
         await asyncio.gather(*(self._start_worker() for _ in range(self._worker_count)))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{tail:.*}", self._serve)
@@ -120,8 +123,8 @@ class FunctionsHost:
 
     @property
     def process_ids(self) -> list[int]:
-        """The hub's process and the workers'."""
-        return [self.hub.pid, *(worker.pid for worker in self.workers)]
+        """The engine's processes and the workers'."""
+        return [*self.engine.process_ids, *(worker.pid for worker in self.workers)]
 
     async def stop(self) -> None:
         """Ends everything that ``start`` started."""
@@ -132,10 +135,11 @@ class FunctionsHost:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._runner:
             await self._runner.cleanup()
-        await self.dispatcher.close()
+        if self._dispatching:
+            await self.dispatcher.close()
         for worker in self.workers:
             await worker.stop()
-        await self.hub.stop()
+        await self.engine.stop()
 
     def _keep(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -199,8 +203,8 @@ class FunctionsHost:
         """What the Durable extension tells a durable client about itself."""
         return json.dumps(
             {
-                "taskHubName": self._durable.get("hubName", "TestHubName"),
-                "rpcBaseUrl": self._rpc,
+                "taskHubName": self.engine.hub,
+                "rpcBaseUrl": f"http://{self.engine.clients}",
                 "httpBaseUrl": f"{self.url}/runtime/webhooks/durabletask",
                 "requiredQueryStringParameters": "",
                 "maxGrpcMessageSizeInBytes": 4 * 1024 * 1024,

@@ -24,7 +24,7 @@ def test_a_secret_that_the_platform_could_not_read_is_a_problem() -> None:
 
 def test_an_engine_that_is_gone_is_no_success() -> None:
     with Api() as api:
-        api.run(api.lab.functions.hub.stop())
+        api.run(api.lab.functions.engine.stop())
         answer = api.post("/api/selfcheck", {})
     assert answer.status == 503
     assert "engine" in answer.json["detail"]

@@ -15,7 +15,7 @@ pytestmark = needs_powershell
     ("machine", "status", "said"),
     [
         ("good", 0, "0 to fix"),
-        ("bad", 1, "20 to fix"),
+        ("bad", 1, "18 to fix"),
         ("broken", 2, "What could not be checked is not known to be right."),
     ],
 )

@@ -211,7 +211,7 @@ class Lab:
 
     @property
     def hub(self) -> str:
-        return str(self.host.hub.hello["address"])
+        return self.host.engine.address
 
     def call(
         self, method: str, path: str, key: str | None = None, body: str = "", headers: dict[str, str] | None = None

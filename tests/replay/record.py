@@ -63,7 +63,7 @@ async def record(story: dict[str, Any]) -> str:
 
 
 def _hub(lab: Lab) -> tuple[str, list[tuple[str, int]]]:
-    return str(lab.functions.hub.hello["address"]), [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
+    return lab.functions.engine.address, [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
 
 
 async def _play(lab: Lab, scenario: Scenario, hub: Any, wanted: set[str]) -> None:
