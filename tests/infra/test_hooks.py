@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.shell import HOOKS, PROJECT, STAND_INS, Azure, PowerShell, Ran, environment, needs_powershell
+from tests.infra.hook import Hook, directory
+from tests.infra.shell import HOOKS, PROJECT, STAND_INS, Azure, PowerShell, environment, needs_powershell
 
 pytestmark = needs_powershell
 
@@ -44,52 +45,6 @@ def profile(group: str = "acme-edge", primary: str = "Enabled", recovery: str = 
 
 
 FAILED_OVER = profile(primary="Disabled", recovery="Enabled")
-
-
-def directory(
-    *apps: dict[str, Any], user: str = "user", current: str = "sub-a", **subscriptions: Any
-) -> dict[str, Any]:
-    known = {"sub-a": {"profiles": []}, "sub-b": {"profiles": []}}
-    known |= {name.replace("_", "-"): {"profiles": profiles} for name, profiles in subscriptions.items()}
-    return {
-        "account": {"user": {"name": "anna", "type": user}, "current": current, "tenant": "t"},
-        "me": "me-1",
-        "apps": list(apps),
-        "owners": {},
-        "sps": [],
-        "assignments": [],
-        "subscriptions": known,
-    }
-
-
-class Hook:
-    """One hook in one Azure."""
-
-    def __init__(self, shell: PowerShell, folder: Path, script: str, state: dict[str, Any]) -> None:
-        self._shell, self._folder, self._script = shell, folder, script
-        self.azure = Azure(folder, state)
-
-    def run(self, fail: str = "", **settings: str) -> Ran:
-        given = {
-            "AZURE_ENV_NAME": "acme",
-            "AZURE_SUBSCRIPTION_ID": "sub-a",
-            "COLDSITE_PLAN": "acme",
-            "FAKE_AZURE": str(self._folder),
-            "FAKE_AZ_FAIL": fail,
-        }
-        return self._shell.run(HOOKS / self._script, environment(self._folder, **given | settings))
-
-    def ends_well(self, fail: str = "", **settings: str) -> Ran:
-        ran = self.run(fail, **settings)
-        assert ran.error is None, ran.said
-        return ran
-
-    def stops(self, fail: str = "", **settings: str) -> str:
-        """It ends with an error, and azd was told nothing that it would act on."""
-        ran = self.run(fail, **settings)
-        assert ran.error is not None, ran.said
-        assert self.azure.settings == {}
-        return ran.said
 
 
 # sign-in
@@ -325,67 +280,6 @@ def test_without_its_settings_nothing_is_read(shell: PowerShell, tmp_path: Path,
     hook = Hook(shell, tmp_path, "routing.ps1", directory())
     assert f"{missing} is not set" in hook.stops(**{missing: ""})
     assert hook.azure.calls == []
-
-
-# settings
-
-NETWORK = "/subscriptions/sub-a/resourceGroups/net/providers/Microsoft.Network/virtualNetworks"
-SETTINGS = {
-    "COLDSITE_PLAN": "contoso",
-    "COLDSITE_OPERATOR_EMAIL": "it@acme.example",
-    "COLDSITE_PRIMARY_ADDRESS": "203.0.113.10",
-    "COLDSITE_RECOVERY_ADDRESS": "198.51.100.20",
-    "COLDSITE_SQL_PROBE": "coldsite:s3cret",
-    "COLDSITE_NOTIFY_URL": "mailto://s3cret@acme.example",
-    "COLDSITE_FAILOVER_NETWORK": f"{NETWORK}/failover",
-    "COLDSITE_DRILL_NETWORK": f"{NETWORK}/drill",
-}
-
-
-def test_settings_that_are_complete_pass(shell: PowerShell, tmp_path: Path) -> None:
-    Hook(shell, tmp_path, "settings.ps1", directory()).ends_well(**SETTINGS)
-
-
-@pytest.mark.parametrize("missing", sorted(SETTINGS))
-@pytest.mark.parametrize("value", ["", "  "])
-def test_a_setting_that_is_missing_is_named_with_its_command(
-    shell: PowerShell, tmp_path: Path, missing: str, value: str
-) -> None:
-    said = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {missing: value})
-    assert f"{missing} is not set. It holds" in said
-    assert f"azd env set {missing}" in said
-    assert "1 setting must be corrected" in said
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "said"),
-    [
-        ("COLDSITE_PLAN", "acme", "coldsite plan init acme"),
-        ("COLDSITE_PLAN", "Acme Shop", "small letters"),
-        ("COLDSITE_FAILOVER_NETWORK", "vnet-failover", "a resource id"),
-        ("COLDSITE_DRILL_NETWORK", f"{NETWORK}/drill/subnets/x", "a resource id"),
-        ("COLDSITE_OPERATOR_EMAIL", "the admin", "an e-mail address"),
-        ("COLDSITE_SQL_PROBE", "s3cret", "with a colon"),
-        ("COLDSITE_NOTIFY_URL", "s3cret", "an Apprise address"),
-        ("COLDSITE_USE_VPN", "yes", "true or false"),
-        ("COLDSITE_CREATE_SITE", "1", "true or false"),
-    ],
-)
-def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
-    shell: PowerShell, tmp_path: Path, name: str, value: str, said: str
-) -> None:
-    told = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {name: value})
-    assert f"{name} is" in told
-    assert said in told
-    assert "s3cret" not in told
-
-
-def test_a_site_that_is_to_be_made_must_be_described(shell: PowerShell, tmp_path: Path) -> None:
-    hook = Hook(shell, tmp_path, "settings.ps1", directory())
-    said = hook.stops(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_FAILOVER_NETWORK": ""})
-    assert "infra/main.parameters.json does not describe the site" in said
-    assert "COLDSITE_VPN_KEY is not set" in said
-    assert "COLDSITE_FAILOVER_NETWORK" not in said
 
 
 # before: as azd runs it, in a process of its own
