@@ -143,7 +143,8 @@ def recovery_point(
     against = replica.not_copyable if replica else None
     says = "no scripts, so crash-consistent only"
     if replica:
-        says = against or f"{replica.trouble or replica.state}, {replica.queue_bytes} bytes queued"
+        queued = "unknown" if replica.queue_bytes is None else replica.queue_bytes
+        says = against or f"{replica.trouble or replica.state}, {queued} bytes queued"
     points: list[PointInTime] = []
     if wanted != "latest" or against:
         order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)

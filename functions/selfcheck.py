@@ -1,7 +1,7 @@
 """POST /api/selfcheck: one orchestration from its start to its end, as every failover needs.
 
 An app that answers requests and whose durable engine does not work looks healthy until the night it is needed. Every
-deployment asks this (infra/hooks/check.ps1), and so may anybody with a role.
+deployment asks this (infra/hooks/check.ps1); a caller needs any of the roles.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ param observerAddress string = ''
 @description('Keeps one instance warm for alerts and one for recoveries. It costs more at rest, and saves the cold start.')
 param alwaysReady bool = false
 
-@description('Whether the storage accounts and the vault are reached by private endpoints, and everything else by a fixed address (NAT gateway). It costs about as much again as all the rest of Coldsite; without it the accounts and the vault are closed to every network but the functions\' own subnet.')
+@description('Whether the storage accounts and the vault are reached by private endpoints, and everything else by a fixed address (NAT gateway). It costs several times as much as the rest of Coldsite (docs/cost.md); without it the accounts and the vault are closed to every network but the functions\' own subnet.')
 param strictNetwork bool = false
 
 @description('Whether the retention of the seals was locked; Azure refuses to write a policy that is locked.')

@@ -1,7 +1,7 @@
 #Requires -Version 7.4
 <#
 .SYNOPSIS
-What azd does before it deploys anything: the settings, the sign-in, and where customers are now.
+What azd does before it deploys anything, once the settings are right: sign-in, and a look at where customers are now.
 #>
 [CmdletBinding()]
 param()

@@ -6,19 +6,20 @@ Proves after a deployment that Coldsite lets no stranger in, and that it works: 
 .DESCRIPTION
 azd runs this after it has deployed the app. It changes nothing. It says for each door: closed, OPEN (a stranger is let in) or
 SILENT (no answer that tells anything). It fails the deployment when a door is open, when the app is silent, and when the
-app does not prove that its durable engine works. It ends within five minutes.
+app does not prove that its durable engine works. Every wait is bounded: a request by Patience, in seconds, a door by six
+times that, the self-check by two minutes.
 #>
 [CmdletBinding()]
-param([string] $Url = $env:COLDSITE_URL, [string] $App = $env:COLDSITE_APP)
+param([string] $Url = $env:COLDSITE_URL, [string] $App = $env:COLDSITE_APP, [int] $Patience = 20)
 
 $ErrorActionPreference = 'Stop'
 if (-not $Url) { throw 'COLDSITE_URL is not set. Let azd run this (azd deploy), or type: azd env get-values' }
 $Url = $Url.TrimEnd('/')
 $again = 'pwsh infra/hooks/check.ps1 -Url {0} -App {1}' -f $Url, ($App ? $App : '<client id>')
 $tries = 20
-$until = (Get-Date).AddSeconds(120)
+$until = (Get-Date).AddSeconds(6 * $Patience)
 
-function Send-Request([string] $method, [string] $path, [hashtable] $headers, [int] $seconds = 20) {
+function Send-Request([string] $method, [string] $path, [hashtable] $headers, [int] $seconds = $Patience) {
     # Without redirects: a sign-in page that is followed would look like an open door.
     try {
         $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
@@ -77,10 +78,13 @@ for ($try = 1; $try -le 4 -and -not $token; $try++) {
     if ($try -gt 1) { Start-Sleep -Seconds 10 }
     $PSNativeCommandUseErrorActionPreference = $false
     $said = az account get-access-token --scope "api://$App/.default" --output json 2>&1
-    if ($LASTEXITCODE -eq 0) { $token = try { ("$said" | ConvertFrom-Json).accessToken } catch { $null } }
+    # The answer holds the token, so only what az wrote to standard error may ever be shown.
+    $complaint = "$($said | Where-Object { $_ -is [System.Management.Automation.ErrorRecord] } | Select-Object -First 1)"
+    $answered = "$($said | Where-Object { $_ -isnot [System.Management.Automation.ErrorRecord] })"
+    if ($LASTEXITCODE -eq 0) { $token = try { ($answered | ConvertFrom-Json).accessToken } catch { $null } }
 }
 if (-not $token) {
-    throw "The doors are closed, and az has no token for Coldsite, so it is not proven that Coldsite works. Give yourself a role (docs/install.md, step 4), sign in with az login, then type: $again`naz said: $(("$said" -split "`n")[0])"
+    throw "The doors are closed, and az has no token for Coldsite, so it is not proven that Coldsite works. Give yourself a role (docs/install.md, step 4), sign in with az login, then type: $again`naz said: $complaint"
 }
 Write-Host 'Coldsite runs an orchestration to its end; this can take a minute and a half ...'
 $answer = Send-Request POST '/api/selfcheck' @{ Authorization = "Bearer $token" } 110
@@ -93,3 +97,6 @@ switch ($answer.Status) {
 }
 Write-Host "works   an orchestration ran to its end in $($found.seconds) s"
 foreach ($problem in $found.problems) { Write-Warning "Coldsite says of itself: $problem" }
+if ($found.problems) {
+    throw "Coldsite runs, and lacks what a failover needs. A secret that the platform could not read is read again after a restart: portal, the function app, Restart. Then type: $again"
+}

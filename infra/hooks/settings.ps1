@@ -22,10 +22,11 @@ function Assert-Set([string] $name, [string] $holds, [string] $example) {
 function Assert-Form([string] $name, [string] $pattern, [string] $expected, [switch] $secret) {
     $value = Get-Setting $name
     $shown = if ($secret) { 'not of the form that is expected' } else { "'$value'" }
-    if ($value -and $value -notmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected") }
+    if ($value -and $value -cnotmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected") }
 }
 
-$network = '^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+$'
+$planName = '^[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*$'
+$network = '(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network/virtualNetworks/[^/]+$'
 $createSite = (Get-Setting 'COLDSITE_CREATE_SITE') -eq 'true'
 $project = Join-Path $PSScriptRoot '..' '..'
 
@@ -49,7 +50,7 @@ else {
     Assert-Set 'COLDSITE_RECOVERY_ADDRESS' 'the public address of the recovery site' '198.51.100.20'
 }
 
-Assert-Form 'COLDSITE_PLAN' '^[a-z][a-z0-9-]*$' 'small letters, digits and hyphens, as in plans/NAME.yaml.'
+Assert-Form 'COLDSITE_PLAN' $planName 'small letters, digits and hyphens, as in plans/NAME.yaml.'
 Assert-Form 'COLDSITE_OPERATOR_EMAIL' '^[^@\s]+@[^@\s]+\.[^@\s]+$' 'an e-mail address.'
 Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
 Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
@@ -59,7 +60,12 @@ foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_
     Assert-Form $switch '^(true|false)$' 'true or false.'
 }
 $plan = Get-Setting 'COLDSITE_PLAN'
-if ($plan -match '^[a-z][a-z0-9-]*$' -and -not (Test-Path (Join-Path $project 'plans' "$plan.yaml"))) {
+$planIsThere = Test-Path (Join-Path $project 'plans' "$plan.yaml")
+if ($plan -cmatch $planName -and -not $planIsThere -and $createSite) {
+    # A plan names what the site consists of, so it can be written only when the site is there.
+    Write-Host "plans/$plan.yaml does not exist yet. When the site is made: coldsite plan init $plan, then azd deploy."
+}
+elseif ($plan -cmatch $planName -and -not $planIsThere) {
     $problems.Add("COLDSITE_PLAN is '$plan', and plans/$plan.yaml does not exist. Type: coldsite plan init $plan")
 }
 

@@ -62,6 +62,13 @@ if ($env:AZURE_SUBSCRIPTION_ID) {
     }
 }
 $person = if ($here.user.type -eq 'user') { (az ad signed-in-user show --output json | ConvertFrom-Json).id }
+# Whoever deploys must be able to ask Coldsite whether it works: a person as operator, a pipeline as viewer.
+$deployers = if ($person) { 'operator' } else { 'viewer' }
+$deployer = $person
+if (-not $person) {
+    try { $deployer = (az ad sp show --id $here.user.name --output json | ConvertFrom-Json).id }
+    catch { Write-Warning "The pipeline's principal $($here.user.name) cannot be looked up. Give it the role viewer by hand, or infra/hooks/check.ps1 will stop its deployments." }
+}
 
 if ([bool] $env:COLDSITE_APP -ne [bool] $env:COLDSITE_APP_OBJECT) {
     $lacks = if ($env:COLDSITE_APP) { 'COLDSITE_APP_OBJECT (the object id of the registration)' } else { 'COLDSITE_APP (the client id of the registration)' }
@@ -78,18 +85,24 @@ if ($env:COLDSITE_APP) {
         if (-not ($app.api.oauth2PermissionScopes | Where-Object isEnabled)) { 'a delegated permission (Expose an API, Add a scope)' }
         if ($azureCli -notin $app.api.preAuthorizedApplications.appId) { "the Azure CLI ($azureCli) as an authorised client" }
         if ($app.api.requestedAccessTokenVersion -ne 2) { 'access tokens of version 2' }
-        if ($person -and $person -notin @((az ad app owner list --id $app.appId --output json | ConvertFrom-Json).id)) {
-            "you as an owner (az ad app owner add --id $($app.appId) --owner-object-id $person)"
+        try {
+            if ($person -and $person -notin @((az ad app owner list --id $app.appId --output json | ConvertFrom-Json).id)) {
+                "you as an owner (az ad app owner add --id $($app.appId) --owner-object-id $person)"
+            }
+            $principal = @(az ad sp list --filter "appId eq '$($app.appId)'" --output json | ConvertFrom-Json)
+            if (-not $principal) { "its enterprise application (az ad sp create --id $($app.appId))" }
+            else {
+                if (-not $principal[0].appRoleAssignmentRequired) { '"Assignment required" on its enterprise application' }
+                $webhook = ($roles | Where-Object value -EQ 'ActionGroupsSecureWebhook').id
+                $sender = @(az ad sp list --filter "appId eq '$monitor'" --output json | ConvertFrom-Json)
+                $given = Get-Assignments $principal[0].id | Where-Object { $sender -and $_.principalId -eq $sender[0].id -and $_.appRoleId -eq $webhook }
+                if (-not $given) { "the role ActionGroupsSecureWebhook for Azure Monitor ($monitor)" }
+                if ($deployer -and -not (Get-Assignments $principal[0].id | Where-Object principalId -EQ $deployer)) {
+                    "a role for you, without which infra/hooks/check.ps1 cannot ask whether Coldsite works ($deployers, for $deployer)"
+                }
+            }
         }
-        $principal = @(az ad sp list --filter "appId eq '$($app.appId)'" --output json | ConvertFrom-Json)
-        if (-not $principal) { "its enterprise application (az ad sp create --id $($app.appId))" }
-        else {
-            if (-not $principal[0].appRoleAssignmentRequired) { '"Assignment required" on its enterprise application' }
-            $webhook = ($roles | Where-Object value -EQ 'ActionGroupsSecureWebhook').id
-            $sender = @(az ad sp list --filter "appId eq '$monitor'" --output json | ConvertFrom-Json)
-            $given = Get-Assignments $principal[0].id | Where-Object { $sender -and $_.principalId -eq $sender[0].id -and $_.appRoleId -eq $webhook }
-            if (-not $given) { "the role ActionGroupsSecureWebhook for Azure Monitor ($monitor)" }
-        }
+        catch { "something that could not be read ($($_.Exception.Message))" }
     )
     if ($lacks) { Write-Warning "The registration $($env:COLDSITE_APP) lacks $($lacks -join '; '). See docs/install.md, An app registration made for you." }
     else { Write-Host "The registration $($env:COLDSITE_APP) is there, with all that Coldsite needs." }
@@ -139,11 +152,10 @@ $sender = Get-OrAdd 'Azure Monitor in this directory' `
     { az ad sp list --filter "appId eq '$monitor'" --output json } `
     { az ad sp create --id $monitor --output json }
 
-# Roles are chosen by their value: the first role of the list would be the wrong one. Whoever deploys may operate Coldsite,
-# and is the first who can ask it whether it works (check.ps1).
+# Roles are chosen by their value: the first role of the list would be the wrong one.
 $assigned = Get-Assignments $principal.id
 $wanted = @(, @('Azure Monitor', $sender.id, 'ActionGroupsSecureWebhook'))
-if ($person) { $wanted += , @('You', $person, 'operator') }
+if ($deployer) { $wanted += , @('You', $deployer, $deployers) }
 foreach ($one in $wanted) {
     $who, $id, $value = $one
     $role = $roles | Where-Object value -EQ $value

@@ -65,9 +65,13 @@ resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
       adminPassword: password
       windowsConfiguration: {
         provisionVMAgent: true
-        // A reboot for updates in the middle of a freeze or a failover would cost the recovery point: updates are yours to plan.
-        enableAutomaticUpdates: false
-        patchSettings: { patchMode: 'Manual', assessmentMode: 'AutomaticByPlatform' }
+        enableAutomaticUpdates: true
+        // A reboot in the middle of a freeze or a failover would cost the recovery point: when to restart is yours to plan.
+        patchSettings: {
+          patchMode: 'AutomaticByPlatform'
+          assessmentMode: 'AutomaticByPlatform'
+          automaticByPlatformSettings: { rebootSetting: 'Never' }
+        }
       }
     }
     storageProfile: {

@@ -9,13 +9,12 @@ from typing import Any
 from lab.cloud.arm import Answer, Call, ResourceManager
 from lab.cloud.errors import ArmError, not_found
 from lab.cloud.faults import ASYNCHRONOUS, MESSAGES, refuse
+from lab.cloud.inherited import INHERITED, check_start
 from lab.cloud.network import Network
 from lab.cloud.operations import FOREVER
 
 VM_API = {"2026-04-01", "2025-04-01", "2024-11-01", "2024-07-01"}
 DISK_API = {"2026-03-02", "2025-01-02", "2024-03-02", "2023-10-02", "2023-04-02"}
-INHERITED = ("securityProfile", "purchasePlan", "hyperVGeneration")
-"""What a copy keeps of its source without being asked."""
 GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Compute"
 
 
@@ -229,7 +228,7 @@ class Compute:
             self._free_for(disk, call.path)
             if self.find(disk).get("zones", []) != call.body.get("zones", []):
                 raise ArmError(400, "BadRequest", f"Disk {disk} cannot be attached: it is not in the machine's zone.")
-        self._check_start(self.find(os_disk["managedDisk"]["id"])["properties"], call.body)
+        check_start(self.find(os_disk["managedDisk"]["id"])["properties"], call.body)
         nics = [n["id"] for n in (properties.get("networkProfile") or {}).get("networkInterfaces", [])]
         if len(nics) != 1:
             raise ArmError(400, "InvalidParameter", "The lab models machines with exactly one network interface.")
@@ -266,24 +265,6 @@ class Compute:
         for disk in disks:
             self._attach(disk, call.path)
         return self._run_create(call, machine, 200 if existing else 201)
-
-    @staticmethod
-    def _check_start(disk: dict[str, Any], body: dict[str, Any]) -> None:
-        """A machine starts as its system disk was made to, and names the offer whose image is on it."""
-        kept = (disk.get("securityProfile") or {}).get("securityType", "Standard")
-        wanted = (body["properties"].get("securityProfile") or {}).get("securityType", "Standard")
-        if kept != wanted:
-            told = (
-                f"Security type of VM ({wanted}) is not compatible with the security type of attached OS Disk ({kept})."
-            )
-            raise ArmError(400, "BadRequest", told)
-        if disk.get("purchasePlan") and not body.get("plan"):
-            raise ArmError(
-                400,
-                "VMMarketplaceInvalidInput",
-                "Creating a virtual machine from Marketplace image or a custom image sourced from a Marketplace image "
-                "requires Plan information in the request.",
-            )
 
     def _storage_view(self, storage: dict[str, Any]) -> dict[str, Any]:
         """What Azure adds to the disks of a machine when it shows them."""

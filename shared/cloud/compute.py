@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from shared import names
 from shared.cloud import clients
 from shared.cloud.ids import compute_id, take_apart
+from shared.cloud.inherited import protected_as, started_as
 from shared.plan import Strict
 from shared.policy.capacity import Refusal, classify
 from shared.runs import Order
@@ -172,37 +173,6 @@ def refusable[O: Order](
     return run
 
 
-def _protected_as(source: Any) -> dict[str, Any]:
-    """A copy is encrypted with the key of its source, and nobody can download it.
-
-    Azure gives a copy its own key unless told otherwise, and lets everybody with the right make a download link.
-    Source: Azure/azure-rest-api-specs, Microsoft.Compute disks, encryption and networkAccessPolicy.
-    """
-    closed = {"networkAccessPolicy": "DenyAll", "publicNetworkAccess": "Disabled"}
-    encryption = source.properties.encryption if source.properties else None
-    if encryption is None or not encryption.disk_encryption_set_id:
-        return closed
-    return closed | {"encryption": {"type": encryption.type, "diskEncryptionSetId": encryption.disk_encryption_set_id}}
-
-
-def _started_as(os_disk: Any) -> dict[str, Any]:
-    """What a machine must say of its system disk, or Azure refuses it: how it starts, and whose image it was.
-
-    A disk keeps both from the machine or image that it comes from, through every copy.
-    Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/trusted-launch.md
-    """
-    said: dict[str, Any] = {}
-    found = os_disk.properties
-    security = found.security_profile.security_type if found and found.security_profile else None
-    if security == "TrustedLaunch":
-        uefi = {"secureBootEnabled": True, "vTpmEnabled": True}
-        said["properties"] = {"securityProfile": {"securityType": "TrustedLaunch", "uefiSettings": uefi}}
-    if found and found.purchase_plan:
-        plan = found.purchase_plan
-        said["plan"] = {"name": plan.name, "publisher": plan.publisher, "product": plan.product}
-    return said
-
-
 @refusable
 async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
     """Starts an incremental snapshot unless it exists. The source is only read."""
@@ -219,7 +189,7 @@ async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
         "properties": {
             "creationData": {"createOption": "Copy", "sourceResourceId": order.source},
             "incremental": True,
-            **_protected_as(disk),
+            **protected_as(disk),
         },
     }
     return await start_operation(
@@ -242,7 +212,7 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
     snapshot = await clients.compute(copied.subscription).snapshots.get(copied.group, copied.name)
     properties: dict[str, Any] = {
         "creationData": {"createOption": "Copy", "sourceResourceId": order.snapshot},
-        **_protected_as(snapshot),
+        **protected_as(snapshot),
     }
     if order.os:
         properties |= {"osType": order.os.capitalize(), "hyperVGeneration": order.generation}
@@ -299,7 +269,7 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     }
     if order.license:
         properties["licenseType"] = order.license
-    said = _started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
+    said = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
     properties |= said.pop("properties", {})
     body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **said}
     if order.zone:

@@ -69,7 +69,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 @contextmanager
 def powershell(folder: Path) -> Iterator[PowerShell]:
     words = ["pwsh", "-NoProfile", "-NonInteractive", "-File", str(STAND_INS / "session.ps1")]
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PSH", "DOTNET_ROOT")}
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "DOTNET_ROOT")}
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=kept | environment(folder)
     ) as process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,11 +67,24 @@ def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
         server.server_close()
 
 
-def check(shell: PowerShell, folder: Path, url: str, app: str = "app-1", token: str = "a.b.c") -> Ran:
-    state = {"account": {"user": {}, "current": "s", "tenant": "t"}, "subscriptions": {}, "token": token}
+def check(
+    shell: PowerShell,
+    folder: Path,
+    url: str,
+    app: str = "app-1",
+    token: str = "a.b.c",
+    warns: str = "",
+    patience: int = 20,
+) -> Ran:
+    state = {
+        "account": {"user": {}, "current": "s", "tenant": "t"},
+        "subscriptions": {},
+        "token": token,
+        "warns": warns,
+    }
     azure = Azure(folder, state)
     given = environment(folder, FAKE_AZURE=str(azure.folder), COLDSITE_URL="", COLDSITE_APP="")
-    return shell.run(HOOKS / "check.ps1", given, Url=url, App=app)
+    return shell.run(HOOKS / "check.ps1", given, Url=url, App=app, Patience=str(patience))
 
 
 def test_a_coldsite_that_is_closed_and_works_passes(shell: PowerShell, tmp_path: Path) -> None:
@@ -171,16 +185,27 @@ def test_without_a_token_it_says_what_to_do(shell: PowerShell, tmp_path: Path, a
     assert f"check.ps1 -Url {url}" in str(ran.error)
 
 
-def test_what_coldsite_says_of_itself_is_shown(shell: PowerShell, tmp_path: Path) -> None:
+def test_an_app_that_lacks_a_secret_is_not_called_installed(shell: PowerShell, tmp_path: Path) -> None:
     problems = {"seconds": 2, "problems": ["The app setting NOTIFY_URL refers to Key Vault."]}
     with serving({"/api/selfcheck": (200, problems)}) as (url, _):
         ran = check(shell, tmp_path, url)
-    assert ran.error is None
     assert "NOTIFY_URL refers to Key Vault" in ran.text
+    assert "lacks what a failover needs" in str(ran.error)
 
 
-def test_an_app_that_never_answers_is_given_up(shell: PowerShell, tmp_path: Path) -> None:
-    """No answer at all: every wait is bounded, so the script ends, and the app is called silent."""
-    text = (HOOKS / "check.ps1").read_text()
-    assert "-TimeoutSec $seconds" in text
-    assert text.count("Invoke-WebRequest") == 1
+def test_an_app_that_accepts_and_never_answers_is_given_up(shell: PowerShell, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        ran = check(shell, tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", patience=1)
+    assert "SILENT" in ran.text
+    assert "nothing is known of its doors" in str(ran.error)
+
+
+@pytest.mark.parametrize("warns", ["WARNING: a new version of the Azure CLI is there.", ""])
+@pytest.mark.parametrize("token", ["se.cr.et", ""])
+def test_a_token_is_found_beside_a_warning_and_never_shown(
+    shell: PowerShell, tmp_path: Path, warns: str, token: str
+) -> None:
+    with serving({"/api/selfcheck": WORKS}) as (url, _):
+        ran = check(shell, tmp_path, url, token=token, warns=warns)
+    assert (ran.error is None) is bool(token), ran.said
+    assert "se.cr.et" not in ran.said

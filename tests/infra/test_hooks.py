@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.infra.hook import Hook, directory
-from tests.infra.shell import HOOKS, PROJECT, STAND_INS, Azure, PowerShell, environment, needs_powershell
+from tests.infra.shell import HOOKS, PROJECT, Azure, PowerShell, environment, needs_powershell
 
 pytestmark = needs_powershell
 
@@ -101,6 +101,14 @@ def test_whoever_deploys_is_an_owner_and_may_operate(shell: PowerShell, tmp_path
     operator = next(role["id"] for role in ROLES if role["value"] == "operator")
     assert hook.azure.state["owners"] == {"obj-1": ["me-1"]}
     assert [one["principalId"] for one in hook.azure.state["assignments"] if one["appRoleId"] == operator] == ["me-1"]
+
+
+def test_a_pipeline_may_ask_whether_coldsite_works(shell: PowerShell, tmp_path: Path) -> None:
+    hook = Hook(shell, tmp_path, "sign-in.ps1", directory(registration(scope(5)), user="servicePrincipal"))
+    hook.ends_well()
+    viewer = next(role["id"] for role in ROLES if role["value"] == "viewer")
+    given = [one["principalId"] for one in hook.azure.state["assignments"] if one["appRoleId"] == viewer]
+    assert given == ["principal-of-anna"]
 
 
 def test_a_pipeline_is_made_no_owner(shell: PowerShell, tmp_path: Path) -> None:
@@ -204,7 +212,9 @@ def test_a_second_administrator_hears_how_to_become_an_owner(shell: PowerShell, 
     hook = Hook(shell, tmp_path, "sign-in.ps1", directory(registration(scope(5))))
     hook.ends_well()
     (tmp_path / "state.json").write_text(json.dumps(hook.azure.state | {"me": "me-2"}))
-    assert "az ad app owner add --id app-1 --owner-object-id me-2" in hook.ends_well(**GIVEN).text
+    said = hook.ends_well(**GIVEN).text
+    assert "az ad app owner add --id app-1 --owner-object-id me-2" in said
+    assert "a role for you" in said
 
 
 def test_a_registration_that_is_given_and_not_there_stops_the_deployment(shell: PowerShell, tmp_path: Path) -> None:
@@ -330,4 +340,3 @@ def test_azd_runs_every_hook_that_there_is() -> None:
     told = (PROJECT / "azure.yaml").read_text()
     called = (HOOKS / "before.ps1").read_text()
     assert {hook.name for hook in HOOKS.glob("*.ps1") if hook.name not in told + called} == set()
-    assert STAND_INS.is_dir()

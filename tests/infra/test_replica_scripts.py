@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,19 @@ def test_pausing_twice_changes_nothing(machine: Machine) -> None:
     assert machine.run("status", job(high="Paused", target="Paused")).good.frozen is True
 
 
+def test_a_pause_that_is_pending_is_not_thawed(machine: Machine) -> None:
+    """freeze may have given up waiting for it; it takes effect later."""
+    said = machine.run("thaw", job(target="PausePending", resume="throw"))
+    assert said.good.frozen is True
+    assert "job-1 refused to go on: " in said.good.message
+
+
+def test_a_source_that_reconnects_and_refuses_the_pause_is_not_frozen(machine: Machine) -> None:
+    machine.memory.write_text("good")
+    said = machine.run("freeze", job(mirror="Unknown", suspend="throw"))
+    assert not said.copied
+
+
 def test_a_target_that_does_not_go_on_is_still_frozen(machine: Machine) -> None:
     said = machine.run("thaw", job(target="Paused", resume="never"))
     assert said.good.frozen is True
@@ -175,6 +189,30 @@ def test_a_silent_replica_is_what_it_was_when_last_connected(
     assert said.good.state == ("good" if copied else "stopped")
     assert said.good.connected is False
     assert "Double-Take gives no details of job-1" in said.good.message
+
+
+def test_a_silent_job_that_refuses_the_pause_is_not_called_empty(machine: Machine) -> None:
+    """Double-Take does not tell its queue, so whether anything will still be written is not known."""
+    machine.memory.write_text("good")
+    said = machine.run("freeze", NO_DETAILS | {"suspend": "throw"})
+    assert not said.copied
+    assert said.good.queue_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("remembered", "copied"), [("good", True), ("", True), ("mirroring", False), ("stopped", False)]
+)
+def test_a_source_that_is_gone_is_believed_unless_the_memory_says_otherwise(
+    machine: Machine, remembered: str, copied: bool
+) -> None:
+    machine.memory.write_text(remembered)
+    assert machine.run("freeze", job(high="Stopped")).copied is copied
+
+
+def test_status_remembers_a_job_that_had_stopped(machine: Machine) -> None:
+    machine.run("status", job())
+    machine.run("status", job(high="Synchronized"))
+    assert not machine.run("freeze", NO_DETAILS).copied
 
 
 def test_status_remembers_what_was_good_while_connected(machine: Machine) -> None:
@@ -298,12 +336,24 @@ def test_what_commands_hand_back_is_not_part_of_the_answer(machine: Machine) -> 
 
 
 def test_a_queue_that_is_null_or_huge(machine: Machine) -> None:
-    assert machine.run("status", job(queue=None)).good.queue_bytes == 0
+    assert machine.run("status", job(queue=None)).good.queue_bytes is None
     assert machine.run("status", job(queue=2**52)).good.queue_bytes == 2**52
 
 
-def test_the_clock_of_the_machine_does_not_matter(machine: Machine) -> None:
-    assert machine.run("status", job(), zone="America/New_York").good.state == "good"
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("kind", ["Utc", "Local"])
+def test_the_oldest_time_of_all_jobs_is_told_in_utc(machine: Machine, zone: str, kind: str) -> None:
+    jobs = [
+        job(until="2026-11-01T20:04:00Z", untilKind=kind),
+        job("job-2", until="2026-11-01T20:00:00Z", untilKind=kind),
+    ]
+    said = machine.run("status", *jobs, zone=zone)
+    assert said.good.replicated_until == datetime(2026, 11, 1, 20, 0, tzinfo=UTC)
+
+
+def test_a_job_without_a_time_makes_the_age_unknown(machine: Machine) -> None:
+    said = machine.run("status", job(until="2026-11-01T20:04:00Z", untilKind="Utc"), job("job-2"))
+    assert said.good.replicated_until is None
 
 
 # The scripts themselves

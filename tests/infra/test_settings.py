@@ -44,6 +44,8 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
     [
         ("COLDSITE_PLAN", "acme", "coldsite plan init acme"),
         ("COLDSITE_PLAN", "Acme Shop", "small letters"),
+        ("COLDSITE_PLAN", "Contoso", "small letters"),
+        ("COLDSITE_PLAN", "contoso-", "small letters"),
         ("COLDSITE_FAILOVER_NETWORK", "vnet-failover", "a resource id"),
         ("COLDSITE_DRILL_NETWORK", f"{NETWORK}/drill/subnets/x", "a resource id"),
         ("COLDSITE_OPERATOR_EMAIL", "the admin", "an e-mail address"),
@@ -68,3 +70,11 @@ def test_a_site_that_is_to_be_made_must_be_described(shell: PowerShell, tmp_path
     assert "infra/main.parameters.json does not describe the site" in said
     assert "COLDSITE_VPN_KEY is not set" in said
     assert "COLDSITE_FAILOVER_NETWORK" not in said
+
+
+def test_the_plan_of_a_site_that_is_to_be_made_comes_later(shell: PowerShell, tmp_path: Path) -> None:
+    """It names the site's machine, disks and interfaces, and there are none yet."""
+    hook = Hook(shell, tmp_path, "settings.ps1", directory())
+    ran = hook.run(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_PLAN": "acme"})
+    assert "plans/acme.yaml does not exist yet" in ran.text
+    assert "COLDSITE_PLAN is" not in ran.said

@@ -98,7 +98,7 @@ def test_a_key_that_coldsite_may_not_use_is_refused_by_name(app: AppSide) -> Non
     assert "diskEncryptionSets/read" in refused.refusal.sentence
 
 
-def test_nobody_can_download_a_copy(app: AppSide) -> None:
+def test_a_copy_cannot_be_downloaded(app: AppSide) -> None:
     snapshot, disk, _ = recovered(app)
     for copy in (snapshot, disk):
         said = copy["properties"]

@@ -118,6 +118,7 @@ def account() -> Any:
     if ARGUMENTS[1] == "get-access-token":
         if not state.get("token"):
             raise EndError("AADSTS501051: Application is not assigned to a role for the application.")
+        sys.stderr.write(state.get("warns", ""))
         return {"accessToken": state["token"], "scope": option("--scope")}
     wanted = option("--subscription", default=current["current"])
     if wanted not in state["subscriptions"]:
@@ -147,6 +148,8 @@ def directory() -> Any:
         case ["sp", "list", *_]:
             wanted = option("--filter").split("'")[1]
             return [one for one in state["sps"] if one["appId"] == wanted]
+        case ["sp", "show", *_]:
+            return {"id": f"principal-of-{option('--id')}", "appId": option("--id")}
         case ["sp", "create", *_]:
             made = {"id": str(uuid.uuid4()), "appId": option("--id"), "appRoleAssignmentRequired": False}
             state["sps"].append(made)

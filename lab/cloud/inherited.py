@@ -1,0 +1,26 @@
+"""What a copy keeps of its source, and what a machine must therefore say of its system disk."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.cloud.errors import ArmError
+
+INHERITED = ("securityProfile", "purchasePlan", "hyperVGeneration")
+"""What a copy keeps of its source without being asked."""
+
+
+def check_start(disk: dict[str, Any], body: dict[str, Any]) -> None:
+    """A machine starts as its system disk was made to, and names the offer whose image is on it."""
+    kept = (disk.get("securityProfile") or {}).get("securityType", "Standard")
+    wanted = (body["properties"].get("securityProfile") or {}).get("securityType", "Standard")
+    if kept != wanted:
+        told = f"Security type of VM ({wanted}) is not compatible with the security type of attached OS Disk ({kept})."
+        raise ArmError(400, "BadRequest", told)
+    if disk.get("purchasePlan") and not body.get("plan"):
+        raise ArmError(
+            400,
+            "VMMarketplaceInvalidInput",
+            "Creating a virtual machine from Marketplace image or a custom image sourced from a Marketplace image "
+            "requires Plan information in the request.",
+        )

@@ -1,0 +1,36 @@
+"""What copies and machines take over from the disk that they come from, where Azure does not do it by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def protected_as(source: Any) -> dict[str, Any]:
+    """A copy is encrypted with the key of its source, and cannot be downloaded.
+
+    Azure gives a copy its own key unless told otherwise, and lets everybody with the right make a download link.
+    Source: Azure/azure-rest-api-specs, Microsoft.Compute disks, encryption and networkAccessPolicy.
+    """
+    closed = {"networkAccessPolicy": "DenyAll", "publicNetworkAccess": "Disabled"}
+    encryption = source.properties.encryption if source.properties else None
+    if encryption is None or not encryption.disk_encryption_set_id:
+        return closed
+    return closed | {"encryption": {"type": encryption.type, "diskEncryptionSetId": encryption.disk_encryption_set_id}}
+
+
+def started_as(os_disk: Any) -> dict[str, Any]:
+    """What a machine must say of its system disk, or Azure refuses it: how it starts, and whose image it was.
+
+    A disk keeps both from the machine or image that it comes from, through every copy.
+    Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/trusted-launch.md
+    """
+    said: dict[str, Any] = {}
+    found = os_disk.properties
+    security = found.security_profile.security_type if found and found.security_profile else None
+    if security == "TrustedLaunch":
+        uefi = {"secureBootEnabled": True, "vTpmEnabled": True}
+        said["properties"] = {"securityProfile": {"securityType": "TrustedLaunch", "uefiSettings": uefi}}
+    if found and found.purchase_plan:
+        plan = found.purchase_plan
+        said["plan"] = {"name": plan.name, "publisher": plan.publisher, "product": plan.product}
+    return said
