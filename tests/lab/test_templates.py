@@ -226,6 +226,7 @@ def test_no_role_has_a_wildcard_or_may_delete_what_is_replicated() -> None:
 STORY = """
 name: a drill, then a disaster
 plan: plans/contoso.yaml
+speed: 40
 plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
 times: {machine: 1000}
 timeline:
@@ -240,7 +241,8 @@ expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeed
 def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
     """A call outside a role is answered 403 by the lab, and the story would not end well.
 
-    The machine takes so long to fail that the new worker finds it in the making, and must look why it failed.
+    The machine takes so long to fail that the new worker finds it in the making, and must look why it failed; a slow speed
+    leaves that worker its time to start.
     """
     file = tmp_path / "story.yaml"
     file.write_text(STORY)
