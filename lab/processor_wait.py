@@ -4,7 +4,8 @@ What a run does in simulated seconds is done by real processes in real time. One
 is late by ``speed`` simulated seconds for every real one, and a bound of time that breaks then tells nothing.
 
 Source: the second figure of each thread's ``/proc/PID/task/TID/schedstat``, nanoseconds spent ready and not running
-(Linux, Documentation/scheduler/sched-stats.rst). Where a system does not tell it, nothing counts as waiting.
+(Linux, Documentation/scheduler/sched-stats.rst). Where a system does not tell it, only the lab's own lateness counts: a
+loop that wakes seconds late, whatever held it, has lost as much of its time.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class ProcessorWait:
             waited = _waited(process)
             self._total += max(0.0, waited - self._waited.get(process, waited))
             self._waited[process] = waited
+        if self._readings:
+            self._total += max(0.0, now - self._readings[-1][0] - 2 * EVERY)
         self._readings.append((now, self._total))
         while now - self._readings[0][0] > WINDOW:
             then, total = self._readings.popleft()

@@ -12,7 +12,7 @@ from lab.chaos.stage import Played
 from lab.chaos.stories import STORIES
 from lab.chaos.world import differences
 
-SPEED = 60.0
+SPEED = 40.0
 SEED = 3
 
 CRASHES = [

@@ -61,6 +61,20 @@ def test_what_fails_at_every_speed_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     assert played(monkeypatch, (False, 1.0), (False, 1.0), (False, 1.0)) == [60.0, 30.0, 15.0]
 
 
+def test_a_loop_that_wakes_late_has_waited() -> None:
+    wait = ProcessorWait(list)
+    for now in (0.0, 0.5, 1.0, 5.0, 5.5, 6.0, 6.5):
+        wait._read(now)
+    assert wait.worst > BUSY
+
+
+def test_a_loop_that_wakes_in_time_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = ProcessorWait(list)
+    for half_seconds in range(20):
+        wait._read(half_seconds / 2)
+    assert wait.worst == 0.0
+
+
 def test_threads_that_compete_for_a_processor_wait_and_are_counted() -> None:
     """Every thread of a process counts: the engine's and the storage's main threads do nothing."""
     stop = time.monotonic() + 7.0
