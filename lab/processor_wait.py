@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 EVERY = 0.5
 WINDOW = 5.0
@@ -27,13 +28,26 @@ SLOWEST = 4.0
 """How often slower than asked for a story is played at last; that result counts."""
 
 
-def slower(speed: float, asked: float, wait: float) -> float | None:
-    """The speed at which to play again what failed at ``speed``, or None when that failure counts.
+class Attempt[T](NamedTuple):
+    """One playing of a story: what it came to, whether it held, how large a share of the time its lab waited."""
 
-    What fails while the lab's processes waited for a processor says nothing; at half the speed they get their time. A
+    result: T
+    held: bool
+    waited: float
+
+
+async def until_it_counts[T](asked: float, play: Callable[[float], Awaitable[Attempt[T]]]) -> T:
+    """Plays a story at the speed that was asked for, and slower while it fails and the machine is busy.
+
+    What fails while the lab's processes wait for a processor says nothing; at half the speed they get their time. A
     busy machine makes a story slower, and never another one.
     """
-    return speed / 2 if wait >= BUSY and speed > asked / SLOWEST else None
+    pace = asked
+    while True:
+        attempt = await play(pace)
+        if attempt.held or attempt.waited < BUSY or pace <= asked / SLOWEST:
+            return attempt.result
+        pace /= 2
 
 
 class ProcessorWait:

@@ -11,7 +11,7 @@ from typing import Any
 from lab.actions import Actions
 from lab.audit import secrets_written
 from lab.cloud.times import Times
-from lab.processor_wait import slower
+from lab.processor_wait import Attempt, until_it_counts
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
 from lab.twin import Lab, LabOptions
@@ -35,14 +35,15 @@ async def run_scenario(
     engine: str | None = None,
 ) -> dict[str, Any]:
     """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
-    asked = pace = speed or scenario.speed
-    while True:
+    asked = speed or scenario.speed
+
+    async def play(pace: float) -> Attempt[dict[str, Any]]:
+        if pace < asked:
+            tell(0.0, f"It failed while the machine was busy, so it is played again at speed {pace:g}.")
         report = await _play(scenario, plan, plan_file, folder, pace, tell, engine)
-        again = None if report["passed"] else slower(pace, asked, report["processor_wait"])
-        if again is None:
-            return report
-        tell(0.0, f"{report['failures'][0]} The machine was busy, so this is played again at speed {again:g}.")
-        pace = again
+        return Attempt(report, report["passed"], report["processor_wait"])
+
+    return await until_it_counts(asked, play)
 
 
 async def _play(

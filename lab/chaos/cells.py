@@ -15,7 +15,7 @@ from lab.chaos.stories import STORIES
 from lab.chaos.story import Story
 from lab.chaos.world import differences
 from lab.host.wire import WorkerProcess
-from lab.processor_wait import slower
+from lab.processor_wait import Attempt, until_it_counts
 from lab.scenario import PROJECT
 
 WHEN = ("before", "during-azure", "during-history", "after")
@@ -79,21 +79,20 @@ def run_cell(cell: Cell, speed: float, reference: Played | None = None) -> Playe
 
     An error of the lab itself is a failure like any other.
     """
-    pace = speed
-    while True:
-        played = _play(cell, pace)
+
+    async def attempt(pace: float) -> Attempt[Played]:
+        played = await _play(cell, pace)
         if reference:
             played.failures += differences(played.state, reference.state)
-        again = slower(pace, speed, played.processor_wait) if played.failures else None
-        if again is None:
-            return played
-        pace = again
+        return Attempt(played, not played.failures, played.processor_wait)
+
+    return asyncio.run(until_it_counts(speed, attempt))
 
 
-def _play(cell: Cell, speed: float) -> Played:
+async def _play(cell: Cell, speed: float) -> Played:
     story, more = cell.told()
     try:
-        played = asyncio.run(play(story, speed, *more))
+        played = await play(story, speed, *more)
     except Exception as error:  # noqa: BLE001 (one cell's trouble must not end the others)
         at = " < ".join(
             f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__))

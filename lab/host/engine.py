@@ -81,9 +81,9 @@ def _seconds(text: str) -> float:
 
 
 class ProgramEngine:
-    """A program over Azurite's blobs, queues and tables. ``loses`` is worker or instances: what dies with a worker."""
+    """A program over Azurite's blobs, queues and tables. A worker that dies is a process alone, not an instance."""
 
-    def __init__(self, program: str, hub: str, provider: Provider, folder: Path, loses: str = "worker") -> None:
+    def __init__(self, program: str, hub: str, provider: Provider, folder: Path) -> None:
         self.name = Path(program).name
         self.hub = hub
         self._program = program
@@ -95,7 +95,7 @@ class ProgramEngine:
             "ENGINE_POLL": f"{provider.poll:.3f}",
             "ENGINE_VISIBILITY": f"{max(provider.visibility, 1.0):.3f}",
             "ENGINE_TIMERS": "exact",
-            "ENGINE_LOSES": loses,
+            "ENGINE_LOSES": "worker",
         }
         self._processes: list[ChildProcess] = []
 

@@ -96,7 +96,7 @@ class TaskHub(InMemoryOrchestrationBackend):
                 self._orchestration_queue_set.discard(request.instanceId)
             return super().StartInstance(request, context)
 
-    # An event for an instance that has ended is refused; the backend would accept it and deliver it to nobody.
+    # An event for an instance that has ended is refused; the backend would accept and never deliver it.
     # Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.RaiseEvent.
     def RaiseEvent(self, request: pb.RaiseEventRequest, context: Any) -> pb.RaiseEventResponse:
         with self._lock:

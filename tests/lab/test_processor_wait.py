@@ -6,59 +6,37 @@ import asyncio
 import os
 import threading
 import time
-from pathlib import Path
-from typing import Any
 
-import pytest
-
-from lab import runner
-from lab.processor_wait import BUSY, SLOWEST, ProcessorWait, slower
-from lab.scenario import PROJECT, load_scenario
+from lab.processor_wait import BUSY, Attempt, ProcessorWait, until_it_counts
 
 
-@pytest.mark.parametrize(
-    ("speed", "asked", "wait", "then"),
-    [
-        (60.0, 60.0, BUSY, 30.0),
-        (30.0, 60.0, BUSY, 15.0),
-        (60.0 / SLOWEST, 60.0, 1.0, None),
-        (60.0, 60.0, BUSY - 0.01, None),
-    ],
-)
-def test_only_a_busy_lab_is_slowed_down_and_not_for_ever(
-    speed: float, asked: float, wait: float, then: float | None
-) -> None:
-    assert slower(speed, asked, wait) == then
-
-
-def played(monkeypatch: pytest.MonkeyPatch, *reports: tuple[bool, float]) -> list[float]:
-    """The speeds at which a scenario was played, each with whether it passed and how long the lab waited."""
+def speeds_of(*attempts: tuple[bool, float]) -> list[float]:
+    """The speeds at which a story was played, each time with whether it held and how long its lab waited."""
     speeds: list[float] = []
 
-    async def play(*arguments: Any) -> dict[str, Any]:
-        passed, wait = reports[len(speeds)]
-        speeds.append(arguments[4])
-        return {"passed": passed, "processor_wait": wait, "failures": [] if passed else ["It was late."]}
+    async def play(speed: float) -> Attempt[bool]:
+        held, waited = attempts[len(speeds)]
+        speeds.append(speed)
+        return Attempt(held, held, waited)
 
-    monkeypatch.setattr(runner, "_play", play)
-    scenario, plan, file = load_scenario(PROJECT / "lab" / "scenarios" / "blip.yaml")
-    report = asyncio.run(runner.run_scenario(scenario, plan, file, Path(), 60.0, lambda at, text: None))
-    assert report["passed"] is reports[-1][0]
+    assert asyncio.run(until_it_counts(60.0, play)) is attempts[-1][0]
     return speeds
 
 
-def test_what_fails_while_the_machine_is_busy_is_played_again_at_half_the_speed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert played(monkeypatch, (False, 1.0), (True, 1.0)) == [60.0, 30.0]
+def test_what_fails_while_the_machine_is_busy_is_played_again_at_half_the_speed() -> None:
+    assert speeds_of((False, BUSY), (True, 1.0)) == [60.0, 30.0]
 
 
-def test_what_fails_on_a_quiet_machine_counts_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert played(monkeypatch, (False, 0.0)) == [60.0]
+def test_what_fails_on_a_quiet_machine_counts_at_once() -> None:
+    assert speeds_of((False, BUSY - 0.01)) == [60.0]
 
 
-def test_what_fails_at_every_speed_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert played(monkeypatch, (False, 1.0), (False, 1.0), (False, 1.0)) == [60.0, 30.0, 15.0]
+def test_what_holds_counts_at_once() -> None:
+    assert speeds_of((True, 1.0)) == [60.0]
+
+
+def test_what_fails_at_every_speed_fails() -> None:
+    assert speeds_of((False, 1.0), (False, 1.0), (False, 1.0)) == [60.0, 30.0, 15.0]
 
 
 def test_a_loop_that_wakes_late_has_waited() -> None:
@@ -68,7 +46,7 @@ def test_a_loop_that_wakes_late_has_waited() -> None:
     assert wait.worst > BUSY
 
 
-def test_a_loop_that_wakes_in_time_has_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_that_wakes_in_time_has_not() -> None:
     wait = ProcessorWait(list)
     for half_seconds in range(20):
         wait._read(half_seconds / 2)
