@@ -1,14 +1,16 @@
 # `make demo` shows the main job, `make test` proves it. Both set up what they need.
-.PHONY: help setup demo test unit chaos bench audit lint clean
+.PHONY: help setup demo test unit scenarios engine chaos bench audit lint clean
 
 help:
-	@echo "make demo    a site dies and comes back up in Azure, told in four acts (about a minute)"
-	@echo "make test    every test, the linters and the type checker (about 20 minutes)"
-	@echo "make unit    the tests that need no lab (seconds)"
-	@echo "make chaos   every crash point, every fault of Azure, thirty random bad days (about half an hour)"
-	@echo "make bench   recovery time against the critical path, a storm of alerts, the cold start"
-	@echo "make audit   known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
-	@echo "make clean   removes .venv and Azurite"
+	@echo "make demo       a site dies and comes back up in Azure, told in four acts (about a minute)"
+	@echo "make test       the linters, the type checker, every test, twenty scenarios in the lab"
+	@echo "make unit       the tests that need no lab (three minutes)"
+	@echo "make scenarios  every scenario in the lab"
+	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
+	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
+	@echo "make bench      recovery time against the critical path, a storm of alerts, the cold start"
+	@echo "make audit      known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
+	@echo "make clean      removes .venv and Azurite"
 
 setup:
 	@bash lab/setup.sh
@@ -17,10 +19,16 @@ demo: setup
 	@.venv/bin/python -m cli.demo
 
 test: lint
-	@.venv/bin/python -m pytest tests -n logical --dist worksteal
+	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal
 
 unit: setup
-	@.venv/bin/python -m pytest tests/shared
+	@.venv/bin/python -m pytest tests/shared tests/model tests/replay -n logical --dist worksteal
+
+scenarios: setup
+	@.venv/bin/python -m pytest tests/lab/test_scenarios.py -k holds -n logical --dist worksteal
+
+engine: setup
+	@.venv/bin/python -m pytest tests/lab/test_engine.py -m engine -n logical --dist worksteal -rs
 
 bench: setup
 	@.venv/bin/python bench/recovery_time.py

@@ -144,6 +144,8 @@ class Scenario(Strict):
 
     name: str
     about: str = ""
+    tags: list[Literal["smoke", "engine"]] = []
+    """Where it is played besides ``make scenarios``: ``smoke`` in ``make test``, ``engine`` in ``make engine``."""
     plan: str
     plan_overrides: dict[str, Any] = {}
     times: dict[str, float] = {}

@@ -40,7 +40,13 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, cwd=PROJECT, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+SMOKE = {path for path in FILES if "smoke" in load_scenario(path)[0].tags}
+"""What `make test` plays; `make scenarios` plays every file."""
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.stem, marks=() if p in SMOKE else pytest.mark.nightly) for p in FILES]
+)
 def test_scenario_holds(path: Path) -> None:
     report = run(path)
     assert report["failures"] == []
