@@ -36,7 +36,7 @@ async def freeze_replication(order: replication.ScriptOrder) -> Started | Refuse
     if late := _too_late(order.not_after, "The replica may not stay frozen any longer."):
         return late
     try:
-        await site_state.mark_frozen(order.run)
+        await site_state.mark_frozen(order.run, order.not_after)
     except LostLockError as error:
         return Refused(refusal=Refusal(kind="permanent", code=NOT_THE_HOLDER, message=str(error)))
     return await replication.start_script(order)
@@ -67,8 +67,7 @@ class NotFrozen(Strict):
 @step(bp, "around")
 async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused | NotFrozen:
     """Lets the replication target go on, unless another run has frozen it since."""
-    state = await site_state.read_state(order.run.plan)
-    if state.frozen_by != (order.in_name_of or order.run.run_id):
+    if not await site_state.mark_thawing(order.run.plan, order.in_name_of or order.run.run_id):
         return NotFrozen()
     return await replication.start_script(order)
 

@@ -261,10 +261,17 @@ def told(left: list[str]) -> list[str]:
     return [one.rsplit("/", 1)[-1] if one.startswith("/subscriptions/") else one.rstrip(".") for one in left]
 
 
+_WORKER_EXITED = "FunctionInvocationException"
+"""How Azure says that an activity's worker process exited before it answered.
+Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware."""
+
+
 def reason(error: Exception) -> str:
     """What an activity said when it failed, without the engine's own words around it; any other error as it is."""
     said = str(error).strip()
     if isinstance(error, task.TaskFailedError):
+        if error.details.error_type.endswith(_WORKER_EXITED):
+            return "The app's worker process exited every time before this was done. See the app's log in Azure."
         said = said.rsplit(" failed: ", 1)[-1]
     return said if said.endswith(".") else f"{said}."
 

@@ -234,6 +234,8 @@ class _Failover:
             try:
                 state = yield from self._freeze()
             except ProblemError as problem:
+                if (point := (yield from self._point_within_the_limit(str(problem)))) is not None:
+                    return point
                 said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
             if self._planned and (state is None or state.not_copyable):
@@ -247,6 +249,26 @@ class _Failover:
         except (ProblemError, task.TaskFailedError) as problem:  # An older set does not need the replication machine.
             work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", reason(problem))
         return point
+
+    def _point_within_the_limit(self, not_frozen: str) -> Doing[PointInTime | None]:
+        """The newest set on record, where it loses no more than the plan accepts unasked."""
+        if self._planned:
+            return None
+        oldest = (self._first_down or self._run.requested_at) - self._plan.loss_limit
+        try:
+            return (
+                yield from replica.recovery_point(
+                    self._work,
+                    self._plan,
+                    "latest",
+                    None,
+                    self._sets,
+                    not_frozen=not_frozen.rstrip("."),
+                    holds_at_least=oldest,
+                )
+            )
+        except ProblemError:
+            return None
 
     def _freeze(self) -> Doing[ReplicaState | None]:
         self._frozen = bool(self._plan.replication.script_texts)

@@ -124,7 +124,7 @@ class Recovery:
 
 def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
     """Removes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
-    removed in time.
+    removed in time: with Azure's reason where it gave one, else the resource's id.
     """
     attempt, began = 1, work.now
     while True:
@@ -138,6 +138,7 @@ def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool, of_run: str
         )
         result = yield from work.do(activities.clean_up, order)
         if not result.left or work.now - began > plan.recovery.operation_timeout:
-            return result.left
+            refused = [reason.partition(":")[0] for reason in result.reasons]
+            return [*result.reasons, *(one for one in result.left if one.rsplit("/", 1)[-1] not in refused)]
         yield from work.sleep(plan.recovery.expected.delete if attempt == 1 else plan.recovery.poll_at_least * 2)
         attempt += 1

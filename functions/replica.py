@@ -131,17 +131,21 @@ def recovery_point(
     attempt: int,
     not_after: datetime | None = None,
     data_until: datetime | None = None,
+    not_frozen: str = "",
+    holds_at_least: datetime | None = None,
 ) -> Doing[PointInTime]:
     """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
 
     Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. No snapshot is
     ordered after ``not_after``. ``data_until`` is from when the replica's data are at least, as was known before.
+    ``not_frozen`` says why the replica cannot be frozen, so that it is not copied. A set on record must hold the data
+    as of ``holds_at_least``.
     """
     told = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
     data_until = max(filter(None, (told, in_order, data_until)), default=None)
-    against = replica.not_copyable if replica else None
-    says = "no scripts, so crash-consistent only"
+    against = replica.not_copyable if replica else not_frozen or None
+    says = against or "no scripts, so crash-consistent only"
     if replica:
         queued = "unknown" if replica.queue_bytes is None else replica.queue_bytes
         says = against or f"{replica.trouble or replica.state}, {queued} bytes queued"
@@ -150,7 +154,7 @@ def recovery_point(
         order = activities.FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
         needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
         found = (yield from work.do(activities.find_recovery_points, order)).points
-        points = [point for point in found if needed <= set(point.snapshots)]
+        points = [point for point in found if needed <= set(point.snapshots) and _holds(point, holds_at_least)]
     candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
     choice = choose(wanted, against is None, says, candidates, work.now)
     if choice.take_new:
@@ -172,6 +176,11 @@ def recovery_point(
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
     return point
+
+
+def _holds(point: PointInTime, at_least: datetime | None) -> bool:
+    until = point.holds_until
+    return at_least is None or (until is not None and until >= at_least)
 
 
 def take_set(

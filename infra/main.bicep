@@ -55,7 +55,7 @@ param heartbeatComputer string = ''
 param operatorEmail string = ''
 
 @description('Address ranges from which administrators change secrets in the vault; none closes it to all but Coldsite.')
-param administratorAddresses array = []
+param administratorAddresses string = ''
 
 @description('user:password by which SQL Server is asked whether it is well; a login that may connect, and read one table for the age of the data.')
 @secure()
@@ -76,6 +76,9 @@ param observerAddress string = ''
 
 @description('Keeps one instance warm for alerts and one for recoveries. It costs more at rest, and saves the cold start.')
 param alwaysReady bool = false
+
+@description('Runs the orchestrations on Durable Task Scheduler in place of queues and tables of the host\'s own storage account (docs/decisions/0011).')
+param taskScheduler bool = false
 
 @description('Whether the storage accounts and the vault are reached by private endpoints, and everything else by a fixed address (NAT gateway). It costs several times as much as the rest of Coldsite (docs/cost.md); without it the accounts and the vault are closed to every network but the functions\' own subnet.')
 param strictNetwork bool = false
@@ -254,7 +257,7 @@ module vault 'coldsite/vault.bicep' = {
     endpointSubnetId: network.outputs.endpointSubnetId
     networkId: network.outputs.networkId
     strictNetwork: strictNetwork
-    administratorAddresses: administratorAddresses
+    administratorAddresses: empty(administratorAddresses) ? [] : split(administratorAddresses, ',')
     sqlProbe: needed(sqlProbe, 'COLDSITE_SQL_PROBE', 'user:password of the login by which SQL Server is checked')
     notifyUrl: needed(notifyUrl, 'COLDSITE_NOTIFY_URL', 'the Apprise address for messages')
   }
@@ -269,6 +272,18 @@ module monitoring 'coldsite/monitoring.bicep' = {
     tags: tags
     hostPrincipalId: identities.outputs.hostPrincipalId
     recoveryPrincipalId: identities.outputs.recoveryPrincipalId
+  }
+}
+
+module scheduler 'coldsite/scheduler.bicep' = if (taskScheduler) {
+  name: 'scheduler-${environmentName}'
+  scope: coldsiteGroup
+  params: {
+    environmentName: environmentName
+    token: token
+    location: location
+    tags: tags
+    hostPrincipalId: identities.outputs.hostPrincipalId
   }
 }
 
@@ -302,6 +317,8 @@ module app 'coldsite/app.bicep' = {
       : needed(recoveryAddress, 'COLDSITE_RECOVERY_ADDRESS', 'the recovery site\'s own public address')
     observerAddress: empty(observerAddress) ? 'www.msftconnecttest.com' : observerAddress
     alwaysReady: alwaysReady
+    schedulerEndpoint: taskScheduler ? scheduler!.outputs.endpoint : ''
+    schedulerHub: taskScheduler ? scheduler!.outputs.hubName : ''
   }
 }
 

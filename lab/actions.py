@@ -79,6 +79,10 @@ class Actions:
             case "azure.health":
                 service = str(details.get("service", "Virtual Machines"))
                 lab.health.in_trouble = service if details["state"] == "trouble" else None
+            case "traffic.profile":
+                lab.traffic.switch_profile(enabled=details["state"] == "enabled")
+            case "app.deploy":
+                lab.functions.dispatcher.broken = details["state"] == "broken"
             case "traffic.enable" | "traffic.disable":
                 lab.traffic.switch(self._endpoint(details["endpoint"]), enabled=do.endswith("enable"))
 
@@ -152,14 +156,16 @@ class Actions:
                 while not functions.workers:
                     await asyncio.sleep(0.05)
                 hit = list(functions.workers)
-                functions.lose_workers(self._lab.clock.real(seconds(details.get("for", 0))))
+                away = self._lab.clock.real(seconds(details.get("for", 0)))
+                functions.lose_workers(away, details.get("loses", "process"))
                 while any(not worker.gone.is_set() for worker in hit):
                     await asyncio.sleep(0.05)
             return
         known = functions.dispatcher.activities
         if when not in ("before", "during", "after") or activity not in known:
             raise ScenarioError(f"when: {details['when']!r} is not now, or before:, during: or after: one of {known}")
-        order = KillOrder(when, activity, int(details.get("times", 1)), details.get("write"))
+        times, write, loses = int(details.get("times", 1)), details.get("write"), details.get("loses", "process")
+        order = KillOrder(when, activity, times, write, loses)
         functions.dispatcher.kill_next(order)
 
     async def _lose(self, details: dict[str, Any]) -> None:

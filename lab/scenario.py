@@ -69,9 +69,11 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "azure.health": (frozenset({"state"}), frozenset({"service"})),
     "traffic.enable": (frozenset({"endpoint"}), frozenset()),
     "traffic.disable": (frozenset({"endpoint"}), frozenset()),
+    "traffic.profile": (frozenset({"state"}), frozenset()),
     "storage.stop": (frozenset(), frozenset()),
     "storage.start": (frozenset(), frozenset()),
-    "worker.kill": (frozenset({"when"}), frozenset({"times", "write", "for"})),
+    "app.deploy": (frozenset({"state"}), frozenset()),
+    "worker.kill": (frozenset({"when"}), frozenset({"times", "write", "for", "loses"})),
     "run.lose": (frozenset(), frozenset({"run"})),
     "timer.fire": (frozenset({"function"}), frozenset()),
 }
@@ -80,7 +82,10 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("network.heal", "path"): frozenset({"public", "private", "observer"}),
     ("replication.state", "state"): frozenset({"good", "mirroring", "stopped", "unknown", "unpausable"}),
     ("arm.body", "as"): frozenset({"sync", "async"}),
+    ("traffic.profile", "state"): frozenset({"enabled", "disabled"}),
+    ("app.deploy", "state"): frozenset({"broken", "working"}),
     ("worker.kill", "write"): frozenset({"azure", "history"}),
+    ("worker.kill", "loses"): frozenset({"process", "instance"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
     ("sql.state", "state"): frozenset(

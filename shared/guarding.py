@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from azure.core.exceptions import AzureError
 
 from shared.cloud import cleanup
-from shared.cloud.traffic import Routing, read_endpoint, read_routing, switch
+from shared.cloud.traffic import EndpointView, Routing, read_endpoint, read_routing, switch
 from shared.errors import UnknownRunError
 from shared.evidence import EvidenceOrder, gather
 from shared.plan import RecoveryPlan
@@ -123,10 +123,18 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     stuck = [run.run_id for run in await _leftovers(plan, state) if run.ended_at and run.ended_at < patience]
     if not stuck:
         return {}
+    refused = sorted({why for run_id in stuck for why in await _refused_deletions(run_id)})
     said = (
-        f"What {', '.join(stuck)} built cannot be cleared away. Look for its tag in the recovery group, and remove it."
+        f"What {', '.join(stuck)} built cannot be cleared away. {' '.join(refused)} "
+        "Look for its tag in the recovery group, and remove it."
     )
-    return {"leftovers": said}
+    return {"leftovers": " ".join(said.split())}
+
+
+async def _refused_deletions(run_id: str) -> list[str]:
+    """What Azure answered to a run that could not remove what it built, as its last clearing wrote it down."""
+    steps = [step for step in await journal.read_steps(run_id) if step.name == "clean_up"]
+    return [step.error for step in steps if step.error]
 
 
 async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -134,8 +142,8 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if state.active_site in ("both", "none"):
         return await _half_moved(plan, state, routing)
     if not state.latched:
-        return _routing_at_rest(plan, routing)
-    found: Warnings = {}
+        return _routing_at_rest(plan, routing) | _not_checked(plan.traffic.primary.endpoint, routing.primary)
+    found: Warnings = _not_checked(plan.traffic.recovery.endpoint, routing.recovery)
     if not routing.recovery.enabled:
         found["recovery_disabled"] = (
             f"Azure's endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, while customers should "
@@ -144,6 +152,20 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if routing.primary.enabled:
         found |= await _primary_enabled(plan, state, routing)
     return found
+
+
+def _not_checked(endpoint: str, seen: EndpointView) -> Warnings:
+    """An endpoint in service that Traffic Manager does not check: customers may find no site at all.
+
+    Source: MicrosoftDocs/azure-docs, articles/traffic-manager/traffic-manager-monitoring.md, the states of endpoints.
+    """
+    meanings = {
+        "Inactive": "its profile is disabled, so the customers' name leads nowhere. Enable the profile in the portal",
+        "Stopped": "the Azure service behind it is stopped. Start that service",
+    }
+    if not seen.enabled or seen.monitor not in meanings:
+        return {}
+    return {"not_checked": f"Traffic Manager calls {endpoint} {seen.monitor}: {meanings[seen.monitor]}."}
 
 
 async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:

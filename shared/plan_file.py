@@ -270,6 +270,7 @@ def _contradictions(plan: RecoveryPlan) -> Iterator[str]:
     yield from _probes_that_follow_the_customers(plan)
     yield from _bad_dependencies(plan)
     yield from _shared_places(plan)
+    yield from _places_without_rights(plan)
     for number, window in enumerate(plan.pause):
         if window.start.tzinfo is None or window.end.tzinfo is None:
             yield f"pause.{number}: start and end need a time zone, for example 2027-01-15T20:00:00+01:00"
@@ -327,6 +328,31 @@ def _bad_dependencies(plan: RecoveryPlan) -> Iterator[str]:
         TopologicalSorter({name: list(w.depends_on) for name, w in workloads.items()}).prepare()
     except CycleError as error:
         yield f"recovery.workloads: depends_on goes round in a circle: {' -> '.join(error.args[1])}"
+
+
+def _places_without_rights(plan: RecoveryPlan) -> Iterator[str]:
+    """Coldsite's identity may join interfaces in the recovery group only, and read disks only beside the replication
+    machine: Azure would refuse others in the middle of a failover. Source: infra/coldsite/permissions.bicep
+    """
+    recovery, replica = _group_of(plan.recovery.resource_group), _group_of(plan.replication.machine)
+    for name, workload in plan.recovery.workloads.items():
+        for role in ("failover", "drill"):
+            if _group_of(workload.nic.of(role)).lower() != recovery.lower():
+                yield (
+                    f"recovery.workloads.{name}.nic.{role}: lies outside {recovery}, the only group in which Coldsite "
+                    "may use interfaces. Create it there"
+                )
+        for label, disk in plan.workload_disks(name):
+            if _group_of(disk).lower() != replica.lower():
+                yield (
+                    f"recovery.workloads.{name}.disks.{label}: lies outside {replica}, the group of the replication "
+                    "machine and the only one in which Coldsite may read disks. Move it there"
+                )
+
+
+def _group_of(resource: str) -> str:
+    """The id of the resource group of a resource, or a group's own id."""
+    return "/".join(resource.split("/")[:5])
 
 
 def _shared_places(plan: RecoveryPlan) -> Iterator[str]:

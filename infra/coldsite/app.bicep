@@ -24,6 +24,18 @@ param recoveryAddress string
 param observerAddress string
 param alwaysReady bool
 
+@description('Durable Task Scheduler\'s address and hub; empty: the host\'s own storage account, as host.json says.')
+param schedulerEndpoint string
+param schedulerHub string
+
+// Settings of this form win over host.json (source: MicrosoftDocs/azure-docs, articles/azure-functions/functions-host-json.md).
+var durable = 'AzureFunctionsJobHost__extensions__durableTask'
+var onScheduler = {
+  '${durable}__hubName': schedulerHub
+  '${durable}__storageProvider__type': 'azureManaged'
+  '${durable}__storageProvider__connectionStringName': 'DURABLE_TASK_SCHEDULER_CONNECTION_STRING'
+  DURABLE_TASK_SCHEDULER_CONNECTION_STRING: 'Endpoint=${schedulerEndpoint};Authentication=ManagedIdentity;ClientID=${hostClientId}'
+}
 var issuer = '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
 var audience = 'api://${signInClientId}'
 
@@ -92,7 +104,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   // checkov:skip=CKV_AZURE_222:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
   parent: app
   name: 'appsettings'
-  properties: {
+  properties: union(empty(schedulerEndpoint) ? {} : onScheduler, {
     AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
     AzureWebJobsStorage__queueServiceUri: hostQueueEndpoint
     AzureWebJobsStorage__tableServiceUri: hostTableEndpoint
@@ -116,7 +128,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     OBSERVER_ADDRESS: observerAddress
     SQL_PROBE: '@Microsoft.KeyVault(SecretUri=${sqlProbeUri})'
     NOTIFY_URL: '@Microsoft.KeyVault(SecretUri=${notifyUri})'
-  }
+  })
 }
 
 resource signIn 'Microsoft.Web/sites/config@2024-04-01' = {

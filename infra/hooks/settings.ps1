@@ -54,9 +54,10 @@ Assert-Form 'COLDSITE_PLAN' $planName 'small letters, digits and hyphens, as in 
 Assert-Form 'COLDSITE_OPERATOR_EMAIL' '^[^@\s]+@[^@\s]+\.[^@\s]+$' 'an e-mail address.'
 Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
 Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
+Assert-Form 'COLDSITE_ADMINISTRATOR_ADDRESSES' '^[0-9./]+(,[0-9./]+)*$' 'public addresses with a comma and no blank between them, such as 203.0.113.7,203.0.113.8.'
 Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://...' -secret
 Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon between them.' -secret
-foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY') {
+foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
     Assert-Form $switch '^(true|false)$' 'true or false.'
 }
 $plan = Get-Setting 'COLDSITE_PLAN'

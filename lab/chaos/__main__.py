@@ -27,7 +27,8 @@ Plays Coldsite through what may go wrong, each story in a lab of its own.
 matrix: in every story of lab/chaos/stories.py the worker is killed (as by kill -9) before and after each activity that
 occurs in it, and during it: between a write to Azure or to the history and its answer. The world at the end must be the
 one of the same story without a crash: the same site, nothing built twice, the same history. The list of activities is
-the app's own.
+the app's own. A worker's process that dies alone fails its activities; with --loses instance the work of a whole
+instance waits until its messages can be seen again.
 
 faults: what Azure may do, from lab/chaos/faults.py. Each story ends in success, or a person is told and goes on.
 
@@ -45,6 +46,10 @@ def main(
     when: Annotated[
         Literal["before", "during-azure", "during-history", "after"] | None, typer.Option(help="Only this crash point.")
     ] = None,
+    loses: Annotated[
+        Literal["process", "instance"],
+        typer.Option(help="What the matrix kills: the worker's process alone, or the whole instance."),
+    ] = "process",
     seed: Annotated[int | None, typer.Option(help="Whence the random stories come; without it, a new one.")] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many random stories.")] = 30,
     number: Annotated[int | None, typer.Option(help="Only this random story of the seed.")] = None,
@@ -78,7 +83,7 @@ def main(
             progress.add_task("", total=len(chosen))
             runner.run(chosen)
             occurring = {name: played.activities for name, played in runner.references.items()}
-            crashes = [cell for name, found in occurring.items() for cell in matrix_cells(STORIES[name], found)]
+            crashes = [cell for name, found in occurring.items() for cell in matrix_cells(STORIES[name], found, loses)]
             others = [c for c in crashes if activity in (None, c.activity) and when in (None, c.when)] + others
             if not (story or activity or when):
                 problems = uncovered(index, occurring)

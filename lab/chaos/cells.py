@@ -14,6 +14,7 @@ from lab.chaos.stage import Played, play
 from lab.chaos.stories import STORIES
 from lab.chaos.story import Story
 from lab.chaos.world import differences
+from lab.host.dispatch import Loss
 from lab.host.wire import WorkerProcess
 from lab.processor_wait import Attempt, until_it_counts
 from lab.scenario import PROJECT
@@ -36,6 +37,8 @@ class Cell:
     when: str = ""
     seed: int = 0
     number: int = 0
+    loses: Loss = "process"
+    """What goes when the worker is killed: its activities fail with a process, and wait with an instance."""
     activities: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -52,6 +55,7 @@ class Cell:
             case "matrix":
                 words += ["--story", self.story]
                 words += ["--activity", self.activity, "--when", self.when] if self.activity else []
+                words += ["--loses", self.loses] if self.activity and self.loses != "process" else []
             case "faults":
                 words += ["--story", self.story]
             case "random":
@@ -70,7 +74,7 @@ class Cell:
 
     def _kill(self) -> dict[str, Any]:
         when, _, write = self.when.partition("-")
-        kill = {"at": "0s", "do": "worker.kill", "when": f"{when}:{self.activity}"}
+        kill = {"at": "0s", "do": "worker.kill", "when": f"{when}:{self.activity}", "loses": self.loses}
         return kill | ({"write": write} if write else {})
 
 
@@ -122,10 +126,10 @@ async def _index() -> list[str]:
     )
 
 
-def matrix_cells(story: Story, occurring: dict[str, list[str]]) -> list[Cell]:
+def matrix_cells(story: Story, occurring: dict[str, list[str]], loses: Loss = "process") -> list[Cell]:
     """A story's crash points: each activity that occurs in it, before, during each kind of write, and after."""
     return [
-        Cell("matrix", story.name, name, when)
+        Cell("matrix", story.name, name, when, loses=loses)
         for name, writes in occurring.items()
         if story.crash_in is None or name in story.crash_in
         for when in WHEN

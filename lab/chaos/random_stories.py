@@ -107,12 +107,14 @@ _REFUSALS: list[tuple[str, list[str]]] = [
 
 
 def _worker_dies(chance: random.Random, events: Events, activities: list[str]) -> None:
+    loses = chance.choice(["process", "instance"])
     if chance.random() < 0.3:
         gone = {"for": f"{chance.randint(10, 90)}s"} if chance.random() < 0.5 else {}
-        events.append(_at(chance, 20, LAST) | {"do": "worker.kill", "when": "now"} | gone)
+        events.append(_at(chance, 20, LAST) | {"do": "worker.kill", "when": "now", "loses": loses} | gone)
         return
     when = f"{chance.choice(['before', 'during', 'after'])}:{chance.choice(activities)}"
-    events.append(_at(chance, 0, 150) | {"do": "worker.kill", "when": when, "times": chance.randint(1, 2)})
+    times = chance.randint(1, 2)
+    events.append(_at(chance, 0, 150) | {"do": "worker.kill", "when": when, "times": times, "loses": loses})
 
 
 def _storage_goes(chance: random.Random, events: Events, activities: list[str]) -> None:

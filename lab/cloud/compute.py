@@ -8,7 +8,7 @@ from typing import Any
 
 from lab.cloud.arm import Answer, Call, ResourceManager
 from lab.cloud.errors import ArmError, not_found
-from lab.cloud.faults import ASYNCHRONOUS, MESSAGES, refuse
+from lab.cloud.faults import ASYNCHRONOUS, MESSAGES, STARTS_LATER, refuse
 from lab.cloud.inherited import INHERITED, check_start
 from lab.cloud.network import Network
 from lab.cloud.operations import FOREVER
@@ -308,15 +308,15 @@ class Compute:
         def complete() -> Any:
             if self.resources.get(call.path.lower()) is not machine:
                 return None
+            machine["properties"]["provisioningState"] = "Failed" if error else "Succeeded"
             if error:
-                machine["properties"]["provisioningState"] = "Failed"
                 machine["_failure"] = error["code"]
+            if error and error["code"] not in STARTS_LATER:
                 self._network.reserve(machine["_nic"], call.path, times.nic_reserved)
                 return None
-            machine["properties"]["provisioningState"] = "Succeeded"
             contents = [{"id": d, "content": self.contents.get(d.lower())} for d in machine["_disks"]]
             self.on_created(Machine(machine, contents, machine["_nic"]))
-            return _shown(machine)
+            return None if error else _shown(machine)
 
         operation = self._arm.operations.begin("machine", call.path, seconds, complete, error)
         headers = self._arm.operation_headers(operation, machine["location"], call.query["api-version"], "operations")

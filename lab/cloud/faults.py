@@ -65,6 +65,8 @@ class Faults:
 
 ASYNCHRONOUS = {"AllocationFailed", "ZonalAllocationFailed", "OverconstrainedAllocationRequest"}
 """Azure accepts the PUT and fails the operation; the failed machine stays."""
+STARTS_LATER = {"VMStartTimedOut", "OSProvisioningTimedOut"}
+"""Azure fails the operation and says itself that the machine may still start, which it does here."""
 
 _FULL = "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
 _QUOTA = "Operation could not be completed as it results in exceeding approved"

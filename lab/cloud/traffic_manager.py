@@ -59,6 +59,7 @@ class TrafficManager:
         self.config = config
         self.endpoints: dict[str, EndpointState] = {}
         self._published: list[str] = []
+        self._enabled = True
         group = "/subscriptions/{subscription}/resourceGroups/{group}/providers"
         one = f"{group}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
         base = "Microsoft.Network/trafficManagerProfiles"
@@ -133,10 +134,17 @@ class TrafficManager:
             task.cancel()
         self._publish()
 
+    def switch_profile(self, enabled: bool) -> None:
+        """Enables or disables the whole profile, as in the portal: a disabled one answers no name."""
+        self._enabled = enabled
+        self._publish()
+
     # DNS
 
     def _served(self) -> list[str]:
         """Priority routing: the first endpoint that is not degraded; when all are degraded, all of them."""
+        if not self._enabled:
+            return []
         enabled = sorted((e for e in self.endpoints.values() if e.enabled), key=lambda e: e.priority)
         well = [e for e in enabled if e.monitor != "Degraded"]
         return [well[0].target] if well else [e.target for e in enabled]
@@ -165,7 +173,7 @@ class TrafficManager:
             "type": f"Microsoft.Network/trafficManagerProfiles/{endpoint.kind}",
             "properties": {
                 "endpointStatus": "Enabled" if endpoint.enabled else "Disabled",
-                "endpointMonitorStatus": endpoint.monitor,
+                "endpointMonitorStatus": "Inactive" if endpoint.enabled and not self._enabled else endpoint.monitor,
                 "target": endpoint.target,
                 "weight": 1,
                 "priority": endpoint.priority,
@@ -183,6 +191,7 @@ class TrafficManager:
     def _view_profile(self) -> dict[str, Any]:
         states = {e.monitor for e in self.endpoints.values() if e.enabled}
         status = "Degraded" if "Degraded" in states else "Online" if states == {"Online"} else "CheckingEndpoints"
+        status = status if self._enabled else "Disabled"
         return {
             "id": self._profile,
             "name": self._profile.split("/")[-1],
@@ -190,7 +199,7 @@ class TrafficManager:
             "location": "global",
             "tags": {},
             "properties": {
-                "profileStatus": "Enabled",
+                "profileStatus": "Enabled" if self._enabled else "Disabled",
                 "trafficRoutingMethod": "Priority",
                 "dnsConfig": {"relativeName": self.fqdn.split(".")[0], "fqdn": self.fqdn, "ttl": round(self.ttl)},
                 "monitorConfig": {

@@ -1,7 +1,12 @@
 """The durable dispatcher: takes work items from the hub, gives them to a worker, and answers the hub.
 
 A worker may be killed before an activity reaches it or after its effect and before its answer: ``kill_next`` orders
-that, so that every crash point of every activity can be tried.
+that, so that every crash point of every activity can be tried. What becomes of its work depends on what died, as in
+Azure. A process alone: the host that started it goes on, so its activities have *failed*, and its orchestrators' turns
+are run once more on the next process. The whole instance: nothing is answered, and the hub gives the work to another
+once its messages can be seen again.
+
+Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware.
 """
 
 from __future__ import annotations
@@ -31,6 +36,10 @@ class Target(NamedTuple):
     client_binding: Callable[[], str]
 
 
+Loss = Literal["process", "instance"]
+"""What goes when a worker is killed: its process alone, or the machine with it."""
+
+
 @dataclass
 class KillOrder:
     """Kill the worker that gets ``activity``, ``when`` is before, during or after, ``times`` times.
@@ -43,10 +52,39 @@ class KillOrder:
     activity: str
     times: int = 1
     write: Literal["azure", "history"] | None = None
+    loses: Loss = "process"
+
+
+class Instance:
+    """One machine of the app: its host's stream of work items, and the worker process that does them at present."""
+
+    def __init__(self) -> None:
+        self.lost = False
+        self._process: WorkerProcess | None = None
+        self._changed = asyncio.Condition()
+
+    async def has(self, process: WorkerProcess) -> None:
+        """From now on ``process`` does the work."""
+        async with self._changed:
+            self._process = process
+            self._changed.notify_all()
+
+    async def process(self) -> WorkerProcess:
+        """The process that is running, as soon as there is one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._process is not None and not self._process.gone.is_set())
+            assert self._process is not None
+            return self._process
+
+    def kill(self, loses: Loss) -> None:
+        """Ends the process at once; with ``instance`` nothing that it worked on is answered."""
+        self.lost = self.lost or loses == "instance"
+        if self._process:
+            self._process.kill()
 
 
 class Dispatcher:
-    """Serves any number of workers from one hub, each over a stream of its own."""
+    """Serves any number of instances from one hub, each over a stream of its own."""
 
     def __init__(self, hub_address: str, activities: int, orchestrations: int) -> None:
         options = [(f"grpc.max_{way}_message_length", MAX_MESSAGE_BYTES) for way in ("send", "receive")]
@@ -55,8 +93,10 @@ class Dispatcher:
         self._targets: dict[str, Target] = {}
         self._limits = {"activityTrigger": activities, "orchestrationTrigger": orchestrations}
         self._kills: list[KillOrder] = []
-        self._under_fire: dict[WorkerProcess, KillOrder] = {}
-        """Workers whose next write is applied and never answered."""
+        self.broken = False
+        """What is deployed cannot be imported: whatever is asked of it fails, and an orchestration fails for good."""
+        self._under_fire: dict[Instance, KillOrder] = {}
+        """Instances whose next write is applied and never answered."""
 
     def learn(self, name: str, kind: str, parameter: str, client: str | None, binding: Callable[[], str]) -> None:
         self._targets[name] = Target(kind, parameter, client, binding)
@@ -71,10 +111,10 @@ class Dispatcher:
 
     def strike(self, write: Literal["azure", "history"]) -> bool:
         """A write was applied: kills the workers for which it was meant. True when there were any."""
-        doomed = [worker for worker, order in self._under_fire.items() if order.write in (None, write)]
-        for worker in doomed:
-            del self._under_fire[worker]
-            worker.kill()
+        doomed = {one: order for one, order in self._under_fire.items() if order.write in (None, write)}
+        for instance, order in doomed.items():
+            del self._under_fire[instance]
+            instance.kill(order.loses)
         return bool(doomed)
 
     async def status(self, instance_id: str) -> dict[str, Any] | None:
@@ -99,47 +139,48 @@ class Dispatcher:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def serve(self, worker: WorkerProcess) -> None:
-        """Feeds one worker until cancelled. Ending the stream makes the hub give again what was not answered."""
+    async def serve(self, instance: Instance) -> None:
+        """Feeds one instance until cancelled, whatever happens to its process."""
         slots = {kind: asyncio.Semaphore(limit) for kind, limit in self._limits.items()}
         running: set[asyncio.Task[None]] = set()
         stream = self._hub.GetWorkItems(pb.GetWorkItemsRequest())
         try:
             async for item in stream:
-                task = asyncio.create_task(self._give(item, worker, slots))
+                task = asyncio.create_task(self._do(item, instance, slots))
                 running.add(task)
                 task.add_done_callback(running.discard)
         except grpc.aio.AioRpcError as error:
-            if not worker.gone.is_set() and error.code() not in (
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.CANCELLED,
-            ):
+            if not instance.lost and error.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                 raise
         finally:
             stream.cancel()
             for task in running:
                 task.cancel()
 
-    async def _give(self, item: pb.WorkItem, worker: WorkerProcess, slots: dict[str, asyncio.Semaphore]) -> None:
-        with contextlib.suppress(WorkerDiedError, grpc.aio.AioRpcError):
+    async def _do(self, item: pb.WorkItem, instance: Instance, slots: dict[str, asyncio.Semaphore]) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError):
             if item.HasField("orchestratorRequest"):
                 async with slots["orchestrationTrigger"]:
-                    await self._run_turn(item, worker)
+                    await self._run_turn(item, instance)
             elif item.HasField("activityRequest"):
                 async with slots["activityTrigger"]:
-                    await self._run_activity(item, worker)
+                    await self._run_activity(item, instance)
 
-    async def _run_turn(self, item: pb.WorkItem, worker: WorkerProcess) -> None:
+    async def _run_turn(self, item: pb.WorkItem, instance: Instance) -> None:
         request = item.orchestratorRequest
         started = [
             e.executionStarted.name for e in [*request.pastEvents, *request.newEvents] if e.HasField("executionStarted")
         ]
         target = self._targets.get(started[-1] if started else "")
-        if target is None:
+        if self.broken:
+            response = _failed_turn(*_CANNOT_IMPORT)
+        elif target is None:
             response = _failed_turn("FunctionNotFound", f"The app has no orchestrator named {started[-1:]}.")
         else:
             payload = base64.b64encode(request.SerializeToString()).decode()
-            answer = await worker.invoke(started[-1], [(target.parameter, "string", payload)])
+            answer = await self._answer_of_a_process(instance, started[-1], [(target.parameter, "string", payload)])
+            if instance.lost:
+                return
             if answer["ok"]:
                 response = pb.OrchestratorResponse.FromString(base64.b64decode(answer["return"]))
             else:
@@ -148,7 +189,19 @@ class Dispatcher:
         response.completionToken = item.completionToken
         await self._hub.CompleteOrchestratorTask(response)
 
-    async def _run_activity(self, item: pb.WorkItem, worker: WorkerProcess) -> None:
+    async def _answer_of_a_process(
+        self, instance: Instance, function: str, inputs: list[tuple[str, str, Any]]
+    ) -> dict[str, Any]:
+        """A turn changes nothing until it is answered, so the next process runs it when one dies."""
+        while True:
+            process = await instance.process()
+            try:
+                return await process.invoke(function, inputs)
+            except WorkerDiedError:
+                if instance.lost:
+                    return {}
+
+    async def _run_activity(self, item: pb.WorkItem, instance: Instance) -> None:
         request = item.activityRequest
         response = pb.ActivityResponse(
             instanceId=request.orchestrationInstance.instanceId,
@@ -156,22 +209,19 @@ class Dispatcher:
             completionToken=item.completionToken,
         )
         target = self._targets.get(request.name)
-        if target is None:
+        if self.broken:
+            response.failureDetails.CopyFrom(_failure(*_CANNOT_IMPORT))
+        elif target is None:
             response.failureDetails.CopyFrom(
                 _failure("FunctionNotFound", f"The app has no activity named {request.name}.")
             )
         else:
-            self._kill("before", request.name, worker)
-            if order := self._take(self._kills, "during", request.name):
-                self._under_fire[worker] = order
-            inputs = [(target.parameter, "json", request.input.value or "null")]
-            if target.client:
-                inputs.append((target.client, "string", target.client_binding()))
-            answer = await worker.invoke(request.name, inputs)
-            self._kill("after", request.name, worker)
-            if order and self._under_fire.pop(worker, None) is order:
-                worker.kill()
-                raise WorkerDiedError(f"Killed during {request.name}, which wrote nothing.")
+            try:
+                answer = await self._perform(request.name, request.input.value or "null", target, instance)
+            except WorkerDiedError as error:
+                if instance.lost:
+                    return
+                answer = {"ok": False, "error": {"type": _INVOCATION_FAILED, "message": str(error)}}
             if answer["ok"]:
                 if answer["return"] is not None:
                     response.result.CopyFrom(wrappers_pb2.StringValue(value=answer["return"]))
@@ -181,10 +231,33 @@ class Dispatcher:
                 response.failureDetails.CopyFrom(_failure(answer["error"]["type"], message))
         await self._hub.CompleteActivityTask(response)
 
-    def _kill(self, when: str, activity: str, worker: WorkerProcess) -> None:
-        if self._take(self._kills, when, activity):
-            worker.kill()
-            raise WorkerDiedError(f"Killed {when} {activity}.")
+    async def _perform(self, name: str, order: str, target: Target, instance: Instance) -> dict[str, Any]:
+        """Runs an activity on the instance's process. Raises ``WorkerDiedError`` in the words of Azure if that dies."""
+        process = await instance.process()
+        inputs = [(target.parameter, "json", order)]
+        if target.client:
+            inputs.append((target.client, "string", target.client_binding()))
+        died = WorkerDiedError(f"Exception while executing function: Functions.{name}")
+        if self._is_killed("before", name, instance):
+            raise died
+        if during := self._take(self._kills, "during", name):
+            self._under_fire[instance] = during
+        try:
+            answer = await process.invoke(name, inputs)
+        except WorkerDiedError:
+            raise died from None
+        if self._is_killed("after", name, instance):
+            raise died
+        if during and self._under_fire.pop(instance, None) is during:
+            instance.kill(during.loses)  # It wrote nothing.
+            raise died
+        return answer
+
+    def _is_killed(self, when: str, activity: str, instance: Instance) -> bool:
+        order = self._take(self._kills, when, activity)
+        if order:
+            instance.kill(order.loses)
+        return order is not None
 
     @staticmethod
     def _take(orders: list[KillOrder], when: str, activity: str) -> KillOrder | None:
@@ -195,6 +268,11 @@ class Dispatcher:
                     orders.remove(order)
                 return order
         return None
+
+
+_CANNOT_IMPORT = ("ModuleNotFoundError", "No module named 'shared'")
+_INVOCATION_FAILED = "Microsoft.Azure.WebJobs.Host.FunctionInvocationException"
+"""The type of an activity's failure when its worker process exits."""
 
 
 def _failure(kind: str, message: str) -> pb.TaskFailureDetails:

@@ -35,18 +35,43 @@ class Engine(Protocol):
     def process_ids(self) -> list[int]: ...
 
 
+@dataclass(frozen=True)
+class Provider:
+    """host.json's storage provider in simulated seconds, divided by the lab's speed."""
+
+    partitions: int
+    poll: float
+    visibility: float
+    grain: float
+    """What the wait of a timer is rounded down to: a queue hides a message for whole seconds."""
+
+    @classmethod
+    def of(cls, durable: dict[str, Any], speed: float) -> Provider:
+        """Reads ``extensions.durableTask``; what it does not say is Azure's default."""
+        said = durable.get("storageProvider", {})
+        poll = _seconds(said.get("maxQueuePollingInterval", "00:00:30"))
+        visibility = _seconds(said.get("controlQueueVisibilityTimeout", "00:05:00"))
+        return cls(int(said.get("partitionCount", 4)), poll / speed, visibility / speed, 1.0 / speed)
+
+
+def _seconds(text: str) -> float:
+    hours, minutes, seconds = text.split(":")
+    return int(hours) * 3600.0 + int(minutes) * 60.0 + float(seconds)
+
+
 class MemoryEngine:
     """The hub in memory, as a process of its own."""
 
     name = MEMORY
 
-    def __init__(self, hub: str, folder: Path) -> None:
+    def __init__(self, hub: str, provider: Provider, folder: Path) -> None:
         self.hub = hub
+        self._options = [f"--visibility={provider.visibility:.3f}", f"--grain={provider.grain:.3f}"]
         self._log = folder / "hub.log"
         self._process: ChildProcess | None = None
 
     async def start(self) -> None:
-        self._process = await ChildProcess.start([sys.executable, "-m", "lab.host.hub"], self._log)
+        self._process = await ChildProcess.start([sys.executable, "-m", "lab.host.hub", *self._options], self._log)
         self.address = self.clients = str(self._process.hello["address"])
 
     async def stop(self) -> None:
@@ -58,30 +83,11 @@ class MemoryEngine:
         return [self._process.pid] if self._process else []
 
 
-@dataclass(frozen=True)
-class Provider:
-    """host.json's storage provider in simulated seconds, divided by the lab's speed."""
-
-    partitions: int
-    poll: float
-    visibility: float
-
-    @classmethod
-    def of(cls, durable: dict[str, Any], speed: float) -> Provider:
-        """Reads ``extensions.durableTask``; what it does not say is Azure's default."""
-        said = durable.get("storageProvider", {})
-        poll = _seconds(said.get("maxQueuePollingInterval", "00:00:30"))
-        visibility = _seconds(said.get("controlQueueVisibilityTimeout", "00:05:00"))
-        return cls(int(said.get("partitionCount", 4)), poll / speed, visibility / speed)
-
-
-def _seconds(text: str) -> float:
-    hours, minutes, seconds = text.split(":")
-    return int(hours) * 3600.0 + int(minutes) * 60.0 + float(seconds)
-
-
 class ProgramEngine:
-    """A program over Azurite's blobs, queues and tables. A worker that dies is a process alone, not an instance."""
+    """A program over Azurite's blobs, queues and tables.
+
+    A stream that ends is an instance that was lost: while only a process is gone, the host keeps its stream.
+    """
 
     def __init__(self, program: str, hub: str, provider: Provider, folder: Path) -> None:
         self.name = Path(program).name
@@ -95,7 +101,7 @@ class ProgramEngine:
             "ENGINE_POLL": f"{provider.poll:.3f}",
             "ENGINE_VISIBILITY": f"{max(provider.visibility, 1.0):.3f}",
             "ENGINE_TIMERS": "exact",
-            "ENGINE_LOSES": "worker",
+            "ENGINE_LOSES": "instances",
         }
         self._processes: list[ChildProcess] = []
 
@@ -119,7 +125,8 @@ class ProgramEngine:
 def chosen(program: str | None, durable: dict[str, Any], speed: float, folder: Path) -> Engine:
     """The engine that was asked for: by option, by environment, or else the one in memory."""
     hub = str(durable.get("hubName", "TestHubName"))
+    provider = Provider.of(durable, speed)
     wanted = program or os.environ.get(PROGRAM)
     if not wanted or wanted == MEMORY:
-        return MemoryEngine(hub, folder)
-    return ProgramEngine(wanted, hub, Provider.of(durable, speed), folder)
+        return MemoryEngine(hub, provider, folder)
+    return ProgramEngine(wanted, hub, provider, folder)

@@ -66,10 +66,17 @@ class _Alarms:
 
 
 class TaskHub(InMemoryOrchestrationBackend):
-    """The corrected backend. Work items are given at least once, as in Azure."""
+    """The corrected backend. Work items are given at least once, as in Azure.
 
-    def __init__(self) -> None:
+    ``visibility`` is how many seconds the work of a lost instance waits until another may have it. ``grain`` is what a
+    timer's wait is rounded down to, in seconds: Azure's queues hide a message for whole ones, so a timer is up to one
+    early. Both are zero unless a lab says how long they are at its speed.
+    """
+
+    def __init__(self, visibility: float = 0.0, grain: float = 0.0) -> None:
         super().__init__(max_history_size=100_000, port=0)
+        self._visibility = visibility
+        self._grain = grain
         self._alarms = _Alarms()
         self._parents: dict[str, _Parent] = {}
         self._scheduled: dict[str, Lifetime] = {}
@@ -105,16 +112,25 @@ class TaskHub(InMemoryOrchestrationBackend):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"The instance {request.instanceId} has ended.")
             return super().RaiseEvent(request, context)
 
-    # What a stream was given and did not answer is given again when the stream ends.
+    # What runs is not purged; the backend would say that it did nothing.
+    # Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.PurgeInstances.
+    def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Any) -> pb.PurgeInstancesResponse:
+        with self._lock:
+            instance = self._instances.get(request.instanceId)
+            if instance and not self._is_terminal_status(instance.status):
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"The instance {request.instanceId} is running.")
+            return super().PurgeInstances(request, context)
+
+    # What a stream was given and did not answer is given again, once its messages can be seen, when the stream ends.
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Any) -> Iterator[pb.WorkItem]:
         stream = next(self._streams)
-        context.add_callback(lambda: self._give_again(stream))
+        context.add_callback(lambda: self._alarms.at(self._visibility, lambda: self._give_again(stream)))
         for item in super().GetWorkItems(request, context):
             with self._lock:
                 self._given[_key(item)] = (stream, item)
                 ended = not context.is_active()
             if ended:
-                self._give_again(stream)
+                self._alarms.at(self._visibility, lambda: self._give_again(stream))
                 return
             yield item
 
@@ -179,7 +195,7 @@ class TaskHub(InMemoryOrchestrationBackend):
         key = f"a|{instance.instance_id}|{action.id}|{instance.completion_token}"
         self._scheduled[key] = _lifetime(instance)
 
-    # Timers belong to the execution that set them, and one thread serves them all.
+    # Timers belong to the execution that set them, one thread serves them all, and they are early as Azure's are.
     def _process_create_timer_action(self, instance: OrchestrationInstance, action: pb.OrchestratorAction) -> None:
         fire_at = action.createTimer.fireAt.ToDatetime(tzinfo=UTC)
         instance.history.append(helpers.new_timer_created_event(action.id, fire_at))
@@ -191,7 +207,8 @@ class TaskHub(InMemoryOrchestrationBackend):
                     instance.pending_events.append(helpers.new_timer_fired_event(action.id, fire_at))
                     self._enqueue_orchestration(instance.instance_id)
 
-        self._alarms.at(max(0.0, (fire_at - datetime.now(UTC)).total_seconds()), fire)
+        wait = max(0.0, (fire_at - datetime.now(UTC)).total_seconds())
+        self._alarms.at(wait - wait % self._grain if self._grain else wait, fire)
 
     def _process_complete_orchestration_action(
         self, instance: OrchestrationInstance, complete_action: pb.CompleteOrchestrationAction
@@ -277,8 +294,11 @@ def _say_something(details: pb.TaskFailureDetails) -> None:
 
 def main() -> None:
     """Serves until standard input closes, which happens when the process that started it is gone."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    hub = TaskHub()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--visibility", type=float, default=0.0, help="Seconds until a lost instance's work is given.")
+    parser.add_argument("--grain", type=float, default=0.0, help="What a timer's wait is rounded down to, in seconds.")
+    arguments = parser.parse_args()
+    hub = TaskHub(arguments.visibility, arguments.grain)
     print(json.dumps({"address": hub.start()}), flush=True)
     sys.stdin.read()
     os._exit(0)

@@ -1,7 +1,7 @@
 """The Functions host: HTTP routes with their keys, timers, and the durable dispatcher, around one or more workers.
 
 What it promises is what Azure Functions promises: an HTTP request is given once and answered 502 when its worker
-dies; an activity or an orchestrator turn is given again until it is answered.
+dies; for activities and orchestrators' turns see ``lab.host.dispatch``.
 
 Sources: azure-functions-host's ``/admin/functions/{name}`` and key rules as documented in
 MicrosoftDocs/azure-docs:articles/azure-functions/{functions-bindings-http-webhook-trigger,security-concepts}.md.
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from croniter import croniter
 
-from lab.host.dispatch import Dispatcher
+from lab.host.dispatch import Dispatcher, Instance, Loss
 from lab.host.easy_auth import OWN_HEADERS, EasyAuth
 from lab.host.engine import chosen
 from lab.host.wire import WorkerDiedError, WorkerProcess
@@ -84,9 +84,9 @@ class FunctionsHost:
         self._python = python
         self._runner: web.AppRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
         self._dispatching = False
         self._away_until = 0.0
+        self._instances: list[Instance] = []
         self.workers: list[WorkerProcess] = []
         self.routes: list[Route] = []
         self.timers: dict[str, Timer] = {}
@@ -110,7 +110,7 @@ class FunctionsHost:
             orchestrations=int(self._durable.get("maxConcurrentOrchestratorFunctions", 10)),
         )
         self._dispatching = True
-        await asyncio.gather(*(self._start_worker() for _ in range(self._worker_count)))
+        await asyncio.gather(*(self._start_instance() for _ in range(self._worker_count)))
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{tail:.*}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0, max_line_size=65536)
@@ -128,7 +128,6 @@ class FunctionsHost:
 
     async def stop(self) -> None:
         """Ends everything that ``start`` started."""
-        self._stopping = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -146,33 +145,47 @@ class FunctionsHost:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _start_worker(self) -> None:
+    async def _start_instance(self) -> None:
+        self._keep(self._attend(Instance(), await self._start_worker()))
+
+    async def _start_worker(self) -> WorkerProcess:
         log = self._folder / "worker.log"
         worker = await WorkerProcess.start(self._app_dir, self._settings, self._folder, log, self._python)
         if not self.index:
             self._learn(worker.index)
         self.workers.append(worker)
-        self._keep(self._attend(worker))
+        return worker
 
-    async def _attend(self, worker: WorkerProcess) -> None:
-        """Gives a worker its work items until it dies; then the platform starts another."""
-        serving = asyncio.ensure_future(self.dispatcher.serve(worker))
+    async def _attend(self, instance: Instance, worker: WorkerProcess) -> None:
+        """Gives an instance its work items until it is lost, and a process whenever it has none.
+
+        Then the platform starts another.
+        """
+        self._instances.append(instance)
+        serving = asyncio.ensure_future(self.dispatcher.serve(instance))
         try:
-            await worker.gone.wait()
+            while not instance.lost:
+                await instance.has(worker)
+                await worker.gone.wait()
+                self.workers.remove(worker)
+                if not instance.lost:
+                    worker = await self._next_worker()
         finally:
+            self._instances.remove(instance)
             serving.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await serving
-        self.workers.remove(worker)
-        await asyncio.sleep(self._away_until - asyncio.get_running_loop().time())
-        if not self._stopping:
-            await self._start_worker()
+        self._keep(self._attend(Instance(), await self._next_worker()))
 
-    def lose_workers(self, seconds: float) -> None:
+    async def _next_worker(self) -> WorkerProcess:
+        await asyncio.sleep(self._away_until - asyncio.get_running_loop().time())
+        return await self._start_worker()
+
+    def lose_workers(self, seconds: float, loses: Loss = "process") -> None:
         """Every worker dies at once, and the platform has no other for so many real seconds."""
         self._away_until = asyncio.get_running_loop().time() + seconds
-        for worker in self.workers:
-            worker.kill()
+        for instance in self._instances:
+            instance.kill(loses)
 
     def _learn(self, index: list[dict[str, Any]]) -> None:
         self.index = index
@@ -249,6 +262,8 @@ class FunctionsHost:
         headers = dict(request.headers)
         if self._easy_auth:
             headers = {k: v for k, v in headers.items() if not k.lower().startswith(OWN_HEADERS)} | principal
+        if self.dispatcher.broken:
+            return web.Response(status=500)
         value = {
             "method": request.method,
             "url": str(request.url),
@@ -305,6 +320,8 @@ class FunctionsHost:
         timer.last = now
         timer.begun += 1
         number = timer.begun
+        if self.dispatcher.broken:
+            return
         payload = {"IsPastDue": False, "ScheduleStatus": status, "Schedule": {"AdjustForDST": True}}
         await self._worker().invoke(name, self._inputs(timer.parameter, "json", json.dumps(payload), timer.client))
         timer.ended = max(timer.ended, number)

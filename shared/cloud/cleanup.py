@@ -10,7 +10,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from shared import names
 from shared.cloud import clients
-from shared.cloud.compute import recovery_points, refusal_of
+from shared.cloud.compute import may_be_up, recovery_points, refusal_of
 from shared.cloud.ids import take_apart
 from shared.plan import Strict
 from shared.runs import Order, StepEnd
@@ -22,9 +22,10 @@ POINT = "point-"
 class CleanUpOrder(Order):
     """Remove what the run built in the recovery group, or only one workload of it.
 
-    ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, so that only
-    what failed or hangs goes; ``loose`` then takes disks that no machine uses, too: they may lie in another zone than
-    the one that is tried next. ``of_run`` names an ended run whose leftovers are meant instead.
+    ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, and a machine
+    whose start it only gave up waiting for, so that only what failed or hangs goes; ``loose`` then takes disks that no
+    machine uses, too: they may lie in another zone than the one that is tried next. ``of_run`` names an ended run whose
+    leftovers are meant instead.
     """
 
     group: str
@@ -55,6 +56,8 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     machines = await _owned(client.virtual_machines.list(place.group), order)
+    if order.unfinished:
+        machines = [one for one in machines if not await _may_be_up(client, place.group, one)]
     disks = await _owned(
         client.disks.list_by_resource_group(place.group), order, lambda disk: order.loose and not disk.managed_by
     )
@@ -80,6 +83,10 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     work += [delete(client.disks, item) for item in disks if not item.managed_by]
     await asyncio.gather(*work)
     return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), reasons=sorted(reasons))
+
+
+async def _may_be_up(client: Any, group: str, machine: Any) -> bool:
+    return machine.properties.provisioning_state == "Failed" and await may_be_up(client, group, machine.name)
 
 
 async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] = lambda item: False) -> list[Any]:

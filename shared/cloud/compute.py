@@ -22,7 +22,7 @@ from shared.cloud import clients
 from shared.cloud.ids import compute_id, take_apart
 from shared.cloud.inherited import protected_as, started_as
 from shared.plan import Strict
-from shared.policy.capacity import Refusal, classify
+from shared.policy.capacity import MAY_BE_UP, Refusal, classify
 from shared.runs import Order
 
 _log = logging.getLogger("coldsite.compute")
@@ -235,7 +235,8 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
 @refusable
 async def start_machine(order: MachineOrder) -> Started | Refused:
     """Starts the machine. One that exists and failed is PUT again, with the size of this order: it stays the same
-    machine. Any other is taken as it is, whatever its size: a retry must not resize a machine that runs.
+    machine. Any other is taken as it is, whatever its size: a retry must not resize a machine that runs, nor one that
+    may, since Azure only gave up waiting for it.
 
     Attaching a specialised disk takes no osProfile and no imageReference
     (source: Azure/azure-rest-api-specs, Microsoft.Compute virtualMachines, osDisk.createOption Attach).
@@ -247,7 +248,7 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     with contextlib.suppress(ResourceNotFoundError):
         found = await client.virtual_machines.get(place.group, order.name)
         state = (found.properties.provisioning_state if found.properties else None) or ""
-        if state != "Failed":
+        if state != "Failed" or await may_be_up(client, place.group, order.name):
             return Started(operation=Operation(resource=resource))
         condition = {}
     data = [
@@ -331,6 +332,11 @@ def _from_status(body: dict[str, Any], status_code: int) -> OperationState:
             state="failed", refusal=classify(0, str(error.get("code", status)), str(error.get("message", status)))
         )
     return OperationState(state="running")
+
+
+async def may_be_up(client: Any, group: str, name: str) -> bool:
+    """Whether Azure calls a machine failed only because it gave up waiting for its start."""
+    return (await _why_failed(client, "virtualMachines", group, name)).code.lower() in MAY_BE_UP
 
 
 async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:

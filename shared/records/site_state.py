@@ -99,6 +99,10 @@ class SiteState(Strict):
     pause_reason: str | None = None
     frozen_by: str | None = None
     frozen_at: datetime | None = None
+    frozen_as: str | None = None
+    """Which freezing it is: the run, and when that was to be over."""
+    thawed_as: str | None = None
+    """Which freezing was thawed last. The engine may give the same freezing once more, which must not act any more."""
     last_seal: str | None = None
     last_sealed_run: str | None = None
     sealed_over: str | None = None
@@ -302,19 +306,34 @@ async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]
     return await change_state(run.plan, guarded)
 
 
-async def mark_frozen(run: RunRef) -> None:
+async def mark_frozen(run: RunRef, not_after: datetime | None = None) -> None:
     """Writes down who freezes the replica. Raises ``LostLockError`` for whom it is not to freeze now.
 
-    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work.
+    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work. A freezing that was thawed is
+    over, although the engine may give its order once more.
     """
+    await change_state(run.plan, lambda state: frozen(state, run, not_after, datetime.now(UTC)))
 
-    def mark(state: SiteState) -> dict[str, Any]:
-        holder = (state.active_run, state.epoch) == (run.run_id, run.epoch)
-        if not holder and (run.epoch or state.active_run):
-            raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
-        return {"frozen_by": run.run_id, "frozen_at": datetime.now(UTC)}
 
-    await change_state(run.plan, mark)
+def frozen(state: SiteState, run: RunRef, not_after: datetime | None, now: datetime) -> dict[str, Any]:
+    """What a freezing changes in the state. Raises ``LostLockError`` as ``mark_frozen`` does."""
+    if (state.active_run, state.epoch) != (run.run_id, run.epoch) and (run.epoch or state.active_run):
+        raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
+    freezing = f"{run.run_id} {not_after.isoformat() if not_after else ''}".strip()
+    if freezing == state.thawed_as:
+        raise LostLockError(f"{run.run_id} has thawed the replica since.")
+    return {"frozen_by": run.run_id, "frozen_at": now, "frozen_as": freezing}
+
+
+async def mark_thawing(plan: str, run_id: str) -> bool:
+    """Writes down that what a run froze is being thawed; False when the replica is not frozen by it."""
+    after = await change_state(plan, lambda state: thawing(state, run_id))
+    return after.frozen_by == run_id
+
+
+def thawing(state: SiteState, run_id: str) -> dict[str, Any]:
+    """What the thawing of what a run froze changes in the state."""
+    return {"thawed_as": state.frozen_as} if state.frozen_by == run_id else {}
 
 
 async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:

@@ -207,6 +207,34 @@ def test_the_strict_network_is_a_choice_and_neither_is_open(strict: bool) -> Non
         )
 
 
+@pytest.mark.parametrize("chosen", [False, True])
+def test_durable_task_scheduler_is_a_choice(chosen: bool) -> None:
+    made = evaluated(contoso(taskScheduler=chosen))
+    (settings,) = [one for one in made.of_type("Microsoft.Web/sites/config") if one.name == "appsettings"]
+    durable = {name: value for name, value in settings.body["properties"].items() if "durableTask" in name}
+    assert len(made.of_type("Microsoft.DurableTask/schedulers/taskHubs")) == int(chosen)
+    start = "AzureFunctionsJobHost__extensions__durableTask__"
+    assert durable == (
+        {
+            f"{start}hubName": "coldsite",
+            f"{start}storageProvider__type": "azureManaged",
+            f"{start}storageProvider__connectionStringName": "DURABLE_TASK_SCHEDULER_CONNECTION_STRING",
+        }
+        if chosen
+        else {}
+    )
+    assert ("DURABLE_TASK_SCHEDULER_CONNECTION_STRING" in settings.body["properties"]) is chosen
+
+
+@pytest.mark.parametrize(
+    ("said", "rules"),
+    [("", []), ("203.0.113.7", ["203.0.113.7"]), ("203.0.113.7,203.0.113.8", ["203.0.113.7", "203.0.113.8"])],
+)
+def test_administrators_reach_the_vault_from_the_addresses_that_were_named(said: str, rules: list[str]) -> None:
+    (vault,) = evaluated(contoso(administratorAddresses=said)).of_type("Microsoft.KeyVault/vaults")
+    assert [rule["value"] for rule in vault.body["properties"]["networkAcls"]["ipRules"]] == rules
+
+
 # What the evaluator refuses as the compiler does
 
 

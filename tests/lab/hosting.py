@@ -188,9 +188,9 @@ class Lab:
         app_dir = folder / "app"
         app_dir.mkdir()
         (app_dir / "function_app.py").write_text(app)
-        (app_dir / "host.json").write_text(
-            json.dumps({"version": "2.0", "extensions": {"http": {"routePrefix": "shop"}}})
-        )
+        durable = {"storageProvider": {"controlQueueVisibilityTimeout": "00:00:01"}}
+        extensions = {"http": {"routePrefix": "shop"}, "durableTask": durable}
+        (app_dir / "host.json").write_text(json.dumps({"version": "2.0", "extensions": extensions}))
         self.settings = {
             "PYTHONPATH": str(REPOSITORY),
             "TEST_FOLDER": str(folder),

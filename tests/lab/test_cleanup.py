@@ -199,6 +199,16 @@ def test_of_a_workload_only_what_azure_has_not_finished_goes(app: AppSide) -> No
     assert there(app) == lower(point, whole, *good.values())
 
 
+def test_a_machine_whose_start_azure_gave_up_waiting_for_stays(app: AppSide) -> None:
+    """Azure calls it failed, and it may be up: a retry looks at it with the probes."""
+    whole = disk(app, "os")
+    app.azure.arm.faults.add(Fault("PUT virtualMachines", "VMStartTimedOut", message="It may still start.", later=True))
+    slow = machine(app, names.machine_name(RUN, "sql"), whole, marks=tags(RUN))
+    assert app.azure.ask("GET", slow, MACHINES).body["properties"]["provisioningState"] == "Failed"
+    cleaned(app, unfinished=True)
+    assert slow.lower() in there(app)
+
+
 @pytest.mark.parametrize("kind", ["virtualMachines", "disks"])
 def test_what_hangs_in_the_making_is_unfinished(app: AppSide, kind: str) -> None:
     os = disk(app, "os")

@@ -47,8 +47,8 @@ def test_a_scenario_holds_on_the_engine_of_azure(file: Path) -> None:
 
 def test_what_hostjson_says_is_divided_by_the_speed() -> None:
     durable = json.loads((PROJECT / "host.json").read_text())["extensions"]["durableTask"]
-    assert Provider.of(durable, 20.0) == Provider(partitions=1, poll=0.05, visibility=3.0)
-    assert Provider.of({}, 10.0) == Provider(partitions=4, poll=3.0, visibility=30.0)
+    assert Provider.of(durable, 20.0) == Provider(partitions=1, poll=0.05, visibility=3.0, grain=0.05)
+    assert Provider.of({}, 10.0) == Provider(partitions=4, poll=3.0, visibility=30.0, grain=0.1)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_program_is_started_twice_on_one_storage(tmp_path: Path) -> None:
     notes, program = tmp_path / "notes", tmp_path / "program"
     program.write_text(PROGRAM_TEXT.format(python=sys.executable, notes=str(notes)))
     program.chmod(0o755)
-    engine = ProgramEngine(str(program), "Coldsite", Provider(1, 0.05, 3.0), tmp_path)
+    engine = ProgramEngine(str(program), "Coldsite", Provider(1, 0.05, 3.0, 0.05), tmp_path)
 
     async def start_and_stop() -> int:
         await engine.start()
@@ -105,7 +105,7 @@ def test_a_program_is_started_twice_on_one_storage(tmp_path: Path) -> None:
         "ENGINE_POLL": "0.050",
         "ENGINE_VISIBILITY": "3.000",
         "ENGINE_TIMERS": "exact",
-        "ENGINE_LOSES": "worker",
+        "ENGINE_LOSES": "instances",
     }
     for service in ("Blob", "Queue", "Table"):
         assert f"{service}Endpoint=http://127.0.0.1:" in first["ENGINE_STORAGE"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -12,6 +14,7 @@ from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
 from lab.host.hub import TaskHub
 from tests.lab.peer import (
+    SILENCE,
     Peer,
     Stream,
     activity,
@@ -67,6 +70,16 @@ def test_a_turn_is_given_again_with_the_same_events_when_its_stream_ends(hub: Pe
     again = second.take()
     assert again.orchestratorRequest.pastEvents == given.orchestratorRequest.pastEvents
     assert new_kinds(again) == new_kinds(given) == ["orchestratorStarted", "eventRaised"]
+
+
+@pytest.mark.parametrize("left", [activity_of_an_ended_stream, turn_of_an_ended_stream])
+def test_what_a_lost_instance_held_is_given_once_its_messages_can_be_seen(
+    left: Callable[[Peer], tuple[pb.WorkItem, Stream]],
+) -> None:
+    with contextlib.closing(Peer(TaskHub(visibility=2 * SILENCE))) as peer:
+        _, second = left(peer)
+        assert second.silent()
+        assert second.take()
 
 
 def test_a_first_turn_is_given_again_with_its_start(hub: Peer) -> None:
@@ -252,6 +265,16 @@ def test_uncorrected_backend_fires_old_timers_into_the_next_generation(uncorrect
     assert timers_fired_after_continuing_as_new(uncorrected)[0] == "old"
 
 
+@pytest.mark.parametrize(("grain", "early"), [(0.0, False), (1.0, True)])
+def test_a_timer_is_early_by_less_than_the_grain(grain: float, early: bool) -> None:
+    with contextlib.closing(Peer(TaskHub(grain=grain))) as peer:
+        stream, action = peer.stream(), timer(1.9)
+        peer.start("order")
+        peer.answer(stream.take(), action)
+        assert new_kinds(stream.take()) == ["orchestratorStarted", "timerFired"]
+        assert (datetime.now(UTC) < fire_time(action.createTimer)) is early
+
+
 def timers_fired_after_reusing_the_id(peer: Peer) -> list[str]:
     stream, old = peer.stream(), timer(0.2)
     ended = pb.OrchestrationIdReusePolicy(replaceableStatus=[pb.ORCHESTRATION_STATUS_COMPLETED])
@@ -311,6 +334,27 @@ def test_a_running_id_is_refused(hub: Peer) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         hub.start("order")
     assert refused.value.code() == grpc.StatusCode.ALREADY_EXISTS
+
+
+# Purging.
+
+
+def purge(peer: Peer) -> pb.PurgeInstancesResponse:
+    return peer.stub.PurgeInstances(pb.PurgeInstancesRequest(instanceId="order"))
+
+
+def test_an_instance_that_runs_is_not_purged(hub: Peer) -> None:
+    hub.start("order")
+    with pytest.raises(grpc.RpcError) as refused:
+        purge(hub)
+    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    hub.answer(hub.stream().take(), end())
+    assert purge(hub).deletedInstanceCount == 1
+
+
+def test_uncorrected_backend_says_nothing_of_an_instance_that_runs(uncorrected: Peer) -> None:
+    uncorrected.start("order")
+    assert purge(uncorrected).deletedInstanceCount == 0
 
 
 # Events for an instance that has ended.

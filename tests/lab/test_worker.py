@@ -222,15 +222,30 @@ def test_an_orchestration_survives_the_kill_of_its_worker(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("when", "times", "runs"), [("before", 1, 1), ("after", 1, 2), ("after", 2, 3), ("during", 1, 2)]
 )
-def test_an_activity_whose_worker_is_killed_is_recorded_once(lab: Lab, when: str, times: int, runs: int) -> None:
-    name = f"killed-{when}-{times}"
+def test_an_activity_whose_instance_is_lost_is_given_again_and_recorded_once(
+    lab: Lab, when: str, times: int, runs: int
+) -> None:
+    name = f"lost-{when}-{times}"
     killed = lab.worker_pid()
-    lab.host.dispatcher.kill_next(KillOrder(when, "pack", times))
+    lab.host.dispatcher.kill_next(KillOrder(when, "pack", times, loses="instance"))
     lab.order(name, "once", {"note": name})
     assert lab.outcome(name).get_output() == {"packed": name}
     assert lab.worker_pid() != killed
     assert lab.times(name) == runs
     assert lab.recorded(name) == ["pack"]
+
+
+@pytest.mark.parametrize(("when", "runs"), [("before", 0), ("after", 1), ("during", 1)])
+def test_an_activity_whose_process_alone_dies_has_failed(lab: Lab, when: str, runs: int) -> None:
+    name = f"process-{when}"
+    killed = lab.worker_pid()
+    lab.host.dispatcher.kill_next(KillOrder(when, "pack"))
+    lab.order(name, "report_failure", {"activity": "pack", "note": name})
+    kind, message = lab.outcome(name).get_output()
+    assert kind == "Microsoft.Azure.WebJobs.Host.FunctionInvocationException"
+    assert message == "Exception while executing function: Functions.pack"
+    assert lab.times(name) == runs
+    assert lab.worker_pid() != killed
 
 
 @pytest.mark.parametrize(
@@ -246,7 +261,7 @@ def test_a_worker_dies_between_a_write_of_its_activity_and_the_answer(
     async def strike(what: Literal["azure", "history"]) -> bool:
         return dispatcher.strike(what)
 
-    dispatcher.kill_next(KillOrder("during", "write_once", write=write))
+    dispatcher.kill_next(KillOrder("during", "write_once", write=write, loses="instance"))
     assert lab.run(strike(kills)) is False
     lab.order(name, "write", {"note": name})
     wait_until(lambda: lab.times(name), LIMIT, "the activity has written")

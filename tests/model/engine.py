@@ -27,16 +27,17 @@ from google.protobuf import timestamp_pb2
 from shared.errors import ColdsiteError
 from tests.replay.replay import todays_orchestrators
 
-Mishap = Literal["raises", "answer_lost", "twice", "echo", "slow"]
-"""What may befall an execution. ``raises``: before the effect; ``answer_lost``: after it, and the engine tries again;
+Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]
+"""What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it; ``answer_lost``: after it, and the engine tries again;
 ``twice``: given again at once, the second answer counts; ``echo``: the first answer counts, and it is done once more
 when the queue gives it again, since its worker died before it could say that it need not; ``slow``: everything comes
 late."""
 
-ECHO_AFTER = timedelta(minutes=5)
-"""How long a queue hides a message that was taken. Source: MicrosoftDocs/azure-docs, Durable Functions' host.json
-settings, ``workItemQueueVisibilityTimeout``."""
+ECHO_AFTER = timedelta(minutes=1)
+"""How long a queue hides a message that was taken: host.json's ``workItemQueueVisibilityTimeout``."""
 SLOW = timedelta(seconds=45)
+TURN = timedelta(milliseconds=200)
+"""From a turn's time to when its timers are ordered."""
 
 Status = Literal["running", "completed", "failed"]
 
@@ -175,7 +176,10 @@ class Engine:
                 fire_at = action.createTimer.fireAt.ToDatetime(tzinfo=UTC)
                 instance.history.append(helpers.new_timer_created_event(action.id, fire_at))
                 fired = helpers.new_timer_fired_event(action.id, fire_at)
-                self.at(fire_at, self._for_this_execution(instance, lambda: self._tell(instance, fired)))
+                self.at(
+                    self._when_a_timer_fires(fire_at),
+                    self._for_this_execution(instance, lambda: self._tell(instance, fired)),
+                )
             case "createSubOrchestration":
                 child = action.createSubOrchestration
                 instance.history.append(
@@ -195,6 +199,12 @@ class Engine:
                 self._complete(instance, action.completeOrchestration)
             case _:
                 raise AssertionError(f"The model does not know the action {kind}.")
+
+    def _when_a_timer_fires(self, fire_at: datetime) -> datetime:
+        """A queue hides a message for whole seconds, rounded down: a timer is up to one second early."""
+        ordered = self.now + TURN
+        wait = max(timedelta(0), fire_at - ordered)
+        return ordered + wait - wait % timedelta(seconds=1)
 
     def _raise(self, target: str, event: str, data: str) -> None:
         if (instance := self.instances.get(target)) is not None:
@@ -240,9 +250,14 @@ class Engine:
         def fail() -> None:
             outcome[:] = [_failed(task_id, "BrokenError", f"{name} broke")]
 
+        def exit_process() -> None:
+            said = f"Exception while executing function: Functions.{name}"
+            outcome[:] = [_failed(task_id, "Microsoft.Azure.WebJobs.Host.FunctionInvocationException", said)]
+
         tell = self._for_this_execution(instance, lambda: self._tell(instance, outcome[0]))
         steps: dict[Mishap | None, Sequence[Callable[[], None]]] = {
             "raises": [fail],
+            "exits": [exit_process],
             "answer_lost": [act, fail],
         }
         for step in steps.get(mishap, [act]):

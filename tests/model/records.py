@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.errors import LostLockError, PlanBusyError, UnknownRunError
 from shared.names import Kind
-from shared.records.site_state import SiteState
+from shared.records.site_state import SiteState, frozen, thawing
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, may_follow
 
 
@@ -57,10 +57,12 @@ class Records:
             raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
         return self.state
 
-    def mark_frozen(self, run: RunRef) -> None:
-        if not self.holds(run) and (run.epoch or self.state.active_run):
-            raise LostLockError(f"{run.run_id} may not freeze the replica: it is held by {self.state.active_run}.")
-        self.change_state(frozen_by=run.run_id, frozen_at=self._clock())
+    def mark_frozen(self, run: RunRef, not_after: datetime | None) -> None:
+        self.change_state(**frozen(self.state, run, not_after, self._clock()))
+
+    def mark_thawing(self, run_id: str) -> bool:
+        self.change_state(**thawing(self.state, run_id))
+        return self.state.frozen_by == run_id
 
     def mark_thawed(self, run_id: str) -> None:
         if self.state.frozen_by == run_id:

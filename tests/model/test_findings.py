@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Literal
 
+import pytest
+
 from functions.activities import DnsAnswer
 from shared.runs import Outcome, Phase
 from tests.model.front import Front
@@ -102,9 +104,10 @@ def test_a_set_of_the_timer_is_not_thawed_by_a_drill(front: Front) -> None:
     check_at_rest(front.world)
 
 
-def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front) -> None:
+@pytest.mark.parametrize("after", range(33, 42))
+def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front, after: int) -> None:
     run_id = started(outage.watch())
-    outage.world.engine.advance(timedelta(seconds=43))
+    outage.world.engine.advance(timedelta(seconds=after))
     outage.world.history_away_until = outage.world.clock() + timedelta(minutes=30)
     assert end(outage, run_id) is Outcome.SUCCEEDED
     assert outage.world.records.phases[run_id] == HAPPY

@@ -232,13 +232,13 @@ class World:
         if self._is_too_late(order.not_after):
             return LATE
         try:
-            self.records.mark_frozen(order.run)
+            self.records.mark_frozen(order.run, order.not_after)
         except LostLockError as error:
             return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
         return self.azure.start_script(order)
 
     def thaw_replication(self, order: ScriptOrder) -> Started | Refused | NotFrozen:
-        if self.records.state.frozen_by != (order.in_name_of or order.run.run_id):
+        if not self.records.mark_thawing(order.in_name_of or order.run.run_id):
             return NotFrozen()
         return self.azure.start_script(order)
 
