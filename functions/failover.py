@@ -234,7 +234,7 @@ class _Failover:
             try:
                 state = yield from self._freeze()
             except ProblemError as problem:
-                if (point := (yield from self._point_within_the_limit(str(problem)))) is not None:
+                if (point := (yield from self._point_within_the_limit())) is not None:
                     return point
                 said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
@@ -250,8 +250,10 @@ class _Failover:
             work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", reason(problem))
         return point
 
-    def _point_within_the_limit(self, not_frozen: str) -> Doing[PointInTime | None]:
-        """The newest set on record, where it loses no more than the plan accepts unasked."""
+    def _point_within_the_limit(self) -> Doing[PointInTime | None]:
+        """The newest set on record, for a replica that cannot be frozen, where it loses no more than the plan accepts
+        unasked.
+        """
         if self._planned:
             return None
         oldest = (self._first_down or self._run.requested_at) - self._plan.loss_limit
@@ -263,7 +265,7 @@ class _Failover:
                     "latest",
                     None,
                     self._sets,
-                    not_frozen=not_frozen.rstrip("."),
+                    not_frozen="it could not be frozen",
                     holds_at_least=oldest,
                 )
             )

@@ -138,7 +138,6 @@ def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool, of_run: str
         )
         result = yield from work.do(activities.clean_up, order)
         if not result.left or work.now - began > plan.recovery.operation_timeout:
-            refused = [reason.partition(":")[0] for reason in result.reasons]
-            return [*result.reasons, *(one for one in result.left if one.rsplit("/", 1)[-1] not in refused)]
+            return result.still_there
         yield from work.sleep(plan.recovery.expected.delete if attempt == 1 else plan.recovery.poll_at_least * 2)
         attempt += 1

@@ -14,6 +14,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from shared.cloud.ids import take_apart
 from shared.durations import format_duration
 from shared.errors import PlanError
 from shared.limits import OverLimitError, check_size
@@ -334,25 +335,20 @@ def _places_without_rights(plan: RecoveryPlan) -> Iterator[str]:
     """Coldsite's identity may join interfaces in the recovery group only, and read disks only beside the replication
     machine: Azure would refuse others in the middle of a failover. Source: infra/coldsite/permissions.bicep
     """
-    recovery, replica = _group_of(plan.recovery.resource_group), _group_of(plan.replication.machine)
+    recovery, replica = take_apart(plan.recovery.resource_group), take_apart(plan.replication.machine)
     for name, workload in plan.recovery.workloads.items():
         for role in ("failover", "drill"):
-            if _group_of(workload.nic.of(role)).lower() != recovery.lower():
+            if not take_apart(workload.nic.of(role)).is_in_group_of(recovery):
                 yield (
-                    f"recovery.workloads.{name}.nic.{role}: lies outside {recovery}, the only group in which Coldsite "
-                    "may use interfaces. Create it there"
+                    f"recovery.workloads.{name}.nic.{role}: lies outside resource group {recovery.group}, the only one "
+                    "in which Coldsite may use interfaces. Create it there"
                 )
         for label, disk in plan.workload_disks(name):
-            if _group_of(disk).lower() != replica.lower():
+            if not take_apart(disk).is_in_group_of(replica):
                 yield (
-                    f"recovery.workloads.{name}.disks.{label}: lies outside {replica}, the group of the replication "
-                    "machine and the only one in which Coldsite may read disks. Move it there"
+                    f"recovery.workloads.{name}.disks.{label}: lies outside resource group {replica.group}, the group "
+                    "of the replication machine and the only one in which Coldsite may read disks. Move it there"
                 )
-
-
-def _group_of(resource: str) -> str:
-    """The id of the resource group of a resource, or a group's own id."""
-    return "/".join(resource.split("/")[:5])
 
 
 def _shared_places(plan: RecoveryPlan) -> Iterator[str]:

@@ -77,9 +77,12 @@ class Instance:
             return self._process
 
     def kill(self, loses: Loss) -> None:
-        """Ends the process at once; with ``instance`` nothing that it worked on is answered."""
-        self.lost = self.lost or loses == "instance"
-        if self._process:
+        """Ends the process at once; with ``instance`` nothing that it worked on is answered.
+
+        While the next process starts there is nothing to end.
+        """
+        if self._process and not self._process.gone.is_set():
+            self.lost = self.lost or loses == "instance"
             self._process.kill()
 
 
@@ -245,6 +248,7 @@ class Dispatcher:
         try:
             answer = await process.invoke(name, inputs)
         except WorkerDiedError:
+            self._under_fire.pop(instance, None)  # Its next process is not meant.
             raise died from None
         if self._is_killed("after", name, instance):
             raise died

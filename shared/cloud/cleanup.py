@@ -42,6 +42,12 @@ class CleanedUp(Strict):
     left: list[str]
     reasons: list[str] = []
 
+    @property
+    def still_there(self) -> list[str]:
+        """What is left: with Azure's reason where it gave one, else by its id."""
+        explained = {reason.partition(":")[0] for reason in self.reasons}
+        return [*self.reasons, *(one for one in self.left if take_apart(one).name not in explained)]
+
     def as_step(self) -> StepEnd:
         if not self.left:
             return StepEnd()

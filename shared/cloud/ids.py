@@ -13,6 +13,11 @@ class ResourceName(NamedTuple):
     kind: str
     name: str
 
+    def is_in_group_of(self, other: ResourceName) -> bool:
+        """Whether both lie in one resource group; Azure does not tell large letters from small ones."""
+        mine, theirs = (self.subscription, self.group), (other.subscription, other.group)
+        return [one.lower() for one in mine] == [one.lower() for one in theirs]
+
 
 def take_apart(resource_id: str) -> ResourceName:
     """The parts of a resource id, or of a resource group's id (whose kind and name are then empty)."""

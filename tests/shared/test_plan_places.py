@@ -15,10 +15,18 @@ DISK = f"{ELSEWHERE}/Microsoft.Compute/disks/sql"
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("nic.failover", NIC, r"sql\.nic\.failover: lies outside .*/contoso-recovery, the only group"),
-        ("nic.drill", NIC, r"sql\.nic\.drill: lies outside .*/contoso-recovery, the only group"),
-        ("disks.os", DISK, r"sql\.disks\.os: lies outside .*, the group of the replication machine"),
-        ("disks.data.0.disk", DISK, r"sql\.disks\.data0: lies outside .*, the group of the replication machine"),
+        ("nic.failover", NIC, r"sql\.nic\.failover: lies outside resource group contoso-recovery, the only one"),
+        ("nic.drill", NIC, r"sql\.nic\.drill: lies outside resource group contoso-recovery, the only one"),
+        (
+            "disks.os",
+            DISK,
+            r"sql\.disks\.os: lies outside resource group contoso-replica, the group of the replication",
+        ),
+        (
+            "disks.data.0.disk",
+            DISK,
+            r"sql\.disks\.data0: lies outside resource group contoso-replica, the group of the replication",
+        ),
     ],
 )
 def test_refuses_what_azure_would_refuse_in_the_middle_of_a_failover(key: str, value: str, says: str) -> None:
