@@ -22,7 +22,7 @@ function Assert-Set([string] $name, [string] $holds, [string] $example) {
 function Assert-Form([string] $name, [string] $pattern, [string] $expected, [switch] $secret) {
     $value = Get-Setting $name
     $shown = if ($secret) { 'not of the form that is expected' } else { "'$value'" }
-    if ($value -and $value -cnotmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected") }
+    if ($value -and $value -cnotmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected Type: azd env set $name VALUE") }
 }
 
 $planName = '^[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*$'
@@ -33,11 +33,11 @@ $project = Join-Path $PSScriptRoot '..' '..'
 Assert-Set 'COLDSITE_PLAN' 'the name of the recovery plan, as in plans/NAME.yaml' 'acme'
 Assert-Set 'COLDSITE_OPERATOR_EMAIL' 'the address that is written to when Coldsite or the replication fails' 'it@example.com'
 Assert-Set 'COLDSITE_PRIMARY_ADDRESS' 'the public address of the primary site, not the name that customers use' '203.0.113.10'
-Assert-Set 'COLDSITE_SQL_PROBE' 'user:password of the login by which SQL Server is checked' '"coldsite:PASSWORD"'
-Assert-Set 'COLDSITE_NOTIFY_URL' 'the Apprise address for messages' '"mailto://..."'
+Assert-Set 'COLDSITE_SQL_PROBE' 'user:password of the login by which SQL Server is checked' '''coldsite:PASSWORD'''
+Assert-Set 'COLDSITE_NOTIFY_URL' 'the Apprise address for messages' '''mailto://...'''
 if ($createSite) {
-    Assert-Set 'COLDSITE_VPN_KEY' 'the shared key of the VPN connection' '"KEY"'
-    Assert-Set 'COLDSITE_REPLICA_PASSWORD' 'the administrator''s password on the Double-Take machine' '"PASSWORD"'
+    Assert-Set 'COLDSITE_VPN_KEY' 'the shared key of the VPN connection' '''KEY'''
+    Assert-Set 'COLDSITE_REPLICA_PASSWORD' 'the administrator''s password on the Double-Take machine' '''PASSWORD'''
     $parameters = Get-Content (Join-Path $project 'infra' 'main.parameters.json') -Raw | ConvertFrom-Json
     if (-not $parameters.parameters.PSObject.Properties['site']) {
         $problems.Add("COLDSITE_CREATE_SITE is true, and infra/main.parameters.json does not describe the site. Copy 'site' " +
@@ -52,10 +52,10 @@ else {
 
 Assert-Form 'COLDSITE_PLAN' $planName 'small letters, digits and hyphens, as in plans/NAME.yaml.'
 Assert-Form 'COLDSITE_OPERATOR_EMAIL' '^[^@\s]+@[^@\s]+\.[^@\s]+$' 'an e-mail address.'
-Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
-Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv'
+Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv.'
+Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv.'
 Assert-Form 'COLDSITE_ADMINISTRATOR_ADDRESSES' '^[0-9./]+(,[0-9./]+)*$' 'public addresses with a comma and no blank between them, such as 203.0.113.7,203.0.113.8.'
-Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://...' -secret
+Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://... .' -secret
 Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon between them.' -secret
 foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
     Assert-Form $switch '^(true|false)$' 'true or false.'
@@ -67,7 +67,7 @@ if ($plan -cmatch $planName -and -not $planIsThere -and $createSite) {
     Write-Host "plans/$plan.yaml does not exist yet. When the site is made: coldsite plan init $plan, then azd deploy."
 }
 elseif ($plan -cmatch $planName -and -not $planIsThere) {
-    $problems.Add("COLDSITE_PLAN is '$plan', and plans/$plan.yaml does not exist. Type: coldsite plan init $plan")
+    $problems.Add("COLDSITE_PLAN is '$plan', and plans/$plan.yaml does not exist. Type: coldsite plan init $plan --subscription SUBSCRIPTION-ID")
 }
 
 if ($problems.Count) {

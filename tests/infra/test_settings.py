@@ -53,6 +53,8 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
         ("COLDSITE_NOTIFY_URL", "s3cret", "an Apprise address"),
         ("COLDSITE_USE_VPN", "yes", "true or false"),
         ("COLDSITE_CREATE_SITE", "1", "true or false"),
+        ("COLDSITE_TASK_SCHEDULER", "on", "true or false"),
+        ("COLDSITE_ADMINISTRATOR_ADDRESSES", "203.0.113.7, 203.0.113.8", "no blank"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
@@ -61,6 +63,7 @@ def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
     told = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {name: value})
     assert f"{name} is" in told
     assert said in told
+    assert value == "acme" or f"Type: azd env set {name}" in told
     assert "s3cret" not in told
 
 
