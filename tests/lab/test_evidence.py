@@ -33,6 +33,8 @@ SIGNALS: dict[str, Any] = {
 
 def plan(changes: dict[str, Any] | None = None, **signals: Any) -> RecoveryPlan:
     """A plan whose pages are plain HTTP, in the group and with the profile of the simulated Azure."""
+    changes = changes or {}
+    group = changes.get("recovery.resource_group", RECOVERY)
     return contoso_with(
         {
             "detection.mode": "approve",
@@ -42,9 +44,16 @@ def plan(changes: dict[str, Any] | None = None, **signals: Any) -> RecoveryPlan:
             "traffic.profile": PROFILE,
             "traffic.primary": {"endpoint": "primary", "type": "externalEndpoints"},
             "traffic.recovery": {"endpoint": "recovery", "type": "azureEndpoints"},
-            "recovery.resource_group": RECOVERY,
+            "recovery.resource_group": group,
         }
-        | (changes or {})
+        | {
+            f"recovery.workloads.{workload}.nic.{role}": (
+                f"{group}/providers/Microsoft.Network/networkInterfaces/{workload}-{role}"
+            )
+            for workload in ("sql", "iis")
+            for role in ("failover", "drill")
+        }
+        | changes
     )
 
 
