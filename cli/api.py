@@ -14,6 +14,7 @@ import aiohttp
 from azure.core.exceptions import AzureError
 from azure.identity import AzureCliCredential
 
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
 ENDPOINTS = Path(".lab") / "endpoints.json"
 
 
@@ -48,6 +49,8 @@ def find_target(url: str | None, key: str | None) -> Target:
         where = where.rstrip("/")
         if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
             raise ApiError(0, f"{where} is not https: whoever listens on the way would read who you are.")
+        if not _HOST.fullmatch(where.partition("://")[2].partition("/")[0]):
+            raise ApiError(0, f"{where} is no address. Yours is: azd env get-value COLDSITE_URL")
         return Target(where, _who(key))
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from pathlib import Path
@@ -427,6 +428,8 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
 
 def main() -> None:
     """Runs the command; what went wrong is one sentence on standard error. Status 1: refused; 2: bad input."""
+    # A sign-in that fails is said once, by the command, and not before by each way in which azure-identity tried.
+    logging.getLogger("azure").addHandler(logging.NullHandler())
     try:
         app()
     except ApiError as error:

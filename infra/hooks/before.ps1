@@ -8,4 +8,5 @@ param()
 
 $ErrorActionPreference = 'Stop'
 & (Join-Path $PSScriptRoot 'sign-in.ps1')
-& (Join-Path $PSScriptRoot 'routing.ps1')
+# A site that exists must be found before anything is made; one that the templates make is not there yet.
+& (Join-Path $PSScriptRoot 'routing.ps1') -MustExist:($env:COLDSITE_CREATE_SITE -ne 'true')

@@ -6,9 +6,10 @@ Reads how the Traffic Manager endpoints are, so that a deployment after a failov
 .DESCRIPTION
 With createSite the templates describe the profile whole. Deployed blindly, they would enable the old site and disable the
 one that serves. This only reads Azure, and writes two azd settings. Where it cannot read, it stops the deployment.
+With MustExist it also stops when the profile, or the primary site's endpoint in it, is not there.
 #>
 [CmdletBinding()]
-param()
+param([switch] $MustExist)
 
 $ErrorActionPreference = 'Stop'
 $PSNativeCommandUseErrorActionPreference = $true
@@ -25,11 +26,18 @@ if (-not $found) {
     if ($env:COLDSITE_PRIMARY_STATUS) {
         throw "The profile $name is not in the group $group of the subscription $($env:AZURE_SUBSCRIPTION_ID), although an earlier deployment saw it. Deploying now could send customers to the wrong site. Correct COLDSITE_PROFILE_NAME and COLDSITE_EDGE_GROUP_NAME; if the profile was removed on purpose, type: azd env set COLDSITE_PRIMARY_STATUS ''"
     }
+    if ($MustExist) {
+        throw "The Traffic Manager profile $name is not in the group $group of the subscription $($env:AZURE_SUBSCRIPTION_ID). Look it up: az network traffic-manager profile list --output table. Then type: azd env set COLDSITE_PROFILE_NAME NAME, and azd env set COLDSITE_EDGE_GROUP_NAME GROUP"
+    }
     Write-Host "The profile $name is not there yet."
     return
 }
 $endpoints = @((az network traffic-manager profile show --subscription $env:AZURE_SUBSCRIPTION_ID --resource-group $found.resourceGroup --name $found.name --output json | ConvertFrom-Json).endpoints)
 if (-not $endpoints) { throw "az gave no endpoints for the profile $name. Nothing is deployed, since it is not known where customers are." }
+$primary = if ($env:COLDSITE_PRIMARY_ENDPOINT) { $env:COLDSITE_PRIMARY_ENDPOINT } else { 'on-premises' }
+if ($MustExist -and $primary -notin $endpoints.name) {
+    throw "The profile $name has no endpoint $primary; it has $($endpoints.name -join ', '). The alert that wakes Coldsite would watch nothing. Type: azd env set COLDSITE_PRIMARY_ENDPOINT NAME"
+}
 foreach ($endpoint in $endpoints) {
     $setting = if ($endpoint.priority -eq 1) { 'COLDSITE_PRIMARY_STATUS' } else { 'COLDSITE_RECOVERY_STATUS' }
     azd env set $setting $endpoint.endpointStatus

@@ -55,10 +55,25 @@ Assert-Form 'COLDSITE_OPERATOR_EMAIL' '^[^@\s]+@[^@\s]+\.[^@\s]+$' 'an e-mail ad
 Assert-Form 'COLDSITE_FAILOVER_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv.'
 Assert-Form 'COLDSITE_DRILL_NETWORK' $network 'a resource id: az network vnet show -g GROUP -n NAME --query id -o tsv.'
 Assert-Form 'COLDSITE_ADMINISTRATOR_ADDRESSES' '^[0-9./]+(,[0-9./]+)*$' 'public addresses with a comma and no blank between them, such as 203.0.113.7,203.0.113.8.'
+foreach ($prefix in 'COLDSITE_NETWORK_PREFIX', 'COLDSITE_FUNCTIONS_PREFIX', 'COLDSITE_ENDPOINTS_PREFIX') {
+    Assert-Form $prefix '^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$' 'a range of addresses, such as 10.250.0.0/24.'
+}
+Assert-Form 'COLDSITE_OBSERVER_ADDRESS' '^[A-Za-z0-9.:\[\]-]+$' 'a host name or an address, without https:// and without a path.'
 Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://... .' -secret
 Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon between them.' -secret
 foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
     Assert-Form $switch '^(true|false)$' 'true or false.'
+}
+# A misspelt name would be silently without effect. Known is what the templates read and tell, and what azd hands on.
+$known = 'azure.yaml', 'infra/main.parameters.json', 'infra/main.bicep' | ForEach-Object {
+    [regex]::Matches((Get-Content (Join-Path $project $_) -Raw), 'COLDSITE_[A-Z_]+').Value
+}
+# These are the command's and the lab's.
+$known += 'COLDSITE_KEY', 'COLDSITE_TOKEN', 'COLDSITE_LAB_ENGINE'
+foreach ($name in [Environment]::GetEnvironmentVariables().Keys | Where-Object { $_ -clike 'COLDSITE_*' } | Sort-Object) {
+    if ((Get-Setting $name) -and $name -cnotin $known) {
+        $problems.Add("$name is no setting of this deployment, so it has no effect; docs/install.md, step 3, lists them all. Remove it: azd env set $name ''")
+    }
 }
 $plan = Get-Setting 'COLDSITE_PLAN'
 $planIsThere = Test-Path (Join-Path $project 'plans' "$plan.yaml")

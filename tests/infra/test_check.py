@@ -75,6 +75,7 @@ def check(
     token: str = "a.b.c",
     warns: str = "",
     patience: int = 20,
+    **settings: str,
 ) -> Ran:
     state = {
         "account": {"user": {}, "current": "s", "tenant": "t"},
@@ -83,7 +84,7 @@ def check(
         "warns": warns,
     }
     azure = Azure(folder, state)
-    given = environment(folder, FAKE_AZURE=str(azure.folder), COLDSITE_URL="", COLDSITE_APP="")
+    given = environment(folder, FAKE_AZURE=str(azure.folder), COLDSITE_URL="", COLDSITE_APP="", **settings)
     return shell.run(HOOKS / "check.ps1", given, Url=url, App=app, Patience=str(patience))
 
 
@@ -94,6 +95,24 @@ def test_a_coldsite_that_is_closed_and_works_passes(shell: PowerShell, tmp_path:
     assert ran.text.count("closed  ") == 4
     assert "ran to its end in 1.5 s" in ran.text
     assert seen[-1] == "POST /api/selfcheck"
+
+
+NO_PLAN = (200, {"seconds": 1.5, "problems": ["No recovery plan is deployed: plans/ holds none."]})
+
+
+def test_a_site_that_was_just_made_needs_no_plan_yet(shell: PowerShell, tmp_path: Path) -> None:
+    with serving({"/api/selfcheck": NO_PLAN}) as (url, _):
+        ran = check(shell, tmp_path, url, COLDSITE_CREATE_SITE="true", COLDSITE_PLAN="acme")
+    assert ran.error is None, ran.said
+    assert "plans/acme.yaml does not exist" in ran.text
+
+
+@pytest.mark.parametrize(("create_site", "plan"), [("true", "contoso"), ("false", "acme"), ("true", "")])
+def test_every_other_deployment_needs_a_plan(shell: PowerShell, tmp_path: Path, create_site: str, plan: str) -> None:
+    with serving({"/api/selfcheck": NO_PLAN}) as (url, _):
+        ran = check(shell, tmp_path, url, COLDSITE_CREATE_SITE=create_site, COLDSITE_PLAN=plan)
+    assert "No recovery plan is deployed" in ran.said
+    assert ran.error is not None
 
 
 @pytest.mark.parametrize("late", [[404, 503, 401], [500, 401]])

@@ -275,6 +275,21 @@ def test_a_profile_that_should_be_there_and_is_not_stops_the_deployment(shell: P
     assert "is not in the group acme-edge of the subscription sub-a" in said
 
 
+def test_a_site_that_exists_must_be_found(shell: PowerShell, tmp_path: Path) -> None:
+    """Only with createSite is there a deployment before there is a profile."""
+    Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)))).ends_well(COLDSITE_CREATE_SITE="true")
+    said = Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)))).run().said
+    assert "The Traffic Manager profile acme is not in the group acme-edge" in said
+    assert "azd env set COLDSITE_PROFILE_NAME NAME" in said
+
+
+def test_the_primary_sites_endpoint_must_be_found(shell: PowerShell, tmp_path: Path) -> None:
+    hook = Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)), sub_a=[profile()]))
+    said = hook.run(COLDSITE_PRIMARY_ENDPOINT="premises").said
+    assert "The profile acme has no endpoint premises; it has on-premises, azure." in said
+    assert PRIMARY not in hook.azure.settings
+
+
 def test_statuses_that_azd_cannot_keep_stop_the_deployment(shell: PowerShell, tmp_path: Path) -> None:
     Hook(shell, tmp_path, "routing.ps1", directory(sub_a=[FAILED_OVER])).stops(FAKE_AZD_FAIL="1")
 

@@ -54,6 +54,8 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
         ("COLDSITE_USE_VPN", "yes", "true or false"),
         ("COLDSITE_CREATE_SITE", "1", "true or false"),
         ("COLDSITE_TASK_SCHEDULER", "on", "true or false"),
+        ("COLDSITE_NETWORK_PREFIX", "10.250.0.0", "a range of addresses"),
+        ("COLDSITE_OBSERVER_ADDRESS", "https://example.com/", "without https://"),
         ("COLDSITE_ADMINISTRATOR_ADDRESSES", "203.0.113.7, 203.0.113.8", "no blank"),
     ],
 )
@@ -65,6 +67,13 @@ def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
     assert said in told
     assert value == "acme" or f"Type: azd env set {name}" in told
     assert "s3cret" not in told
+
+
+def test_a_name_that_no_template_knows_is_named(shell: PowerShell, tmp_path: Path) -> None:
+    """COLDSITE_STRICT_NETWORKS would leave the network open, and nothing would say so."""
+    hook = Hook(shell, tmp_path, "settings.ps1", directory())
+    assert "COLDSITE_STRICT_NETWORKS is no setting" in hook.stops(**SETTINGS | {"COLDSITE_STRICT_NETWORKS": "true"})
+    hook.ends_well(**SETTINGS | {"COLDSITE_STRICT_NETWORKS": "", "COLDSITE_URL": "https://x", "COLDSITE_SITE": "{}"})
 
 
 def test_a_site_that_is_to_be_made_must_be_described(shell: PowerShell, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from cli.api import Api, ApiError, find_target
 from cli.show import moment
 from functions.requests import Checked, PointView
 from shared.policy.outage import Evidence
@@ -226,3 +228,19 @@ def test_a_plan_is_shown_with_its_objectives_and_how_replication_is(site: Coldsi
 def test_what_is_not_known_of_a_replica_is_said(site: Coldsite, replica: dict[str, Any], line: str) -> None:
     site.says("plans/contoso", shown(**replica))
     assert line in site.run("plan", "show", "contoso")
+
+
+# which Coldsite
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://<your app>", "https://<your app> is no address. Yours is: azd env get-value COLDSITE_URL"),
+        ("http://coldsite.example", "http://coldsite.example is not https"),
+        ("https://127.0.0.1:9", "Coldsite at https://127.0.0.1:9 does not answer"),
+    ],
+)
+def test_an_address_that_cannot_be_right_is_one_sentence(url: str, said: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(said)):
+        Api(find_target(url, "key")).get("plans")
