@@ -31,6 +31,17 @@ install_python_packages() {
   printf '%s' "$wanted" > "$stamp"
 }
 
+# The worker of Azure Functions carries an older grpcio and protobuf than the app; a test loads both, as Azure does.
+install_pair_of_the_worker() {
+  local stamp=.venv/worker-pair/.ready wanted
+  wanted=$(cksum < requirements-worker.txt)
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return
+  rm -rf .venv/worker-pair
+  .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes --no-deps \
+    --target .venv/worker-pair -r requirements-worker.txt
+  printf '%s' "$wanted" > "$stamp"
+}
+
 install_audit() {
   local stamp=.venv-audit/.ready wanted
   wanted=$(cksum < requirements-audit.txt)
@@ -63,4 +74,5 @@ install_azurite() {
 
 if [ "${1:-}" = audit ]; then install_audit; exit; fi
 install_python_packages
+install_pair_of_the_worker
 install_azurite
