@@ -31,15 +31,20 @@ TOO_LATE = "TooLate"
 async def freeze_replication(order: replication.ScriptOrder) -> Started | Refused:
     """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first.
 
-    Refused for a run that no longer holds its plan, for a keeper while a run is at work, and when it is too late.
+    Refused for a run that no longer holds its plan, for a keeper while a run is at work, when it is too late, and once
+    this freezing is over. When it was thawed while Azure took the order, it is written down again and thawed later.
     """
+    assert order.freezing is not None
     if late := _too_late(order.not_after, "The replica may not stay frozen any longer."):
         return late
     try:
-        await site_state.mark_frozen(order.run, order.not_after)
+        await site_state.mark_frozen(order.run, order.freezing)
     except LostLockError as error:
         return Refused(refusal=Refusal(kind="permanent", code=NOT_THE_HOLDER, message=str(error)))
-    return await replication.start_script(order)
+    started = await replication.start_script(order)
+    if isinstance(started, Started):
+        await site_state.mark_frozen_late(order.run, order.freezing)
+    return started
 
 
 @step(bp, "around")
@@ -56,7 +61,7 @@ def _too_late(not_after: datetime | None, why: str) -> Refused | None:
 
 
 class NotFrozen(Strict):
-    """Nothing to thaw: the replica is not frozen by this run, or another run has frozen it since."""
+    """Nothing to thaw: the replica is not frozen by this freezing, or was frozen once more since."""
 
     kind: Literal["not_frozen"] = "not_frozen"
 
@@ -66,19 +71,20 @@ class NotFrozen(Strict):
 
 @step(bp, "around")
 async def thaw_replication(order: replication.ScriptOrder) -> Started | Refused | NotFrozen:
-    """Lets the replication target go on, unless another run has frozen it since."""
-    if not await site_state.mark_thawing(order.run.plan, order.in_name_of or order.run.run_id):
+    """Lets the replication target go on, unless it was frozen once more since."""
+    assert order.freezing is not None
+    if not await site_state.mark_thawing(order.run.plan, order.freezing):
         return NotFrozen()
     return await replication.start_script(order)
 
 
 class SetOrder(Order):
     """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``; none is given after
-    ``not_after``, nor, when the replica must be ``frozen``, once somebody else has frozen it or it was thawed.
+    ``not_after``, nor, when the set is one of a ``freezing``, once that is over.
     """
 
     snapshots: dict[str, compute.SnapshotOrder]
-    frozen: bool = False
+    freezing: datetime | None = None
     not_after: datetime | None = None
 
 
@@ -95,7 +101,7 @@ async def take_recovery_point(order: SetOrder) -> SetStarted:
     """Starts the snapshots of one set, all at once."""
     names = list(order.snapshots)
     late = _too_late(order.not_after, "The replica may not stay frozen any longer.")
-    if late is None and order.frozen and (await site_state.read_state(order.run.plan)).frozen_by != order.run.run_id:
+    if late is None and order.freezing and (await site_state.read_state(order.run.plan)).frozen_at != order.freezing:
         said = "The replica is not frozen for this any more; disks of different moments are worse than none."
         late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=said))
     if late:

@@ -96,13 +96,16 @@ async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
 class RecordOrder(Order):
     """``changes`` of the run's row.
 
-    Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` names
-    the run whose freezing is over.
+    Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` is the
+    freezing, by its beginning, after which the replica goes on. ``of_run`` is an ended run, and ``not_cleared`` what of
+    it could not be cleared away.
     """
 
     number: int = 0
     changes: dict[str, Any] = {}
-    thawed: str = ""
+    thawed: datetime | None = None
+    of_run: str = ""
+    not_cleared: list[str] = []
 
 
 class Recorded(Strict):
@@ -124,10 +127,9 @@ async def record_step(order: RecordOrder) -> Recorded:
     if order.changes:
         recorded = Recorded.of(await journal.update_run(order.run.run_id, number=order.number, **order.changes))
     if order.thawed:
-        await site_state.change_state(
-            order.run.plan,
-            lambda state: {"frozen_by": None, "frozen_at": None} if state.frozen_by == order.thawed else {},
-        )
+        await site_state.mark_thawed(order.run.plan, order.thawed)
+    if order.of_run:
+        await site_state.note_not_cleared(order.run.plan, order.of_run, order.not_cleared)
     return recorded
 
 

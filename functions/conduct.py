@@ -271,7 +271,7 @@ def reason(error: Exception) -> str:
     said = str(error).strip()
     if isinstance(error, task.TaskFailedError):
         if error.details.error_type.endswith(_WORKER_EXITED):
-            return "The app's worker process exited every time before this was done. See the app's log in Azure."
+            return "The app's worker process ended before this was done. See the app's log in Azure."
         said = said.rsplit(" failed: ", 1)[-1]
     return said if said.endswith(".") else f"{said}."
 

@@ -125,8 +125,9 @@ class Cutover:
             if answer.moved:
                 return answer.at
             if work.now - began > plan.traffic.dns_timeout:
+                why = back.routing.recovery.not_checked or "Look at the profile in the portal."
                 raise ProblemError(
-                    f"DNS does not answer the recovery site for {plan.traffic.hostname}. Look, then retry."
+                    f"DNS does not answer the recovery site for {plan.traffic.hostname}. {why} Then retry."
                 )
             yield from work.sleep(plan.recovery.poll_at_least)
 

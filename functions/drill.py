@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -45,7 +45,7 @@ class _Drill:
         self._plan: RecoveryPlan = run.plan
         self._recovery = Recovery(work, run.plan, "drill")
         self._point: PointInTime | None = None
-        self._frozen = False
+        self._freezing: datetime | None = None
         self._sets = 0
         work.after_hold = "abort"
 
@@ -73,7 +73,9 @@ class _Drill:
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """The replica first: it may stand in a failover's way. Then everything, the recovery point too."""
-        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
+        problem: str | None = None
+        if self._freezing:
+            problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
         yield from self._recovery.stop(by)
         left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
@@ -88,25 +90,25 @@ class _Drill:
         """Nobody is asked anything while the replica is frozen: it is thawed first, whatever went wrong."""
         work, plan = self._work, self._plan
         self._sets += 1
-        self._frozen = bool(plan.replication.script_texts)
-        limit = plan.replication.pause_limit if self._frozen else None
+        self._freezing = freezing = work.now
+        limit = plan.replication.pause_limit if plan.replication.script_texts else None
         try:
-            point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(limit))
+            point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(freezing, limit))
         except (ProblemError, task.TaskFailedError):
-            yield from self._thaw()
+            yield from self._thaw(freezing)
             raise
-        yield from self._thaw()
+        yield from self._thaw(freezing)
         return point
 
-    def _take_set(self, limit: timedelta | None) -> Doing[PointInTime]:
-        work, plan = self._work, self._plan
-        not_after = work.now + limit if limit else None
-        state = yield from replica.freeze(work, plan, not_after)
-        return (yield from replica.recovery_point(work, plan, self._run.recovery_point, state, self._sets, not_after))
+    def _take_set(self, freezing: datetime, limit: timedelta | None) -> Doing[PointInTime]:
+        work, plan, wanted = self._work, self._plan, self._run.recovery_point
+        not_after = freezing + limit if limit else None
+        state = yield from replica.freeze(work, plan, freezing, not_after)
+        return (yield from replica.recovery_point(work, plan, wanted, state, self._sets, freezing, not_after))
 
-    def _thaw(self) -> Doing[None]:
+    def _thaw(self, freezing: datetime) -> Doing[None]:
         """A drill whose replica cannot be thawed ends at once: housekeeping thaws only when no run is at work."""
-        problem = yield from replica.thaw_or_say(self._work, self._plan)
+        problem = yield from replica.thaw_or_say(self._work, self._plan, freezing)
         if problem:
             raise HopelessError(problem)
-        self._frozen = False
+        self._freezing = None

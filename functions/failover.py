@@ -70,7 +70,7 @@ class _Failover:
         self._cutover = Cutover(work, run.plan, self._looking)
         self._recovery = Recovery(work, run.plan, "failover", may_get_room=run.preempted)
         self._point: PointInTime | None = None
-        self._frozen = False
+        self._freezing: datetime | None = None
         self._sets = 0
         self._serves = False
         self._lived_until: datetime | None = None
@@ -121,7 +121,9 @@ class _Failover:
         yield from self._recovery.stop(by)
         serving = yield from self._cutover.may_serve()
         stopped = (yield from fencing.resume_or_say(self._work, self._plan)) if self._fenced and not serving else None
-        problem = (yield from replica.thaw_or_say(self._work, self._plan)) if self._frozen else None
+        problem: str | None = None
+        if self._freezing:
+            problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
         left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=keep_point))
         return [*left, *filter(None, (stopped, problem))]
 
@@ -233,22 +235,32 @@ class _Failover:
         if wanted == "latest":
             try:
                 state = yield from self._freeze()
-            except ProblemError as problem:
+            except replica.NotTheHolderError:
+                raise
+            except (ProblemError, task.TaskFailedError) as problem:
                 if (point := (yield from self._point_within_the_limit())) is not None:
+                    self._tell_not_frozen(problem)
                     return point
-                said = f"{problem} Or abort, and start a failover with the recovery point latest_good."
+                said = f"{reason(problem)} Or abort, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
             if self._planned and (state is None or state.not_copyable):
                 raise ProblemError("The replica cannot be used now, and an older recovery point would lose changes.")
             return (
-                yield from replica.recovery_point(work, plan, wanted, state, self._sets, data_until=self._data_until)
+                yield from replica.recovery_point(
+                    work, plan, wanted, state, self._sets, self._freezing, data_until=self._data_until
+                )
             )
         point = yield from replica.recovery_point(work, plan, wanted, None, self._sets)
         try:
             yield from self._freeze()
         except (ProblemError, task.TaskFailedError) as problem:  # An older set does not need the replication machine.
-            work.tell(plan.notify, "needs_operator", f"{plan.title}: the replica is not frozen", reason(problem))
+            self._tell_not_frozen(problem)
         return point
+
+    def _tell_not_frozen(self, problem: Exception) -> None:
+        """The failover goes on with an older point; what the primary still sends overwrites the replica meanwhile."""
+        said = f"{reason(problem)} The failover goes on with a recovery point that exists."
+        self._work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: the replica is not frozen", said)
 
     def _point_within_the_limit(self) -> Doing[PointInTime | None]:
         """The newest set on record, for a replica that cannot be frozen, where it loses no more than the plan accepts
@@ -273,8 +285,8 @@ class _Failover:
             return None
 
     def _freeze(self) -> Doing[ReplicaState | None]:
-        self._frozen = bool(self._plan.replication.script_texts)
-        return (yield from replica.freeze(self._work, self._plan))
+        self._freezing = self._work.now
+        return (yield from replica.freeze(self._work, self._plan, self._freezing))
 
     # 6. Verify
 

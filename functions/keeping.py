@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 import azure.durable_functions as df
@@ -20,11 +20,14 @@ bp = df.Blueprint()
 
 
 class KeepingOrder(Strict):
-    """``of_run`` is the ended run whose traces are removed; ``keep_point`` spares its recovery point."""
+    """``of_run`` is the ended run whose traces are removed; ``freezing`` is when it froze the replica, ``keep_point``
+    spares its recovery point.
+    """
 
     instance: str
     plan: RecoveryPlan
     of_run: str = ""
+    freezing: datetime | None = None
     keep_point: bool = False
 
 
@@ -40,12 +43,12 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     order = KeepingOrder.model_validate(data)
     plan = order.plan
     work = Work(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
-    limit = plan.replication.pause_limit
+    limit, freezing = plan.replication.pause_limit, work.now
     try:
-        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, limit))
+        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
     except (ProblemError, task.TaskFailedError) as error:
         trouble = reason(error)
-    trouble = (yield from replica.thaw_or_say(work, plan)) or trouble
+    trouble = (yield from replica.thaw_or_say(work, plan, freezing)) or trouble
     yield from work.do(bookkeeping.note_point, bookkeeping.PointNoteOrder(run=work.run, trouble=trouble))
     if trouble:
         return {"recovery_point": f"not taken: {trouble}"}
@@ -55,17 +58,24 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     return {"recovery_point": "taken"}
 
 
-def _take(work: Work, order: KeepingOrder, limit: timedelta) -> Doing[str | None]:
+def _take(work: Work, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[str | None]:
     """Returns why nothing was taken; None when a set was."""
-    plan, not_after = order.plan, work.now + limit
-    state = yield from replica.freeze(work, plan, not_after)
+    plan = order.plan
+    state = yield from replica.freeze(work, plan, freezing, not_after)
     if state is not None and (trouble := state.trouble or state.not_copyable):
         return f"The replica is not in order: {trouble}."
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
     data_until = (work.now if state.in_order else state.until(work.now)) if state else None
     yield from replica.take_set(
-        work, plan, set_id, consistency, tag_run=False, not_after=not_after, data_until=data_until
+        work,
+        plan,
+        set_id,
+        consistency,
+        tag_run=False,
+        freezing=freezing,
+        not_after=not_after,
+        data_until=data_until,
     )
     return None
 
@@ -88,10 +98,11 @@ def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doi
 
 @bp.orchestration_trigger(context_name="context")
 def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Lets the replication target go on, in the name of the run that froze it and did not."""
+    """Ends the freezing of a run that froze the replica and did not thaw it."""
     order = KeepingOrder.model_validate(data)
     work = Work(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
-    yield from replica.thaw(work, order.plan, in_name_of=order.of_run)
+    assert order.freezing is not None
+    yield from replica.thaw(work, order.plan, order.freezing)
     return {"thawed": order.of_run}
 
 

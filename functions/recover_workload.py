@@ -297,7 +297,10 @@ def _wait_until_healthy(work: Work, order: WorkloadOrder) -> Doing[dict[str, dat
         answers_since = (answers_since or work.now) if seen.answered else None
         wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
-            raise ProblemError(f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry.")
+            raise ProblemError(
+                f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry. To have the machine "
+                "built again, delete it in the portal first."
+            )
         left = workload.expected_boot - elapsed
         pause = rhythm.interval if good or seen.hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
         yield from work.sleep(pause)

@@ -7,7 +7,7 @@ from typing import Any
 
 from durabletask import task
 
-from functions import activities
+from functions import activities, bookkeeping
 from functions.conduct import FIND_THE_CAUSE
 from functions.recover_workload import WorkloadOrder, WorkloadOutcome
 from functions.work import Doing, ProblemError, Work
@@ -138,6 +138,11 @@ def clear_away(work: Work, plan: RecoveryPlan, keep_snapshots: bool, of_run: str
         )
         result = yield from work.do(activities.clean_up, order)
         if not result.left or work.now - began > plan.recovery.operation_timeout:
-            return result.still_there
+            left = result.still_there
+            if left or of_run:
+                whose = of_run or work.run.run_id
+                note = bookkeeping.RecordOrder(run=work.run, of_run=whose, not_cleared=left)
+                yield from work.do(bookkeeping.record_step, note)
+            return left
         yield from work.sleep(plan.recovery.expected.delete if attempt == 1 else plan.recovery.poll_at_least * 2)
         attempt += 1

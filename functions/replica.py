@@ -25,21 +25,34 @@ FROZEN_TOO_LONG = (
 )
 
 
-def freeze(work: Work, plan: RecoveryPlan, not_after: datetime | None = None) -> Doing[ReplicaState | None]:
+class NotTheHolderError(ProblemError):
+    """The plan is another run's by now, so this one may not act on the replica, with or without freezing it."""
+
+
+def freeze(
+    work: Work, plan: RecoveryPlan, freezing: datetime, not_after: datetime | None = None
+) -> Doing[ReplicaState | None]:
     """Stops the replication target and says how the replica is; None when the plan has no scripts for it.
 
-    ``not_after`` is when the replica must be on its way to being thawed again, where it must not stay frozen for long.
+    ``freezing`` is when this began; whoever thaws names it. ``not_after`` is when the replica must be on its way to
+    being thawed again, where it must not stay frozen for long.
     """
     if not plan.replication.script_texts:
         return None
     order = ScriptOrder(
-        run=work.run, target=_REPLICA, replication=plan.replication, script="freeze", not_after=not_after
+        run=work.run,
+        target=_REPLICA,
+        replication=plan.replication,
+        script="freeze",
+        freezing=freezing,
+        not_after=not_after,
     )
     # Another command that holds the machine for minutes is stuck, and people are told early.
     stuck = work.recovery.operation_timeout / 6
     started = yield from work.insist(activities.freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
-        raise ProblemError(
+        kind = NotTheHolderError if started.refusal.code == activities.NOT_THE_HOLDER else ProblemError
+        raise kind(
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
         )
     watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
@@ -72,20 +85,19 @@ def look(work: Work, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState
         raise ProblemError(str(error)) from error
 
 
-def thaw_or_say(work: Work, plan: RecoveryPlan) -> Doing[str | None]:
+def thaw_or_say(work: Work, plan: RecoveryPlan, freezing: datetime) -> Doing[str | None]:
     """Thaws, or says why it could not: while clearing away, one trouble must not keep the rest standing."""
     try:
-        yield from thaw(work, plan)
+        yield from thaw(work, plan, freezing)
     except (ProblemError, task.TaskFailedError) as error:
         return reason(error)
     return None
 
 
-def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
-    """Lets the replication target go on, and keeps at it: a replica left frozen falls behind unnoticed.
+def thaw(work: Work, plan: RecoveryPlan, freezing: datetime) -> Doing[None]:
+    """Ends a freezing, and keeps at it: a replica that stays frozen falls behind unnoticed.
 
-    ``in_name_of`` is the run that froze it, when that is another. Raises ``ProblemError`` when it does not succeed
-    within ``operation_timeout``; housekeeping then tries again.
+    Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
     """
     if not plan.replication.script_texts:
         return
@@ -97,7 +109,7 @@ def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
             attempt=attempt,
             replication=plan.replication,
             script="thaw",
-            in_name_of=in_name_of,
+            freezing=freezing,
         )
         started = yield from work.do(activities.thaw_replication, order)
         if isinstance(started, NotFrozen):
@@ -108,7 +120,7 @@ def thaw(work: Work, plan: RecoveryPlan, in_name_of: str = "") -> Doing[None]:
             watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
             states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
             if states[0].state == "succeeded" and _is_thawed(states[0]):
-                thawed = bookkeeping.RecordOrder(run=work.run, thawed=in_name_of or work.run.run_id)
+                thawed = bookkeeping.RecordOrder(run=work.run, thawed=freezing)
                 yield from work.do(bookkeeping.record_step, thawed)
                 return
         attempt += 1
@@ -129,6 +141,7 @@ def recovery_point(
     wanted: str,
     replica: ReplicaState | None,
     attempt: int,
+    freezing: datetime | None = None,
     not_after: datetime | None = None,
     data_until: datetime | None = None,
     not_frozen: str = "",
@@ -136,10 +149,10 @@ def recovery_point(
 ) -> Doing[PointInTime]:
     """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
 
-    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. No snapshot is
-    ordered after ``not_after``. ``data_until`` is from when the replica's data are at least, as was known before.
-    ``not_frozen`` says why the replica cannot be frozen, so that it is not copied. A set on record must hold the data
-    as of ``holds_at_least``.
+    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. ``freezing`` is
+    when the freezing of ``replica`` began. No snapshot is ordered after ``not_after``. ``data_until`` is from when the
+    replica's data are at least, as was known before. ``not_frozen`` says why the replica cannot be frozen, so that it
+    is not copied. A set on record must hold the data as of ``holds_at_least``.
     """
     told = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
@@ -165,6 +178,7 @@ def recovery_point(
             names.set_id(work.run.run_id, attempt),
             consistency,
             tag_run=True,
+            freezing=freezing,
             not_after=not_after,
             data_until=data_until,
         )
@@ -190,6 +204,7 @@ def take_set(
     consistency: Literal["application", "crash"],
     *,
     tag_run: bool,
+    freezing: datetime | None = None,
     not_after: datetime | None = None,
     data_until: datetime | None = None,
 ) -> Doing[PointInTime]:
@@ -227,7 +242,7 @@ def take_set(
             target=set_id,
             attempt=attempt,
             snapshots=missing,
-            frozen=consistency == "application",
+            freezing=freezing if consistency == "application" else None,
             not_after=not_after,
         )
         started = (yield from work.do(activities.take_recovery_point, order)).operations

@@ -132,9 +132,9 @@ async def _tidy(plan: RecoveryPlan, hub: DurableHub) -> None:
 
 async def _thaw(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:
     """A run that broke off may have left the replica frozen."""
-    froze = state.frozen_by
-    if froze and state.active_site == "primary" and await hub.state(froze) != "running":
-        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze)
+    froze, freezing = state.frozen_by, state.frozen_at
+    if froze and freezing and state.active_site == "primary" and await hub.state(froze) != "running":
+        await _keep(hub, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze, freezing=freezing.isoformat())
 
 
 async def _resume_writes(plan: RecoveryPlan, state: SiteState, hub: DurableHub) -> None:

@@ -284,14 +284,14 @@ class Work:
         self.abortable = False
         self.committed = True
 
-    def tell(self, notify: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
+    def tell(self, to: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
         """Notifies, in the background, everybody who wants to hear of this. ``do`` are the words of the commands that
         answer it; how to see the run stands in every message.
         """
         self._told += 1
         commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
         body = f"{text}\n\nRun {self.run.run_id}. To type: {'; '.join(commands)}"
-        for setting in sorted({one.url_setting for one in notify if on in one.on}):
+        for setting in sorted({one.url_setting for one in to if on in one.on}):
             target = f"{on}/{setting}/{self._told}"
             order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)
             self._messages.append(bookkeeping.notify.schedule(self.ctx, order, self.recovery.retry_after))

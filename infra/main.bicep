@@ -86,24 +86,23 @@ param strictNetwork bool = false
 @description('Whether the retention of the seals was locked; Azure refuses to write a policy that is locked.')
 param sealsLocked bool = false
 
-@description('Address range of Coldsite\'s own small network; it must overlap with no network of the sites.')
-param coldsiteNetworkPrefix string = '10.250.0.0/24'
+@description('Address range of Coldsite\'s own small network; it must overlap with no network of the sites. Empty: 10.250.0.0/24.')
+param coldsiteNetworkPrefix string = ''
 
-@description('The part of it for the functions; at least a /27.')
-param functionsPrefix string = '10.250.0.0/25'
+@description('The part of it for the functions; at least a /27. Empty: 10.250.0.0/25.')
+param functionsPrefix string = ''
 
-@description('The part of it for private endpoints.')
-param endpointsPrefix string = '10.250.0.128/26'
+@description('The part of it for private endpoints. Empty: 10.250.0.128/26.')
+param endpointsPrefix string = ''
 
 @description('Whether to make the recovery site as well, for those who start from nothing.')
 param createSite bool = false
 
-@description('How the endpoints are now, so that a deployment after a failover leaves customers where they are; infra/hooks/before.ps1 asks.')
-@allowed(['Enabled', 'Disabled'])
-param primaryStatus string = 'Enabled'
+@description('How the endpoints are now, so that a deployment after a failover leaves customers where they are; infra/hooks/before.ps1 asks. Empty: Enabled.')
+param primaryStatus string = ''
 
-@allowed(['Enabled', 'Disabled'])
-param recoveryStatus string = 'Disabled'
+@description('The same for the recovery site\'s endpoint. Empty: Disabled.')
+param recoveryStatus string = ''
 
 @description('The recovery site\'s description; see infra/contoso.parameters.json for a whole one.')
 param site object = {}
@@ -121,13 +120,26 @@ func needed(value string, setting string, what string) string =>
   empty(value) ? fail('${setting} is not set. It holds ${what}. Type: azd env set ${setting} VALUE') : value
 
 func networkId(value string, setting string, what string) string =>
-  length(split(value, '/')) == 9 ? value : fail('${setting} is \'${value}\', and not ${what}.')
+  length(split(value, '/')) == 9 && startsWith(toLower(value), '/subscriptions/') && contains(
+      toLower(value),
+      '/providers/microsoft.network/virtualnetworks/'
+    )
+    ? value
+    : fail('${setting} is \'${value}\', and not ${what}.')
+
+func status(value string, setting string, otherwise string) string =>
+  empty(value)
+    ? otherwise
+    : (contains(['Enabled', 'Disabled'], value)
+        ? value
+        : fail('${setting} is \'${value}\', and neither Enabled nor Disabled.'))
 
 var plan = needed(planName, 'COLDSITE_PLAN', 'the name of the recovery plan, as in plans/NAME.yaml')
 var recoveryName = empty(recoveryGroupName) ? '${plan}-recovery' : recoveryGroupName
 var replicaName = empty(replicaGroupName) ? '${plan}-replica' : replicaGroupName
 var edgeName = empty(edgeGroupName) ? '${plan}-edge' : edgeGroupName
 var profile = empty(profileName) ? plan : profileName
+var functionsRange = empty(functionsPrefix) ? '10.250.0.0/25' : functionsPrefix
 var primaryEndpoint = empty(primaryEndpointName) ? 'on-premises' : primaryEndpointName
 var primary = needed(primaryAddress, 'COLDSITE_PRIMARY_ADDRESS', 'the primary site\'s own public address')
 var clientId = needed(
@@ -181,9 +193,9 @@ module recoverySite 'site/site.bicep' = if (createSite) {
     profileName: profile
     primaryEndpointName: primaryEndpoint
     primaryAddress: primary
-    primaryStatus: primaryStatus
-    recoveryStatus: recoveryStatus
-    functionsPrefix: functionsPrefix
+    primaryStatus: status(primaryStatus, 'COLDSITE_PRIMARY_STATUS', 'Enabled')
+    recoveryStatus: status(recoveryStatus, 'COLDSITE_RECOVERY_STATUS', 'Disabled')
+    functionsPrefix: functionsRange
     site: empty(site)
       ? fail('createSite needs a description of the site. Copy it from infra/contoso.parameters.json into infra/main.parameters.json.')
       : site
@@ -218,9 +230,9 @@ module network 'coldsite/network.bicep' = {
     environmentName: environmentName
     location: location
     tags: tags
-    prefix: coldsiteNetworkPrefix
-    functionsPrefix: functionsPrefix
-    endpointsPrefix: endpointsPrefix
+    prefix: empty(coldsiteNetworkPrefix) ? '10.250.0.0/24' : coldsiteNetworkPrefix
+    functionsPrefix: functionsRange
+    endpointsPrefix: empty(endpointsPrefix) ? '10.250.0.128/26' : endpointsPrefix
     failoverNetworkId: createSite ? recoverySite!.outputs.failoverNetworkId : failoverNetwork
     drillNetworkId: createSite ? recoverySite!.outputs.drillNetworkId : drillNetwork
     strictNetwork: strictNetwork

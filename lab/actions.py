@@ -153,11 +153,9 @@ class Actions:
         functions = self._lab.functions
         if when == "now":
             for _ in range(int(details.get("times", 1))):
-                while not functions.workers:
-                    await asyncio.sleep(0.05)
-                hit = list(functions.workers)
                 away = self._lab.clock.real(seconds(details.get("for", 0)))
-                functions.lose_workers(away, details.get("loses", "process"))
+                while not (hit := functions.lose_workers(away, details.get("loses", "process"))):
+                    await asyncio.sleep(0.05)
                 while any(not worker.gone.is_set() for worker in hit):
                     await asyncio.sleep(0.05)
             return

@@ -36,14 +36,17 @@ class ChildProcess:
     ) -> ChildProcess:
         """Starts ``command`` and waits for its first line of output, which must be a JSON object."""
         with log.open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                env=env,
-                cwd=cwd,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=errors,
+                    env=env,
+                    cwd=cwd,
+                )
+            except OSError as error:
+                raise ChildStartError(f"{command[0]} cannot be started: {error.strerror}. Is it on PATH?") from error
         assert process.stdout is not None
         line = await process.stdout.readline()
         if not line:

@@ -87,7 +87,8 @@ async def _play(
             await asyncio.gather(watching, *actions.sending, return_exceptions=True)
         report = await build_report(lab, scenario)
         leaked = await secrets_written(lab, json.dumps(report, default=str))
-    report["failures"] = [*actions.failures, *watcher.failures, *leaked, *judge(report, scenario.expect)]
+    spared = [f"worker.kill {one} never happened" for one in lab.functions.dispatcher.spared]
+    report["failures"] = [*actions.failures, *watcher.failures, *leaked, *spared, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
     return report
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError
 
+from shared import names
 from shared.cloud import cleanup
 from shared.cloud.traffic import EndpointView, Routing, read_endpoint, read_routing, switch
 from shared.errors import UnknownRunError
@@ -27,7 +28,7 @@ _log = logging.getLogger("coldsite.guard")
 type Warnings = dict[str, str]
 """Sentences, by what they are about."""
 
-_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved"}
+_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved", "not_checked"}
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
 _LEFT = {"leftovers"}
 _LASTING = {"primary_written"}
@@ -118,23 +119,21 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
-    """What could not be cleared away for longer than one clearing may take."""
+    """What one clearing could not remove, or is there for longer than a clearing may take."""
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
-    stuck = [run.run_id for run in await _leftovers(plan, state) if run.ended_at and run.ended_at < patience]
+    stuck = [
+        run.run_id
+        for run in await _leftovers(plan, state)
+        if run.run_id in state.not_cleared or (run.ended_at and run.ended_at < patience)
+    ]
     if not stuck:
         return {}
-    refused = sorted({why for run_id in stuck for why in await _refused_deletions(run_id)})
-    said = (
-        f"What {', '.join(stuck)} built cannot be cleared away. {' '.join(refused)} "
-        "Look for its tag in the recovery group, and remove it."
-    )
-    return {"leftovers": " ".join(said.split())}
-
-
-async def _refused_deletions(run_id: str) -> list[str]:
-    """What Azure answered to a run that could not remove what it built, as its last clearing wrote it down."""
-    steps = [step for step in await journal.read_steps(run_id) if step.name == "clean_up"]
-    return [step.error for step in steps if step.error]
+    left = sorted({one for run_id in stuck for one in state.not_cleared.get(run_id, [])})
+    told = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
+    return {
+        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{told} Remove what stands in the way, such "
+        f"as a lock; Coldsite then deletes them. Their tag is {names.TAG_RUN}."
+    }
 
 
 async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -155,17 +154,9 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 
 def _not_checked(endpoint: str, seen: EndpointView) -> Warnings:
-    """An endpoint in service that Traffic Manager does not check: customers may find no site at all.
-
-    Source: MicrosoftDocs/azure-docs, articles/traffic-manager/traffic-manager-monitoring.md, the states of endpoints.
-    """
-    meanings = {
-        "Inactive": "its profile is disabled, so the customers' name leads nowhere. Enable the profile in the portal",
-        "Stopped": "the Azure service behind it is stopped. Start that service",
-    }
-    if not seen.enabled or seen.monitor not in meanings:
-        return {}
-    return {"not_checked": f"Traffic Manager calls {endpoint} {seen.monitor}: {meanings[seen.monitor]}."}
+    """An endpoint in service that Traffic Manager does not check: customers may find no site at all."""
+    why = seen.not_checked
+    return {"not_checked": f"{why} (Endpoint {endpoint}: {seen.monitor}.)"} if why else {}
 
 
 async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:

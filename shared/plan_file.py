@@ -340,14 +340,17 @@ def _places_without_rights(plan: RecoveryPlan) -> Iterator[str]:
         for role in ("failover", "drill"):
             if not take_apart(workload.nic.of(role)).is_in_group_of(recovery):
                 yield (
-                    f"recovery.workloads.{name}.nic.{role}: lies outside resource group {recovery.group}, the only one "
-                    "in which Coldsite may use interfaces. Create it there"
+                    f"recovery.workloads.{name}.nic.{role}: lies outside {plan.recovery.resource_group}, the only "
+                    "resource group in which the deployment lets Coldsite use interfaces. Create it there"
                 )
-        for label, disk in plan.workload_disks(name):
+        places = [("os", workload.disks.os)]
+        places += [(f"data.{number}", data.disk) for number, data in enumerate(workload.disks.data)]
+        for label, disk in places:
             if not take_apart(disk).is_in_group_of(replica):
                 yield (
-                    f"recovery.workloads.{name}.disks.{label}: lies outside resource group {replica.group}, the group "
-                    "of the replication machine and the only one in which Coldsite may read disks. Move it there"
+                    f"recovery.workloads.{name}.disks.{label}: lies outside resource group {replica.group} of "
+                    f"subscription {replica.subscription}, where the replication machine is, and where alone the "
+                    "deployment lets Coldsite read disks. Move it there"
                 )
 
 

@@ -6,7 +6,7 @@ Reads how the Traffic Manager endpoints are, so that a deployment after a failov
 .DESCRIPTION
 With createSite the templates describe the profile whole. Deployed blindly, they would enable the old site and disable the
 one that serves. This only reads Azure, and writes two azd settings. Where it cannot read, it stops the deployment.
-With MustExist it also stops when the profile, or the primary site's endpoint in it, is not there.
+With MustExist it also stops when the profile is not there.
 #>
 [CmdletBinding()]
 param([switch] $MustExist)
@@ -20,8 +20,9 @@ $group = if ($env:COLDSITE_EDGE_GROUP_NAME) { $env:COLDSITE_EDGE_GROUP_NAME } el
 $name = if ($env:COLDSITE_PROFILE_NAME) { $env:COLDSITE_PROFILE_NAME } else { $env:COLDSITE_PLAN }
 
 # Compared here and not in the question: Azure hands out groups in either letter case, and a name may hold a quote.
-$found = az network traffic-manager profile list --subscription $env:AZURE_SUBSCRIPTION_ID --output json | ConvertFrom-Json |
-    Where-Object { $_.name -eq $name -and $_.resourceGroup -eq $group }
+$answer = az network traffic-manager profile list --subscription $env:AZURE_SUBSCRIPTION_ID --output json
+if (-not $answer) { throw "az gave no answer to: az network traffic-manager profile list. Nothing is deployed, since it is not known where customers are." }
+$found = $answer | ConvertFrom-Json | Where-Object { $_.name -eq $name -and $_.resourceGroup -eq $group }
 if (-not $found) {
     if ($env:COLDSITE_PRIMARY_STATUS) {
         throw "The profile $name is not in the group $group of the subscription $($env:AZURE_SUBSCRIPTION_ID), although an earlier deployment saw it. Deploying now could send customers to the wrong site. Correct COLDSITE_PROFILE_NAME and COLDSITE_EDGE_GROUP_NAME; if the profile was removed on purpose, type: azd env set COLDSITE_PRIMARY_STATUS ''"
@@ -34,12 +35,18 @@ if (-not $found) {
 }
 $endpoints = @((az network traffic-manager profile show --subscription $env:AZURE_SUBSCRIPTION_ID --resource-group $found.resourceGroup --name $found.name --output json | ConvertFrom-Json).endpoints)
 if (-not $endpoints) { throw "az gave no endpoints for the profile $name. Nothing is deployed, since it is not known where customers are." }
+# By name and not by priority: an endpoint that was added or moved by hand must not be taken for a site.
 $primary = if ($env:COLDSITE_PRIMARY_ENDPOINT) { $env:COLDSITE_PRIMARY_ENDPOINT } else { 'on-premises' }
-if ($MustExist -and $primary -notin $endpoints.name) {
+$others = @($endpoints | Where-Object name -NE $primary)
+if ($others.Count -eq @($endpoints).Count) {
     throw "The profile $name has no endpoint $primary; it has $($endpoints.name -join ', '). The alert that wakes Coldsite would watch nothing. Type: azd env set COLDSITE_PRIMARY_ENDPOINT NAME"
 }
+if ($others.Count -ne 1) {
+    throw "The profile $name has the endpoints $($endpoints.name -join ', '). Coldsite needs two, the primary site's and the recovery site's, to know where customers are. Remove the others in the portal, or name the right profile: azd env set COLDSITE_PROFILE_NAME NAME"
+}
 foreach ($endpoint in $endpoints) {
-    $setting = if ($endpoint.priority -eq 1) { 'COLDSITE_PRIMARY_STATUS' } else { 'COLDSITE_RECOVERY_STATUS' }
-    azd env set $setting $endpoint.endpointStatus
-    Write-Host "$($endpoint.name) is $($endpoint.endpointStatus), and stays so."
+    $status = @('Enabled', 'Disabled') | Where-Object { $_ -eq $endpoint.endpointStatus }
+    if (-not $status) { throw "The endpoint $($endpoint.name) is '$($endpoint.endpointStatus)', which is neither Enabled nor Disabled. Nothing is deployed." }
+    azd env set $($endpoint.name -eq $primary ? 'COLDSITE_PRIMARY_STATUS' : 'COLDSITE_RECOVERY_STATUS') $status
+    Write-Host "$($endpoint.name) is $status, and stays so."
 }

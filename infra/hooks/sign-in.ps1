@@ -22,7 +22,9 @@ $azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'   # by which the coldsite com
 $graph = 'https://graph.microsoft.com/v1.0'
 
 function Get-OrAdd([string] $what, [scriptblock] $get, [scriptblock] $add) {
-    $found = @(& $get | ConvertFrom-Json)
+    $answer = & $get
+    if (-not $answer) { throw "az gave no answer when it was asked for $what. Nothing is made, since it may be there already." }
+    $found = @($answer | ConvertFrom-Json)
     if ($found.Count -gt 1) {
         throw "$what is there $($found.Count) times: $($found.appId -join ', '). Set the one that Coldsite shall use: azd env set COLDSITE_APP <client id>, azd env set COLDSITE_APP_OBJECT <object id>."
     }
@@ -111,18 +113,21 @@ if ($env:COLDSITE_APP) {
 
 # The name is compared here and not in the question: az lists what begins with it, and a name may hold a quote.
 $app = Get-OrAdd "The registration $name" `
-    { ConvertTo-Json -Depth 9 @(az ad app list --display-name $name --output json | ConvertFrom-Json | Where-Object displayName -EQ $name) } `
+    { $answer = az ad app list --display-name $name --output json; if ($answer) { ConvertTo-Json -Depth 9 @($answer | ConvertFrom-Json | Where-Object displayName -EQ $name) } } `
     { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
 
 # Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for. The Azure CLI may ask
 # for a person's token without asking the person again: that is how the coldsite command signs in.
 # What is there already stays: Microsoft Entra refuses to replace a permission that is enabled.
 # An "if" hands out the elements of a list; @() around it keeps a list of one a list, which Microsoft Graph insists on.
+# One of Coldsite's own that was switched off is switched on: two of one id, or of one value, would be refused.
+$own = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
 $there = @($app.api.oauth2PermissionScopes | Where-Object { $_ })
+$there | Where-Object id -EQ $own | ForEach-Object { $_.isEnabled = $true }
 $enabled = @($there | Where-Object isEnabled)
 $scope = if ($enabled) { $enabled[0] } else { [pscustomobject] @{
-        id                      = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
-        value                   = 'access'
+        id                      = $own
+        value                   = if ('access' -in $there.value) { 'coldsite' } else { 'access' }
         type                    = 'User'
         isEnabled               = $true
         adminConsentDisplayName = 'Use Coldsite'
@@ -132,6 +137,9 @@ $scopes = @(if ($enabled) { $there } else { $there; $scope })
 $uris = @($app.identifierUris | Where-Object { $_ }; "api://$($app.appId)") | Select-Object -Unique
 $api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = $scopes }
 Send-Graph PATCH "applications/$($app.id)" @{ identifierUris = @($uris); api = $api }
+# A registration of this name that somebody made by hand has no roles yet.
+$missing = @($roles | Where-Object { $_.value -notin $app.appRoles.value })
+if ($missing) { Send-Graph PATCH "applications/$($app.id)" @{ appRoles = @($app.appRoles | Where-Object { $_ }; $missing) } }
 $clients = @($app.api.preAuthorizedApplications | Where-Object { $_ -and $_.appId -ne $azureCli })
 $clients += @{ appId = $azureCli; delegatedPermissionIds = @($scope.id) }
 $api.preAuthorizedApplications = $clients

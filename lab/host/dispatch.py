@@ -53,6 +53,7 @@ class KillOrder:
     times: int = 1
     write: Literal["azure", "history"] | None = None
     loses: Loss = "process"
+    happened: bool = False
 
 
 class Instance:
@@ -76,14 +77,16 @@ class Instance:
             assert self._process is not None
             return self._process
 
-    def kill(self, loses: Loss) -> None:
-        """Ends the process at once; with ``instance`` nothing that it worked on is answered.
+    def kill(self, loses: Loss) -> WorkerProcess | None:
+        """Ends the process at once and returns it; with ``instance`` nothing that it worked on is answered.
 
         While the next process starts there is nothing to end.
         """
-        if self._process and not self._process.gone.is_set():
-            self.lost = self.lost or loses == "instance"
-            self._process.kill()
+        if self._process is None or self._process.gone.is_set():
+            return None
+        self.lost = self.lost or loses == "instance"
+        self._process.kill()
+        return self._process
 
 
 class Dispatcher:
@@ -111,6 +114,11 @@ class Dispatcher:
 
     def kill_next(self, order: KillOrder) -> None:
         self._kills.append(order)
+
+    @property
+    def spared(self) -> list[str]:
+        """What was to be killed and never came: whoever believes that it was killed has tried nothing."""
+        return [f"{order.when}:{order.activity}" for order in self._kills if not order.happened]
 
     def strike(self, write: Literal["azure", "history"]) -> bool:
         """A write was applied: kills the workers for which it was meant. True when there were any."""
@@ -268,6 +276,7 @@ class Dispatcher:
         for order in orders:
             if (order.when, order.activity) == (when, activity):
                 order.times -= 1
+                order.happened = True
                 if order.times <= 0:
                     orders.remove(order)
                 return order

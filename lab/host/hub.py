@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from datetime import UTC, datetime
@@ -62,7 +63,10 @@ class _Alarms:
                 while not self._due or self._due[0][0] > time.monotonic():
                     self._changed.wait(self._due[0][0] - time.monotonic() if self._due else None)
                 call = heapq.heappop(self._due)[2]
-            call()
+            try:
+                call()
+            except Exception:  # noqa: BLE001 (all timers and all work of lost instances wait on this thread)
+                traceback.print_exc()
 
 
 class TaskHub(InMemoryOrchestrationBackend):

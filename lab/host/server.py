@@ -181,11 +181,10 @@ class FunctionsHost:
         await asyncio.sleep(self._away_until - asyncio.get_running_loop().time())
         return await self._start_worker()
 
-    def lose_workers(self, seconds: float, loses: Loss = "process") -> None:
-        """Every worker dies at once, and the platform has no other for so many real seconds."""
+    def lose_workers(self, seconds: float, loses: Loss = "process") -> list[WorkerProcess]:
+        """Every worker dies at once, and the platform has no other for so many real seconds. Returns those that die."""
         self._away_until = asyncio.get_running_loop().time() + seconds
-        for instance in self._instances:
-            instance.kill(loses)
+        return [process for instance in self._instances if (process := instance.kill(loses))]
 
     def _learn(self, index: list[dict[str, Any]]) -> None:
         self.index = index

@@ -7,6 +7,7 @@ principal's id) stays a placeholder that says what it stands for. What is not mo
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,7 @@ from tree_sitter import Language, Node, Parser
 
 from lab.templates.functions import FUNCTIONS, FailError, Unknown
 
+_LENGTH = re.compile(r"@(min|max)Length\((\d+)\)")
 _TYPES: dict[str, type] = {"string": str, "bool": bool, "int": int, "object": dict, "array": list}
 
 
@@ -132,13 +134,15 @@ class _File:
         self._values.update(parameters)
 
     def _check_given(self, root: Node, parameters: dict[str, Any]) -> None:
-        """A value is of its parameter's type and one of those that are allowed, as the compiler sees to."""
+        """A value is of its parameter's type and length, and one of those that are allowed, as the compiler sees to."""
         allowed: list[Any] | None = None
+        lengths: dict[str, int] = {}
         for node in root.named_children:
             if node.type == "decorators":
                 said = [_child(one, "call_expression") for one in node.named_children]
                 lists = [one.named_children[1].named_children[0] for one in said if _text(one).startswith("allowed(")]
                 allowed = self._value(lists[0], {}) if lists else None
+                lengths = {word: int(number) for word, number in _LENGTH.findall(_text(node))}
                 continue
             if node.type == "parameter_declaration" and (name := _text(_identifier(node))) in parameters:
                 value, kind = parameters[name], _text(_child(node, "type"))
@@ -146,7 +150,13 @@ class _File:
                     raise self._refuse(node, f"{name} is {value!r}, and no {kind}")
                 if allowed is not None and value not in allowed:
                     raise self._refuse(node, f"{name} is {value!r}, and none of {', '.join(allowed)}")
-            allowed = None
+                if lengths and isinstance(value, str | list):
+                    least, most = lengths.get("min", 0), lengths.get("max", len(value))
+                    if len(value) < least:
+                        raise self._refuse(node, f"{name} has {len(value)} letters, and needs {least}")
+                    if len(value) > most:
+                        raise self._refuse(node, f"{name} has {len(value)} letters, and at most {most} are allowed")
+            allowed, lengths = None, {}
 
     def _declare(self, node: Node, above: str = "") -> None:
         name = _text(_identifier(node))

@@ -75,6 +75,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "subscriptionResourceId": lambda scope, kind, name: f"{_subscription(scope)['id']}/providers/{kind}/{name}",
     "take": lambda scope, value, count: value[:count],
     "tenant": lambda scope: {"tenantId": TENANT},
+    "startsWith": lambda scope, text, start: str(text).lower().startswith(str(start).lower()),
     "toLower": lambda scope, text: str(text).lower(),
     "toUpper": lambda scope, text: str(text).upper(),
     "union": lambda scope, *objects: {key: value for one in objects for key, value in one.items()},

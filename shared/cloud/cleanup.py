@@ -13,6 +13,7 @@ from shared.cloud import clients
 from shared.cloud.compute import may_be_up, recovery_points, refusal_of
 from shared.cloud.ids import take_apart
 from shared.plan import Strict
+from shared.policy.capacity import Refusal
 from shared.runs import Order, StepEnd
 
 POINT = "point-"
@@ -37,16 +38,25 @@ class CleanUpOrder(Order):
 
 
 class CleanedUp(Strict):
-    """What is still there. An empty ``left`` means that nothing is left; ``reasons`` says why something cannot go."""
+    """What is still there. An empty ``left`` means that nothing is left; ``refused`` says by name why something cannot
+    go.
+    """
 
     left: list[str]
-    reasons: list[str] = []
+    refused: dict[str, Refusal] = {}
+
+    @property
+    def reasons(self) -> list[str]:
+        """What Azure refuses to delete, one sentence for each of its codes: one lock stops everything below it."""
+        by_code: dict[str, list[str]] = {}
+        for name, refusal in sorted(self.refused.items()):
+            by_code.setdefault(refusal.code, []).append(name)
+        return [f"{', '.join(names)}: {self.refused[names[0]].sentence}" for names in by_code.values()]
 
     @property
     def still_there(self) -> list[str]:
         """What is left: with Azure's reason where it gave one, else by its id."""
-        explained = {reason.partition(":")[0] for reason in self.reasons}
-        return [*self.reasons, *(one for one in self.left if take_apart(one).name not in explained)]
+        return [*self.reasons, *(one for one in self.left if take_apart(one).name not in self.refused)]
 
     def as_step(self) -> StepEnd:
         if not self.left:
@@ -63,14 +73,14 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     client = clients.compute(place.subscription)
     machines = await _owned(client.virtual_machines.list(place.group), order)
     if order.unfinished:
-        machines = [one for one in machines if not await _may_be_up(client, place.group, one)]
+        machines = [one for one in machines if not await may_be_up(client, place.group, one)]
     disks = await _owned(
         client.disks.list_by_resource_group(place.group), order, lambda disk: order.loose and not disk.managed_by
     )
     snapshots = (
         [] if order.keep_snapshots else await _owned(client.snapshots.list_by_resource_group(place.group), order)
     )
-    reasons: list[str] = []
+    refused: dict[str, Refusal] = {}
 
     async def delete(operations: Any, item: Any) -> None:
         if (item.properties.provisioning_state or "") == "Deleting":
@@ -82,17 +92,13 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
         except HttpResponseError as error:
             if error.status_code and error.status_code >= 500:
                 raise
-            reasons.append(f"{item.name}: {refusal_of(error).sentence}")
+            refused[item.name] = refusal_of(error)
 
     work = [delete(client.virtual_machines, item) for item in machines]
     work += [delete(client.snapshots, item) for item in snapshots]
     work += [delete(client.disks, item) for item in disks if not item.managed_by]
     await asyncio.gather(*work)
-    return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), reasons=sorted(reasons))
-
-
-async def _may_be_up(client: Any, group: str, machine: Any) -> bool:
-    return machine.properties.provisioning_state == "Failed" and await may_be_up(client, group, machine.name)
+    return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), refused=refused)
 
 
 async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] = lambda item: False) -> list[Any]:

@@ -248,7 +248,7 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     with contextlib.suppress(ResourceNotFoundError):
         found = await client.virtual_machines.get(place.group, order.name)
         state = (found.properties.provisioning_state if found.properties else None) or ""
-        if state != "Failed" or await may_be_up(client, place.group, order.name):
+        if state != "Failed" or await may_be_up(client, place.group, found):
             return Started(operation=Operation(resource=resource))
         condition = {}
     data = [
@@ -334,9 +334,11 @@ def _from_status(body: dict[str, Any], status_code: int) -> OperationState:
     return OperationState(state="running")
 
 
-async def may_be_up(client: Any, group: str, name: str) -> bool:
+async def may_be_up(client: Any, group: str, machine: Any) -> bool:
     """Whether Azure calls a machine failed only because it gave up waiting for its start."""
-    return (await _why_failed(client, "virtualMachines", group, name)).code.lower() in MAY_BE_UP
+    if machine.properties is None or machine.properties.provisioning_state != "Failed":
+        return False
+    return (await _why_failed(client, "virtualMachines", group, machine.name)).code.lower() in MAY_BE_UP
 
 
 async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:

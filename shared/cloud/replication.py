@@ -24,14 +24,15 @@ ScriptName = Literal["status", "freeze", "thaw", "reverse"]
 
 
 class ScriptOrder(Order):
-    """Run one of the plan's scripts on the replication machine. ``in_name_of``: who froze, if another thaws.
+    """Run one of the plan's scripts on the replication machine. ``freezing``: when the freezing began that this does or
+    ends, by which it is known.
 
     ``not_after``: an order that comes later than that is refused, since the replica is being thawed by then.
     """
 
     replication: Replication
     script: ScriptName
-    in_name_of: str = ""
+    freezing: datetime | None = None
     not_after: datetime | None = None
 
 

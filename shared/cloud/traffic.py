@@ -27,6 +27,21 @@ class EndpointView(Strict):
     monitor: str
     target: str
 
+    @property
+    def not_checked(self) -> str | None:
+        """Why Traffic Manager does not check an enabled endpoint, and what to do; None where it does.
+
+        Source: MicrosoftDocs/azure-docs, articles/traffic-manager/traffic-manager-monitoring.md, states of endpoints.
+        """
+        if not self.enabled:
+            return None
+        return {
+            "Inactive": "The Traffic Manager profile is disabled, so the customers' name does not resolve. Enable it "
+            "in the portal.",
+            "Stopped": "The Azure service behind an endpoint is stopped, so Traffic Manager sends no customers there. "
+            "Start that service.",
+        }.get(self.monitor)
+
 
 class Routing(Strict):
     """Both endpoints, read back."""

@@ -24,7 +24,9 @@ from shared.records.tables import STATE, from_row, storage, table, to_entity, un
 from shared.runs import RunRef
 
 _ROW = "state"
-_STRUCTURES = frozenset({"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since", "home_commits"})
+_STRUCTURES = frozenset(
+    {"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since", "home_commits", "not_cleared"}
+)
 _ATTEMPTS = 8
 _SAME_NEWS = timedelta(minutes=1)
 
@@ -71,8 +73,9 @@ class SiteState(Strict):
     was not.
 
     Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
-    and has not thawed it; ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over
-    ``sealed_over``. ``purged_at`` is when old orchestrations were last forgotten.
+    and has not thawed it; ``not_cleared`` is what ended runs left, by run, as the last clearing found it;
+    ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over ``sealed_over``. ``purged_at`` is
+    when old orchestrations were last forgotten.
 
     ``warnings`` are sentences on what is not as it must be between runs, by what they are about; ``untold`` are those
     that no address has taken yet.
@@ -99,10 +102,10 @@ class SiteState(Strict):
     pause_reason: str | None = None
     frozen_by: str | None = None
     frozen_at: datetime | None = None
-    frozen_as: str | None = None
-    """Which freezing it is: the run, and when that was to be over."""
-    thawed_as: str | None = None
-    """Which freezing was thawed last. The engine may give the same freezing once more, which must not act any more."""
+    """When this freezing began. It names the freezing: the engine may give the order of an earlier one once more."""
+    not_cleared: dict[str, list[str]] = {}
+    thawed_through: datetime | None = None
+    """Freezings that began then or earlier are over, and must not be done any more."""
     last_seal: str | None = None
     last_sealed_run: str | None = None
     sealed_over: str | None = None
@@ -306,34 +309,67 @@ async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]
     return await change_state(run.plan, guarded)
 
 
-async def mark_frozen(run: RunRef, not_after: datetime | None = None) -> None:
-    """Writes down who freezes the replica. Raises ``LostLockError`` for whom it is not to freeze now.
+async def mark_frozen(run: RunRef, freezing: datetime) -> None:
+    """Writes down who freezes the replica, and when that began. Raises ``LostLockError`` for whom it is not to freeze.
 
-    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work. A freezing that was thawed is
-    over, although the engine may give its order once more.
+    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work. A freezing that is over, or
+    that a later one has replaced, is not done although the engine may give its order once more.
     """
-    await change_state(run.plan, lambda state: frozen(state, run, not_after, datetime.now(UTC)))
+    await change_state(run.plan, lambda state: frozen(state, run, freezing))
 
 
-def frozen(state: SiteState, run: RunRef, not_after: datetime | None, now: datetime) -> dict[str, Any]:
+def frozen(state: SiteState, run: RunRef, freezing: datetime) -> dict[str, Any]:
     """What a freezing changes in the state. Raises ``LostLockError`` as ``mark_frozen`` does."""
     if (state.active_run, state.epoch) != (run.run_id, run.epoch) and (run.epoch or state.active_run):
         raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
-    freezing = f"{run.run_id} {not_after.isoformat() if not_after else ''}".strip()
-    if freezing == state.thawed_as:
-        raise LostLockError(f"{run.run_id} has thawed the replica since.")
-    return {"frozen_by": run.run_id, "frozen_at": now, "frozen_as": freezing}
+    if (state.thawed_through and freezing <= state.thawed_through) or (state.frozen_at and freezing < state.frozen_at):
+        raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it once more.")
+    return {"frozen_by": run.run_id, "frozen_at": freezing}
 
 
-async def mark_thawing(plan: str, run_id: str) -> bool:
-    """Writes down that what a run froze is being thawed; False when the replica is not frozen by it."""
-    after = await change_state(plan, lambda state: thawing(state, run_id))
-    return after.frozen_by == run_id
+async def mark_frozen_late(run: RunRef, freezing: datetime) -> None:
+    """After Azure took the order: a freezing that was thawed meanwhile is written down again, so that it is undone."""
+    await change_state(run.plan, lambda state: frozen_late(state, run, freezing, datetime.now(UTC)))
 
 
-def thawing(state: SiteState, run_id: str) -> dict[str, Any]:
-    """What the thawing of what a run froze changes in the state."""
-    return {"thawed_as": state.frozen_as} if state.frozen_by == run_id else {}
+def frozen_late(state: SiteState, run: RunRef, freezing: datetime, now: datetime) -> dict[str, Any]:
+    """What changes when Azure takes a freezing's order after its thaw: the freezing has a new name, which the thaw that
+    is being written down does not know.
+    """
+    over = state.thawed_through is not None and freezing <= state.thawed_through
+    free = state.frozen_at is None or state.frozen_at <= freezing
+    return {"frozen_by": run.run_id, "frozen_at": now} if over and free else {}
+
+
+async def mark_thawing(plan: str, freezing: datetime) -> bool:
+    """Writes down that a freezing is over, with those before; False when the replica is not frozen by any of them."""
+    after = await change_state(plan, lambda state: thawing(state, freezing))
+    return after.frozen_at is not None and after.frozen_at <= freezing
+
+
+def thawing(state: SiteState, freezing: datetime) -> dict[str, Any]:
+    """What the beginning of a thaw changes in the state, also when there is nothing to thaw yet."""
+    return {"thawed_through": max(freezing, state.thawed_through or freezing)}
+
+
+async def mark_thawed(plan: str, freezing: datetime) -> None:
+    """Writes down that the replica goes on, unless it was frozen once more since."""
+    await change_state(plan, lambda state: thawed(state, freezing))
+
+
+def thawed(state: SiteState, freezing: datetime) -> dict[str, Any]:
+    """What the end of a thaw changes in the state."""
+    return {"frozen_by": None, "frozen_at": None} if state.frozen_at and state.frozen_at <= freezing else {}
+
+
+async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
+    """Remembers what of an ended run could not be cleared away, and why; nothing when all is gone."""
+
+    def note(state: SiteState) -> dict[str, Any]:
+        others = {one: what for one, what in state.not_cleared.items() if one != run_id}
+        return {"not_cleared": others | ({run_id: left} if left else {})}
+
+    await change_state(plan, note)
 
 
 async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:

@@ -22,7 +22,7 @@ ENABLED = "Somebody enabled the old primary's endpoint on-premises"
 LOCKED_AGAIN = "It was locked out again."
 ANSWERS = "The old primary answers again"
 WRITES = "The old primary still takes writes"
-STUCK = "cannot be cleared away"
+STUCK = "could not be deleted"
 PATIENCE = timedelta(seconds=3)
 """The plan's operation_timeout in real time."""
 

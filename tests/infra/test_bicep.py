@@ -89,6 +89,11 @@ OPTIONAL = {
     "profileName": "contoso",
     "primaryEndpointName": "on-premises",
     "observerAddress": "www.msftconnecttest.com",
+    "coldsiteNetworkPrefix": "10.250.0.0/24",
+    "functionsPrefix": "10.250.0.0/25",
+    "endpointsPrefix": "10.250.0.128/26",
+    "primaryStatus": "Enabled",
+    "recoveryStatus": "Disabled",
 }
 
 
@@ -127,12 +132,22 @@ def test_what_has_no_default_is_named_with_its_command(parameter: str, setting: 
 
 
 @pytest.mark.parametrize("name", ["failoverNetworkId", "drillNetworkId"])
-@pytest.mark.parametrize("value", ["", "vnet-failover", f"{NETWORK}/failover/subnets/machines"])
+@pytest.mark.parametrize("value", ["", "vnet-failover", f"{NETWORK}/failover/subnets/machines", "a/b/c/d/e/f/g/h/i"])
 def test_what_is_no_networks_id_is_said(name: str, value: str) -> None:
     with pytest.raises(
         TemplateError, match=r"COLDSITE_(FAILOVER|DRILL)_NETWORK is .* not the resource id of a network"
     ):
         evaluated(beside(**{name: value}))
+
+
+def test_a_status_that_is_none_is_said() -> None:
+    with pytest.raises(TemplateError, match="COLDSITE_PRIMARY_STATUS is 'enabled', and neither Enabled nor Disabled"):
+        evaluated(contoso(primaryStatus="enabled"))
+
+
+def test_an_environment_whose_name_is_too_long_is_refused_as_by_the_compiler() -> None:
+    with pytest.raises(TemplateError, match="environmentName has 36 letters, and at most 20 are allowed"):
+        evaluated(contoso(environmentName="e" * 36))
 
 
 def test_a_site_that_is_to_be_made_must_be_described() -> None:
@@ -241,7 +256,7 @@ def test_administrators_reach_the_vault_from_the_addresses_that_were_named(said:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"primaryStatus": "Nonsense"}, "primaryStatus is 'Nonsense', and none of Enabled, Disabled"),
+        ({"environmentName": ""}, "environmentName has 0 letters, and needs 1"),
         ({"createSite": "false"}, "createSite is 'false', and no bool"),
         ({"site": []}, r"site is \[\], and no object"),
     ],

@@ -57,6 +57,7 @@ def complete(state: Any) -> None:
     enabled = [one for one in app["api"]["oauth2PermissionScopes"] if one["isEnabled"]]
     assert {"appId": CLI, "delegatedPermissionIds": [enabled[0]["id"]]} in app["api"]["preAuthorizedApplications"]
     assert app["api"]["requestedAccessTokenVersion"] == 2
+    assert {role["value"] for role in app["appRoles"]} == {role["value"] for role in ROLES}
     principal = next(one for one in state["sps"] if one["appId"] == app["appId"])
     sender = next(one for one in state["sps"] if one["appId"] == MONITOR)
     assert principal["appRoleAssignmentRequired"]
@@ -73,9 +74,22 @@ def complete(state: Any) -> None:
         [registration(scope(5), scope(6, "other"))],
         [registration(scope(6, "old", enabled=False), scope(5))],
         [registration(scope(6, "old", enabled=False))],
+        [registration(scope(6, "access", enabled=False))],
+        [registration(scope(5) | {"id": "7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05", "isEnabled": False})],
+        [registration(scope(5), appRoles=[])],
         [registration(scope(5), displayName="coldsite-acme2", appId="app-2", id="obj-2")],
     ],
-    ids=["nothing", "one scope", "two scopes", "one off", "only one off", "a longer name"],
+    ids=[
+        "nothing",
+        "one scope",
+        "two scopes",
+        "one off",
+        "only one off",
+        "one of that value off",
+        "its own off",
+        "no roles",
+        "a longer name",
+    ],
 )
 def test_a_registration_is_made_complete_and_told_to_azd(
     shell: PowerShell, tmp_path: Path, apps: list[dict[str, Any]]
@@ -245,6 +259,20 @@ def test_half_a_registration_stops_the_deployment(shell: PowerShell, tmp_path: P
         ),
         (directory(sub_a=[profile("other-edge"), FAILED_OVER]), {PRIMARY: "Disabled", RECOVERY: "Enabled"}),
         (directory(), {}),
+        (
+            directory(
+                sub_a=[
+                    profile()
+                    | {
+                        "endpoints": [
+                            {"name": "on-premises", "priority": 2, "endpointStatus": "Disabled"},
+                            {"name": "azure", "priority": 1, "endpointStatus": "Enabled"},
+                        ]
+                    }
+                ]
+            ),
+            {PRIMARY: "Disabled", RECOVERY: "Enabled"},
+        ),
     ],
     ids=[
         "at home",
@@ -254,6 +282,7 @@ def test_half_a_registration_stops_the_deployment(shell: PowerShell, tmp_path: P
         "same names elsewhere",
         "two groups",
         "not there",
+        "priorities swapped",
     ],
 )
 def test_the_endpoints_stay_as_they_are(
@@ -264,7 +293,9 @@ def test_the_endpoints_stay_as_they_are(
     assert hook.azure.settings == settings
 
 
-@pytest.mark.parametrize("fail", ["profile list=exit1", "profile show=exit1", "profile show=empty", "profile=login"])
+@pytest.mark.parametrize(
+    "fail", ["profile list=exit1", "profile list=empty", "profile show=exit1", "profile show=empty", "profile=login"]
+)
 def test_a_profile_that_cannot_be_read_stops_the_deployment(shell: PowerShell, tmp_path: Path, fail: str) -> None:
     Hook(shell, tmp_path, "routing.ps1", directory(sub_a=[FAILED_OVER])).stops(fail)
 
@@ -288,6 +319,22 @@ def test_the_primary_sites_endpoint_must_be_found(shell: PowerShell, tmp_path: P
     said = hook.run(COLDSITE_PRIMARY_ENDPOINT="premises").said
     assert "The profile acme has no endpoint premises; it has on-premises, azure." in said
     assert PRIMARY not in hook.azure.settings
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"name": "page", "priority": 3, "endpointStatus": "Disabled"}, "has the endpoints on-premises, azure, page"),
+        ({"name": "azure", "priority": 2, "endpointStatus": "Stopped"}, "neither Enabled nor Disabled"),
+    ],
+)
+def test_endpoints_that_are_not_two_sites_stop_the_deployment(
+    shell: PowerShell, tmp_path: Path, more: dict[str, Any], said: str
+) -> None:
+    ends = [end for end in FAILED_OVER["endpoints"] if end["name"] != more["name"]]
+    hook = Hook(shell, tmp_path, "routing.ps1", directory(sub_a=[FAILED_OVER | {"endpoints": [*ends, more]}]))
+    assert said in hook.run().said
+    assert RECOVERY not in hook.azure.settings
 
 
 def test_statuses_that_azd_cannot_keep_stop_the_deployment(shell: PowerShell, tmp_path: Path) -> None:

@@ -105,6 +105,23 @@ def test_a_replica_that_is_mirroring_is_not_paused(machine: Machine, mirroring: 
     assert machine.run("freeze", mirroring).did == []
 
 
+@pytest.mark.parametrize("word", ["Mirroring", "Synchronizing", "Provisioning"])
+@pytest.mark.parametrize("others", [[], [job("job-2")]], ids=["alone", "beside one in order"])
+def test_a_job_without_details_that_is_still_working_is_not_copied(machine: Machine, word: str, others: Any) -> None:
+    """Only a word that says so means that the source is gone; what was known before it is no answer then."""
+    machine.memory.write_text("good")
+    working = job(high=word, noDetails=True)
+    assert machine.run("status", working, *others).good.state == "mirroring"
+    said = machine.run("freeze", working, *others)
+    assert (said.good.frozen, said.copied, said.did) == (False, False, [])
+
+
+def test_a_job_without_details_and_with_a_word_nobody_knows_is_not_frozen(machine: Machine) -> None:
+    machine.memory.write_text("good")
+    said = machine.run("freeze", job(high="Rearranging", noDetails=True, suspend="never"))
+    assert (said.good.frozen, said.copied) == (False, False)
+
+
 def test_a_mirror_that_begins_while_it_freezes_is_seen(machine: Machine) -> None:
     said = machine.run("freeze", job(then=[{"mirror": "Mirror", "high": "Mirroring"}]))
     assert (said.good.state, said.copied) == ("mirroring", False)

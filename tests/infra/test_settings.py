@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.infra.hook import Hook, directory
-from tests.infra.shell import PowerShell, needs_powershell
+from tests.infra.shell import PROJECT, PowerShell, environment, needs_powershell
 
 pytestmark = needs_powershell
 
@@ -55,6 +58,14 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
         ("COLDSITE_CREATE_SITE", "1", "true or false"),
         ("COLDSITE_TASK_SCHEDULER", "on", "true or false"),
         ("COLDSITE_NETWORK_PREFIX", "10.250.0.0", "a range of addresses"),
+        ("COLDSITE_NETWORK_PREFIX", "nonsense", "a range of addresses"),
+        ("COLDSITE_PRIMARY_ADDRESS", "203.0.113.400", "an address or a host name"),
+        ("COLDSITE_RECOVERY_ADDRESS", "n/a n/a", "an address or a host name"),
+        ("COLDSITE_PRIMARY_ADDRESS", "https://shop.acme.example", "without https://"),
+        ("COLDSITE_PRIMARY_STATUS", "enabled", "Enabled or Disabled"),
+        ("COLDSITE_PROFILE_NAME", "my profile", "without blanks"),
+        ("COLDSITE_EDGE_GROUP_NAME", "a/b?c", "the name of a resource group"),
+        ("COLDSITE_ADMINISTRATOR_ADDRESSES", "...", "public addresses"),
         ("COLDSITE_OBSERVER_ADDRESS", "https://example.com/", "without https://"),
         ("COLDSITE_ADMINISTRATOR_ADDRESSES", "203.0.113.7, 203.0.113.8", "no blank"),
     ],
@@ -67,6 +78,31 @@ def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
     assert said in told
     assert value == "acme" or f"Type: azd env set {name}" in told
     assert "s3cret" not in told
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"COLDSITE_DRILL_NETWORK": SETTINGS["COLDSITE_FAILOVER_NETWORK"]}, "a drill would not be isolated"),
+        ({"COLDSITE_RECOVERY_ADDRESS": "203.0.113.10"}, "are the same"),
+        ({"COLDSITE_NETWORK_PREFIX": "10.99.0.0/24"}, "COLDSITE_FUNCTIONS_PREFIX (10.250.0.0/25) lies outside"),
+        ({"COLDSITE_ENDPOINTS_PREFIX": "10.250.0.64/26"}, "overlap"),
+        ({"COLDSITE_FUNCTIONS_PREFIX": "10.250.0.0/28"}, "a /27 at least"),
+        ({"COLDSITE_PLAN": "contoso "}, "COLDSITE_PLAN begins or ends with a blank"),
+        ({"AZURE_ENV_NAME": "e" * 36}, "at most 20 letters"),
+        ({"AZURE_ENV_NAME": ""}, "at most 20 letters"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_named(
+    shell: PowerShell, tmp_path: Path, settings: dict[str, str], said: str
+) -> None:
+    assert said in Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | settings)
+
+
+def test_a_network_of_ones_own_choice_passes(shell: PowerShell, tmp_path: Path) -> None:
+    ranges = {"NETWORK": "10.99.0.0/24", "FUNCTIONS": "10.99.0.0/26", "ENDPOINTS": "10.99.0.64/27"}
+    chosen = {f"COLDSITE_{name}_PREFIX": value for name, value in ranges.items()}
+    Hook(shell, tmp_path, "settings.ps1", directory()).ends_well(**SETTINGS | chosen)
 
 
 def test_a_name_that_no_template_knows_is_named(shell: PowerShell, tmp_path: Path) -> None:
@@ -90,3 +126,36 @@ def test_the_plan_of_a_site_that_is_to_be_made_comes_later(shell: PowerShell, tm
     ran = hook.run(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_PLAN": "acme"})
     assert "plans/acme.yaml does not exist yet" in ran.text
     assert "COLDSITE_PLAN is" not in ran.said
+
+
+EXAMPLE = json.loads((PROJECT / "infra" / "contoso.parameters.json").read_text())["parameters"]["site"]["value"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"replica": None}, "site.replica is missing"),
+        ({"networks": None}, "site.networks is missing"),
+        ({"networks": EXAMPLE["networks"] | {"drills": "10.9.0.0/16"}}, "site.networks.drills in infra/main"),
+        ({"disks": []}, "site.disks in infra/main.parameters.json must be a list"),
+        ({"disks": [{**EXAMPLE["disks"][0], "size": 9}]}, "site.disks[0].size in infra/main"),
+    ],
+)
+def test_a_site_is_described_whole_and_without_misspelt_keys(
+    shell: PowerShell, tmp_path: Path, change: dict[str, Any], said: str | None
+) -> None:
+    for file in ("azure.yaml", "infra/main.bicep", "infra/contoso.parameters.json", "infra/hooks/settings.ps1"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / file, tmp_path / file)
+    parameters = json.loads((PROJECT / "infra" / "main.parameters.json").read_text())
+    parameters["parameters"]["site"] = {"value": EXAMPLE | change}
+    (tmp_path / "infra" / "main.parameters.json").write_text(json.dumps(parameters))
+    settings = SETTINGS | {
+        "AZURE_ENV_NAME": "acme",
+        "COLDSITE_CREATE_SITE": "true",
+        "COLDSITE_VPN_KEY": "k",
+        "COLDSITE_REPLICA_PASSWORD": "p",
+    }
+    ran = shell.run(tmp_path / "infra" / "hooks" / "settings.ps1", environment(tmp_path, **settings))
+    assert ran.error is None if said is None else said in ran.said

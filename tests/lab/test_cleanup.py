@@ -167,7 +167,7 @@ def test_everything_that_a_run_built_goes_and_nothing_else(app: AppSide) -> None
 def test_a_disk_goes_only_after_its_machine(app: AppSide) -> None:
     parts = built(app)
     first = app.run(clean_up(CleanUpOrder(run=REF, group=RECOVERY)))
-    assert (lower(*first.left), first.reasons) == (lower(*parts.values()), [])
+    assert (lower(*first.left), first.refused) == (lower(*parts.values()), {})
     assert app.azure.arm.calls["DELETE disks"] == 0
     cleaned(app)
     assert there(app) == set()

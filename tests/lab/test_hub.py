@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,10 +10,13 @@ from typing import Any
 
 import grpc
 import pytest
+from durabletask.client import AsyncTaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
+from functions.hub import DurableHub
 from lab.host.hub import TaskHub
+from shared.errors import StorageUnavailableError
 from tests.lab.peer import (
     SILENCE,
     Peer,
@@ -272,7 +276,8 @@ def test_a_timer_is_early_by_less_than_the_grain(grain: float, early: bool) -> N
         peer.start("order")
         peer.answer(stream.take(), action)
         assert new_kinds(stream.take()) == ["orchestratorStarted", "timerFired"]
-        assert (datetime.now(UTC) < fire_time(action.createTimer)) is early
+        ahead = (fire_time(action.createTimer) - datetime.now(UTC)).total_seconds()
+        assert 0 < ahead < grain if early else ahead <= 0
 
 
 def timers_fired_after_reusing_the_id(peer: Peer) -> list[str]:
@@ -374,6 +379,29 @@ def test_an_event_for_an_ended_instance_is_refused(hub: Peer) -> None:
 
 def test_uncorrected_backend_accepts_an_event_for_an_ended_instance(uncorrected: Peer) -> None:
     tell_what_has_ended(uncorrected)
+
+
+async def _tell(peer: Peer, instance_id: str) -> None:
+    client = AsyncTaskHubGrpcClient(host_address=f"127.0.0.1:{peer.port}")
+    try:
+        await DurableHub(client).send(instance_id, "News", {})  # type: ignore[arg-type]
+    finally:
+        await client.close()
+
+
+def test_to_the_app_an_event_that_nothing_hears_is_no_error(hub: Peer) -> None:
+    """A person who answers a run that has just ended, or that never began, gets no 503."""
+    hub.start("order")
+    hub.answer(hub.stream().take(), end())
+    asyncio.run(_tell(hub, "order"))
+    asyncio.run(_tell(hub, "nobody"))
+
+
+def test_to_the_app_an_engine_that_is_away_is_an_error(hub: Peer) -> None:
+    hub.start("order")
+    hub.close()
+    with pytest.raises(StorageUnavailableError):
+        asyncio.run(_tell(hub, "order"))
 
 
 def test_an_event_for_an_unknown_instance_is_refused(hub: Peer) -> None:

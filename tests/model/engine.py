@@ -28,10 +28,10 @@ from shared.errors import ColdsiteError
 from tests.replay.replay import todays_orchestrators
 
 Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]
-"""What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it; ``answer_lost``: after it, and the engine tries again;
-``twice``: given again at once, the second answer counts; ``echo``: the first answer counts, and it is done once more
-when the queue gives it again, since its worker died before it could say that it need not; ``slow``: everything comes
-late."""
+"""What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it;
+``answer_lost``: after it, and the engine tries again; ``twice``: given again at once, the second answer counts;
+``echo``: the first answer counts, and it is done once more when the queue gives it again, since its worker died before
+it could say that it need not; ``slow``: everything comes late."""
 
 ECHO_AFTER = timedelta(minutes=1)
 """How long a queue hides a message that was taken: host.json's ``workItemQueueVisibilityTimeout``."""

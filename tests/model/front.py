@@ -238,9 +238,15 @@ class Front:
             ):
                 engine.send(run.run_id, names.EVENT_ABORT, {"by": holder or "a failover", "preempted": True})
         state = records.state
-        froze = state.frozen_by
-        if froze and not state.active_run and state.active_site == "primary" and engine.state(froze) != "running":
-            self._keep("thaw_replica", f"{self.plan.name}-thaw-{froze}", of_run=froze)
+        froze, freezing = state.frozen_by, state.frozen_at
+        if (
+            froze
+            and freezing
+            and not state.active_run
+            and state.active_site == "primary"
+            and engine.state(froze) != "running"
+        ):
+            self._keep("thaw_replica", f"{self.plan.name}-thaw-{froze}", of_run=froze, freezing=freezing.isoformat())
         fenced = state.fenced_by
         at_home = not state.active_run and state.active_site == "primary"
         if fenced and at_home and engine.state(fenced) != "running" and self.world.call_hook("resume"):

@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.errors import LostLockError, PlanBusyError, UnknownRunError
 from shared.names import Kind
-from shared.records.site_state import SiteState, frozen, thawing
+from shared.records.site_state import SiteState, frozen, frozen_late, thawed, thawing
 from shared.runs import Outcome, Phase, RecoveryRun, RunRef, may_follow
 
 
@@ -57,16 +57,18 @@ class Records:
             raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
         return self.state
 
-    def mark_frozen(self, run: RunRef, not_after: datetime | None) -> None:
-        self.change_state(**frozen(self.state, run, not_after, self._clock()))
+    def mark_frozen(self, run: RunRef, freezing: datetime) -> None:
+        self.change_state(**frozen(self.state, run, freezing))
 
-    def mark_thawing(self, run_id: str) -> bool:
-        self.change_state(**thawing(self.state, run_id))
-        return self.state.frozen_by == run_id
+    def mark_frozen_late(self, run: RunRef, freezing: datetime) -> None:
+        self.change_state(**frozen_late(self.state, run, freezing, self._clock()))
 
-    def mark_thawed(self, run_id: str) -> None:
-        if self.state.frozen_by == run_id:
-            self.change_state(frozen_by=None, frozen_at=None)
+    def mark_thawing(self, freezing: datetime) -> bool:
+        self.change_state(**thawing(self.state, freezing))
+        return self.state.frozen_at is not None and self.state.frozen_at <= freezing
+
+    def mark_thawed(self, freezing: datetime) -> None:
+        self.change_state(**thawed(self.state, freezing))
 
     def release_lock(self, run: RunRef, cooldown: timedelta | None) -> None:
         if not self.holds(run):

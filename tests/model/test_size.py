@@ -42,5 +42,6 @@ def test_a_failover_of_fifty_workloads_fits_into_what_a_client_may_receive() -> 
     for instance in front.world.engine.instances.values():
         messages = [event.ByteSize() for event in instance.history]
         assert max(messages) < LARGEST_MESSAGE / 8, instance.id
+        assert sum(messages) < LARGEST_MESSAGE, instance.id
     state = front.world.records.runs[run_id].model_dump_json()
     assert len(state) < 60_000

@@ -232,13 +232,18 @@ class World:
         if self._is_too_late(order.not_after):
             return LATE
         try:
-            self.records.mark_frozen(order.run, order.not_after)
+            assert order.freezing is not None
+            self.records.mark_frozen(order.run, order.freezing)
         except LostLockError as error:
             return Refused(refusal=Refusal(kind="permanent", code="NotTheHolder", message=str(error)))
-        return self.azure.start_script(order)
+        started = self.azure.start_script(order)
+        if isinstance(started, Started):
+            self.records.mark_frozen_late(order.run, order.freezing)
+        return started
 
     def thaw_replication(self, order: ScriptOrder) -> Started | Refused | NotFrozen:
-        if not self.records.mark_thawing(order.in_name_of or order.run.run_id):
+        assert order.freezing is not None
+        if not self.records.mark_thawing(order.freezing):
             return NotFrozen()
         return self.azure.start_script(order)
 
@@ -246,7 +251,7 @@ class World:
         return not_after is not None and self.clock() > not_after
 
     def take_recovery_point(self, order: SetOrder) -> SetStarted:
-        thawed = order.frozen and self.records.state.frozen_by != order.run.run_id
+        thawed = order.freezing is not None and self.records.state.frozen_at != order.freezing
         if thawed or self._is_too_late(order.not_after):
             return SetStarted(operations=dict.fromkeys(order.snapshots, LATE))
         return SetStarted(operations={key: self.azure.start_snapshot(one) for key, one in order.snapshots.items()})
@@ -389,8 +394,14 @@ class World:
 
 
 def app_activities() -> list[str]:
-    """Every activity that an orchestrator of the app may call."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("functions.")]
+    """Every activity that an orchestrator of the app may call, but for the self-check's."""
+    import function_app  # noqa: F401 (it loads every module that defines one)
+
+    modules = [
+        module
+        for name, module in sys.modules.items()
+        if name.startswith("functions.") and name != "functions.selfcheck"
+    ]
     return sorted({name for module in modules for name, known in vars(module).items() if isinstance(known, Step)})
 
 

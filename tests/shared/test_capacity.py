@@ -34,6 +34,31 @@ LADDER = ["Standard_D4s_v5", "Standard_D8s_v5", "Standard_D4as_v5", "Standard_D4
         (409, "NicInUse", "", "in_use"),
         (409, "OperationNotAllowed", "The machine is not running.", "permanent"),
         (0, "RetryableError", "", "conflict"),
+        (408, "", "", "conflict"),
+        (500, "InternalServerError", "", "conflict"),
+        (0, "NetworkingInternalOperationError", "", "conflict"),
+        (0, "InternalExecutionError", "", "conflict"),
+        (409, "RetryableErrorDueToAnotherOperation", "", "conflict"),
+        (0, "Canceled", "", "conflict"),
+        (0, "OperationCancelled", "", "permanent"),
+        (0, "GatewayTimeout", "", "conflict"),
+        (503, "ServiceUnavailable", "", "conflict"),
+        (409, "OperationNotAllowed", "Please retry later.", "conflict"),
+        (409, "SomethingNew", "It is being used by another operation.", "conflict"),
+        (0, "TooManyRequests", "", "throttled"),
+        (0, "SubscriptionRequestsThrottled", "", "throttled"),
+        (400, "ReferencedResourceNotProvisioned", "", "conflict"),
+        (400, "VMSizeIsNotPermittedToEnableAcceleratedNetworking", "", "capacity"),
+        (400, "AvailabilityZoneNotSupported", "", "capacity"),
+        (400, "InvalidParameter", "The VM size 'Standard_D4s_v5' cannot boot with controller SCSI.", "capacity"),
+        (
+            409,
+            "OperationNotAllowed",
+            "The maximum number of data disks allowed to be attached to a VM of this size is 4.",
+            "capacity",
+        ),
+        (400, "BadRequest", "The selected VM size 'x' cannot boot Hypervisor Generation '1'.", "capacity"),
+        (403, "Forbidden", "The VM size is not for you.", "permanent"),
         (400, "InvalidParameter", "", "permanent"),
         (403, "AuthorizationFailed", "The client has no quota role.", "permanent"),
         (400, "OperationNotAllowed", "The disk is attached to a running machine.", "permanent"),
@@ -90,6 +115,10 @@ def test_climbs_to_the_next_size_and_after_a_quota_to_the_next_family(
     kind: RefusalKind, rung: int, following: int | None
 ) -> None:
     assert next_rung(LADDER, rung, Refusal(kind=kind, code="C", message="m")) == following
+
+
+def test_a_smaller_size_of_the_same_family_is_tried_at_quota() -> None:
+    assert next_rung(["Standard_D8s_v5", "Standard_D4s_v5"], 0, classify(403, "QuotaExceeded", "")) == 1
 
 
 def test_a_ladder_of_one_family_ends_at_its_quota() -> None:

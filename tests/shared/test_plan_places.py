@@ -15,17 +15,25 @@ DISK = f"{ELSEWHERE}/Microsoft.Compute/disks/sql"
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("nic.failover", NIC, r"sql\.nic\.failover: lies outside resource group contoso-recovery, the only one"),
-        ("nic.drill", NIC, r"sql\.nic\.drill: lies outside resource group contoso-recovery, the only one"),
+        (
+            "nic.failover",
+            NIC,
+            r"sql\.nic\.failover: lies outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
+        ),
+        (
+            "nic.drill",
+            NIC,
+            r"sql\.nic\.drill: lies outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
+        ),
         (
             "disks.os",
             DISK,
-            r"sql\.disks\.os: lies outside resource group contoso-replica, the group of the replication",
+            r"sql\.disks\.os: lies outside resource group contoso-replica of subscription .*, where the replication machine is",
         ),
         (
             "disks.data.0.disk",
             DISK,
-            r"sql\.disks\.data0: lies outside resource group contoso-replica, the group of the replication",
+            r"sql\.disks\.data\.0: lies outside resource group contoso-replica of subscription .*, where the replication machine is",
         ),
     ],
 )

@@ -75,11 +75,18 @@ def registration(key: str) -> dict[str, Any]:
 def change_registration(app: dict[str, Any], change: dict[str, Any]) -> None:
     if "identifierUris" in change:
         app["identifierUris"] = as_list(change["identifierUris"], "identifierUris")
-    api = change.get("api", {})
+    if "appRoles" in change:
+        app["appRoles"] = as_list(change["appRoles"], "appRoles")
+    if "api" not in change:
+        return
+    api = change["api"]
     if "oauth2PermissionScopes" in api:
         scopes = as_list(api["oauth2PermissionScopes"], "api.oauth2PermissionScopes")
         if not all(isinstance(one, dict) and all(one.get(key) for key in SCOPE_NEEDS) for one in scopes):
             refuse(400, "Request_BadRequest", "A permission scope lacks a property.")
+        for key in ("id", "value"):
+            if len({one[key] for one in scopes}) < len(scopes):
+                refuse(400, "Request_BadRequest", "Request contains a property with duplicate values.")
         kept = {one["id"] for one in scopes}
         if any(old["isEnabled"] and old["id"] not in kept for old in app["api"]["oauth2PermissionScopes"]):
             refuse(400, "CannotDeleteOrUpdateEnabledEntitlement", "Permission cannot be deleted unless disabled first.")
