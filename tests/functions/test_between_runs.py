@@ -23,7 +23,6 @@ LOCKED_AGAIN = "It was locked out again."
 ANSWERS = "The old primary answers again"
 WRITES = "The old primary still takes writes"
 STUCK = "could not be deleted"
-"""The plan's operation_timeout in real time."""
 
 
 @pytest.fixture(scope="module")
