@@ -22,7 +22,7 @@ test: lint
 	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal
 
 unit: setup
-	@.venv/bin/python -m pytest tests/shared tests/model tests/replay -n logical --dist worksteal
+	@.venv/bin/python -m pytest tests/unit tests/model tests/replay -n logical --dist worksteal
 
 scenarios: setup
 	@.venv/bin/python -m pytest tests/lab/test_scenarios.py -k holds -n logical --dist worksteal
@@ -45,6 +45,7 @@ audit:
 lint: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/mypy shared functions lab cli bench function_app.py
 
 clean:

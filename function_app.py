@@ -2,24 +2,36 @@
 
 import azure.durable_functions as df
 
-from functions import (
-    activities,
-    alerts,
-    bookkeeping,
-    drill,
-    failover,
-    keeping,
-    openapi,
-    operator_api,
-    reading,
-    recover_workload,
-    schedules,
-    selfcheck,
+from functions.activities import (
+    evidence,
+    machines,
+    notify,
+    probes,
+    recovery_points,
+    replica,
+    run_record,
     source,
+    traffic,
 )
+from functions.activities import selfcheck as selfcheck_activity
+from functions.orchestrators import drill, failover, recover_workload, upkeep
+from functions.orchestrators import selfcheck as selfcheck_orchestrator
+from functions.triggers import alerts, openapi, plans, runs, selfcheck, timers
 
 app = df.DFApp()
-triggers = (alerts, operator_api, reading, openapi, schedules, selfcheck)
-engine = (failover, drill, recover_workload, keeping, activities, source, bookkeeping)
-for module in triggers + engine:
+triggers = (alerts, runs, plans, openapi, timers, selfcheck)
+orchestrators = (failover, drill, recover_workload, upkeep, selfcheck_orchestrator)
+activities = (
+    evidence,
+    machines,
+    notify,
+    probes,
+    recovery_points,
+    replica,
+    run_record,
+    source,
+    traffic,
+    selfcheck_activity,
+)
+for module in triggers + orchestrators + activities:
     app.register_functions(module.bp)

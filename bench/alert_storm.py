@@ -21,7 +21,7 @@ import aiohttp
 from lab.cloud.monitor import sample
 from lab.scenario import PROJECT
 from lab.twin import Lab, LabOptions
-from shared.plan_file import load_plan
+from shared.plans.loader import load_plan
 
 PLAN = PROJECT / "plans" / "contoso.yaml"
 OVER = 2.0

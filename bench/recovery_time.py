@@ -17,10 +17,10 @@ import psutil
 
 from lab.scenario import PROJECT
 from lab.twin import Lab, LabOptions
-from shared.durations import spoken
-from shared.names import parse_run_id
-from shared.plan import RecoveryPlan
-from shared.plan_file import build_plan, read_yaml
+from shared.models.durations import spoken
+from shared.models.ids import parse_run_id
+from shared.models.plan import RecoveryPlan
+from shared.plans.loader import build_plan, read_yaml
 
 PLAN = PROJECT / "plans" / "contoso.yaml"
 MOST_CPU = 70.0

@@ -17,8 +17,8 @@ from lab.processes import ChildStartError
 from lab.report import orders_lost
 from lab.scenario import PROJECT
 from lab.twin import Lab, LabOptions
-from shared.durations import spoken
-from shared.plan_file import load_plan
+from shared.models.durations import spoken
+from shared.plans.loader import load_plan
 
 SPEED = 40.0
 LONGEST = 3000.0

@@ -13,7 +13,7 @@ from azure.mgmt.compute import ComputeManagementClient
 from azure.mgmt.trafficmanager import TrafficManagerManagementClient
 
 from shared import settings
-from shared.cloud.ids import take_apart
+from shared.models.resource_ids import take_apart
 
 NETWORK_API = "2024-05-01"
 _ENDPOINTS = ("externalEndpoints", "azureEndpoints")

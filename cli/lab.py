@@ -23,10 +23,10 @@ from lab.scenario import PROJECT, ScenarioError, load_scenario
 from lab.site import world
 from lab.site.world import UnknownTargetError
 from lab.twin import Lab, LabOptions
-from shared.cloud.ids import take_apart
-from shared.durations import spoken
-from shared.errors import PlanError
-from shared.plan_file import load_plan
+from shared.models.durations import spoken
+from shared.models.errors import PlanError
+from shared.models.resource_ids import take_apart
+from shared.plans.loader import load_plan
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -20,10 +20,10 @@ from cli.advice import advice
 from cli.api import Api, ApiError, find_target, remember
 from cli.discover import UnclearError, discover
 from cli.plan_init import PLANS, write_plan
-from shared.durations import parse_duration, spoken
-from shared.errors import PlanError
-from shared.plan import json_schema
-from shared.plan_file import load_plan
+from shared.models.durations import parse_duration, spoken
+from shared.models.errors import PlanError
+from shared.plans.loader import load_plan
+from shared.plans.schema import json_schema
 
 app = typer.Typer(
     no_args_is_help=False,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.discover import Found, Interface, Machine, Profile, UnclearError, machines_of
-from shared.cloud.ids import take_apart
-from shared.errors import PlanError
-from shared.names import PLAN_NAME
-from shared.plan_file import load_plan
+from shared.models.errors import PlanError
+from shared.models.ids import PLAN_NAME
+from shared.models.resource_ids import take_apart
+from shared.plans.loader import load_plan
 
 PLANS = Path(__file__).parents[1] / "plans"
 MODEL = PLANS / "contoso"

@@ -10,9 +10,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from shared.durations import spoken
-from shared.policy.outage import Verdict
-from shared.runs import Hindsight
+from shared.models.durations import spoken
+from shared.models.evidence import Verdict
+from shared.models.runs import Hindsight
 
 OUTCOMES = {
     "succeeded": ("succeeded", "green"),

@@ -1,1 +1,1 @@
-"""Everything that Azure Functions calls: triggers, orchestrators and activities. Thin by design."""
+"""What Azure Functions calls. Folders are roles: triggers, orchestrators, activities and what these are made of."""

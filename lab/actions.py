@@ -15,7 +15,7 @@ from lab.scenario import Event, ScenarioError, seconds
 from lab.site.hooks import FENCE, Behaviour
 from lab.site.sql_server import LOGIN_REFUSALS
 from lab.twin import Lab
-from shared.names import TAG_TAKEN_AT
+from shared.models.ids import TAG_TAKEN_AT
 
 
 class Actions:

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from shared.durations import IoTimeoutMark
-from shared.plan import HttpProbe, RecoveryPlan, SqlProbe
+from shared.models.durations import IoTimeoutMark
+from shared.models.plan import HttpProbe, RecoveryPlan, SqlProbe
 
 IO_FLOOR = timedelta(seconds=2)
 """Time-outs of real input and output are never scaled below this."""

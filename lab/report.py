@@ -10,9 +10,10 @@ from lab.audit import journal_intact
 from lab.scenario import Scenario, bare, seconds
 from lab.site.sql_server import SqlServer
 from lab.twin import Lab
-from shared import names
-from shared.policy.outage import Verdict
-from shared.runs import RecoveryRun, Step
+from shared.models import ids
+from shared.models.evidence import Verdict
+from shared.models.runs import RecoveryRun
+from shared.models.steps import Step
 
 
 async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str) -> list[str]
     kept = serving | {r.run_id for r in runs if r.outcome is None}
     left = []
     for resource in lab.compute.resources.values():
-        run_id = resource["tags"].get(names.TAG_RUN)
+        run_id = resource["tags"].get(ids.TAG_RUN)
         if run_id and run_id not in kept:
             left.append(str(resource["id"]))
     return sorted(left)

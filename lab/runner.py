@@ -15,8 +15,8 @@ from lab.processor_wait import Attempt, until_it_counts
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
 from lab.twin import Lab, LabOptions
-from shared.plan import RecoveryPlan
-from shared.runs import RecoveryRun
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import RecoveryRun
 
 WAITING = {"waiting_for_approval", "needs_operator"}
 LONGEST = 6 * 3600.0

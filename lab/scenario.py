@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from lab.plan_copy import merge
-from shared.durations import Duration, parse_duration
-from shared.errors import PlanError
-from shared.names import Kind
-from shared.plan import RecoveryPlan, Strict
-from shared.plan_file import build_plan, read_yaml
-from shared.runs import Outcome, Phase
+from shared.models.base import Strict
+from shared.models.durations import Duration, parse_duration
+from shared.models.errors import PlanError
+from shared.models.ids import Kind
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, Phase
+from shared.plans.loader import build_plan, read_yaml
 
 PROJECT = Path(__file__).parents[1]
 

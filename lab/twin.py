@@ -44,8 +44,8 @@ from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
 from lab.storage_front import StorageFront
 from lab.templates.standing import grants, standing
-from shared.cloud.ids import take_apart
-from shared.plan import RecoveryPlan
+from shared.models.plan import RecoveryPlan
+from shared.models.resource_ids import take_apart
 
 PROJECT = Path(__file__).parents[1]
 AUDIENCE = "https://management.azure.com"

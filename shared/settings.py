@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.errors import SettingError
-from shared.places import is_setting, split_place
+from shared.models.errors import SettingError
+from shared.models.places import is_setting, split_place
 
 _PUBLIC_CLOUD = "https://management.azure.com"
 

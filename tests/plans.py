@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from shared.plan import RecoveryPlan
-from shared.plan_file import build_plan, load_plan, read_yaml
+from shared.models.plan import RecoveryPlan
+from shared.plans.loader import build_plan, load_plan, read_yaml
 
 PLANS = Path(__file__).parent.parent / "plans"
 CONTOSO = PLANS / "contoso.yaml"

@@ -1,4 +1,4 @@
-"""The stories whose crash points are tried. Together every activity of the app must occur in them."""
+"""The stories whose crash points are tried. Batcher every activity of the app must occur in them."""
 
 from __future__ import annotations
 

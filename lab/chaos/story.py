@@ -8,8 +8,8 @@ from typing import Any
 
 from lab.plan_copy import merge
 from lab.scenario import PROJECT, Event, Scenario
-from shared.plan import RecoveryPlan
-from shared.plan_file import build_plan, read_yaml
+from shared.models.plan import RecoveryPlan
+from shared.plans.loader import build_plan, read_yaml
 
 PLAN = PROJECT / "plans" / "contoso.yaml"
 

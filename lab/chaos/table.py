@@ -8,7 +8,7 @@ from rich.table import Table
 
 from lab.chaos.cells import WHEN
 from lab.chaos.runs import Result
-from shared.durations import spoken
+from shared.models.durations import spoken
 
 
 def show(out: Console, results: list[Result], problems: list[str], seconds: float) -> None:

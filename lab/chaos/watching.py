@@ -13,8 +13,8 @@ from lab.scenario import Event
 from lab.site.iis import IisServer
 from lab.site.sql_server import SqlServer
 from lab.twin import Lab
-from shared.cloud.ids import take_apart
-from shared.names import parse_run_id
+from shared.models.ids import parse_run_id
+from shared.models.resource_ids import take_apart
 
 CERTAIN = 120.0
 """Simulated seconds for which the primary must have served, unbroken, before moving the customers is a wrong."""

@@ -16,7 +16,7 @@ from lab.plan_copy import Ports, loopback
 from lab.site.iis import Database, IisServer, Override
 from lab.site.replication import Content
 from lab.site.sql_server import Oddity, SqlServer
-from shared.plan import RecoveryPlan, Role, Workload
+from shared.models.plan import RecoveryPlan, Role, Workload
 
 PRIMARY_PUBLIC = "127.1.0.10"
 RECOVERY_PUBLIC = "127.20.0.10"

@@ -14,8 +14,8 @@ from typing import Any
 from lab.cloud.identity import Grant
 from lab.cloud.traffic_manager import EndpointState, MonitorConfig
 from lab.templates.bicep import Deployment, Resource, evaluate, read_parameters
-from shared.cloud.ids import take_apart
-from shared.plan import RecoveryPlan, Role
+from shared.models.plan import RecoveryPlan, Role
+from shared.models.resource_ids import take_apart
 
 INFRA = Path(__file__).parents[2] / "infra"
 ROLES: tuple[Role, ...] = ("failover", "drill")

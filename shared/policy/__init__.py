@@ -1,1 +1,1 @@
-"""Pure decisions: data in, a decision with its reason out. Nothing here does any input or output."""
+"""Pure decisions: data in, a decision with its reason out. No I/O and no clock."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.durations import spoken
+from shared.models.durations import spoken
 
 
 def loss_question(data_until: datetime | None, outage_at: datetime, limit: timedelta) -> str | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.plan import MaintenanceWindow, Strict
+from shared.models.base import Strict
+from shared.models.plan import MaintenanceWindow
 
 
 class Maintenance(Strict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.plan import RecoveryPlan
+from shared.models.plan import RecoveryPlan
 
 
 def planned_limitation(plan: RecoveryPlan, recovery_point: str = "latest") -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from shared.durations import spoken
-from shared.plan import Strict
+from shared.models.base import Strict
+from shared.models.durations import spoken
 
 
 class Candidate(Strict):

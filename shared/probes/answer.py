@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.plan import Strict
+from shared.models.base import Strict
 
 
 class ProbeAnswer(Strict):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.cloud.replication import ReplicaState, read_output
+from shared.models.replica import ReplicaState, read_output
 from tests.infra.shell import PROJECT, STAND_INS, PowerShell, Ran, environment, needs_powershell
 
 SCRIPTS = PROJECT / "plans" / "contoso"

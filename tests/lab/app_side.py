@@ -17,10 +17,11 @@ from aiohttp import connector
 
 from lab.processes import reserve_ports
 from lab.storage import Azurite
-from shared.cloud import clients
-from shared.names import Kind, new_run_id
-from shared.records import journal, tables
-from shared.runs import Phase, RecoveryRun
+from shared.azure import clients
+from shared.models.ids import Kind, new_run_id
+from shared.models.runs import Phase, RecoveryRun
+from shared.store import tables
+from shared.store.runs import open_run
 from tests.lab.azure import Azure, simulated
 from tests.loops import LoopThread, collect_quietly
 from tests.waiting import LIMIT
@@ -123,5 +124,5 @@ async def opened(plan: str, kind: Kind = "drill", at: datetime | None = None) ->
         phase=Phase.RECOVERING,
         started_at=at,
     )
-    await journal.open_run(run)
+    await open_run(run)
     return run

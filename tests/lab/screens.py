@@ -13,8 +13,8 @@ from typing import Any
 from typer.testing import CliRunner
 
 from cli.main import app
-from functions.requests import NewestLook, PlanView, ReplicaView, WaitingRun
-from shared.policy.outage import Evidence
+from functions.http.schemas import NewestLook, PlanView, ReplicaView, WaitingRun
+from shared.models.evidence import Evidence
 
 RUN = "contoso-f20270115203000000-abcd"
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)

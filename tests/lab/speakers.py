@@ -9,10 +9,11 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from shared.evidence import EvidenceOrder, gather
-from shared.plan import RecoveryPlan
-from shared.policy.outage import Evidence
-from shared.runs import RunRef
+from shared.models.evidence import Evidence
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+from shared.probes.evidence import gather
 from tests.plans import contoso_with
 
 ADDRESS = "127.88.0.2"

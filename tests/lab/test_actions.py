@@ -8,7 +8,7 @@ import pytest
 
 from lab.cloud.times import Times
 from lab.scenario import ScenarioError
-from tests.functions.api import Api
+from tests.app.api import Api
 from tests.waiting import LIMIT, wait_until
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import PlanError
-from shared.policy.outage import Evidence
+from shared.models.errors import PlanError
+from shared.models.evidence import Evidence
 from tests.lab.speakers import ADDRESS, SETTINGS, judged, page_signal, plan_with, speaking
 
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: close\r\n\r\nhealthy"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import trustme
 
-from shared.plan import HttpProbe
-from shared.policy.outage import Evidence, view
+from shared.models.evidence import Evidence
+from shared.models.plan import HttpProbe
+from shared.policy.outage import view
 from shared.probes import http
 from shared.probes.answer import ProbeAnswer
 from tests.lab.speakers import ADDRESS, SETTINGS, accepting_and_silent, dropping, judged, page_signal, speaking

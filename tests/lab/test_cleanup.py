@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from lab.cloud.faults import Fault
-from shared import names
-from shared.cloud.cleanup import CleanUpOrder, Holder, clean_up, holder_of, standing
-from shared.runs import RunRef
+from shared.azure.cleanup import clean_up, holder_of, standing
+from shared.models import ids
+from shared.models.orders import CleanUpOrder, Holder
+from shared.models.steps import RunRef
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import (
     DISKS,
@@ -40,7 +41,7 @@ def app() -> Iterator[AppSide]:
 
 
 def tags(run_id: str, workload: str = "sql", plan: str = PLAN) -> dict[str, str]:
-    return {names.TAG_RUN: run_id, names.TAG_PLAN: plan, names.TAG_WORKLOAD: workload}
+    return {ids.TAG_RUN: run_id, ids.TAG_PLAN: plan, ids.TAG_WORKLOAD: workload}
 
 
 def put(app: AppSide, kind: str, name: str, body: dict[str, Any], marks: dict[str, str] | None = None) -> str:
@@ -71,9 +72,9 @@ def machine(
 def built(app: AppSide, run_id: str = RUN, workload: str = "sql", nic: str = NIC) -> dict[str, str]:
     """What a run builds for one workload, by kind."""
     marks = tags(run_id, workload)
-    point = snapshot(app, names.snapshot_name(names.set_id(run_id, 1), workload, "os"), marks)
-    os = put(app, "disks", names.disk_name(run_id, workload, "os"), copy_of(point), marks)
-    made = machine(app, names.machine_name(run_id, workload), os, nic=nic, marks=marks)
+    point = snapshot(app, ids.snapshot_name(ids.set_id(run_id, 1), workload, "os"), marks)
+    os = put(app, "disks", ids.disk_name(run_id, workload, "os"), copy_of(point), marks)
+    made = machine(app, ids.machine_name(run_id, workload), os, nic=nic, marks=marks)
     return {"virtualMachines": made, "disks": os, "snapshots": point}
 
 
@@ -111,8 +112,8 @@ def test_the_machine_of_another_run_that_has_what_is_needed_is_found(app: AppSid
     [
         pytest.param({}, id="a stranger's"),
         pytest.param({"coldsite": "yes"}, id="a stranger's with a tag"),
-        pytest.param({names.TAG_PLAN: PLAN}, id="without a run"),
-        pytest.param({names.TAG_RUN: ""}, id="with an empty run"),
+        pytest.param({ids.TAG_PLAN: PLAN}, id="without a run"),
+        pytest.param({ids.TAG_RUN: ""}, id="with an empty run"),
         pytest.param(tags(RUN), id="the run's own"),
     ],
 )
@@ -141,7 +142,7 @@ def test_what_stands_is_told_by_run_and_kind(app: AppSide) -> None:
     built(app)
     snapshot(app, "kept", tags(OTHER))
     snapshot(app, "of-another-plan", tags("other-f20270115213000000-ef01", plan="other"))
-    snapshot(app, "of-the-timer", {names.TAG_PLAN: PLAN, names.TAG_SET: "point-20270115"})
+    snapshot(app, "of-the-timer", {ids.TAG_PLAN: PLAN, ids.TAG_SET: "point-20270115"})
     disk(app, "a-strangers")
     everything = {"virtualMachines", "disks", "snapshots"}
     assert app.run(standing(RECOVERY, PLAN)) == {RUN: everything, OTHER: {"snapshots"}}
@@ -156,8 +157,8 @@ def test_everything_that_a_run_built_goes_and_nothing_else(app: AppSide) -> None
     others = built(app, OTHER, nic=OTHER_NIC)
     near = {
         snapshot(app, "tagged-and-named-otherwise", tags(RUN)),
-        snapshot(app, names.snapshot_name(names.set_id(RUN, 1), "sql", "untagged")),
-        disk(app, names.disk_name(RUN, "sql", "of-another-run"), tags(OTHER)),
+        snapshot(app, ids.snapshot_name(ids.set_id(RUN, 1), "sql", "untagged")),
+        disk(app, ids.disk_name(RUN, "sql", "of-another-run"), tags(OTHER)),
     }
     cleaned(app)
     assert there(app) == lower(*others.values(), *near, compute("snapshots", "origin"))
@@ -189,10 +190,10 @@ def test_one_workload_goes_and_the_others_stay(app: AppSide) -> None:
 def test_of_a_workload_only_what_azure_has_not_finished_goes(app: AppSide) -> None:
     """A machine that could not be allocated goes; its disk, which is whole, is used again."""
     marks = tags(RUN)
-    point = snapshot(app, names.snapshot_name(names.set_id(RUN, 1), "sql", "os"), marks)
-    whole = put(app, "disks", names.disk_name(RUN, "sql", "os"), copy_of(point), marks)
+    point = snapshot(app, ids.snapshot_name(ids.set_id(RUN, 1), "sql", "os"), marks)
+    whole = put(app, "disks", ids.disk_name(RUN, "sql", "os"), copy_of(point), marks)
     app.azure.arm.faults.add(Fault("PUT virtualMachines", "AllocationFailed"))
-    failed = machine(app, names.machine_name(RUN, "sql"), whole, marks=marks)
+    failed = machine(app, ids.machine_name(RUN, "sql"), whole, marks=marks)
     good = built(app, workload="iis", nic=OTHER_NIC)
     assert app.azure.ask("GET", failed, MACHINES).body["properties"]["provisioningState"] == "Failed"
     cleaned(app, unfinished=True)
@@ -203,7 +204,7 @@ def test_a_machine_whose_start_azure_gave_up_waiting_for_stays(app: AppSide) -> 
     """Azure calls it failed, and it may be up: a retry looks at it with the probes."""
     whole = disk(app, "os")
     app.azure.arm.faults.add(Fault("PUT virtualMachines", "VMStartTimedOut", message="It may still start.", later=True))
-    slow = machine(app, names.machine_name(RUN, "sql"), whole, marks=tags(RUN))
+    slow = machine(app, ids.machine_name(RUN, "sql"), whole, marks=tags(RUN))
     assert app.azure.ask("GET", slow, MACHINES).body["properties"]["provisioningState"] == "Failed"
     cleaned(app, unfinished=True)
     assert slow.lower() in there(app)
@@ -213,7 +214,7 @@ def test_a_machine_whose_start_azure_gave_up_waiting_for_stays(app: AppSide) -> 
 def test_what_hangs_in_the_making_is_unfinished(app: AppSide, kind: str) -> None:
     os = disk(app, "os")
     app.azure.arm.faults.add(Fault(f"PUT {kind}", "hang"))
-    name = names.machine_name(RUN, "sql") if kind == "virtualMachines" else names.disk_name(RUN, "sql", "os")
+    name = ids.machine_name(RUN, "sql") if kind == "virtualMachines" else ids.disk_name(RUN, "sql", "os")
     body = machine_from(os, NIC) if kind == "virtualMachines" else copy_of(compute("snapshots", "origin"))
     version = MACHINES if kind == "virtualMachines" else DISKS
     assert app.azure.ask("PUT", compute(kind, name), version, body | {"tags": tags(RUN)}).status in (201, 202)
@@ -235,7 +236,7 @@ def test_what_azure_will_not_delete_is_told_with_its_reason(app: AppSide) -> Non
     told = app.run(clean_up(order))
     assert lower(*told.left) == lower(parts["virtualMachines"], parts["disks"])
     (reason,) = told.reasons
-    assert reason.startswith(f"{names.machine_name(RUN, 'sql')}: ")
+    assert reason.startswith(f"{ids.machine_name(RUN, 'sql')}: ")
     assert "ScopeLocked" in reason
     app.azure.arm.faults.clear()
     cleaned(app)

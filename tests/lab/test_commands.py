@@ -12,8 +12,8 @@ import pytest
 
 from cli.api import Api, ApiError, find_target
 from cli.show import moment
-from functions.requests import Checked, PointView
-from shared.policy.outage import Evidence
+from functions.http.schemas import Checked, PointView
+from shared.models.evidence import Evidence
 from tests.lab.screens import NOW, RUN, Coldsite, coldsite, plan, seen, waiting
 from tests.plans import contoso
 

@@ -9,10 +9,11 @@ import pytest
 from aiohttp import web
 
 from lab.cloud.faults import Fault
-from shared.evidence import EvidenceOrder, gather
-from shared.plan import RecoveryPlan
-from shared.policy.outage import Evidence
-from shared.runs import RunRef
+from shared.models.evidence import Evidence
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+from shared.probes.evidence import gather
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import PROFILE, RECOVERY, SUBSCRIPTION, simulated
 from tests.lab.peer import free_port

@@ -9,7 +9,7 @@ import pytest
 from azure.core.exceptions import AzureError
 
 from lab.cloud.faults import Fault
-from shared.cloud.health import NEEDED_SERVICES, _in_the_way, active_issues
+from shared.azure.service_health import NEEDED_SERVICES, _in_the_way, active_issues
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import SUBSCRIPTION, simulated
 

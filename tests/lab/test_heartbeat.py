@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from shared.cloud.monitor import newest_sign
-from shared.errors import QueryAnswerError
-from shared.evidence import EvidenceOrder, gather
-from shared.policy.outage import Evidence
-from shared.runs import RunRef
+from shared.azure.log_analytics import newest_sign
+from shared.models.errors import QueryAnswerError
+from shared.models.evidence import Evidence
+from shared.models.orders import EvidenceOrder
+from shared.models.steps import RunRef
+from shared.probes.evidence import gather
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import simulated
 from tests.lab.peer import free_port

@@ -11,11 +11,15 @@ from itertools import count
 import pytest
 from azure.data.tables import UpdateMode
 
-from shared.alerts import Alert
-from shared.names import Kind, parse_run_id
-from shared.records import alert_log, journal, site_state, tables
-from shared.records.alert_log import AT_ONCE, Received
-from shared.runs import Outcome, Phase, RunRef, Step
+from shared.models.alert import Alert
+from shared.models.ids import Kind, parse_run_id
+from shared.models.runs import Outcome, Phase
+from shared.models.steps import RunRef, Step
+from shared.store import alerts, site_state, tables
+from shared.store.alerts import AT_ONCE, Received
+from shared.store.runs import NOT_SEALED, read_run
+from shared.store.seals import end_orphan, seal_run
+from shared.store.steps import AFTER_THE_SEAL, begin_step, end_step, read_steps
 from tests.lab.app_side import AppSide, opened, with_a_history
 
 _NUMBERS = count(1)
@@ -42,21 +46,21 @@ async def begun(plan: str, kind: Kind = "drill") -> RunRef:
 
 
 def steps_after_the_seal(app: AppSide, ref: RunRef) -> dict[str, Step]:
-    app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    return {f"{s.name} {s.target}".strip(): s for s in app.run(journal.read_steps(ref.run_id))}
+    app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
+    return {f"{s.name} {s.target}".strip(): s for s in app.run(read_steps(ref.run_id))}
 
 
 def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
         ref = await begun(plan)
-        await journal.begin_step(ref, "create_disk", "sql/os", 1)
-        await journal.end_step(ref, "create_disk", "sql/os", "succeeded")
-        await journal.begin_step(ref, "create_machine", "sql", 1)
-        await journal.end_step(
+        await begin_step(ref, "create_disk", "sql/os", 1)
+        await end_step(ref, "create_disk", "sql/os", "succeeded")
+        await begin_step(ref, "create_machine", "sql", 1)
+        await end_step(
             ref, "probe_workload", "sql", "running", attempts=7, error="no answer yet", detail={"seen": "nothing"}
         )
-        await journal.end_step(ref, "fence_source", "primary", "failed", attempts=1, error="not reached")
-        await journal.end_step(ref, "recover", "iis", "skipped", attempts=0)
+        await end_step(ref, "fence_source", "primary", "failed", attempts=1, error="not reached")
+        await end_step(ref, "recover", "iis", "skipped", attempts=0)
         return ref
 
     steps = steps_after_the_seal(app, app.run(story()))
@@ -75,41 +79,41 @@ def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
     assert steps["fence_source primary"].error == "not reached"
 
 
-@pytest.mark.parametrize("name", sorted(journal.AFTER_THE_SEAL))
+@pytest.mark.parametrize("name", sorted(AFTER_THE_SEAL))
 def test_a_step_that_comes_after_the_seal_may_still_go_on(app: AppSide, plan: str, name: str) -> None:
     ref = app.run(begun(plan))
-    app.run(journal.begin_step(ref, name, "", 1))
+    app.run(begin_step(ref, name, "", 1))
     assert steps_after_the_seal(app, ref)[name].status == "running"
 
 
 def test_sealing_again_changes_nothing_not_even_a_step_that_began_late(app: AppSide, plan: str) -> None:
     ref = app.run(begun(plan))
-    sealed = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    app.run(journal.begin_step(ref, "notify", "finished", 1))
-    again = app.run(journal.seal_run(ref.run_id, outcome=Outcome.SUCCEEDED, ended_because="Another word"))
+    sealed = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
+    app.run(begin_step(ref, "notify", "finished", 1))
+    again = app.run(seal_run(ref.run_id, outcome=Outcome.SUCCEEDED, ended_because="Another word"))
     assert (again.seal, again.sealed_over, again.outcome) == (sealed.seal, None, Outcome.ABORTED)
-    (step,) = app.run(journal.read_steps(ref.run_id))
+    (step,) = app.run(read_steps(ref.run_id))
     assert step.status == "running"
 
 
 def test_a_step_that_is_given_again_after_the_seal_leaves_it_whole(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
         ref = await begun(plan)
-        await journal.begin_step(ref, "disable_primary", "primary", 1)
-        await journal.end_step(ref, "disable_primary", "primary", "succeeded")
+        await begin_step(ref, "disable_primary", "primary", 1)
+        await end_step(ref, "disable_primary", "primary", "succeeded")
         return ref
 
     ref = app.run(story())
     before = steps_after_the_seal(app, ref)
-    app.run(journal.begin_step(ref, "disable_primary", "primary", 1))
-    app.run(journal.end_step(ref, "disable_primary", "primary", "running", error="LostLockError"))
-    app.run(journal.end_step(ref, "check_dns", "shop.example", "succeeded", attempts=3))
-    assert {f"{s.name} {s.target}".strip(): s for s in app.run(journal.read_steps(ref.run_id))} == before
+    app.run(begin_step(ref, "disable_primary", "primary", 1))
+    app.run(end_step(ref, "disable_primary", "primary", "running", error="LostLockError"))
+    app.run(end_step(ref, "check_dns", "shop.example", "succeeded", attempts=3))
+    assert {f"{s.name} {s.target}".strip(): s for s in app.run(read_steps(ref.run_id))} == before
 
 
 def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
     refs = [app.run(begun(plan)) for _ in range(3)]
-    sealed = [app.run(journal.seal_run(ref.run_id, outcome=Outcome.FAILED)) for ref in refs]
+    sealed = [app.run(seal_run(ref.run_id, outcome=Outcome.FAILED)) for ref in refs]
     assert [run.sealed_over for run in sealed] == [None, sealed[0].seal, sealed[1].seal]
     assert len({run.seal for run in sealed}) == 3
 
@@ -120,15 +124,15 @@ async def forget_the_seal(ref: RunRef) -> None:
     assert name is not None
     rows = await tables.table(tables.RUNS)
     row = dict(await rows.get_entity(name.plan, name.row_key))
-    kept = {key: value for key, value in row.items() if key not in journal.NOT_SEALED}
+    kept = {key: value for key, value in row.items() if key not in NOT_SEALED}
     await rows.update_entity(kept, mode=UpdateMode.REPLACE)
 
 
 def test_a_sealing_that_was_cut_off_gives_the_same_seal_when_it_is_repeated(app: AppSide, plan: str) -> None:
     ref = app.run(begun(plan))
-    sealed = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
+    sealed = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
     app.run(forget_the_seal(ref))
-    again = app.run(journal.seal_run(ref.run_id, outcome=Outcome.ABORTED))
+    again = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
     assert (again.seal, again.sealed_over) == (sealed.seal, sealed.sealed_over)
 
 
@@ -137,10 +141,10 @@ def test_a_run_that_was_sealed_meanwhile_does_not_break_the_chain_of_one_that_wa
 ) -> None:
     """A drill that a failover preempted may be sealed while the failover is."""
     drill, failover = app.run(begun(plan)), app.run(begun(plan, "failover"))
-    app.run(journal.seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
+    app.run(seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
     app.run(forget_the_seal(drill))
-    second = app.run(journal.seal_run(failover.run_id, outcome=Outcome.SUCCEEDED))
-    first = app.run(journal.seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
+    second = app.run(seal_run(failover.run_id, outcome=Outcome.SUCCEEDED))
+    first = app.run(seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
     assert first.seal is not None
     assert second.sealed_over in (None, first.seal)
     assert first.sealed_over in (None, second.seal)
@@ -148,16 +152,16 @@ def test_a_run_that_was_sealed_meanwhile_does_not_break_the_chain_of_one_that_wa
 
 def test_a_run_that_will_not_end_by_itself_is_ended_once(app: AppSide, plan: str) -> None:
     ref = app.run(begun(plan))
-    app.run(journal.begin_step(ref, "create_machine", "sql", 1))
-    app.run(journal.end_orphan(ref.run_id, "Its orchestration is gone."))
-    app.run(journal.end_orphan(ref.run_id, "Said again."))
-    run = app.run(journal.read_run(ref.run_id))
+    app.run(begin_step(ref, "create_machine", "sql", 1))
+    app.run(end_orphan(ref.run_id, "Its orchestration is gone."))
+    app.run(end_orphan(ref.run_id, "Said again."))
+    run = app.run(read_run(ref.run_id))
     assert (run.outcome, run.phase, run.ended_because) == (
         Outcome.FAILED,
         Phase.COMPLETED,
         "Its orchestration is gone.",
     )
-    assert [step.status for step in app.run(journal.read_steps(ref.run_id))] == ["failed"]
+    assert [step.status for step in app.run(read_steps(ref.run_id))] == ["failed"]
     assert app.run(site_state.read_state(plan)).last_sealed_run == ref.run_id
 
 
@@ -183,17 +187,17 @@ def alert(number: int | str, condition: str = "Fired", delivery: str = "") -> Al
 
 def keep(app: AppSide, plan: str, *alerts: Alert, opening: bool = True) -> dict[str, Received]:
     ids = {one.alert_id for one in alerts if opening and one.condition == "Fired"}
-    return app.run(alert_log.keep(plan, list(alerts), ids))
+    return app.run(alerts.keep(plan, list(alerts), ids))
 
 
 def open_alerts(app: AppSide, plan: str) -> int:
-    return app.run(alert_log.count_open(plan))
+    return app.run(alerts.count_open(plan))
 
 
 def test_news_is_new_once_and_then_tells_what_became_of_it(app: AppSide, plan: str) -> None:
     news = alert(1)
     assert keep(app, plan, news) == {}
-    app.run(alert_log.answer(plan, {news.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {news.dedupe_key: STARTED}))
     assert keep(app, plan, news) == {news.dedupe_key: STARTED}
     assert open_alerts(app, plan) == 1
 
@@ -204,14 +208,14 @@ def test_an_alert_whose_first_delivery_was_cut_off_before_an_answer_counts_as_ne
     assert keep(app, plan, news) == {}
     assert keep(app, plan, news) == {}
     assert open_alerts(app, plan) == 1
-    app.run(alert_log.answer(plan, {news.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {news.dedupe_key: STARTED}))
     assert keep(app, plan, news) == {news.dedupe_key: STARTED}
 
 
 def test_of_a_batch_only_what_is_known_and_answered_is_old(app: AppSide, plan: str) -> None:
     answered, cut_off, fresh = alert(1), alert(2), alert(3)
     keep(app, plan, answered, cut_off)
-    app.run(alert_log.answer(plan, {answered.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {answered.dedupe_key: STARTED}))
     assert keep(app, plan, answered, cut_off, fresh) == {answered.dedupe_key: STARTED}
     assert open_alerts(app, plan) == 3
 
@@ -219,7 +223,7 @@ def test_of_a_batch_only_what_is_known_and_answered_is_old(app: AppSide, plan: s
 def test_the_same_news_twice_in_one_batch_is_one(app: AppSide, plan: str) -> None:
     news = alert(1)
     assert keep(app, plan, news, news) == {}
-    app.run(alert_log.answer(plan, {news.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {news.dedupe_key: STARTED}))
     assert keep(app, plan, news, news) == {news.dedupe_key: STARTED}
     assert open_alerts(app, plan) == 1
 
@@ -227,7 +231,7 @@ def test_the_same_news_twice_in_one_batch_is_one(app: AppSide, plan: str) -> Non
 def test_an_alert_that_fires_again_is_other_news_of_the_same_alert(app: AppSide, plan: str) -> None:
     first, again = alert(1, delivery="20:00"), alert(1, delivery="20:30")
     keep(app, plan, first)
-    app.run(alert_log.answer(plan, {first.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {first.dedupe_key: STARTED}))
     assert keep(app, plan, again) == {}
     assert open_alerts(app, plan) == 1
 
@@ -235,8 +239,8 @@ def test_an_alert_that_fires_again_is_other_news_of_the_same_alert(app: AppSide,
 def test_old_news_opens_nothing_again(app: AppSide, plan: str) -> None:
     news = alert(1)
     keep(app, plan, news)
-    app.run(alert_log.answer(plan, {news.dedupe_key: STARTED}))
-    app.run(alert_log.close(plan, news.alert_id))
+    app.run(alerts.answer(plan, {news.dedupe_key: STARTED}))
+    app.run(alerts.close(plan, news.alert_id))
     assert keep(app, plan, news) == {news.dedupe_key: STARTED}
     assert open_alerts(app, plan) == 0
 
@@ -244,10 +248,10 @@ def test_old_news_opens_nothing_again(app: AppSide, plan: str) -> None:
 def test_what_is_resolved_is_no_longer_open(app: AppSide, plan: str) -> None:
     keep(app, plan, alert(1), alert(2))
     keep(app, plan, alert(1, "Resolved"))
-    app.run(alert_log.close(plan, alert(1).alert_id))
+    app.run(alerts.close(plan, alert(1).alert_id))
     assert open_alerts(app, plan) == 1
-    app.run(alert_log.close(plan, alert(1).alert_id))
-    app.run(alert_log.close(plan, "nobody-knows-it"))
+    app.run(alerts.close(plan, alert(1).alert_id))
+    app.run(alerts.close(plan, "nobody-knows-it"))
     assert open_alerts(app, plan) == 1
 
 
@@ -262,11 +266,11 @@ def test_a_primary_that_was_well_closes_what_had_fired_before_and_spares_what_fi
     keep(app, plan, alert(1), alert(2))
     well_at = datetime.now(UTC)
     keep(app, plan, alert(3))
-    app.run(alert_log.close_before(plan, well_at - timedelta(minutes=1)))
+    app.run(alerts.close_before(plan, well_at - timedelta(minutes=1)))
     assert open_alerts(app, plan) == 3
-    app.run(alert_log.close_before(plan, well_at))
+    app.run(alerts.close_before(plan, well_at))
     assert open_alerts(app, plan) == 1
-    app.run(alert_log.close(plan, alert(3).alert_id))
+    app.run(alerts.close(plan, alert(3).alert_id))
     assert open_alerts(app, plan) == 0
 
 
@@ -274,16 +278,16 @@ def test_an_alert_that_fires_again_after_the_primary_was_well_stays_open(app: Ap
     keep(app, plan, alert(1, delivery="20:00"))
     well_at = datetime.now(UTC)
     keep(app, plan, alert(1, delivery="20:30"))
-    app.run(alert_log.close_before(plan, well_at))
+    app.run(alerts.close_before(plan, well_at))
     assert open_alerts(app, plan) == 1
 
 
 def test_plans_do_not_see_each_others_alerts(app: AppSide, plan: str) -> None:
     news = alert(1)
     keep(app, plan, news)
-    app.run(alert_log.answer(plan, {news.dedupe_key: STARTED}))
+    app.run(alerts.answer(plan, {news.dedupe_key: STARTED}))
     assert keep(app, f"{plan}b", news) == {}
-    app.run(alert_log.close_before(f"{plan}b", datetime.now(UTC)))
+    app.run(alerts.close_before(f"{plan}b", datetime.now(UTC)))
     assert (open_alerts(app, plan), open_alerts(app, f"{plan}b")) == (1, 0)
 
 
@@ -291,7 +295,7 @@ def test_as_many_as_are_answered_at_once_fit_into_one_transaction(app: AppSide, 
     """All of them fired, so each has two rows, and Table Storage takes a hundred."""
     storm = [alert(number) for number in range(AT_ONCE)]
     assert keep(app, plan, *storm) == {}
-    app.run(alert_log.answer(plan, {one.dedupe_key: STARTED for one in storm}))
+    app.run(alerts.answer(plan, {one.dedupe_key: STARTED for one in storm}))
     assert len(keep(app, plan, *storm)) == AT_ONCE
     assert open_alerts(app, plan) == 50
 
@@ -301,5 +305,5 @@ def test_an_alerts_id_may_hold_anything(app: AppSide, plan: str, alert_id: str) 
     one = alert(1).model_copy(update={"alert_id": alert_id})
     keep(app, plan, one)
     assert open_alerts(app, plan) == 1
-    app.run(alert_log.close(plan, alert_id))
+    app.run(alerts.close(plan, alert_id))
     assert open_alerts(app, plan) == 0

@@ -14,9 +14,9 @@ from durabletask.client import AsyncTaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
-from functions.hub import DurableHub
+from functions.engine import DurableEngine
 from lab.host.hub import TaskHub
-from shared.errors import StorageUnavailableError
+from shared.models.errors import StorageUnavailableError
 from tests.lab.peer import (
     SILENCE,
     Peer,
@@ -384,7 +384,7 @@ def test_uncorrected_backend_accepts_an_event_for_an_ended_instance(uncorrected:
 async def _tell(peer: Peer, instance_id: str) -> None:
     client = AsyncTaskHubGrpcClient(host_address=f"127.0.0.1:{peer.port}")
     try:
-        await DurableHub(client).send(instance_id, "News", {})  # type: ignore[arg-type]
+        await DurableEngine(client).send(instance_id, "News", {})  # type: ignore[arg-type]
     finally:
         await client.close()
 

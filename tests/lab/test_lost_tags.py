@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from shared import names
-from shared.cloud.compute import PointInTime, recovery_points
+from shared.azure.recovery_points import recovery_points
+from shared.models import ids
+from shared.models.operations import PointInTime
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import DISKS, RECOVERY, SOURCE, compute, copy_of, simulated
 
@@ -27,14 +28,14 @@ def app() -> Iterator[AppSide]:
 def marks(set_id: str, label: str, **changes: str) -> dict[str, str]:
     workload, disk = label.split("/")
     told = {
-        names.TAG_PLAN: PLAN,
-        names.TAG_SET: set_id,
-        names.TAG_WORKLOAD: workload,
+        ids.TAG_PLAN: PLAN,
+        ids.TAG_SET: set_id,
+        ids.TAG_WORKLOAD: workload,
         "coldsite-disk": disk,
-        names.TAG_TAKEN_AT: TAKEN.isoformat(),
+        ids.TAG_TAKEN_AT: TAKEN.isoformat(),
         "coldsite-consistency": "application",
         "coldsite-set-size": "2",
-        names.TAG_DATA_UNTIL: DATA_UNTIL.isoformat(),
+        ids.TAG_DATA_UNTIL: DATA_UNTIL.isoformat(),
     }
     return told | changes
 
@@ -71,7 +72,7 @@ def test_whole_sets_are_found_with_the_age_of_their_data(app: AppSide) -> None:
 def test_a_set_from_before_the_age_was_noted_holds_until_it_was_taken(app: AppSide) -> None:
     take(app, "set-1")
     for label in ("sql-os", "sql-data0"):
-        app.azure.compute.resources[compute("snapshots", f"set-1-{label}").lower()]["tags"].pop(names.TAG_DATA_UNTIL)
+        app.azure.compute.resources[compute("snapshots", f"set-1-{label}").lower()]["tags"].pop(ids.TAG_DATA_UNTIL)
     (point,) = found(app).values()
     assert (point.data_until, point.holds_until) == (None, TAKEN)
 
@@ -79,10 +80,10 @@ def test_a_set_from_before_the_age_was_noted_holds_until_it_was_taken(app: AppSi
 @pytest.mark.parametrize(
     "tag",
     [
-        names.TAG_SET,
-        names.TAG_PLAN,
-        names.TAG_WORKLOAD,
-        names.TAG_TAKEN_AT,
+        ids.TAG_SET,
+        ids.TAG_PLAN,
+        ids.TAG_WORKLOAD,
+        ids.TAG_TAKEN_AT,
         "coldsite-disk",
         "coldsite-consistency",
         "coldsite-set-size",
@@ -98,12 +99,12 @@ def test_a_snapshot_that_lost_a_tag_only_loses_its_own_set(app: AppSide, tag: st
 @pytest.mark.parametrize(
     ("tag", "value"),
     [
-        (names.TAG_TAKEN_AT, "yesterday"),
-        (names.TAG_TAKEN_AT, "2026-11-01T20:00:00"),
-        (names.TAG_TAKEN_AT, ""),
+        (ids.TAG_TAKEN_AT, "yesterday"),
+        (ids.TAG_TAKEN_AT, "2026-11-01T20:00:00"),
+        (ids.TAG_TAKEN_AT, ""),
         ("coldsite-consistency", "fair"),
         ("coldsite-set-size", "two"),
-        (names.TAG_DATA_UNTIL, "soon"),
+        (ids.TAG_DATA_UNTIL, "soon"),
     ],
 )
 def test_a_tag_that_cannot_be_read_only_costs_its_own_set(

@@ -7,13 +7,13 @@ from itertools import count
 
 import pytest
 
-from shared.errors import NotDeliveredError
-from shared.notify import NotifyOrder
-from shared.plan import RecoveryPlan
-from shared.records import site_state
-from shared.runs import RunRef
-from shared.telling import UNDELIVERED, deliver, send_to_all
-from tests.functions.api import Api
+from shared.models.errors import NotDeliveredError
+from shared.models.orders import NotifyOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+from shared.services.announce import UNDELIVERED, deliver, send_to_all
+from shared.store import site_state
+from tests.app.api import Api
 from tests.lab.app_side import AppSide, with_a_history
 from tests.lab.mailbox import SECRET, Mailbox, mailbox
 from tests.lab.peer import free_port

@@ -15,8 +15,8 @@ from cli.main import app
 from lab.plan_copy import Ports, write_copy
 from lab.scenario import Event, Scenario, ScenarioError
 from lab.site.hooks import FENCE
-from shared.plan_file import load_plan
-from tests.functions.api import Api
+from shared.plans.loader import load_plan
+from tests.app.api import Api
 from tests.plans import CONTOSO, contoso
 from tests.waiting import LIMIT, wait_until
 

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 
-from shared.policy.outage import Evidence
+from shared.models.evidence import Evidence
 from tests.lab.speakers import ADDRESS, SETTINGS, judged, page_signal, speaking
 
 

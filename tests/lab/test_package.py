@@ -11,8 +11,8 @@ import pytest
 
 from lab.package import install, packaged
 from lab.twin import Installed
-from tests.functions.api import Api
-from tests.functions.test_index import index_of_the_app
+from tests.app.api import Api
+from tests.app.test_index import index_of_the_app
 from tests.loops import collect_quietly
 
 DEPLOYED = {"function_app.py", "host.json", "requirements.txt", "functions", "shared", "plans"}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cli.discover import Disk, Interface, UnclearError, machines_of
-from shared.cloud.ids import take_apart
-from shared.plan import RecoveryPlan
-from shared.plan_file import load_plan
-from tests.functions.api import Api
+from shared.models.plan import RecoveryPlan
+from shared.models.resource_ids import take_apart
+from shared.plans.loader import load_plan
+from tests.app.api import Api
 from tests.plans import contoso
 
 

@@ -18,8 +18,8 @@ import pytest
 import trustme
 
 from lab.cloud.dns_server import DnsServer
-from shared.errors import SettingError
-from shared.plan import HttpProbe
+from shared.models.errors import SettingError
+from shared.models.plan import HttpProbe
 from shared.probes import dns, http
 from shared.probes.answer import ProbeAnswer
 from tests.lab.peer import free_port

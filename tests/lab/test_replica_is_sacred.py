@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lab.templates.standing import INFRA
-from shared.cloud.ids import take_apart
+from shared.models.resource_ids import take_apart
 from tests.lab.azure import DISKS, HELPER, MACHINES, NIC, REPLICA, Azure, compute, copy_of, machine_from, simulated
 from tests.plans import contoso
 

@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from lab.cloud.identity import Grant
-from shared.cloud.compute import (
-    DiskOrder,
-    MachineOrder,
-    Refused,
-    SnapshotOrder,
-    start_disk,
-    start_machine,
-    start_snapshot,
-)
-from shared.runs import RunRef
+from shared.azure.compute import start_disk, start_machine, start_snapshot
+from shared.models.operations import Refused
+from shared.models.orders import DiskOrder, MachineOrder, SnapshotOrder
+from shared.models.steps import RunRef
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import LIMIT, NIC, RECOVERY, REPLICA, ROOT, Azure, compute, simulated
 from tests.waiting import wait_until

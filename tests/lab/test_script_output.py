@@ -9,8 +9,8 @@ import pytest
 
 from lab.clock import Clock
 from lab.site.replication import Replication
-from shared.cloud.replication import ReplicaState, read_output
-from shared.errors import ReplicationError
+from shared.models.errors import ReplicationError
+from shared.models.replica import ReplicaState, read_output
 from tests.plans import contoso
 
 GOOD = (

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.functions.api import Api
+from tests.app.api import Api
 from tests.plans import contoso_with
 from tests.waiting import LIMIT
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.policy.outage import Evidence, view
+from shared.models.evidence import Evidence
+from shared.policy.outage import view
 from tests.lab.peer import free_port
 from tests.lab.speakers import (
     ADDRESS,

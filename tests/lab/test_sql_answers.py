@@ -11,8 +11,8 @@ import pytest
 
 from lab.site import tds
 from lab.site.sql_server import LOGIN_REFUSALS, Oddity, Order, SqlServer
-from shared.plan import SqlProbe
-from shared.policy.outage import Evidence
+from shared.models.evidence import Evidence
+from shared.models.plan import SqlProbe
 from shared.probes.answer import ProbeAnswer
 from shared.probes.sql import probe_sql
 from tests.lab.peer import free_port

@@ -15,9 +15,9 @@ from lab.cloud.identity import API, TENANT
 from lab.templates.bicep import TemplateError, evaluate, parse, read_parameters
 from lab.templates.standing import INFRA, SECRETS, assigned, deployment, grants, standing
 from lab.twin import ALERTS
-from shared.cloud.ids import take_apart
-from shared.telling import FAILED, WARNS
-from tests.functions.test_index import ROUTES
+from shared.models.resource_ids import take_apart
+from shared.services.announce import FAILED, WARNS
+from tests.app.test_index import ROUTES
 from tests.lab.test_scenarios import run
 from tests.plans import contoso, contoso_with
 

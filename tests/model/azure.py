@@ -12,22 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared import names
-from shared.cloud.cleanup import CleanedUp, CleanUpOrder
-from shared.cloud.compute import (
-    DiskOrder,
-    Kind,
-    MachineOrder,
-    Operation,
-    OperationState,
-    PointInTime,
-    Refused,
-    SnapshotOrder,
-    Started,
-)
-from shared.cloud.ids import compute_id, take_apart
-from shared.cloud.replication import ScriptOrder
-from shared.policy.capacity import Refusal, classify
+from shared.azure.compute import Kind
+from shared.models import ids
+from shared.models.operations import Operation, OperationState, PointInTime, Refusal, Refused, Started
+from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder, ScriptOrder, SnapshotOrder
+from shared.models.resource_ids import compute_id, take_apart
+from shared.policy.capacity import classify
 from tests.model.site import Replica
 
 TAKES: dict[str, timedelta] = {
@@ -189,11 +179,11 @@ class Azure:
         return self._begin(machine, "script", ran, hangs=False)
 
     def clean_up(self, order: CleanUpOrder) -> CleanedUp:
-        """As ``shared.cloud.cleanup``: everything that can be deleted now is, and what is still there is named."""
+        """As ``shared.azure.cleanup``: everything that can be deleted now is, and what is still there is named."""
         assert order.group == self._group, f"{order.group} is not the recovery group"
         kinds = {"virtualMachines", "disks"} | (set() if order.keep_snapshots else {"snapshots"})
         mine = [r for r in self.owned(order.of_run or order.run.run_id) if r.kind in kinds]
-        mine = [r for r in mine if order.workload in (None, r.tags.get(names.TAG_WORKLOAD))]
+        mine = [r for r in mine if order.workload in (None, r.tags.get(ids.TAG_WORKLOAD))]
         mine = [r for r in mine if not (order.unfinished and r.state == "Succeeded")]
         for one in mine:
             attached = any(one.id in machine.uses for machine in self._machines())
@@ -222,30 +212,30 @@ class Azure:
 
     def owned(self, run_id: str) -> list[Resource]:
         """What carries a run's tag and a name derived from the run."""
-        run = names.parse_run_id(run_id)
+        run = ids.parse_run_id(run_id)
         short = run.short if run else run_id
-        return [r for r in self.resources.values() if r.tags.get(names.TAG_RUN) == run_id and short in r.name]
+        return [r for r in self.resources.values() if r.tags.get(ids.TAG_RUN) == run_id and short in r.name]
 
     def holder_of(self, run_id: str, nic: str, disks: list[str]) -> Resource | None:
         """Another run's machine that has the interface or one of the disks."""
-        others = [m for m in self._machines() if m.tags.get(names.TAG_RUN) not in (None, run_id)]
+        others = [m for m in self._machines() if m.tags.get(ids.TAG_RUN) not in (None, run_id)]
         return next((m for m in others if m.nic == nic or set(disks) & set(m.uses)), None)
 
     def points(self, plan: str) -> list[PointInTime]:
         """Every whole set, newest first."""
         sets: dict[str, list[Resource]] = {}
         for one in self.resources.values():
-            if one.kind == "snapshots" and one.state == "Succeeded" and one.tags.get(names.TAG_PLAN) == plan:
-                sets.setdefault(one.tags[names.TAG_SET], []).append(one)
+            if one.kind == "snapshots" and one.state == "Succeeded" and one.tags.get(ids.TAG_PLAN) == plan:
+                sets.setdefault(one.tags[ids.TAG_SET], []).append(one)
         whole = [
             PointInTime.model_validate(
                 {
                     "set_id": key,
-                    "run_id": found[0].tags.get(names.TAG_RUN, ""),
-                    "taken_at": found[0].tags[names.TAG_TAKEN_AT],
+                    "run_id": found[0].tags.get(ids.TAG_RUN, ""),
+                    "taken_at": found[0].tags[ids.TAG_TAKEN_AT],
                     "consistency": found[0].tags["coldsite-consistency"],
-                    "data_until": found[0].tags.get(names.TAG_DATA_UNTIL),
-                    "snapshots": {f"{r.tags[names.TAG_WORKLOAD]}/{r.tags['coldsite-disk']}": r.id for r in found},
+                    "data_until": found[0].tags.get(ids.TAG_DATA_UNTIL),
+                    "snapshots": {f"{r.tags[ids.TAG_WORKLOAD]}/{r.tags['coldsite-disk']}": r.id for r in found},
                 }
             )
             for key, found in sets.items()
@@ -261,7 +251,7 @@ class Azure:
 
     def is_up(self, machine: Resource) -> bool:
         """Booted, and with data that can be read."""
-        workload = machine.tags[names.TAG_WORKLOAD]
+        workload = machine.tags[ids.TAG_WORKLOAD]
         booted = machine.up_at is not None and machine.up_at <= self._clock()
         return booted and workload not in self.broken and not (machine.content and machine.content.damaged)
 

@@ -24,7 +24,7 @@ from durabletask.internal import helpers
 from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf import timestamp_pb2
 
-from shared.errors import ColdsiteError
+from shared.models.errors import ColdsiteError
 from tests.replay.replay import todays_orchestrators
 
 Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]

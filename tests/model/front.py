@@ -10,19 +10,22 @@ import itertools
 from datetime import timedelta
 from typing import Any, Literal
 
-from shared import names
-from shared.errors import ColdsiteError, RefusedError, StorageUnavailableError
-from shared.evidence import EvidenceOrder
-from shared.guarding import point_is_needed
-from shared.names import Kind
-from shared.plan import RecoveryPlan
+from shared.models import ids
+from shared.models.errors import ColdsiteError, RefusedError, StorageUnavailableError
+from shared.models.evidence import Round
+from shared.models.ids import Kind
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import FIRST_PHASE, Mode, Phase, RecoveryRun, RunInput, Trigger
+from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
-from shared.policy.outage import Round, operator_verdict, primary_serves
+from shared.policy.outage import operator_verdict, primary_serves
 from shared.policy.planned import planned_limitation
-from shared.reacting import bad_checks, newly_bad
-from shared.records.site_state import routed
-from shared.runs import FIRST_PHASE, Mode, Phase, RecoveryRun, RunInput, RunRef, Trigger
-from shared.starting import START_GRACE, is_postponed, may_look, refusal
+from shared.services.lost_runs import START_GRACE
+from shared.services.news import bad_checks, newly_bad
+from shared.services.site_warnings import point_is_needed
+from shared.services.start_run import is_postponed, may_look, refusal
+from shared.store.site_state import routed
 from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
@@ -49,7 +52,7 @@ class Front:
         self._numbers = itertools.count(1)
         self._news: dict[tuple[str, str, int], str | None] = {}
 
-    # Starting a run, as in shared.starting
+    # Starting a run, as in shared.services.start_run
 
     def _lock_is_stale(self) -> bool:
         state = self.world.records.state
@@ -61,7 +64,7 @@ class Front:
         return known == "ended"
 
     def _end_lost(self, run_id: str) -> None:
-        """As in shared.orphans: ends a run that nobody carries on, once nothing builds in its name any more."""
+        """As in shared.services.lost_runs: ends a run that nobody carries on, once nothing builds in its name any more."""
         records, engine, traffic = self.world.records, self.world.engine, self.world.traffic
         run = records.runs.get(run_id)
         if run is None or run.outcome is not None:
@@ -73,7 +76,7 @@ class Front:
                 records.update_run(run_id, cutover_began=False)
         children = [i for i in engine.instances.values() if i.id.startswith(f"{run_id}:") and i.status == "running"]
         for child in children:
-            engine.send(child.id, names.EVENT_ABORT, {"by": "the end of its run"})
+            engine.send(child.id, ids.EVENT_ABORT, {"by": "the end of its run"})
         if not children:
             records.end_orphan(run_id, "The run broke off without a result.")
 
@@ -90,7 +93,7 @@ class Front:
     ) -> str | None:
         """Returns the run's id; None when the app was cut off before its orchestration was started.
 
-        Raises what ``shared.starting.begin_run`` raises.
+        Raises what ``shared.services.start_run.begin_run`` raises.
         """
         world, plan, now = self.world, self.plan, self.world.clock()
         records = world.records
@@ -112,7 +115,7 @@ class Front:
         if cut_off == "after the lock":
             return None
         if over and preempts:
-            world.engine.send(over, names.EVENT_ABORT, {"by": run_id, "preempted": True})
+            world.engine.send(over, ids.EVENT_ABORT, {"by": run_id, "preempted": True})
         verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None
         records.open_run(
             RecoveryRun(
@@ -152,7 +155,7 @@ class Front:
             world.engine.start(kind, run_id, data)
         return run_id
 
-    # Coldsite by itself, as in shared.reacting and functions.schedules
+    # Coldsite by itself, as in shared.services.handle_alert and functions.triggers.timers
 
     def alert(self, alert_id: str, condition: Literal["Fired", "Resolved"], moment: int = 0) -> str | None:
         """One alert of Azure Monitor. A repetition of the same news does nothing more.
@@ -170,21 +173,21 @@ class Front:
                 records.open_alerts.pop(alert_id, None)
                 self._news[news] = records.state.active_run if records.state.active_kind == "failover" else None
                 if run_id := self._news[news]:
-                    self.world.engine.send(run_id, names.EVENT_ALERT, {"condition": condition})
+                    self.world.engine.send(run_id, ids.EVENT_ALERT, {"condition": condition})
         return self._news[news]
 
     def watch(self, cut_off: CutOff | None = None) -> str | None:
         degraded = self.world.traffic.primary and self.world.primary.monitor == "Degraded"
         if not degraded:
             self._forget({"public", "traffic"})
-        if (degraded or self.world.records.open_alerts) and (not self._is_postponed() or self._turned_bad()):
+        if (degraded or self.world.records.open_alerts) and (not self._is_postponed() or self.turned_bad()):
             return self._look("watch", cut_off)
         return None
 
     def _is_postponed(self) -> bool:
         return is_postponed(self.world.records.state, self.world.clock())
 
-    def _turned_bad(self) -> set[str]:
+    def turned_bad(self) -> set[str]:
         state = self.world.records.state
         seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
         self._forget(set(state.known_bad) - bad_checks(seen).keys())
@@ -236,7 +239,7 @@ class Front:
                 and run.phase is not Phase.CLEANING_UP
                 and self.world.clock() - run.started_at >= START_GRACE
             ):
-                engine.send(run.run_id, names.EVENT_ABORT, {"by": holder or "a failover", "preempted": True})
+                engine.send(run.run_id, ids.EVENT_ABORT, {"by": holder or "a failover", "preempted": True})
         state = records.state
         froze, freezing = state.frozen_by, state.frozen_at
         if (
@@ -257,7 +260,7 @@ class Front:
             self._keep("look_at_replica", f"{self.plan.name}-replica")
 
     def _guard(self) -> None:
-        """As in shared.guarding: the latch, and what runs left behind."""
+        """As in shared.services.site_warnings: the latch, and what runs left behind."""
         world, state = self.world, self.world.records.state
         paused = maintenance(self.plan.pause, state.paused_until, state.pause_reason, world.clock())
         if state.latched and world.traffic.primary and world.traffic.recovery:
@@ -279,7 +282,7 @@ class Front:
     def enable_primary_in_the_portal(self) -> None:
         self.world.traffic.switch("primary", True, PORTAL)
 
-    # People, as in functions.operator_api
+    # People, as in functions.triggers.runs
 
     def failover(
         self, mode: Literal["planned", "unplanned"], *, acknowledge: bool, recovery_point: str = "latest"

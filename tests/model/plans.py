@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from shared.plan import RecoveryPlan
+from shared.models.plan import RecoveryPlan
 from tests.plans import REMOVED, contoso_with
 
 

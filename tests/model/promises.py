@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from shared.runs import Outcome, Phase
+from shared.models.runs import Outcome, Phase
 from tests.model.engine import Instance
 from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World

@@ -1,7 +1,7 @@
-"""What Coldsite remembers, in memory: the site state and the runs' rows, under the rules of ``shared.records``.
+"""What Coldsite remembers, in memory: the site state and the runs' rows, under the rules of ``shared.store``.
 
 Every write is checked: epochs only grow, one run holds the plan, and a run goes from phase to phase as
-``shared.runs.TRANSITIONS`` allows.
+``shared.models.runs.TRANSITIONS`` allows.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.errors import LostLockError, PlanBusyError, UnknownRunError
-from shared.names import Kind
-from shared.records.site_state import SiteState, frozen, frozen_late, thawed, thawing
-from shared.runs import Outcome, Phase, RecoveryRun, RunRef, may_follow
+from shared.models.errors import LostLockError, PlanBusyError, UnknownRunError
+from shared.models.ids import Kind
+from shared.models.runs import Outcome, Phase, RecoveryRun, may_follow
+from shared.models.steps import RunRef
+from shared.store.site_state import SiteState, frozen, frozen_late, thawed, thawing
 
 
 class Records:
@@ -28,7 +29,7 @@ class Records:
         """By run, when it last asked a person to mend something."""
         self.open_alerts: dict[str, datetime] = {}
 
-    # The site state, as in shared.records.site_state
+    # The site state, as in shared.store.site_state
 
     def change_state(self, **changes: Any) -> SiteState:
         before = self.state
@@ -80,12 +81,12 @@ class Records:
             changes["known_bad"] = self.state.last_look.bad if self.state.last_look else []
         self.change_state(**changes)
 
-    # The alerts that are not resolved, as in shared.records.alert_log
+    # The alerts that are not resolved, as in shared.store.alerts
 
     def close_alerts_before(self, moment: datetime) -> None:
         self.open_alerts = {alert: at for alert, at in self.open_alerts.items() if at >= moment}
 
-    # The runs' rows, as in shared.records.journal
+    # The runs' rows, as in shared.store.seals
 
     def open_run(self, run: RecoveryRun) -> None:
         self.runs.setdefault(run.run_id, run)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from shared.cloud.replication import ReplicaState
-from shared.cloud.traffic import EndpointView, Routing
-from shared.evidence import EvidenceOrder
-from shared.plan import Signal
-from shared.policy.outage import Evidence, Round, State
+from shared.models.evidence import Evidence, Round, State
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import Signal
+from shared.models.replica import ReplicaState
+from shared.models.routing import EndpointView, Routing
 
 MONITOR_LAG = timedelta(seconds=30)
 """How late Traffic Manager notices: its probes run every 10 to 30 seconds."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.runs import Outcome, Phase
+from shared.models.runs import Outcome, Phase
 from tests.model.engine import Mishap
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest

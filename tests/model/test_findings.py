@@ -7,11 +7,10 @@ from typing import Any, Literal
 
 import pytest
 
-from functions.activities import DnsAnswer
-from shared.cloud.compute import Refused, Started
-from shared.cloud.replication import ScriptOrder
-from shared.policy.capacity import Refusal
-from shared.runs import Outcome, Phase
+from functions.activities.probes import DnsAnswer
+from shared.models.operations import Refusal, Refused, Started
+from shared.models.orders import ScriptOrder
+from shared.models.runs import Outcome, Phase
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
 from tests.model.site import PORTAL

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from functions.activities import DnsAnswer, Probed, ReadBack, Switched
-from shared.cloud.cleanup import CleanedUp
-from shared.cloud.traffic import TrafficOrder
-from shared.evidence import EvidenceOrder
-from shared.plan import Strict
-from shared.policy.outage import Round
-from shared.runs import Phase
+from functions.activities.probes import DnsAnswer, Probed
+from functions.activities.traffic import ReadBack, Switched
+from shared.models.base import Strict
+from shared.models.evidence import Round
+from shared.models.orders import CleanedUp, EvidenceOrder, TrafficOrder
+from shared.models.runs import Phase
 from tests.model.front import Front
 from tests.model.promises import check_always, check_at_rest, come_to_rest
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.runs import Outcome, Phase
+from shared.models.runs import Outcome, Phase
 from tests.model.front import Front, Steering
 from tests.model.promises import come_to_rest
 from tests.model.test_examples import HAPPY, end, started, until_phase

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from shared import names
-from shared.runs import Outcome, Phase
+from shared.models import ids
+from shared.models.runs import Outcome, Phase
 from tests.model.front import Front
 from tests.model.promises import come_to_rest
 from tests.model.test_examples import end, started, until_phase
@@ -33,7 +33,7 @@ def test_a_planned_failover_recovers_the_newest_change_of_the_primary(front: Fro
     assert end(front, planned) is Outcome.SUCCEEDED
     stopped = front.world.primary.writes_stopped_at
     assert stopped is not None
-    machine = front.world.azure.machine(names.machine_name(planned, "sql"))
+    machine = front.world.azure.machine(ids.machine_name(planned, "sql"))
     assert machine is not None
     assert machine.content is not None
     assert machine.content.until is not None
@@ -173,7 +173,7 @@ def test_a_repair_is_no_answer_to_a_question(outage: Front, serving_again: str) 
     run = outage.world.records.runs[serving_again]
     assert run.answers == ["proceed", "abort"]
     assert not outage.steer(serving_again, "retry")
-    outage.world.engine.send(serving_again, names.EVENT_RETRY, {"by": "anna", "reason": "", "hold": run.holds})
+    outage.world.engine.send(serving_again, ids.EVENT_RETRY, {"by": "anna", "reason": "", "hold": run.holds})
     outage.world.engine.advance(timedelta(minutes=20))
     assert outage.world.records.runs[serving_again].phase is Phase.NEEDS_OPERATOR
     assert not outage.world.traffic.moves
@@ -186,7 +186,7 @@ def test_a_yes_to_a_question_is_no_repair(outage: Front) -> None:
     run = outage.world.records.runs[run_id]
     assert run.answers == ["retry", "abort"]
     assert not outage.steer(run_id, "proceed")
-    outage.world.engine.send(run_id, names.EVENT_PROCEED, {"by": "anna", "reason": "", "hold": run.holds})
+    outage.world.engine.send(run_id, ids.EVENT_PROCEED, {"by": "anna", "reason": "", "hold": run.holds})
     outage.world.engine.advance(timedelta(minutes=20))
     assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR
 

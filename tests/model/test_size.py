@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from shared.plan import RecoveryPlan
-from shared.runs import Outcome
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome
 from tests.model.front import Front
 from tests.model.plans import model_plan
 from tests.model.test_examples import end, started

@@ -15,54 +15,46 @@ from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import TypeAdapter
 
-from functions.activities import (
-    TOO_LATE,
-    Checked,
-    CheckOrder,
-    DnsAnswer,
-    DnsOrder,
-    Evicted,
-    EvictOrder,
+from functions.activities.base import Activity
+from functions.activities.deadlines import TOO_LATE
+from functions.activities.evidence import MaintenanceFound, MaintenanceOrder
+from functions.activities.machines import Checked, CheckOrder, Evicted, EvictOrder
+from functions.activities.probes import DnsAnswer, DnsOrder, Probed, ProbeOrder
+from functions.activities.recovery_points import (
     FindPointsOrder,
     ForgetOrder,
-    NotFrozen,
+    PointNoteOrder,
     PointsFound,
-    Probed,
-    ProbeOrder,
-    ReadBack,
     SetOrder,
     SetStarted,
-    Switched,
 )
-from functions.bookkeeping import (
-    Claim,
-    ClaimOrder,
-    MaintenanceFound,
-    MaintenanceOrder,
-    PointNoteOrder,
-    Recorded,
-    RecordOrder,
-    ReleaseOrder,
-    ReplicaOrder,
-    SealOrder,
+from functions.activities.replica import NotFrozen, ReplicaOrder
+from functions.activities.run_record import Claim, ClaimOrder, Recorded, RecordOrder, ReleaseOrder, SealOrder
+from functions.activities.source import FenceOrder, HomeCommits, HomeOrder
+from functions.activities.traffic import ReadBack, Switched
+from shared.models import ids
+from shared.models.base import Strict
+from shared.models.errors import LostLockError, StorageUnavailableError
+from shared.models.evidence import Round
+from shared.models.operations import Refusal, Refused, Started
+from shared.models.orders import (
+    POINT,
+    CleanedUp,
+    CleanUpOrder,
+    DiskOrder,
+    EvidenceOrder,
+    MachineOrder,
+    NotifyOrder,
+    ScriptOrder,
+    TrafficOrder,
 )
-from functions.source import Fenced, FenceOrder, HomeCommits, HomeOrder
-from functions.step import Step
-from shared import names
-from shared.cloud.cleanup import POINT, CleanedUp, CleanUpOrder
-from shared.cloud.compute import DiskOrder, MachineOrder, Refused, Started
-from shared.cloud.replication import ScriptOrder
-from shared.cloud.traffic import TrafficOrder
-from shared.errors import LostLockError, StorageUnavailableError
-from shared.evidence import EvidenceOrder
-from shared.notify import NotifyOrder
-from shared.plan import RecoveryPlan, Strict, Trust
-from shared.policy.capacity import Refusal
+from shared.models.plan import RecoveryPlan, Trust
+from shared.models.runs import Outcome, Phase
+from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
-from shared.policy.outage import Round
 from shared.policy.trust import trust_limitation
-from shared.records.site_state import looked, looked_at_replica, point_ended, routed
-from shared.runs import Outcome, Phase, RunRef
+from shared.services.fence_hook import Fenced
+from shared.store.site_state import looked, looked_at_replica, point_ended, routed
 from tests.model.azure import Azure
 from tests.model.engine import Engine
 from tests.model.records import Records
@@ -170,7 +162,7 @@ class World:
         self.told.append(order)
         return Strict()
 
-    # Looking at the primary
+    # OutageConfirmation at the primary
 
     def gather_evidence(self, order: EvidenceOrder) -> Round:
         self.looks[order.run.run_id] = Look(self.clock(), self.primary.is_seen_to_serve)
@@ -294,7 +286,7 @@ class World:
         holder = self.azure.holder_of(order.run.run_id, order.nic, order.disks)
         if holder is None:
             return Evicted()
-        run = self.records.read_run(holder.tags[names.TAG_RUN])
+        run = self.records.read_run(holder.tags[ids.TAG_RUN])
         if run.outcome is None:
             return Evicted(left=[holder.name])
         if not run.is_leftover:
@@ -304,7 +296,7 @@ class World:
 
     def probe_workload(self, order: ProbeOrder) -> Probed:
         run_id, workload = order.run.run_id, order.target
-        machine = self.azure.machine(names.machine_name(run_id, workload))
+        machine = self.azure.machine(ids.machine_name(run_id, workload))
         healthy = machine is not None and self.azure.is_up(machine)
         hopeless = bool(machine and machine.content and machine.content.damaged)
         until = machine.content.until if healthy and machine and machine.content else None
@@ -386,7 +378,7 @@ class World:
 
     def _planned_loses_nothing(self, run_id: str) -> None:
         """Unless a person said so, every change of a primary that can be asked was recovered."""
-        newest, machine = self.primary.newest_commit, self.azure.machine(names.machine_name(run_id, "sql"))
+        newest, machine = self.primary.newest_commit, self.azure.machine(ids.machine_name(run_id, "sql"))
         if self.records.runs[run_id].mode == "planned" and newest and run_id not in self.proceeded:
             assert machine and machine.content and machine.content.until, f"{run_id} moves to nothing"
             held = self.primary.newest_commit_held(machine.content.until)
@@ -400,9 +392,9 @@ def app_activities() -> list[str]:
     modules = [
         module
         for name, module in sys.modules.items()
-        if name.startswith("functions.") and name != "functions.selfcheck"
+        if name.startswith("functions.") and not name.endswith(".selfcheck")
     ]
-    return sorted({name for module in modules for name, known in vars(module).items() if isinstance(known, Step)})
+    return sorted({name for module in modules for name, known in vars(module).items() if isinstance(known, Activity)})
 
 
 @functools.cache

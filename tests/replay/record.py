@@ -27,7 +27,7 @@ from lab.runner import Watcher
 from lab.scenario import PROJECT, Scenario
 from lab.site.world import SQL_PASSWORD
 from lab.twin import Lab, LabOptions
-from shared.plan_file import build_plan, read_yaml
+from shared.plans.loader import build_plan, read_yaml
 from tests.replay import stored
 
 STORIES = Path(__file__).parent / "stories.yaml"

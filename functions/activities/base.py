@@ -1,0 +1,114 @@
+"""The one way to make an activity: a function from one frozen model to another, with its step in the history.
+
+Only plain JSON crosses the boundary of the durable engine. The engine hands an activity's exception on as a bare class
+name and one line, so Azure's expected answers are results, and only the unexpected is raised.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, Literal, get_type_hints
+
+import azure.durable_functions as df
+from durabletask import task
+from pydantic import TypeAdapter
+
+from shared.models.operations import Refused, Started
+from shared.models.steps import Order, StepEnd
+from shared.store.steps import begin_step, end_step
+
+Recording = Literal["around", "after", "never"]
+"""``around``: the intent is written before the act. ``after``: for looks, which change nothing. ``never``: it does so
+itself."""
+
+MAX_ATTEMPTS = 20
+
+
+class Activity[O: Order, R]:
+    """An activity as orchestrators see it: typed orders go in, typed results come out."""
+
+    def __init__(self, name: str, result: Any) -> None:
+        self.name = name
+        self._result: TypeAdapter[R] = TypeAdapter(result)
+
+    def schedule(self, ctx: task.OrchestrationContext, order: O, retry_after: timedelta) -> task.CompletableTask[Any]:
+        """Schedules the activity; it is tried again when it raises, first after ``retry_after``."""
+        policy = task.RetryPolicy(
+            first_retry_interval=retry_after,
+            max_number_of_attempts=MAX_ATTEMPTS,
+            backoff_coefficient=1.5,
+            max_retry_interval=retry_after * 30,
+        )
+        return ctx.call_activity(self.name, input=order.model_dump(mode="json"), retry_policy=policy)
+
+    def read(self, raw: Any) -> R:
+        """Turns what the engine kept back into the result's model."""
+        return self._result.validate_python(raw)
+
+
+def activity[O: Order, R](
+    bp: df.Blueprint, record: Recording
+) -> Callable[[Callable[[O], Awaitable[R]]], Activity[O, R]]:
+    """Registers ``async def fn(order: Model) -> Result`` as the activity ``fn`` and returns its ``Activity``.
+
+    With ``around``, an operation that was only started stays "running" in the history until ``check_operation`` sees
+    its end.
+    """
+
+    def decorate(fn: Callable[[O], Awaitable[R]]) -> Activity[O, R]:
+        hints = get_type_hints(fn)
+        parameter = next(iter(inspect.signature(fn).parameters))
+        order_type: type[O] = hints[parameter]
+        adapter: TypeAdapter[R] = TypeAdapter(hints["return"])
+
+        async def run(item: dict) -> dict:  # type: ignore[type-arg]
+            order = order_type.model_validate(item)
+            if record == "around":
+                await begin_step(order.run, fn.__name__, order.target, order.attempt)
+            try:
+                result = await fn(order)
+            except Exception as error:
+                if record != "never":
+                    await _record_failure(fn.__name__, order, record, error)
+                raise
+            if record != "never":
+                await _record_result(fn.__name__, order, result, record)
+            plain: dict[str, Any] = adapter.dump_python(result, mode="json")
+            return plain
+
+        run.__name__ = run.__qualname__ = fn.__name__
+        run.__doc__ = fn.__doc__
+        run.__annotations__ = {"item": dict, "return": dict}
+        bp.activity_trigger(input_name="item")(run)
+        return Activity(fn.__name__, hints["return"])
+
+    return decorate
+
+
+async def _record_failure(name: str, order: Order, record: Recording, error: Exception) -> None:
+    """The engine will try again; meanwhile the history says what went wrong."""
+    words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    attempts = order.attempt if record == "after" else None
+    await end_step(order.run, name, order.target, "running", attempts=attempts, started_at=order.began_at, error=words)
+
+
+async def _record_result(name: str, order: Order, result: Any, record: Recording) -> None:
+    if isinstance(result, Started):
+        return
+    if isinstance(result, Refused):
+        told = StepEnd(status="failed", error=result.refusal.sentence)
+    else:
+        told = result.as_step() if hasattr(result, "as_step") else StepEnd()
+    attempts = order.attempt if record == "after" else None
+    await end_step(
+        order.run,
+        name,
+        order.target,
+        told.status,
+        attempts=attempts,
+        started_at=order.began_at,
+        error=told.error,
+        detail=told.detail,
+    )

@@ -1,0 +1,140 @@
+"""The steps that keep a run's record: claim the plan, write what was decided, seal, release."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+
+from functions.activities.base import activity
+from shared.models.base import Strict
+from shared.models.errors import LostLockError
+from shared.models.plan import Trust
+from shared.models.runs import Outcome, RecoveryRun
+from shared.models.steps import Order, StepEnd
+from shared.policy.trust import trust_limitation
+from shared.store import alerts, events, seals, site_state
+from shared.store.runs import list_runs, read_run, update_run
+from shared.store.seal_archive import keep_copy
+from shared.store.seals import end_orphan
+
+bp = df.Blueprint()
+
+
+class ClaimOrder(Order):
+    trust: Trust | str
+
+
+class Claim(Strict):
+    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on.
+
+    ``data_until`` is from when the replica's data are at least, and ``home_commits`` the newest commit that was seen in
+    each of the primary's databases, as far as is known when the run begins.
+    """
+
+    claimed: bool
+    because: str = ""
+    must_ask: str | None = None
+    data_until: datetime | None = None
+    home_commits: dict[str, datetime] = {}
+
+
+@activity(bp, "around")
+async def claim_run(order: ClaimOrder) -> Claim:
+    """The first step of every run: a run that ended, or that lost its plan, ends here without effect."""
+    run = await read_run(order.run.run_id)
+    if run.outcome is not None:
+        return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
+    try:
+        state = await site_state.check_lock(order.run)
+    except LostLockError as error:
+        taken = run.kind == "drill" and (await site_state.read_state(order.run.plan)).active_kind == "failover"
+        outcome = Outcome.PREEMPTED if taken else Outcome.FAILED
+        await end_orphan(order.run.run_id, str(error), outcome)
+        return Claim(claimed=False, because=str(error))
+    must_ask = None
+    if isinstance(order.trust, Trust):
+        drills = await list_runs(order.run.plan, kind="drill", limit=20)
+        good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
+        must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
+    return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commits=state.home_commits)
+
+
+class RecordOrder(Order):
+    """``changes`` of the run's row.
+
+    Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` is the
+    freezing, by its beginning, after which the replica goes on. ``of_run`` is an ended run, and ``not_cleared`` what of
+    it could not be cleared away.
+    """
+
+    number: int = 0
+    changes: dict[str, Any] = {}
+    thawed: datetime | None = None
+    of_run: str = ""
+    not_cleared: list[str] = []
+
+
+class Recorded(Strict):
+    """What the row says now. ``abort_asked_by`` is who ended the run, if anybody did before its cutover began."""
+
+    abort_asked_by: str | None = None
+    cutover_began: bool = True
+    ended: bool = False
+
+    @classmethod
+    def of(cls, row: RecoveryRun) -> Recorded:
+        return cls(abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None)
+
+
+@activity(bp, "never")
+async def record_step(order: RecordOrder) -> Recorded:
+    """Writes what the orchestrator decided: a phase, a verdict."""
+    recorded = Recorded()
+    if order.changes:
+        recorded = Recorded.of(await update_run(order.run.run_id, number=order.number, **order.changes))
+    if order.thawed:
+        await site_state.mark_thawed(order.run.plan, order.thawed)
+    if order.of_run:
+        await site_state.note_not_cleared(order.run.plan, order.of_run, order.not_cleared)
+    return recorded
+
+
+class SealOrder(Order):
+    facts: dict[str, Any]
+
+
+class Sealed(Strict):
+    """``uncopied`` says why the seal's copy could not be kept."""
+
+    uncopied: str | None = None
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(detail={"uncopied": self.uncopied} if self.uncopied else None)
+
+
+@activity(bp, "around")
+async def seal_run(order: SealOrder) -> Sealed:
+    """Writes the end of the run with its measures, seals it, and keeps a copy of the seal out of everybody's reach."""
+    run = await seals.seal_run(order.run.run_id, **order.facts)
+    uncopied = await keep_copy(run)
+    if uncopied:
+        await events.record_event(run.plan, f"The copy of run {run.run_id}'s seal could not be kept: {uncopied}.")
+    return Sealed(uncopied=uncopied)
+
+
+class ReleaseOrder(Order):
+    """``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open."""
+
+    cooldown: timedelta | None = None
+    well_at: datetime | None = None
+
+
+@activity(bp, "around")
+async def release_run(order: ReleaseOrder) -> Strict:
+    """Gives the plan back; ``cooldown`` postpones the next look."""
+    if order.well_at:
+        await alerts.close_before(order.run.plan, order.well_at)
+    await site_state.release_lock(order.run, order.cooldown)
+    return Strict()

@@ -1,0 +1,70 @@
+"""The steps that touch the source on the premises: its writes are stopped or resumed, its newest change is read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import azure.durable_functions as df
+
+from functions.activities.base import activity
+from shared.models.base import Strict
+from shared.models.errors import LostLockError
+from shared.models.plan import Fence, SqlProbe
+from shared.models.steps import Order, StepEnd
+from shared.probes.newest_commits import newest_commits
+from shared.services.fence_hook import Fenced, call_hook
+from shared.store import site_state
+
+bp = df.Blueprint()
+
+
+class FenceOrder(Order):
+    """Stop the source's writes, or let it write again (``resume``)."""
+
+    fence: Fence
+    action: Literal["stop", "resume"] = "stop"
+
+
+@activity(bp, "around")
+async def fence_source(order: FenceOrder) -> Fenced:
+    """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error.
+
+    Who stopped them is written down first, so that they are resumed when the run breaks off. An order that the engine
+    delivers again late must not stop the writes of a primary on which a person chose to stay.
+    """
+    try:
+        stopped_before = (await site_state.check_lock(order.run)).fenced_by == order.run.run_id
+        if order.action == "stop":
+            await site_state.change_as(order.run, fenced_by=order.run.run_id)
+        elif not stopped_before:
+            return Fenced(done=True, detail="its writes were not stopped")
+    except LostLockError as error:
+        return Fenced(done=False, detail=str(error))
+    answer = await call_hook(order.fence, order.run, order.action)
+    # A stop that did not answer may have stopped the writes all the same, and an earlier one may have.
+    nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
+    if nothing_stopped or (order.action == "resume" and answer.done):
+        await site_state.change_as(order.run, fenced_by=None)
+    return answer
+
+
+class HomeOrder(Order):
+    """``probes`` ask the primary with the query that measures recovery points."""
+
+    probes: list[SqlProbe]
+
+
+class HomeCommits(Strict):
+    """The newest commit of each of the primary's databases that answered."""
+
+    newest: dict[str, datetime]
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(detail={name: moment.isoformat() for name, moment in self.newest.items()})
+
+
+@activity(bp, "after")
+async def read_home_commit(order: HomeOrder) -> HomeCommits:
+    """The newest commits at the primary, for a planned failover that must not lose any."""
+    return HomeCommits(newest=await newest_commits(order.probes))

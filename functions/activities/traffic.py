@@ -1,0 +1,71 @@
+"""The steps of the cutover: enable one endpoint, disable the other, read both back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import azure.durable_functions as df
+
+from functions.activities.base import activity
+from functions.activities.deadlines import TOO_LATE, too_late
+from shared.azure.operations import refusal_or_none
+from shared.azure.traffic_manager import read_routing, switch
+from shared.models.base import Strict
+from shared.models.operations import Refusal, Refused
+from shared.models.orders import TrafficOrder
+from shared.models.plan import Endpoint
+from shared.models.routing import Routing, Switch
+from shared.models.runs import Phase
+from shared.models.steps import StepEnd
+from shared.store import site_state
+from shared.store.runs import read_run
+
+bp = df.Blueprint()
+
+
+class Switched(Strict):
+    kind: Literal["switched"] = "switched"
+
+
+@activity(bp, "around")
+async def enable_recovery(order: TrafficOrder) -> Switched | Refused:
+    """The first half of the cutover. Raises ``LostLockError`` when the run no longer holds its plan."""
+    return await _switch(order, order.traffic.recovery, "Enabled")
+
+
+@activity(bp, "around")
+async def disable_primary(order: TrafficOrder) -> Switched | Refused:
+    """The second half: the latch. A primary that recovers will not take its traffic back."""
+    return await _switch(order, order.traffic.primary, "Disabled")
+
+
+async def _switch(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> Switched | Refused:
+    """An order that is given again late must not move customers behind the back of whoever is being asked."""
+    await site_state.check_lock(order.run)
+    run = await read_run(order.run.run_id)
+    if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
+        said = "The run has stopped for a person since this was ordered."
+        return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=said))
+    if late := too_late(order.not_after, "The last look at the sites is too old to move anybody by it."):
+        return late
+    refusal = await refusal_or_none(switch(order.traffic, endpoint, to))
+    return Refused(refusal=refusal) if refusal else Switched()
+
+
+class ReadBack(Strict):
+    routing: Routing
+    agrees: bool
+
+    def as_step(self) -> StepEnd:
+        if self.agrees:
+            return StepEnd()
+        return StepEnd(status="failed", error=f"Traffic Manager sends customers to: {self.routing.active_site}")
+
+
+@activity(bp, "around")
+async def read_back(order: TrafficOrder) -> ReadBack:
+    """Reads what Traffic Manager really holds, and remembers it as the active site."""
+    routing = await read_routing(order.traffic)
+    site = routing.active_site
+    await site_state.change_as_by(order.run, lambda before: site_state.routed(site, before))
+    return ReadBack(routing=routing, agrees=site == "recovery")

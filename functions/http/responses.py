@@ -1,0 +1,183 @@
+"""HTTP as every trigger speaks it: JSON bodies in, JSON or RFC 9457 problem documents out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate
+
+import azure.functions as func
+from azure.core.exceptions import AzureError
+from pydantic import ValidationError
+
+from functions.deployed_plans import PLANS
+from functions.http import auth
+from functions.http.auth import Caller, Role
+from shared.models import errors
+from shared.models.base import Strict
+from shared.models.json_limits import OverLimitError, read_json
+from shared.models.plan import RecoveryPlan
+from shared.services.announce import FAILED
+
+MAX_BODY = 64 * 1024
+
+
+_log = logging.getLogger("coldsite.http")
+
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every answer: it is read by programs and people, is nobody's page, and is kept by no cache."""
+
+
+_TITLES = {
+    400: "The request cannot be read",
+    401: "Not signed in",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Not possible now",
+    413: "Too large",
+    415: "Not JSON",
+    422: "Invalid request",
+    503: "Try again",
+}
+
+
+class BadRequestError(errors.ColdsiteError):
+    """The request is not what the route takes; ``status`` is 400, 413, 415 or 422."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        self.status = status
+        super().__init__(message)
+
+
+def answer(body: Any, status: int = 200, **headers: str) -> func.HttpResponse:
+    return _respond(body, status, "application/json", headers)
+
+
+def problem(status: int, detail: str, **more: Any) -> func.HttpResponse:
+    """An RFC 9457 problem document. What came from outside is never repeated in it."""
+    body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}
+    headers = {503: {"Retry-After": "5"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status, {})
+    return _respond(body, status, "application/problem+json", headers)
+
+
+def _respond(body: Any, status: int, kind: str, headers: dict[str, str]) -> func.HttpResponse:
+    return func.HttpResponse(
+        json.dumps(body, default=str), status_code=status, mimetype=kind, headers=_HEADERS | headers
+    )
+
+
+def answering[**P](
+    handler: Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
+) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
+    """Turns every error into its problem document, also one that was not foreseen."""
+
+    @functools.wraps(handler)
+    async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
+        try:
+            return await handler(request, *arguments, **named)
+        except errors.AccessError as error:
+            await auth.record_refusal(request, error)
+            return problem(error.status, str(error))
+        except BadRequestError as error:
+            return problem(error.status, str(error))
+        except errors.AlertError as error:
+            return problem(error.status, str(error))
+        except (errors.UnknownPlanError, errors.UnknownRunError) as error:
+            return problem(404, str(error))
+        except errors.PlanBusyError as error:
+            return problem(409, str(error), run_id=error.run_id)
+        except errors.RefusedError as error:
+            return problem(409, str(error), **error.facts)
+        except (
+            errors.DirectoryUnavailableError,
+            errors.StorageUnavailableError,
+            errors.StateConflictError,
+            errors.SettingError,
+        ) as error:
+            _log.exception("%s %s", FAILED, error)
+            return problem(503, str(error))
+        except AzureError as error:
+            _log.exception("%s Azure did not answer", FAILED)
+            return problem(503, f"Azure did not answer ({type(error).__name__}).")
+        except Exception as error:  # noqa: BLE001 (503, so that an action group sends its alert again: it gives up on 500)
+            _log.exception("%s what was not foreseen", FAILED)
+            return problem(503, f"Coldsite met what it did not foresee ({type(error).__name__}); its log has the rest.")
+
+    return run
+
+
+def allowed[**P](
+    needs: Role,
+) -> Callable[
+    [Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]]],
+    Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
+]:
+    """Calls the handler with who is calling, if that caller has the role; answers everybody else before it."""
+
+    def decorate(
+        handler: Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]],
+    ) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
+        @functools.wraps(handler)
+        async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
+            return await handler(auth.caller_of(request, needs), request, *arguments, **named)
+
+        return answering(run)
+
+    return decorate
+
+
+def json_only(request: func.HttpRequest) -> None:
+    """What calls itself something else than JSON is not read as JSON."""
+    kind = next((value for name, value in dict(request.headers).items() if name.lower() == "content-type"), "")
+    bare = kind.partition(";")[0].strip().lower()
+    if request.get_body() and bare and bare != "application/json" and not bare.endswith("+json"):
+        raise BadRequestError("The body is not JSON by its Content-Type; send application/json.", 415)
+
+
+def body_of(request: func.HttpRequest) -> dict[str, Any]:
+    """The request's JSON object; an empty body is an empty object."""
+    raw = request.get_body()
+    if len(raw) > MAX_BODY:
+        raise BadRequestError(f"The body is longer than {MAX_BODY // 1024} KiB.", 413)
+    if not raw.strip():
+        return {}
+    json_only(request)
+    try:
+        data = read_json(raw)
+    except OverLimitError as error:
+        raise BadRequestError(f"The body is {error}.", 422) from error
+    except ValueError as error:
+        raise BadRequestError("The body is not JSON.") from error
+    if not isinstance(data, dict):
+        raise BadRequestError("The body is not a JSON object.", 422)
+    return data
+
+
+def plan_of(request: func.HttpRequest) -> RecoveryPlan:
+    plan = PLANS.get(request.route_params.get("plan", ""))
+    if plan is None:
+        raise errors.UnknownPlanError
+    return plan
+
+
+def read_request[T: Strict](model: type[T], req: func.HttpRequest) -> T:
+    try:
+        return model.model_validate(body_of(req))
+    except ValidationError as error:
+        told = "; ".join(_wrong(dict(one)) for one in error.errors(include_input=False))
+        raise BadRequestError(told, 422) from None
+
+
+def _wrong(error: dict[str, Any]) -> str:
+    """A field of the request and what is wrong with it."""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, error['loc'])) or 'body'}: {said}"

@@ -1,0 +1,186 @@
+"""What the HTTP API takes and shows, as models that refuse what they do not know."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+
+from functions.http.auth import Role
+from shared.models import ids
+from shared.models.base import Strict
+from shared.models.durations import Duration
+from shared.models.evidence import Evidence
+from shared.models.ids import Kind
+from shared.models.routing import ActiveSite
+from shared.models.runs import Phase, RecoveryRun, Verb
+from shared.models.steps import Step
+
+
+def _one_line(text: str) -> str:
+    """What people write is shown in terminals, where an escape could blank the screen or forge a line."""
+    if not text.isprintable() or (text and not text.strip()):
+        raise ValueError("is not one line of text")
+    return text.strip()
+
+
+Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
+
+
+class FailoverRequest(Strict):
+    """Why, and away from what: an unplanned failover of a primary that serves must be acknowledged."""
+
+    mode: Literal["planned", "unplanned"] = "unplanned"
+    acknowledge_primary_healthy: StrictBool = False
+    recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
+    reason: Reason
+
+
+class DrillRequest(Strict):
+    reason: Reason = "A drill"
+
+
+class PauseRequest(Strict):
+    """``for`` is a duration such as 2h, at most 30 days; 0s ends a pause."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
+
+    duration: Duration = Field(alias="for")
+    reason: Reason
+
+
+class NoteRequest(Strict):
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_one_line)] = ""
+
+
+class Steering(NamedTuple):
+    """What a run can be told: by whom, with which event, in which phases; those phases and the whole in words."""
+
+    needs: Role
+    event: str
+    phases: frozenset[Phase]
+    only: str
+    summary: str
+
+
+_WAITS = frozenset({Phase.WAITING_FOR_APPROVAL})
+_MAY_END = frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED}
+STEERING = {
+    "approve": Steering(
+        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Say yes to a failover that waits"
+    ),
+    "reject": Steering("approver", ids.EVENT_REJECT, _WAITS, "waits for approval", "Say no to a failover that waits"),
+    "retry": Steering(
+        "operator",
+        ids.EVENT_RETRY,
+        frozenset({Phase.NEEDS_OPERATOR}),
+        "waits for a repair",
+        "Let a run go on after what was wrong is repaired",
+    ),
+    "proceed": Steering(
+        "operator",
+        ids.EVENT_PROCEED,
+        frozenset({Phase.NEEDS_OPERATOR}),
+        "asks whether to proceed",
+        "Move the customers all the same: a yes to the question just before the cutover",
+    ),
+    "abort": Steering(
+        "operator", ids.EVENT_ABORT, _MAY_END, "has not begun to move customers", "End a run and clear away"
+    ),
+}
+
+
+class RunView(RecoveryRun):
+    """A run with everything that it did."""
+
+    steps: list[Step]
+
+
+class NewestLook(Strict):
+    """What the newest evidence said of the primary, and since when it says so; ``sentence`` names every check."""
+
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    since: datetime
+    sentence: str
+    evidence: list[Evidence]
+
+
+class ReplicaView(Strict):
+    """How the replica is. ``data_until`` is from when its data are at least; None where that is not known."""
+
+    looked_at: datetime | None
+    state: str
+    connected: bool | None
+    queue_bytes: int | None
+    problem: str | None
+    data_until: datetime | None
+    loss_limit: float
+    """Seconds of age, at the start of an outage, up to which automatic asks nobody."""
+
+
+class WaitingRun(Strict):
+    """A run that is under way: what it is, and what it waits for, until when, with what can be answered."""
+
+    run_id: str
+    kind: Kind
+    phase: Phase
+    waiting_for: str | None
+    answers: list[Verb]
+    waiting_until: datetime | None
+
+
+class PlanView(Strict):
+    """The status of a plan. ``active_site`` is where Traffic Manager sends customers, not whether they are served.
+
+    The last three are only there when one plan is asked for.
+    """
+
+    name: str
+    title: str
+    mode: Literal["observe", "approve", "automatic"]
+    active_site: ActiveSite
+    primary_latched: bool
+    active_run: str | None
+    run: WaitingRun | None
+    newest_look: NewestLook | None
+    replica: ReplicaView
+    last_good_drill: datetime | None
+    open_alerts: int
+    warnings: list[str]
+    next_look_not_before: datetime | None
+    """Without news, the watch starts nothing before this."""
+    paused_until: datetime | None
+    pause_reason: str | None
+    hash: str | None = None
+    plan: dict[str, Any] | None = None
+    events: list[dict[str, Any]] | None = None
+
+
+class SelfChecked(Strict):
+    """An orchestration went from its start to its end in so many seconds; ``problems`` are the app's own, in words."""
+
+    seconds: float
+    problems: list[str]
+
+
+class Checked(Strict):
+    """One pass of evidence: what each signal of the plan sees now, and what it would need where it sees nothing."""
+
+    plan: str
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    sentence: str
+    evidence: list[Evidence]
+
+
+class PointView(Strict):
+    """A recovery point that a failover can use. ``data_until`` is from when its data are at least; None where that is
+    not known.
+    """
+
+    id: str
+    taken_at: datetime
+    data_until: datetime | None
+    consistency: Literal["application", "crash"]

@@ -1,0 +1,117 @@
+"""The drill orchestrator: a failover into an isolated network that leaves nothing behind."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions.activities.run_record import Claim
+from functions.stages import replica
+from functions.stages.cleanup import clear_away
+from functions.stages.rebuild import Rebuild
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import Ended, HopelessError, ProblemError, told
+from functions.workflow.lifecycle import run_lifecycle, seconds_between
+from functions.workflow.questions import until_done
+from shared.models.operations import PointInTime
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, Phase, RunInput
+
+bp = df.Blueprint()
+
+
+@bp.orchestration_trigger(context_name="context")
+def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Proves that the plan works, without touching customers, Traffic Manager or the primary.
+
+    1. Claim the plan's lock.
+    2. Freeze the replica, take one set of all its disks, and thaw it at once, whatever happens.
+    3. Recover the workloads into the drill network and verify them there. What goes wrong is kept and a person told;
+       a drill that nobody looks at is cleared away, and a failover takes its place at any time.
+    4. Keep them for ``keep_for``, so that a person can look.
+    5. Remove everything, and show that nothing is left.
+    6. Measure, seal, tell, give the plan back.
+    """
+    run = RunInput.model_validate(data)
+    work = RunContext(ctx, run.run, run.plan.recovery)
+    story = _Drill(work, run)
+    return (yield from run_lifecycle(work, run, story.body, story.clear))
+
+
+class _Drill:
+    def __init__(self, work: RunContext, run: RunInput) -> None:
+        self._work = work
+        self._run = run
+        self._plan: RecoveryPlan = run.plan
+        self._recovery = Rebuild(work, run.plan, "drill")
+        self._point: PointInTime | None = None
+        self._freezing: datetime | None = None
+        self._sets = 0
+        work.after_hold = "abort"
+
+    def body(self, claim: Claim) -> Doing[Ended]:
+        work, plan = self._work, self._plan
+        point = yield from until_done(work, plan, Phase.RECOVERING, self._build)
+        healthy_at = work.now
+        yield from work.record_now(phase=Phase.VERIFYING)
+        yield from work.sleep(plan.drill.keep_for)
+        work.abortable = False
+        yield from work.record_now(phase=Phase.CLEANING_UP)
+        left = yield from clear_away(work, plan, keep_snapshots=False)
+        if left:
+            raise Ended(
+                Outcome.FAILED,
+                f"The drill worked, but this is left over: {', '.join(told(left))}. Housekeeping goes on clearing it "
+                "away.",
+            )
+        return Ended(
+            Outcome.SUCCEEDED,
+            "The drill worked and left nothing behind.",
+            recovery_time_actual=seconds_between(self._run.requested_at, healthy_at),
+            recovery_point_actual=seconds_between(max(self._recovery.commits.values(), default=None), point.taken_at),
+        )
+
+    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+        """The replica first: it may stand in a failover's way. Then everything, the recovery point too."""
+        problem: str | None = None
+        if self._freezing:
+            problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
+        yield from self._recovery.stop(by)
+        left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
+        return [*left, problem] if problem else left
+
+    def _build(self) -> Doing[PointInTime]:
+        if self._point is None:
+            self._point = yield from self._take_point()
+        yield from self._recovery.recover(self._point)
+        return self._point
+
+    def _take_point(self) -> Doing[PointInTime]:
+        """Nobody is asked anything while the replica is frozen: it is thawed first, whatever went wrong."""
+        work, plan = self._work, self._plan
+        self._sets += 1
+        self._freezing = freezing = work.now
+        limit = plan.replication.pause_limit if plan.replication.script_texts else None
+        try:
+            point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(freezing, limit))
+        except (ProblemError, task.TaskFailedError):
+            yield from self._thaw(freezing)
+            raise
+        yield from self._thaw(freezing)
+        return point
+
+    def _take_set(self, freezing: datetime, limit: timedelta | None) -> Doing[PointInTime]:
+        work, plan, wanted = self._work, self._plan, self._run.recovery_point
+        not_after = freezing + limit if limit else None
+        state = yield from replica.freeze(work, plan, freezing, not_after)
+        return (yield from replica.recovery_point(work, plan, wanted, state, self._sets, freezing, not_after))
+
+    def _thaw(self, freezing: datetime) -> Doing[None]:
+        """A drill whose replica cannot be thawed ends at once: housekeeping thaws only when no run is at work."""
+        problem = yield from replica.thaw_or_say(self._work, self._plan, freezing)
+        if problem:
+            raise HopelessError(problem)
+        self._freezing = None

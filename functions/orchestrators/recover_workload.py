@@ -1,0 +1,316 @@
+"""The sub-orchestrator: one workload from recovery point to healthy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions.activities.machines import EvictOrder, Watched, clean_up, create_disk, create_machine, evict_leftover
+from functions.activities.probes import ProbeOrder, probe_workload
+from functions.stages.rebuild import WorkloadOrder, WorkloadOutcome
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import FIND_THE_CAUSE, AbortedError, ProblemError, reason
+from shared.models import ids
+from shared.models.operations import Refusal, Refused
+from shared.models.orders import CleanUpOrder, DiskOrder, MachineOrder
+from shared.models.resource_ids import compute_id
+from shared.policy.capacity import MAY_BE_UP, next_rung
+
+bp = df.Blueprint()
+
+
+_LOOKS_AT_WHAT_LASTS = 6
+
+
+@bp.orchestration_trigger(context_name="context")
+def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Recovers one workload; it returns an outcome and never lets an error out.
+
+    0. On a retry, remove what Azure never finished: it would hang again.
+    1. Make every disk from its snapshot, side by side.
+    2. Wait for what this workload depends on.
+    3. Make the machine, down the ladder of sizes and zones.
+    4. Tell the parent that the machine is created.
+    5. Probe until it is healthy; boot is judged by probes alone.
+    """
+    order = WorkloadOrder.model_validate(data)
+    work = RunContext(ctx, order.run, order.recovery)
+    try:
+        outcome = yield from _recover(work, order)
+    except AbortedError:
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem="The run was aborted.")
+    except ProblemError as problem:
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
+    except task.TaskFailedError as error:
+        said = f"A step of {order.name} failed again and again: {reason(error)} {FIND_THE_CAUSE}"
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=said)
+    return outcome.model_dump(mode="json")
+
+
+def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
+    if order.attempt > 1:
+        yield from _clear(work, order, unfinished=True)
+    zones: list[str | None] = [*order.workload.zones] or [None]
+    waited = False
+    for number, zone in enumerate(zones):
+        last = number + 1 == len(zones)
+        refused = yield from _make_disks(work, order, zone)
+        if refused is not None:
+            if last:
+                raise ProblemError(f"A disk of {order.name} was refused. {refused.sentence} Correct it, then retry.")
+            yield from _clear(work, order)
+            continue
+        if order.workload.depends_on and not waited:
+            _report(work, order, "waiting")
+            yield from work.first(work.event(ids.EVENT_GO))
+            waited = True
+        made = yield from _make_machine(work, order, zone)
+        if isinstance(made, str):
+            _report(work, order, "created")
+            commits = yield from _wait_until_healthy(work, order)
+            return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, commits=commits)
+        elsewhere = any(refusal.kind == "capacity" for refusal in made.values())
+        if elsewhere and len(zones) > 1:
+            yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
+        if last or not elsewhere:
+            raise ProblemError(_out_of_rungs(order, made))
+    raise AssertionError("the last zone returns or raises")
+
+
+def _report(work: RunContext, order: WorkloadOrder, at: str) -> None:
+    work.ctx.send_event(
+        order.parent, ids.EVENT_PROGRESS, data={"workload": order.name, "at": at, "attempt": order.attempt}
+    )
+
+
+def _tags(order: WorkloadOrder) -> dict[str, str]:
+    return order.recovery.tags | {
+        ids.TAG_RUN: order.run.run_id,
+        ids.TAG_PLAN: order.run.plan,
+        ids.TAG_WORKLOAD: order.name,
+    }
+
+
+def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[Refusal | None]:
+    """Disks are zonal, so another zone means other disks from the same set. Returns why this zone cannot hold them."""
+    watched: list[Watched] = []
+    pending = list(order.disks)
+    began, attempt = work.now, 1
+    while pending:
+        orders = [
+            DiskOrder(
+                run=order.run,
+                target=f"{order.name}/{label}",
+                attempt=attempt,
+                group=order.recovery.resource_group,
+                location=order.recovery.location,
+                name=ids.disk_name(order.run.run_id, order.name, label),
+                snapshot=order.snapshots[label],
+                storage=order.workload.storage,
+                os=order.workload.os if label == "os" else None,
+                generation=order.workload.generation,
+                zone=zone,
+                tags=_tags(order),
+            )
+            for label in pending
+        ]
+        results = yield from work.do_all(create_disk, orders)
+        pending, patience = [], timedelta(0)
+        for disk, result in zip(orders, results, strict=True):
+            if not isinstance(result, Refused):
+                watched.append(Watched(step="create_disk", target=disk.target, operation=result.operation))
+            elif result.refusal.kind in ("throttled", "conflict"):
+                pending.append(disk.target.split("/")[1])
+                patience = max(patience, work.patience(result))
+            elif result.refusal.kind == "capacity":
+                return result.refusal
+            else:
+                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Correct it, then retry.")
+        if pending:
+            if work.now - began > order.recovery.operation_timeout:
+                raise ProblemError(f"Azure keeps refusing disks of {order.name}. Retry later.")
+            yield from work.sleep(patience)
+            attempt += 1
+    states = yield from work.finish(watched, order.recovery.expected.disk, f"{order.name}/disks")
+    for one, state in zip(watched, states, strict=True):
+        if state.state != "succeeded":
+            said = state.refusal.sentence if state.refusal else "It took too long."
+            raise ProblemError(f"Disk {one.target} was not made. {said} Then retry.")
+    return None
+
+
+def _make_machine(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[str | dict[str, Refusal]]:
+    """Returns the size that Azure could allocate, or the refusal of each size that was tried."""
+    sizes = order.workload.sizes
+    group = order.recovery.resource_group
+    rung: int | None = 0
+    attempt, freed, began = 0, True, work.now
+    refusals: dict[str, Refusal] = {}
+    while rung is not None:
+        attempt += 1
+        run_id = order.run.run_id
+        data = [label for label in order.disks if label != "os"]
+        machine = MachineOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=group,
+            location=order.recovery.location,
+            name=ids.machine_name(run_id, order.name),
+            size=sizes[rung],
+            zone=zone,
+            os=order.workload.os,
+            license=order.workload.license,
+            os_disk=compute_id(group, "disks", ids.disk_name(run_id, order.name, "os")),
+            data_disks={
+                int(label.removeprefix("data")): compute_id(group, "disks", ids.disk_name(run_id, order.name, label))
+                for label in data
+            },
+            nic=order.workload.nic.of(order.role),
+            tags=_tags(order),
+        )
+        refusal = yield from _try_size(work, order, machine)
+        if refusal is None:
+            return sizes[rung]
+        if refusal.kind == "in_use":
+            # Once more, also when nobody was found: whoever had it may have gone in the meantime.
+            if not freed:
+                raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Free it, then retry.")
+            freed = yield from _evict(work, order, machine, refusal)
+            continue
+        if refusal.kind not in ("capacity", "quota"):
+            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Correct it, then retry.")
+        refusals[sizes[rung]] = refusal
+        rung = next_rung(sizes, rung, refusal)
+        if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
+            # The drill that made way still gives its machines back.
+            yield from work.sleep(order.recovery.expected.delete)
+            rung = 0
+            refusals.clear()
+    return refusals
+
+
+def _try_size(work: RunContext, order: WorkloadOrder, machine: MachineOrder) -> Doing[Refusal | None]:
+    began = work.now
+    while True:
+        result = yield from work.insist(create_machine, machine)
+        if isinstance(result, Refused):
+            return result.refusal
+        watched = Watched(step="create_machine", target=order.name, operation=result.operation)
+        states = yield from work.finish([watched], order.recovery.expected.machine, order.name)
+        if states[0].state == "succeeded":
+            return None
+        refusal = states[0].refusal
+        if states[0].state != "failed" or refusal is None:
+            break
+        if refusal.code.lower() in MAY_BE_UP:
+            return None
+        late = work.now - began > order.recovery.operation_timeout
+        if refusal.kind not in ("throttled", "conflict") or late:
+            return refusal
+        yield from work.sleep(work.patience(Refused(refusal=refusal)))
+        machine = machine.model_copy(update={"attempt": machine.attempt + 1})
+    raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
+
+
+def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[bool]:
+    """Takes the interface or the disk over from what an earlier run left behind; False when nothing was found."""
+    began, attempt = work.now, 1
+    while True:
+        evict = EvictOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=order.recovery.resource_group,
+            nic=machine.nic,
+            disks=[machine.os_disk, *machine.data_disks.values()],
+        )
+        evicted = yield from work.do(evict_leftover, evict)
+        if not evicted.left and not evicted.because:
+            return attempt > 1
+        if evicted.because or work.now - began > order.recovery.operation_timeout:
+            stuck = f"This is in the way and does not go: {', '.join(evicted.left)}." if evicted.left else ""
+            said = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
+            raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then retry.")
+        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least * 2)
+        attempt += 1
+
+
+def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[str, datetime]]:
+    """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
+
+    What cannot pass by itself is believed when it is seen for a while, since a server that starts says odd things. A
+    machine that has booted and answers wrongly is given the probes' time-out; one that is silent may still boot.
+    """
+    workload, rhythm = order.workload, order.recovery.probe
+    began, look, good = work.now, 0, 0
+    hopeless_since: datetime | None = None
+    answers_since: datetime | None = None
+    while True:
+        look += 1
+        probe = ProbeOrder(
+            run=order.run,
+            target=order.name,
+            attempt=look,
+            began_at=began,
+            probes=workload.probes,
+            address=workload.address.of(order.role),
+        )
+        seen = yield from work.do(probe_workload, probe)
+        good = good + 1 if seen.healthy else 0
+        if good >= rhythm.successes:
+            return seen.commits
+        elapsed = work.now - began
+        hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
+        hopeless_since = (hopeless_since or work.now) if seen.hopeless else None
+        if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
+            raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
+        answers_since = (answers_since or work.now) if seen.answered else None
+        wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
+        if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
+            raise ProblemError(
+                f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry. To have the machine "
+                "built again, delete it in the portal first."
+            )
+        left = workload.expected_boot - elapsed
+        pause = rhythm.interval if good or seen.hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
+        yield from work.sleep(pause)
+
+
+def _clear(work: RunContext, order: WorkloadOrder, *, unfinished: bool = False) -> Doing[None]:
+    """Removes this workload's machine and disks, so that they can be made again; or only what is ``unfinished``."""
+    attempt, began = 1, work.now
+    while True:
+        if work.now - began > order.recovery.operation_timeout:
+            raise ProblemError(f"What was built of {order.name} could not be removed. Remove it by hand, then retry.")
+        gone = CleanUpOrder(
+            run=order.run,
+            target=order.name,
+            attempt=attempt,
+            group=order.recovery.resource_group,
+            keep_snapshots=True,
+            workload=order.name,
+            unfinished=unfinished,
+            loose=unfinished and len(order.workload.zones) > 1,
+        )
+        result = yield from work.do(clean_up, gone)
+        if not result.left:
+            return
+        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least)
+        attempt += 1
+
+
+def _out_of_rungs(order: WorkloadOrder, refusals: dict[str, Refusal]) -> str:
+    """Names what was tried and one refusal of each kind: what to do about quota is not what to do about capacity."""
+    tried = ", ".join(refusals)
+    kinds = {refusal.kind: refusal for refusal in refusals.values()}
+    said = " ".join(refusal.sentence for refusal in kinds.values())
+    ways = {"quota": "ask for more quota in the portal (Quotas > Compute)", "capacity": "wait for capacity"}
+    advice = " or ".join(way for kind, way in ways.items() if kind in kinds)
+    return (
+        f"No size for {order.name} can be had (tried {tried}). {said} {advice[0].upper()}{advice[1:]}, then retry; or "
+        "abort, add other sizes or zones to the plan, and start again: a run keeps the plan that it started with."
+    )

@@ -1,0 +1,118 @@
+"""Small orchestrators between runs: take a recovery point, thaw a replica that was left frozen, clear leftovers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions.activities.recovery_points import ForgetOrder, PointNoteOrder, forget_recovery_points, note_point
+from functions.activities.replica import ReplicaOrder, note_replica
+from functions.stages import replica
+from functions.stages.cleanup import clear_away
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import ProblemError, reason
+from shared.models.base import Strict
+from shared.models.orders import POINT
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+
+bp = df.Blueprint()
+
+
+class KeepingOrder(Strict):
+    """``of_run`` is the ended run whose traces are removed; ``freezing`` is when it froze the replica, ``keep_point``
+    spares its recovery point.
+    """
+
+    instance: str
+    plan: RecoveryPlan
+    of_run: str = ""
+    freezing: datetime | None = None
+    keep_point: bool = False
+
+
+@bp.orchestration_trigger(context_name="context")
+def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Takes one frozen set and forgets the oldest beyond ``keep``; the only source of points from before an attack.
+
+    1. Freeze; a replica that is not good is left alone.
+    2. Snapshot every disk as one set.
+    3. Thaw, whatever happened, and remember what became of it: housekeeping warns of what is missing.
+    4. After a success, remove sets beyond the number to keep.
+    """
+    order = KeepingOrder.model_validate(data)
+    plan = order.plan
+    work = RunContext(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
+    limit, freezing = plan.replication.pause_limit, work.now
+    try:
+        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
+    except (ProblemError, task.TaskFailedError) as error:
+        trouble = reason(error)
+    trouble = (yield from replica.thaw_or_say(work, plan, freezing)) or trouble
+    yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble))
+    if trouble:
+        return {"recovery_point": f"not taken: {trouble}"}
+    keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
+    forget = ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
+    yield from work.do(forget_recovery_points, forget)
+    return {"recovery_point": "taken"}
+
+
+def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[str | None]:
+    """Returns why nothing was taken; None when a set was."""
+    plan = order.plan
+    state = yield from replica.freeze(work, plan, freezing, not_after)
+    if state is not None and (trouble := state.trouble or state.not_copyable):
+        return f"The replica is not in order: {trouble}."
+    set_id = POINT + order.instance.rsplit("-", 1)[1]
+    consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
+    data_until = (work.now if state.in_order else state.until(work.now)) if state else None
+    yield from replica.take_set(
+        work,
+        plan,
+        set_id,
+        consistency,
+        tag_run=False,
+        freezing=freezing,
+        not_after=not_after,
+        data_until=data_until,
+    )
+    return None
+
+
+@bp.orchestration_trigger(context_name="context")
+def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Asks the replication machine how the replica is, and remembers it: once the site is lost, its newest commit can
+    no longer be asked for.
+    """
+    order = KeepingOrder.model_validate(data)
+    work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    note = ReplicaOrder(run=work.run, at=work.now, probes=order.plan.commit_probes)
+    try:
+        note = note.model_copy(update={"state": (yield from replica.look(work, order.plan))})
+    except (ProblemError, task.TaskFailedError) as error:
+        note = note.model_copy(update={"problem": reason(error)})
+    yield from work.do(note_replica, note)
+    return {"replica": note.state.state if note.state else note.problem}
+
+
+@bp.orchestration_trigger(context_name="context")
+def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Ends the freezing of a run that froze the replica and did not thaw it."""
+    order = KeepingOrder.model_validate(data)
+    work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    assert order.freezing is not None
+    yield from replica.thaw(work, order.plan, order.freezing)
+    return {"thawed": order.of_run}
+
+
+@bp.orchestration_trigger(context_name="context")
+def clear_leftovers(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Removes what a run that ended without serving left behind; what does not go now goes the next time."""
+    order = KeepingOrder.model_validate(data)
+    work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
+    left = yield from clear_away(work, order.plan, keep_snapshots=order.keep_point, of_run=order.of_run)
+    return {"left": left}

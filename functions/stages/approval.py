@@ -1,0 +1,63 @@
+"""Asking whether to fail over. A part of the failover's orchestrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import Ended
+from functions.workflow.lifecycle import next_look
+from shared.models import ids
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, Phase
+
+
+def ask(
+    work: RunContext, plan: RecoveryPlan, question: str, at_silence: Callable[[], Doing[None]] | None, *, clears: bool
+) -> Doing[str | None]:
+    """Waits for approval until the plan's deadline, and returns who approved. An answer is to one question only.
+
+    Without an answer the run expires; where there is something to do ``at_silence`` the run goes on after it, and None
+    is returned. Raises ``Ended`` for a no and for a run that expires; ``clears``: what was begun is cleared away then.
+    """
+    deadline = plan.detection.approval.deadline
+    until = work.now + deadline
+    work.holds += 1
+    yield from work.record_now(
+        phase=Phase.WAITING_FOR_APPROVAL,
+        waiting_for=question,
+        answers=["approve", "reject", "abort"],
+        waiting_until=until,
+        holds=work.holds,
+    )
+    silence = "it goes on" if at_silence else "it ends without a failover"
+    text = f"{question} Without an answer until {until:%H:%M} UTC {silence}."
+    work.tell(plan.notify, "needs_operator", f"{plan.title}: fail over?", text, ["approve", "reject"])
+    limit = work.ctx.create_timer(deadline)
+    winner = None
+    while winner is not limit:
+        approved, rejected = work.event(ids.EVENT_APPROVE), work.event(ids.EVENT_REJECT)
+        winner = yield from work.first(approved, rejected, limit)
+        if winner is limit and at_silence:
+            yield from at_silence()
+        # Whoever answered in that moment was told that it counts.
+        if rejected.is_complete and (by := _answer(work, ids.EVENT_REJECT)):
+            raise _not_approved(work, plan, Outcome.REJECTED, f"Rejected by {by}.", clears)
+        if approved.is_complete and (by := _answer(work, ids.EVENT_APPROVE)):
+            return by
+    if at_silence is None:
+        raise _not_approved(work, plan, Outcome.EXPIRED, "No approval came in time.", clears)
+    return None
+
+
+def _answer(work: RunContext, event: str) -> str | None:
+    """Who answered this question; None for an answer to an earlier one."""
+    told = work.take(event) or {}
+    return str(told.get("by", "a person")) if told.get("hold") == work.holds else None
+
+
+def _not_approved(work: RunContext, plan: RecoveryPlan, outcome: Outcome, because: str, clears: bool) -> Ended:
+    cooldown = plan.detection.cooldown
+    if not clears:  # What is cleared away says so itself.
+        because = f"{because} {next_look(work, cooldown)}"
+    return Ended(outcome, because, cooldown=cooldown, clears=clears)

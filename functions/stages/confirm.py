@@ -1,0 +1,88 @@
+"""Looking at the primary until it is clear whether it is unreachable. A part of a failover."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from durabletask import task
+
+from functions.activities.evidence import gather_evidence
+from functions.workflow.context import Doing, RunContext
+from shared.models import ids
+from shared.models.evidence import Round, Verdict
+from shared.models.orders import EvidenceOrder
+from shared.models.runs import RunInput
+from shared.policy.outage import decide, operator_verdict
+
+_DECIDED = {
+    "confirmed": "the primary site is unreachable",
+    "ask": "your decision is needed",
+    "stand_down": "no failover",
+    "keep_looking": "still checking",
+}
+"""What was decided, in the title of a message."""
+
+
+class OutageConfirmation:
+    """The looks of one run. Every round of evidence is a step in the history, by the moment that it was taken at."""
+
+    def __init__(self, work: RunContext, run: RunInput) -> None:
+        self._work = work
+        self._run = run
+        self._plan = run.plan
+        self._looked_early = False
+        self.looked_at = run.requested_at
+        """When the newest look was taken."""
+
+    def decide(self) -> Doing[Verdict]:
+        """The decision of this run. One that a person started brings its one pass of evidence along."""
+        work, detection = self._work, self._plan.detection
+        if self._run.trigger == "operator":
+            given = self._run.evidence
+            return operator_verdict(given.evidence if given else [], detection, given.at if given else work.now)
+        verdict = yield from self.confirm("confirming")
+        title = f"{self._plan.title}: {_DECIDED[verdict.decision]}"
+        work.tell(self._plan.notify, "decided", title, verdict.sentence(), ["abort"])
+        return verdict
+
+    def confirm(self, moment: str) -> Doing[Verdict]:
+        """Looks until the evidence has agreed for long enough, or until it is clear that it never does."""
+        work, detection = self._work, self._plan.detection
+        rounds: list[Round] = []
+        began, looks = work.now, 0
+        while True:
+            looks += 1
+            try:
+                rounds.append((yield from self.look(moment, looks, began)))
+            except task.TaskFailedError:
+                # The history's storage is away, and nothing may be decided that cannot be recorded.
+                rounds.clear()
+                yield from work.sleep(work.pause_since(began))
+                continue
+            verdict = decide(rounds, detection, work.now)
+            if verdict.decision != "keep_looking":
+                break
+            if len(rounds) == 1:
+                yield from work.record(verdict=verdict.sentence(), verdict_detail=verdict)
+            yield from self._pause_or_news(detection.interval)
+        yield from work.record_now(verdict=verdict.sentence(), verdict_detail=verdict)
+        return verdict
+
+    def look(self, moment: str, attempt: int = 1, began: datetime | None = None) -> Doing[Round]:
+        """One round of evidence."""
+        order = EvidenceOrder.of(
+            self._plan, self._work.run, target=moment, attempt=attempt, began_at=began or self._work.now
+        )
+        seen = yield from self._work.do(gather_evidence, order)
+        self.looked_at = seen.at
+        return seen
+
+    def _pause_or_news(self, interval: timedelta) -> Doing[None]:
+        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once, but not
+        twice in a row: a storm of news must not become a storm of looks.
+        """
+        timer, news = self._work.ctx.create_timer(interval), self._work.event(ids.EVENT_ALERT)
+        winner = yield from self._work.first(timer) if self._looked_early else self._work.first(news, timer)
+        self._looked_early = winner is news
+        if self._looked_early:
+            self._work.take(ids.EVENT_ALERT)

@@ -1,0 +1,147 @@
+"""Stopping the source's writes and resuming them. Parts of the failover's orchestrator."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from durabletask import task
+
+from functions.activities.probes import ProbeOrder, probe_workload
+from functions.activities.source import FenceOrder, HomeOrder, fence_source, read_home_commit
+from functions.stages import replica
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import ProblemError, reason
+from shared.models.plan import Fence, RecoveryPlan
+from shared.models.replica import ReplicaState
+from shared.models.runs import RunInput
+from shared.policy.loss import spoken_moment
+
+_TRIES_TO_RESUME = 3
+
+
+def stop(work: RunContext, fence: Fence, attempt: int) -> Doing[None]:
+    """Stops the source's writes as far as it can be reached: in the background, unless the plan requires it.
+
+    Raises ``ProblemError`` when it is required and was not possible.
+    """
+    order = FenceOrder(run=work.run, target="primary", attempt=attempt, fence=fence)
+    if not fence.required:
+        work.in_background(fence_source, order)
+        return
+    fenced = yield from work.do(fence_source, order)
+    if not fenced.done:
+        raise ProblemError(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry.")
+
+
+def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
+    """Lets the source write again, since customers stay there; says so when that is not possible."""
+    if plan.fence is None:
+        return None
+    yield from work.settle()  # A stop that is under way must not come after the resuming.
+    said = "it did not answer"
+    for attempt in range(1, _TRIES_TO_RESUME + 1):
+        order = FenceOrder(run=work.run, target="primary/resume", attempt=attempt, fence=plan.fence, action="resume")
+        try:
+            resumed = yield from work.do(fence_source, order)
+        except task.TaskFailedError as error:
+            return f"The source's writes could not be resumed: {reason(error)}"
+        if resumed.done:
+            return None
+        said = resumed.detail
+        if attempt < _TRIES_TO_RESUME:
+            yield from work.sleep(work.recovery.retry_after * 5)
+    return f"The source's writes may still be stopped ({said}); Coldsite goes on trying to resume them"
+
+
+class PlannedStop:
+    """What makes a failover planned: the source's writes end first, and every one of them is moved."""
+
+    def __init__(self, work: RunContext, run: RunInput) -> None:
+        self._work = work
+        self._plan = run.plan
+        self._attempt = 0
+        self._last: dict[str, datetime] = {}
+        """The newest commit of each of the primary's databases, read after its writes were stopped."""
+
+    def stop_writes(self) -> Doing[None]:
+        """Stops the source's writes, and waits until the replica holds all of them. Raises ``ProblemError``."""
+        work, fence = self._work, self._plan.fence
+        assert fence is not None, "a planned failover without a fence is refused before it starts"
+        self._attempt += 1
+        order = FenceOrder(run=work.run, target="primary", attempt=self._attempt, fence=fence)
+        stopped = yield from work.do(fence_source, order)
+        if not stopped.done:
+            raise ProblemError(
+                f"The source's writes could not be stopped: {stopped.detail}. A planned failover loses nothing, so "
+                "customers stay. Repair the hook, then retry; or abort, and start an unplanned failover."
+            )
+        self._last = yield from self._home_commits()
+        if missing := self._plan.measured_databases - self._last.keys():
+            raise ProblemError(
+                f"The primary's newest change could not be read ({', '.join(sorted(missing))}), so it cannot be shown "
+                "that nothing is lost. Look at the path to its database, then retry; or abort, and start an unplanned "
+                "failover."
+            )
+        yield from self._drain(max(self._last.values()))
+
+    def _drain(self, newest: datetime) -> Doing[None]:
+        work, began, look = self._work, self._work.now, 0
+        while True:
+            look += 1
+            state = yield from replica.look(work, self._plan, look)
+            if _holds(state, newest):
+                return
+            if work.now - began > self._plan.recovery.operation_timeout:
+                held = spoken_moment(state.replicated_until) if state.replicated_until else "an unknown moment"
+                raise ProblemError(
+                    f"The replica does not hold everything: {state.queue_bytes} bytes are queued, it holds changes "
+                    f"until {held}, and the primary has one from {spoken_moment(newest)}. Look at replication, then "
+                    "retry."
+                )
+            yield from work.sleep(self._plan.recovery.poll_at_least)
+
+    def prove_nothing_is_lost(self) -> Doing[None]:
+        """Each of the primary's databases answers, and its newest commit was recovered. Raises ``ProblemError`` when
+        not: a planned failover takes no word for it, since a hook may say yes and do nothing.
+        """
+        home = yield from self._home_commits()
+        recovered = yield from self._recovered_commits()
+        last = {name: max(home.get(name, at), at) for name, at in self._last.items()}
+        if unmeasured := sorted(last.keys() - recovered.keys()):
+            raise ProblemError(
+                f"The newest change in Azure's database could not be measured ({', '.join(unmeasured)}), so it is not "
+                "shown that nothing is lost. See the step probe_workload, then retry; or abort, and start an unplanned "
+                "failover."
+            )
+        for name, newest in sorted(last.items()):
+            if newest > recovered[name]:
+                raise ProblemError(
+                    f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
+                    f"from {spoken_moment(recovered[name])}: its writes did not stop. Customers stay, since a planned "
+                    "failover loses nothing. Abort, stop the writes, and start again."
+                )
+        if silent := sorted(last.keys() - home.keys()):
+            raise ProblemError(
+                f"The primary's database does not answer any more ({', '.join(silent)}), so a later change cannot be "
+                "ruled out. Repair the path to it, then retry; or abort, and start an unplanned failover."
+            )
+
+    def _home_commits(self) -> Doing[dict[str, datetime]]:
+        order = HomeOrder(run=self._work.run, target="primary", probes=self._plan.commit_probes)
+        return (yield from self._work.do(read_home_commit, order)).newest
+
+    def _recovered_commits(self) -> Doing[dict[str, datetime]]:
+        """Measured again: the first reads of a new disk are slow, and a measure that failed then may succeed now."""
+        found: dict[str, datetime] = {}
+        for name, workload in self._plan.recovery.workloads.items():
+            probes = [probe for probe in workload.probes if probe.sql and probe.sql.recovery_point_query]
+            if probes:
+                order = ProbeOrder(run=self._work.run, target=name, probes=probes, address=workload.address.failover)
+                found |= (yield from self._work.do(probe_workload, order)).commits
+        return found
+
+
+def _holds(state: ReplicaState, newest: datetime) -> bool:
+    """Whether the replica holds the source's newest change: nothing is queued, and what it says of its age agrees."""
+    agrees = state.replicated_until is None or state.replicated_until >= newest
+    return state.usable and state.queue_bytes == 0 and agrees

@@ -1,0 +1,148 @@
+"""Recovering every workload of a plan from one recovery point; what a failover and a drill have in common."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from durabletask import task
+
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import FIND_THE_CAUSE, ProblemError
+from shared.models import ids
+from shared.models.base import Strict
+from shared.models.operations import PointInTime
+from shared.models.plan import RecoveryPlan, RecoveryTerms, Role, Workload
+from shared.models.steps import RunRef
+
+_CHILD = "recover_workload"
+
+
+class Rebuild:
+    """The workloads of one run. What is healthy stays so through every retry; children have fresh ids each time."""
+
+    def __init__(self, work: RunContext, plan: RecoveryPlan, role: Role, *, may_get_room: bool = False) -> None:
+        self._work = work
+        self._plan = plan
+        self._role = role
+        self._may_get_room = may_get_room
+        self._attempt = 0
+        self._running: dict[str, task.Task[Any]] = {}
+        self._blamed: dict[str, str] = {}
+        self.healthy: dict[str, WorkloadOutcome] = {}
+
+    def recover(self, point: PointInTime) -> Doing[None]:
+        """Recovers what is not yet healthy. Raises ``ProblemError`` naming every workload that could not be.
+
+        Everything that does not depend on another starts at once; ``depends_on`` holds back only the machine of the
+        workload that names it, while its disks are made meanwhile.
+        """
+        self._attempt += 1
+        yield from self._work.record(builds=self._attempt)
+        self._blamed.clear()
+        created, waiting = set(self.healthy), set[str]()
+        failed: dict[str, str] = {}
+        self._running = {n: self._start(n, point) for n in self._plan.recovery.workloads if n not in self.healthy}
+        while self._running:
+            progress = self._work.event(ids.EVENT_PROGRESS)
+            winner = yield from self._work.first(progress, *self._running.values())
+            if winner is progress:
+                told = self._work.take(ids.EVENT_PROGRESS)
+                if told["attempt"] != self._attempt:
+                    continue
+                (waiting if told["at"] == "waiting" else created).add(told["workload"])
+            else:
+                name = next(n for n, child in self._running.items() if child is winner)
+                outcome = self._outcome(name, self._running.pop(name))
+                if outcome.healthy:
+                    created.add(name)
+                    self.healthy[name] = outcome
+                else:
+                    failed[name] = self._blamed.get(name) or outcome.problem or "It failed without saying why."
+            self._release(waiting, created, failed)
+        if failed:
+            causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
+            raise ProblemError(" ".join(problem for _, problem in causes_first))
+
+    @property
+    def commits(self) -> dict[str, datetime]:
+        """The newest commit of each recovered database that was measured."""
+        return {name: at for outcome in self.healthy.values() for name, at in outcome.commits.items()}
+
+    def _start(self, name: str, point: PointInTime) -> task.Task[Any]:
+        run_id = self._work.run.run_id
+        disks = [label for label, _ in self._plan.workload_disks(name)]
+        order = WorkloadOrder(
+            run=self._work.run,
+            parent=run_id,
+            attempt=self._attempt,
+            name=name,
+            role=self._role,
+            workload=self._plan.recovery.workloads[name],
+            disks=disks,
+            snapshots={label: point.snapshots[f"{name}/{label}"] for label in disks},
+            recovery=self._plan.recovery.terms,
+            may_get_room=self._may_get_room,
+        )
+        return self._work.ctx.call_sub_orchestrator(
+            _CHILD,
+            input=order.model_dump(mode="json"),
+            instance_id=ids.child_instance(run_id, name, self._attempt),
+        )
+
+    def _outcome(self, name: str, child: task.Task[Any]) -> WorkloadOutcome:
+        if child.is_failed:
+            said = f"The recovery of {name} broke off: {child.get_exception()} {FIND_THE_CAUSE}"
+            return WorkloadOutcome(name=name, healthy=False, problem=said)
+        return WorkloadOutcome.model_validate(child.get_result())
+
+    def _release(self, waiting: set[str], created: set[str], failed: dict[str, str]) -> None:
+        """Lets those go on whose dependencies are met, and ends those whose dependencies failed."""
+        for name in sorted(waiting):
+            needs = self._plan.recovery.workloads[name].depends_on
+            if any(needed in failed for needed in needs):
+                waiting.discard(name)
+                self._blamed[name] = f"{name} waits for {', '.join(n for n in needs if n in failed)}."
+                self._send(name, ids.EVENT_ABORT, {"by": "what it depends on"})
+            elif all(needed in (self.healthy if how == "healthy" else created) for needed, how in needs.items()):
+                waiting.discard(name)
+                self._send(name, ids.EVENT_GO, {})
+
+    def _send(self, name: str, event: str, data: dict[str, Any]) -> None:
+        self._work.ctx.send_event(ids.child_instance(self._work.run.run_id, name, self._attempt), event, data=data)
+
+    def stop(self, by: str) -> Doing[None]:
+        """Ends the children that still run, and waits for them: nothing may be built while it is cleared away."""
+        for name in self._running:
+            self._send(name, ids.EVENT_ABORT, {"by": by})
+        for child in self._running.values():
+            while not child.is_complete:
+                yield task.when_any([child])
+        self._running = {}
+
+
+class WorkloadOrder(Strict):
+    """One workload to recover. ``snapshots`` are by disk label; ``parent`` is told when others may depend on it."""
+
+    run: RunRef
+    parent: str
+    attempt: int
+    name: str
+    role: Role
+    workload: Workload
+    disks: list[str]
+    snapshots: dict[str, str]
+    recovery: RecoveryTerms
+    may_get_room: bool = False
+    """Whether a drill is clearing itself away, so that what is used up now may be free in a moment."""
+
+
+class WorkloadOutcome(Strict):
+    """``problem`` is a sentence when it is not healthy; ``size`` and ``zone`` are what Azure could allocate."""
+
+    name: str
+    healthy: bool
+    problem: str | None = None
+    size: str | None = None
+    zone: str | None = None
+    commits: dict[str, datetime] = {}

@@ -1,0 +1,286 @@
+"""Freezing the replica, taking one consistent set of it, and letting it go on. Parts of orchestrators."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from durabletask import task
+
+from functions.activities.machines import Watched
+from functions.activities.recovery_points import FindPointsOrder, SetOrder, find_recovery_points, take_recovery_point
+from functions.activities.replica import (
+    NOT_THE_HOLDER,
+    NotFrozen,
+    ReplicaOrder,
+    freeze_replication,
+    note_replica,
+    read_replication,
+    thaw_replication,
+)
+from functions.activities.run_record import RecordOrder, record_step
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import ProblemError, reason
+from shared.models import ids
+from shared.models.errors import ReplicationError
+from shared.models.operations import OperationState, PointInTime, Refused
+from shared.models.orders import ScriptOrder, SnapshotOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.replica import ReplicaState, read_output
+from shared.policy.recovery_points import Candidate, choose
+
+_REPLICA = "replica"
+FROZEN_TOO_LONG = (
+    "The replica may not stay frozen for so long (replication.pause_limit); it is let go on. See which step took the "
+    "time, then retry."
+)
+
+
+class NotTheHolderError(ProblemError):
+    """The plan is another run's by now, so this one may not act on the replica, with or without freezing it."""
+
+
+def freeze(
+    work: RunContext, plan: RecoveryPlan, freezing: datetime, not_after: datetime | None = None
+) -> Doing[ReplicaState | None]:
+    """Stops the replication target and says how the replica is; None when the plan has no scripts for it.
+
+    ``freezing`` is when this began; whoever thaws names it. ``not_after`` is when the replica must be on its way to
+    being thawed again, where it must not stay frozen for long.
+    """
+    if not plan.replication.script_texts:
+        return None
+    order = ScriptOrder(
+        run=work.run,
+        target=_REPLICA,
+        replication=plan.replication,
+        script="freeze",
+        freezing=freezing,
+        not_after=not_after,
+    )
+    # Another command that holds the machine for minutes is stuck, and people are told early.
+    stuck = work.recovery.operation_timeout / 6
+    started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
+    if isinstance(started, Refused):
+        kind = NotTheHolderError if started.refusal.code == NOT_THE_HOLDER else ProblemError
+        raise kind(
+            f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
+        )
+    watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+    if states[0].state != "succeeded":
+        raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
+    try:
+        state = read_output(states[0].output)
+    except ReplicationError as error:
+        raise ProblemError(f"{error} Correct the script or the machine, then retry.") from error
+    if state.in_order:
+        note = ReplicaOrder(run=work.run, at=work.now, probes=plan.commit_probes, state=state)
+        work.in_background(note_replica, note)
+    return state
+
+
+def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState]:
+    """Asks the replication machine how the replica is. Raises ``ProblemError`` when it does not say."""
+    order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="status")
+    started = yield from work.insist(read_replication, order)
+    if isinstance(started, Refused):
+        raise ProblemError(f"The replication machine cannot be asked. {started.refusal.sentence}")
+    watched = Watched(step="read_replication", target=_REPLICA, operation=started.operation)
+    states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+    if states[0].state != "succeeded":
+        raise ProblemError("The status script did not end well on the replication machine.")
+    try:
+        return read_output(states[0].output)
+    except ReplicationError as error:
+        raise ProblemError(str(error)) from error
+
+
+def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[str | None]:
+    """Thaws, or says why it could not: while clearing away, one trouble must not keep the rest standing."""
+    try:
+        yield from thaw(work, plan, freezing)
+    except (ProblemError, task.TaskFailedError) as error:
+        return reason(error)
+    return None
+
+
+def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None]:
+    """Ends a freezing, and keeps at it: a replica that stays frozen falls behind unnoticed.
+
+    Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
+    """
+    if not plan.replication.script_texts:
+        return
+    began, attempt = work.now, 1
+    while work.now - began <= plan.recovery.operation_timeout:
+        order = ScriptOrder(
+            run=work.run,
+            target=_REPLICA,
+            attempt=attempt,
+            replication=plan.replication,
+            script="thaw",
+            freezing=freezing,
+        )
+        started = yield from work.do(thaw_replication, order)
+        if isinstance(started, NotFrozen):
+            return
+        if isinstance(started, Refused):
+            yield from work.sleep(work.patience(started))
+        else:
+            watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
+            states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
+            if states[0].state == "succeeded" and _is_thawed(states[0]):
+                thawed = RecordOrder(run=work.run, thawed=freezing)
+                yield from work.do(record_step, thawed)
+                return
+        attempt += 1
+    raise ProblemError("The replica could not be thawed. Thaw it on the replication machine by hand.")
+
+
+def _is_thawed(state: OperationState) -> bool:
+    """Run Command calls it success when PowerShell threw, so only the script's own word counts."""
+    try:
+        return read_output(state.output).frozen is False
+    except ReplicationError:
+        return False
+
+
+def recovery_point(
+    work: RunContext,
+    plan: RecoveryPlan,
+    wanted: str,
+    replica: ReplicaState | None,
+    attempt: int,
+    freezing: datetime | None = None,
+    not_after: datetime | None = None,
+    data_until: datetime | None = None,
+    not_frozen: str = "",
+    holds_at_least: datetime | None = None,
+) -> Doing[PointInTime]:
+    """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
+
+    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. ``freezing`` is
+    when the freezing of ``replica`` began. No snapshot is ordered after ``not_after``. ``data_until`` is from when the
+    replica's data are at least, as was known before. ``not_frozen`` says why the replica cannot be frozen, so that it
+    is not copied. A set on record must hold the data as of ``holds_at_least``.
+    """
+    told = replica.until(work.now) if replica else None
+    in_order = work.now if replica and replica.in_order else None
+    data_until = max(filter(None, (told, in_order, data_until)), default=None)
+    against = replica.not_copyable if replica else not_frozen or None
+    says = against or "no scripts, so crash-consistent only"
+    if replica:
+        queued = "unknown" if replica.queue_bytes is None else replica.queue_bytes
+        says = against or f"{replica.trouble or replica.state}, {queued} bytes queued"
+    points: list[PointInTime] = []
+    if wanted != "latest" or against:
+        order = FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
+        needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
+        found = (yield from work.do(find_recovery_points, order)).points
+        points = [point for point in found if needed <= set(point.snapshots) and _holds(point, holds_at_least)]
+    candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
+    choice = choose(wanted, against is None, says, candidates, work.now)
+    if choice.take_new:
+        consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
+        point = yield from take_set(
+            work,
+            plan,
+            ids.set_id(work.run.run_id, attempt),
+            consistency,
+            tag_run=True,
+            freezing=freezing,
+            not_after=not_after,
+            data_until=data_until,
+        )
+    elif choice.set_id:
+        point = next(p for p in points if p.set_id == choice.set_id)
+    else:
+        todo = "Repair replication and retry, or abort" if wanted == "latest" else "Abort"
+        raise ProblemError(f"{choice.because} {todo} and start a failover with another recovery point.")
+    facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
+    yield from work.record(recovery_point=facts)
+    return point
+
+
+def _holds(point: PointInTime, at_least: datetime | None) -> bool:
+    until = point.holds_until
+    return at_least is None or (until is not None and until >= at_least)
+
+
+def take_set(
+    work: RunContext,
+    plan: RecoveryPlan,
+    set_id: str,
+    consistency: Literal["application", "crash"],
+    *,
+    tag_run: bool,
+    freezing: datetime | None = None,
+    not_after: datetime | None = None,
+    data_until: datetime | None = None,
+) -> Doing[PointInTime]:
+    """Snapshots every disk of every workload as one set and waits until all are usable."""
+    taken_at = work.now
+    wanted = [(name, label, disk) for name in plan.recovery.workloads for label, disk in plan.workload_disks(name)]
+    orders: dict[str, SnapshotOrder] = {}
+    for workload, label, disk in wanted:
+        tags = {
+            ids.TAG_PLAN: plan.name,
+            ids.TAG_WORKLOAD: workload,
+            ids.TAG_SET: set_id,
+            ids.TAG_TAKEN_AT: taken_at.isoformat(),
+            "coldsite-disk": label,
+            "coldsite-set-size": str(len(wanted)),
+            "coldsite-consistency": consistency,
+        }
+        tags[ids.TAG_DATA_UNTIL] = data_until.isoformat() if data_until else ids.UNKNOWN
+        orders[f"{workload}/{label}"] = SnapshotOrder(
+            run=work.run,
+            group=plan.recovery.resource_group,
+            location=plan.recovery.location,
+            name=ids.snapshot_name(set_id, workload, label),
+            source=disk,
+            set_id=set_id,
+            tags=plan.recovery.tags | tags | ({ids.TAG_RUN: work.run.run_id} if tag_run else {}),
+        )
+    watched: list[Watched] = []
+    snapshots: dict[str, str] = {}
+    missing = dict(orders)
+    began, attempt = work.now, 1
+    while missing:
+        order = SetOrder(
+            run=work.run,
+            target=set_id,
+            attempt=attempt,
+            snapshots=missing,
+            freezing=freezing if consistency == "application" else None,
+            not_after=not_after,
+        )
+        started = (yield from work.do(take_recovery_point, order)).operations
+        again: list[Refused] = []
+        for key, result in started.items():
+            if isinstance(result, Refused):
+                if result.refusal.kind not in ("throttled", "conflict"):
+                    raise ProblemError(f"A snapshot was refused ({key}). {result.refusal.sentence} Then retry.")
+                again.append(result)
+            else:
+                watched.append(Watched(step="take_recovery_point", target=set_id, operation=result.operation))
+                snapshots[key] = result.operation.resource
+                missing.pop(key)
+        if again:
+            if work.now - began > plan.recovery.operation_timeout:
+                raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then retry.")
+            yield from work.sleep(max(work.patience(one) for one in again))
+        attempt += 1
+    states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
+    for state in states:
+        if state.state != "succeeded":
+            said = state.refusal.sentence if state.refusal else "It took too long."
+            raise ProblemError(f"A snapshot of the recovery point failed. {said} Then retry.")
+    return PointInTime(
+        set_id=set_id,
+        taken_at=taken_at,
+        consistency=consistency,
+        snapshots=snapshots,
+        data_until=data_until or ids.UNKNOWN,
+    )

@@ -1,0 +1,205 @@
+"""GET /api/openapi.json: the HTTP API described by the very models that check its requests and make its answers."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple, get_args
+
+import azure.durable_functions as df
+import azure.functions as func
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from functions.http.auth import FOR_PEOPLE, Caller, Role
+from functions.http.responses import allowed, answer
+from functions.http.schemas import (
+    STEERING,
+    Checked,
+    DrillRequest,
+    FailoverRequest,
+    NoteRequest,
+    PauseRequest,
+    PlanView,
+    PointView,
+    RunView,
+    SelfChecked,
+)
+from shared.models.ids import PLAN_NAME, RUN_ID, Kind
+from shared.models.runs import RecoveryRun
+from shared.services.handle_alert import AlertAnswer
+
+bp = df.Blueprint()
+VERSION = "1.0.0"
+
+
+class _Operation(NamedTuple):
+    """One call. ``more`` are the refusals beside those that every call may answer."""
+
+    method: str
+    path: str
+    summary: str
+    role: Role | None
+    takes: type[BaseModel] | None
+    status: int
+    gives: Any
+    more: tuple[int, ...] = ()
+
+
+_CHANGES = (409, 413, 415, 422)
+_OPERATIONS = (
+    _Operation("post", "/alerts", "Azure Monitor's alerts", None, None, 202, AlertAnswer, (400, 413, 415, 422)),
+    _Operation(
+        "post", "/plans/{plan}/failover", "Move a plan's customers", "operator", FailoverRequest, 202, RecoveryRun,
+        (400, 404, *_CHANGES),
+    ),
+    _Operation(
+        "post", "/plans/{plan}/drill", "Prove a plan aside", "operator", DrillRequest, 202, RecoveryRun,
+        (400, 404, *_CHANGES),
+    ),
+    _Operation(
+        "post", "/plans/{plan}/pause", "Maintenance: nothing fails over by itself", "operator", PauseRequest, 200,
+        PlanView, (400, 404, *_CHANGES),
+    ),
+    *(
+        _Operation(
+            "post", f"/runs/{{run_id}}/{word}", one.summary, one.needs, NoteRequest, 202, RecoveryRun,
+            (400, 404, *_CHANGES),
+        )
+        for word, one in STEERING.items()
+    ),
+    _Operation("get", "/plans", "Every plan and how it stands", "viewer", None, 200, {"plans": [PlanView]}),
+    _Operation("get", "/plans/{plan}", "One plan, whole", "viewer", None, 200, PlanView, (404,)),
+    _Operation("get", "/plans/{plan}/check", "One pass of evidence, now", "viewer", None, 200, Checked, (404,)),
+    _Operation(
+        "get", "/plans/{plan}/points", "The recovery points of a plan", "viewer", None, 200, {"points": [PointView]},
+        (404,),
+    ),
+    _Operation("get", "/runs", "Runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
+    _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RunView, (404,)),
+    _Operation("post", "/selfcheck", "Run one orchestration to its end", "viewer", None, 200, SelfChecked),
+    _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),
+)  # fmt: skip
+
+_REFUSALS = {
+    400: "It is not JSON.",
+    401: "Nobody known is calling.",
+    403: "The caller lacks a role.",
+    404: "There is no such plan or run.",
+    409: "It would be unsafe now, or another run holds the plan.",
+    413: "It is too long.",
+    415: "It is not JSON by its Content-Type.",
+    422: "It makes no sense here; the detail names the field.",
+    503: "The history or Azure is away; try again.",
+}
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "plan": {"type": "string", "pattern": f"^{PLAN_NAME}$", "maxLength": 40},
+    "run_id": {"type": "string", "pattern": f"^{RUN_ID}$"},
+}
+_QUERY: dict[str, dict[str, Any]] = {
+    "plan": {"type": "string", "description": "Only this plan's runs."},
+    "kind": {"enum": list(get_args(Kind)), "description": "Only runs of this kind."},
+    "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+    "before": {"type": "string", "description": "A run's id: only older ones."},
+}
+
+
+@bp.route(route="openapi.json", methods=["GET"], auth_level=FOR_PEOPLE)
+async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+    return await _openapi(req)
+
+
+@allowed("viewer")
+async def _openapi(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    return answer(document())
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document."""
+    _, schemas = models_json_schema(
+        [
+            *((model, "validation") for model in (FailoverRequest, DrillRequest, PauseRequest, NoteRequest)),
+            *(
+                (model, "serialization")
+                for model in (PlanView, RunView, RecoveryRun, AlertAnswer, Checked, PointView, SelfChecked)
+            ),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas["$defs"]["Problem"] = {
+        "type": "object",
+        "description": "RFC 9457. ``detail`` says what is wrong and what to do.",
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+        },
+        "required": ["type", "title", "status", "detail"],
+    }
+    paths: dict[str, Any] = {}
+    for operation in _OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Coldsite",
+            "version": VERSION,
+            "description": "Disaster recovery for sites whose machines in Azure do not exist until they are needed. "
+            "GET never acts. Roles: a viewer reads, an operator starts and steers, an approver approves and rejects.",
+        },
+        "servers": [{"url": "/api"}],
+        "security": [{"key": []}, {"person": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "person": {"type": "http", "scheme": "bearer", "description": "A token of Microsoft Entra."},
+            },
+        },
+    }
+
+
+def _described(operation: _Operation) -> dict[str, Any]:
+    names = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
+    parameters = [{"name": n, "in": "path", "required": True, "schema": _PARAMETERS[n]} for n in names]
+    if operation.path == "/runs":
+        parameters += [{"name": n, "in": "query", "required": False, "schema": s} for n, s in _QUERY.items()]
+    told: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": f"{operation.method}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",
+        "parameters": parameters,
+        "responses": {
+            str(operation.status): {
+                "description": "Done." if operation.status == 200 else "Taken; follow the run.",
+                "content": {"application/json": {"schema": _schema(operation.gives)}},
+            },
+            **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.more})},
+        },
+    }
+    if operation.role is None:
+        told["description"] = "Needs a function key, or Azure Monitor's token where one is configured."
+    else:
+        told["description"] = f"Needs the role {operation.role}, where people sign in."
+    if operation.takes or operation.path == "/alerts":
+        schema = (
+            _schema(operation.takes) if operation.takes else {"type": "object", "description": "Common alert schema"}
+        )
+        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return told
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": _REFUSALS[status]}
+    if status != 401:  # The Functions host answers an unknown key itself, and says nothing.
+        told["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return told
+
+
+def _schema(gives: Any) -> dict[str, Any]:
+    if isinstance(gives, dict):
+        name, (model,) = next(iter(gives.items()))
+        items = {"type": "array", "items": _schema(model)}
+        return {"type": "object", "properties": {name: items}, "required": [name]}
+    return {"type": "object"} if gives is dict else {"$ref": f"#/components/schemas/{gives.__name__}"}

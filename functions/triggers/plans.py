@@ -1,0 +1,117 @@
+"""HTTP for plans: how they stand, what their checks see, which recovery points they have, and maintenance."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.deployed_plans import PLANS
+from functions.http.auth import FOR_PEOPLE, Caller
+from functions.http.responses import BadRequestError, allowed, answer, plan_of, read_request
+from functions.http.schemas import (
+    Checked,
+    PauseRequest,
+    PointView,
+)
+from functions.http.views import one_pass, plan_view, shown, usable_points
+from shared.models.durations import spoken
+from shared.models.evidence import spoken_evidence
+from shared.policy.outage import view
+from shared.store import events, site_state
+
+bp = df.Blueprint()
+
+
+LONGEST_PAUSE = timedelta(days=30)
+
+
+@bp.route(route="plans/{plan}/pause", methods=["POST"], auth_level=FOR_PEOPLE)
+async def pause(req: func.HttpRequest) -> func.HttpResponse:
+    return await _pause(req)
+
+
+@allowed("operator")
+async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once.
+
+    A look that was postponed becomes due: what it found may no longer hold under the new pause, or without it.
+    """
+    plan, wanted = plan_of(req), read_request(PauseRequest, req)
+    if wanted.duration > LONGEST_PAUSE:
+        raise BadRequestError("for: a pause lasts 30 days at most.", 422)
+    until = datetime.now(UTC) + wanted.duration
+    await site_state.change_state(
+        plan.name,
+        lambda _: {
+            "paused_until": until,
+            "pause_reason": f"{wanted.reason} ({caller.name})",
+            "not_before": None,
+        },
+    )
+    what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
+    await events.record_event(plan.name, f"Automatic failover: {what} by {caller.known_as}: {wanted.reason}")
+    return answer(shown(await plan_view(plan)))
+
+
+@bp.route(route="plans", methods=["GET"], auth_level=FOR_PEOPLE)
+async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
+    return await _list_plans(req)
+
+
+@allowed("viewer")
+async def _list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    views = await asyncio.gather(*(plan_view(plan) for plan in PLANS.values()))
+    return answer({"plans": [shown(view) for view in views]})
+
+
+@bp.route(route="plans/{plan}", methods=["GET"], auth_level=FOR_PEOPLE)
+async def read_plan(req: func.HttpRequest) -> func.HttpResponse:
+    return await _read_plan(req)
+
+
+@allowed("viewer")
+async def _read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    plan = plan_of(req)
+    public = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
+    told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
+    view = await plan_view(plan)
+    return answer(shown(view.model_copy(update={"hash": plan.hash, "plan": public, "events": told})))
+
+
+@bp.route(route="plans/{plan}/check", methods=["GET"], auth_level=FOR_PEOPLE)
+async def check_plan(req: func.HttpRequest) -> func.HttpResponse:
+    return await _check_plan(req)
+
+
+@allowed("viewer")
+async def _check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """One pass of evidence, now: so that no shop must be stopped to learn that a check is blind."""
+    plan = plan_of(req)
+    seen = await one_pass(plan)
+    return answer(
+        Checked(
+            plan=plan.name,
+            at=seen.at,
+            says=view(seen.evidence, plan.detection.quorum).says,
+            sentence=spoken_evidence(seen.evidence),
+            evidence=seen.evidence,
+        ).model_dump(mode="json")
+    )
+
+
+@bp.route(route="plans/{plan}/points", methods=["GET"], auth_level=FOR_PEOPLE)
+async def list_points(req: func.HttpRequest) -> func.HttpResponse:
+    return await _list_points(req)
+
+
+@allowed("viewer")
+async def _list_points(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """The recovery points that a failover can use, newest first."""
+    points = await usable_points(plan_of(req))
+    views = [
+        PointView(id=p.set_id, taken_at=p.taken_at, data_until=p.holds_until, consistency=p.consistency) for p in points
+    ]
+    return answer({"points": [view.model_dump(mode="json") for view in views]})

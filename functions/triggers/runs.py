@@ -1,0 +1,249 @@
+"""HTTP for runs: start a failover or a drill, answer or end a run, read the history."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import get_args
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.deployed_plans import PLANS
+from functions.engine import DurableEngine
+from functions.http.auth import FOR_PEOPLE, Caller, caller_of
+from functions.http.responses import BadRequestError, allowed, answer, answering, plan_of, read_request
+from functions.http.schemas import (
+    STEERING,
+    DrillRequest,
+    FailoverRequest,
+    NoteRequest,
+    RunView,
+)
+from functions.http.views import one_pass, usable_points
+from shared.models import errors, ids
+from shared.models.ids import Kind
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Phase, RecoveryRun
+from shared.policy.loss import spoken_moment
+from shared.policy.outage import primary_serves
+from shared.policy.planned import planned_limitation
+from shared.policy.recovery_points import Candidate, choose
+from shared.services.lost_runs import lock_is_stale
+from shared.services.start_run import begin_run, refusal
+from shared.store import events, site_state
+from shared.store import runs as stored_runs
+from shared.store.runs import update_run
+from shared.store.steps import read_steps
+
+bp = df.Blueprint()
+
+
+_TOO_LATE = "The customers are being moved, so the run can no longer be aborted; it only goes forward."
+
+
+def _started(run: RecoveryRun) -> func.HttpResponse:
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+@bp.route(route="plans/{plan}/failover", methods=["POST"], auth_level=FOR_PEOPLE)
+@bp.durable_client_input(client_name="client")
+async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _start_failover(req, DurableEngine(client))
+
+
+@allowed("operator")
+async def _start_failover(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+    """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged, else 409."""
+    plan, wanted = plan_of(req), read_request(FailoverRequest, req)
+    if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
+        raise errors.RefusedError(problem)
+    if plan.detection.approval.four_eyes and caller.id is None:
+        raise errors.AccessError(
+            409,
+            "The plan asks for four eyes, and a function key names nobody. Let people sign in (COLDSITE_SIGN_IN), or "
+            "leave detection.approval.four_eyes off.",
+            f"a failover of {plan.name} with a function key, where four eyes are asked for",
+        )
+    state = await site_state.read_state(plan.name)
+    if problem := refusal(state, "failover"):
+        raise errors.RefusedError(problem)
+    if state.active_run and state.active_kind != "drill" and not await lock_is_stale(state, engine):
+        raise errors.PlanBusyError(state.active_run)
+    await _point_is_there(plan, wanted.recovery_point)
+    seen = await one_pass(plan)
+    if wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy:
+        raise errors.RefusedError(
+            "The primary site serves. An unplanned failover would lose what is not yet replicated, and what the "
+            "primary takes until customers move. A planned failover loses nothing. To do it all the same, acknowledge "
+            "that (acknowledge_primary_healthy: true; the command's --primary-is-healthy).",
+            evidence=[e.model_dump(mode="json") for e in seen.evidence],
+        )
+    run = await begin_run(
+        engine,
+        plan,
+        "failover",
+        wanted.mode,
+        "operator",
+        wanted.reason,
+        person=caller,
+        recovery_point=wanted.recovery_point,
+        acknowledge_primary_healthy=wanted.acknowledge_primary_healthy,
+        evidence=seen,
+    )
+    return _started(run)
+
+
+async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
+    """A recovery point that is asked for by name or by time must exist before anything is started."""
+    if wanted == "latest":
+        return
+    if wanted.startswith("before:"):
+        _moment(wanted.removeprefix("before:"))
+    points = await usable_points(plan)
+    candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
+    choice = choose(wanted, replica_usable=True, replica_says="", points=candidates, now=datetime.now(UTC))
+    if choice.set_id is None:
+        known = [{"id": p.set_id, "taken_at": p.taken_at.isoformat()} for p in points]
+        newest = (
+            f"The newest is {points[0].set_id} of {spoken_moment(points[0].taken_at)}" if points else "There is none"
+        )
+        raise errors.RefusedError(
+            f"There is no recovery point that fits {wanted!r}. {newest}; `coldsite points {plan.name}` lists them.",
+            points=known,
+        )
+
+
+@bp.route(route="plans/{plan}/drill", methods=["POST"], auth_level=FOR_PEOPLE)
+@bp.durable_client_input(client_name="client")
+async def start_drill(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _start_drill(req, DurableEngine(client))
+
+
+@allowed("operator")
+async def _start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+    plan, wanted = plan_of(req), read_request(DrillRequest, req)
+    return _started(await begin_run(engine, plan, "drill", "planned", "operator", wanted.reason, person=caller))
+
+
+@bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"], auth_level=FOR_PEOPLE)
+@bp.durable_client_input(client_name="client")
+async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _steer(req, DurableEngine(client))
+
+
+@answering
+async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+    """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect.
+
+    Who said what is written down before it is said to the run.
+    """
+    action = req.route_params.get("action", "")
+    steering = STEERING.get(action)
+    caller = caller_of(req, steering.needs if steering else "operator")
+    run = await stored_runs.read_run(req.route_params.get("run_id", ""))
+    if steering is None:
+        raise errors.UnknownRunError
+    note = read_request(NoteRequest, req)
+    if run.outcome is not None:
+        said = f"The run has ended: {run.outcome.value.replace('_', ' ')}."
+        raise errors.RefusedError(said, phase=run.phase.value)
+    if action == "abort" and run.cutover_began:
+        raise errors.RefusedError(_TOO_LATE)
+    if action != "abort" and run.abort_asked_by:
+        raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; it is being cleared away.")
+    if run.phase not in steering.phases or (
+        action in ("retry", "proceed") and run.answers and action not in run.answers
+    ):
+        raise errors.RefusedError(_not_now(run, steering.only), answers=list(run.answers), phase=run.phase.value)
+    if action == "approve":
+        _four_eyes(run, caller)
+    if action == "abort":
+        # The row decides whether the abort or the cutover came first.
+        run = await update_run(run.run_id, abort_asked_by=caller.name)
+        if run.abort_asked_by is None:
+            raise errors.RefusedError(_TOO_LATE if run.cutover_began else "The run has just ended.")
+    why = f": {note.reason}" if note.reason else "."
+    await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
+    told = {"by": caller.name, "reason": note.reason, "hold": run.holds}
+    await engine.send(run.run_id, steering.event, told)
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+def _not_now(run: RecoveryRun, only: str) -> str:
+    """Why a word makes no sense now, and which one does."""
+    if run.phase is Phase.CLEANING_UP:
+        return "The run is ending: it is clearing away what it built."
+    said = f"Only a run that {only} takes this."
+    if run.waiting_for and run.answers:
+        ways = " or ".join(f"`coldsite {word} {run.run_id}`" for word in run.answers)
+        return f"{said} This one waits for another answer: {run.waiting_for} Use {ways}."
+    return f"{said} This one is {run.phase.value.replace('_', ' ')} and needs no answer."
+
+
+def _four_eyes(run: RecoveryRun, caller: Caller) -> None:
+    """Whoever started a run may not approve it, where its plan asked for that; alerts and the watch are nobody."""
+    if run.four_eyes and (caller.id is None or caller.id == run.person_id):
+        raise errors.AccessError(
+            409,
+            f"The plan asks for four eyes: {run.person} started this run. Ask a second approver.",
+            f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
+        )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequestError(
+            "recovery_point: before: needs a time, for example before:2027-01-15T20:00:00Z", 422
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _place(run_id: str) -> str:
+    """Where a run stands among all, newest first: in the order in which ``before`` goes on."""
+    name = ids.parse_run_id(run_id)
+    return name.row_key if name else run_id
+
+
+@bp.route(route="runs", methods=["GET"], auth_level=FOR_PEOPLE)
+async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
+    return await _list_runs(req)
+
+
+@allowed("viewer")
+async def _list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """Newest first; ``plan``, ``kind``, ``limit`` (at most 200) and ``before`` (a run id) narrow it down."""
+    query = req.params
+    if query.get("plan") and query["plan"] not in PLANS:
+        raise errors.UnknownPlanError
+    kind = query.get("kind")
+    if kind and kind not in get_args(Kind):
+        raise BadRequestError(f"kind is not one of {', '.join(get_args(Kind))}.", 422)
+    asked = query.get("limit", "50")
+    if not re.fullmatch(r"-?[0-9]{1,30}", asked):
+        raise BadRequestError("limit is not a number.", 422)
+    limit = min(int(asked), 200)
+    if limit < 1:
+        raise BadRequestError("limit is at least 1.", 422)
+    before = query.get("before")
+    chosen = [query["plan"]] if query.get("plan") else list(PLANS)
+    if before and ids.parse_run_id(before) is None:
+        raise errors.UnknownRunError
+    found = await asyncio.gather(*(stored_runs.list_runs(name, kind, limit, before) for name in chosen))
+    runs = sorted((run for part in found for run in part), key=lambda run: _place(run.run_id))[:limit]
+    return answer({"runs": [run.model_dump(mode="json") for run in runs]})
+
+
+@bp.route(route="runs/{run_id}", methods=["GET"], auth_level=FOR_PEOPLE)
+async def read_run(req: func.HttpRequest) -> func.HttpResponse:
+    return await _read_run(req)
+
+
+@allowed("viewer")
+async def _read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    run_id = req.route_params.get("run_id", "")
+    run, steps = await asyncio.gather(stored_runs.read_run(run_id), read_steps(run_id))
+    return answer(RunView(**run.model_dump(), steps=steps).model_dump(mode="json"))

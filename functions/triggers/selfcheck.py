@@ -1,0 +1,40 @@
+"""POST /api/selfcheck: one orchestration from its start to its end, as every failover needs.
+
+An app that answers requests and whose durable engine does not work looks healthy until the night it is needed. Every
+deployment asks this (infra/hooks/check.ps1); a caller needs any of the roles.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.activities.selfcheck import Itself
+from functions.engine import DurableEngine
+from functions.http.auth import FOR_PEOPLE, Caller
+from functions.http.responses import allowed, answer
+from functions.http.schemas import SelfChecked
+
+bp = df.Blueprint()
+
+
+PATIENCE = 90.0
+"""Seconds after which the engine counts as not working. A platform that starts its first instance needs some."""
+
+
+@bp.route(route="selfcheck", methods=["POST"], auth_level=FOR_PEOPLE)
+@bp.durable_client_input(client_name="client")
+async def check_self(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
+    return await _check_self(req, DurableEngine(client))
+
+
+@allowed("viewer")
+async def _check_self(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+    """Starts the orchestration and waits for its end; 503 when the engine does not bring it there."""
+    began = time.monotonic()
+    found = await engine.run("selfcheck", f"selfcheck-{uuid.uuid4().hex}", PATIENCE)
+    checked = SelfChecked(seconds=round(time.monotonic() - began, 2), problems=Itself.model_validate(found).problems)
+    return answer(checked.model_dump())

@@ -1,0 +1,66 @@
+"""Timers: the watch, the drills, the recovery points, housekeeping. Each does little and may be missed once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.deployed_plans import PLANS
+from functions.engine import DurableEngine
+from shared.models.plan import RecoveryPlan
+from shared.services import watch as watch_service
+from shared.services.announce import FAILED
+from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
+from shared.services.schedules import drill_if_due, set_if_due
+
+bp = df.Blueprint()
+
+
+_log = logging.getLogger("coldsite.schedules")
+
+
+async def _for_every_plan(what: Any, engine: DurableEngine) -> None:
+    """One plan's trouble must not keep the others waiting."""
+
+    async def one(plan: RecoveryPlan) -> None:
+        try:
+            await what(plan, engine)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the other plans go on)
+            _log.error("%s %s: %s", FAILED, plan.name, error)
+
+    await asyncio.gather(*(one(plan) for plan in PLANS.values()))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")
+@bp.durable_client_input(client_name="client")
+async def watch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Every minute: is a primary degraded, or an alert unresolved, and nobody at work?"""
+    await _for_every_plan(watch_service.watch, DurableEngine(client))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@bp.durable_client_input(client_name="client")
+async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Starts every drill whose time has come since the last one; one that could not start then starts late, once."""
+    await _for_every_plan(drill_if_due, DurableEngine(client))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
+@bp.durable_client_input(client_name="client")
+async def take_recovery_points(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Starts a frozen set for every plan whose last one is old enough, while no run is active."""
+    await _for_every_plan(set_if_due, DurableEngine(client))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")
+@bp.durable_client_input(client_name="client")
+async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Frees locks whose run is over, lets sources and replicas go on that a run left stopped, clears leftovers, looks
+    at the replica, guards the latch, judges what was only observed, and forgets old orchestrations.
+    """
+    await _for_every_plan(tidy, DurableEngine(client))
+    await warn_of_plans_that_are_gone(PLANS)

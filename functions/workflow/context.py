@@ -1,0 +1,295 @@
+"""What an orchestrator works with: typed activities, waits that an abort may end, and operations watched by timers.
+
+Rules kept here (engine-level, see docs/decisions/0001): one waiter per event name, kept until it is used up, since the
+loser of a ``when_any`` would swallow the next event; time only from the context; nothing waits on an empty list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from functions.activities.base import Activity
+from functions.activities.machines import CheckOrder, Watched, check_operation
+from functions.activities.notify import notify
+from functions.activities.run_record import Recorded, RecordOrder, record_step
+from functions.workflow.endings import AbortedError, HopelessError, ProblemError
+from shared.models import ids
+from shared.models.base import Strict
+from shared.models.operations import OperationState, Refused
+from shared.models.orders import NotifyOrder
+from shared.models.plan import Notification, NotifyOn, RecoveryTerms
+from shared.models.runs import Phase
+from shared.models.steps import Order, RunRef
+
+type Doing[T] = Generator[task.Task[Any], Any, T]
+"""A part of an orchestrator that yields durable tasks and returns a T."""
+
+
+class RunContext:
+    """One orchestration at work. ``abortable`` is False from when the cutover begins, unless it steps back."""
+
+    def __init__(self, ctx: task.OrchestrationContext, run: RunRef, recovery: RecoveryTerms) -> None:
+        self.ctx = ctx
+        self.run = run
+        self.recovery = recovery
+        self.kind = "run"
+        """What people are told that this is: a failover, a drill."""
+        self.notice = ""
+        """What every question says first, where waiting costs something."""
+        self.abortable = True
+        self.after_hold = recovery.after_hold
+        """What is done when nobody answers for as long as the plan waits."""
+        self.committed = False
+        """Customers are being moved: nothing that was built may be cleared away any more."""
+        self._deadline: tuple[task.Task[Any], str] | None = None
+        self._waiters: dict[str, task.Task[Any]] = {}
+        self._background: list[task.Task[Any]] = []
+        self._last_record: task.Task[Any] | None = None
+        self._records = 0
+        self._facts: list[task.Task[Any]] = []
+        self._messages: list[task.Task[Any]] = []
+        self._told = 0
+        self.unwritten = 0
+        """How many facts could not be written down although that was tried again and again."""
+        self.last_question: str | None = None
+        self.holds = 0
+        """How often this run has asked a person something; answers carry the number that they answer."""
+
+    @property
+    def now(self) -> datetime:
+        """The orchestration's time. The engine gives naive UTC."""
+        return self.ctx.current_utc_datetime.replace(tzinfo=UTC)
+
+    # Waiting
+
+    def event(self, name: str) -> task.Task[Any]:
+        """The one waiter for an event; a new one is made only after the last was used up by ``take``."""
+        if name not in self._waiters:
+            self._waiters[name] = self.ctx.wait_for_external_event(name)
+        return self._waiters[name]
+
+    def take(self, name: str) -> Any:
+        """The payload of an event that has come, which frees its name for the next."""
+        return self._waiters.pop(name).get_result()
+
+    def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
+        """Waits for the first of several tasks; an abort and a deadline come before them all."""
+        winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
+        self._heed_abort(winner)
+        self._heed_deadline(winner)
+        return winner
+
+    def within[T](self, limit: timedelta | None, late: str, part: Doing[T]) -> Doing[T]:
+        """Runs a part that must be over in time, whatever it waits for. Raises ``ProblemError(late)`` when it is not.
+
+        An activity that is under way then is left to itself, so it must know the deadline too.
+        """
+        if limit is None:
+            return (yield from part)
+        self._deadline = (self.ctx.create_timer(limit), late)
+        try:
+            return (yield from part)
+        finally:
+            self._deadline = None
+
+    @property
+    def _interrupts(self) -> list[task.Task[Any]]:
+        abort = [self.event(ids.EVENT_ABORT)] if self.abortable else []
+        return abort + ([self._deadline[0]] if self._deadline else [])
+
+    def _heed_deadline(self, winner: task.Task[Any]) -> None:
+        if self._deadline and winner is self._deadline[0]:
+            raise ProblemError(self._deadline[1])
+
+    def _heed_abort(self, winner: task.Task[Any]) -> None:
+        if self.abortable and winner is self.event(ids.EVENT_ABORT):
+            told = winner.get_result() or {}
+            raise AbortedError(str(told.get("by", "somebody")), bool(told.get("preempted")))
+
+    def _acted(self, scheduled: Sequence[task.Task[Any]]) -> Doing[None]:
+        """Waits for activities. An abort waits for them too: what is still being ordered cannot be cleared away. A
+        deadline does not wait.
+        """
+        everything = task.when_all(list(scheduled))
+        winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
+        self._heed_deadline(winner)
+        if winner is not everything:
+            yield task.when_any([everything, self._deadline[0]] if self._deadline else [everything])
+        self._heed_abort(winner)
+
+    def sleep(self, duration: timedelta) -> Doing[None]:
+        yield from self.first(self.ctx.create_timer(duration))
+
+    def do[O: Order, R](self, activity: Activity[O, R], order: O) -> Doing[R]:
+        """Runs one activity. Its error, after every retry, is raised as durabletask's ``TaskFailedError``."""
+        scheduled = activity.schedule(self.ctx, order, self.recovery.retry_after)
+        yield from self._acted([scheduled])
+        return activity.read(scheduled.get_result())
+
+    def do_all[O: Order, R](self, activity: Activity[O, R], orders: Sequence[O]) -> Doing[list[R]]:
+        """Runs one activity on several orders side by side."""
+        if not orders:
+            return []
+        scheduled: list[task.Task[Any]] = [
+            activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders
+        ]
+        yield from self._acted(scheduled)
+        return [activity.read(one.get_result()) for one in scheduled]
+
+    def in_background[O: Order, R](self, activity: Activity[O, R], order: O) -> None:
+        """Starts an activity that nothing waits for until ``settle``."""
+        self._background.append(activity.schedule(self.ctx, order, self.recovery.retry_after))
+
+    def settle(self) -> Doing[None]:
+        """Waits for everything in the background but messages; what failed there stops nothing, and is counted."""
+        for one in self._background:
+            if not one.is_complete:
+                yield task.when_any([one])
+            self.unwritten += one.is_failed and one in self._facts
+        self._background.clear()
+
+    def settle_messages(self) -> Doing[None]:
+        """Waits until every message was taken, or given up after many tries."""
+        for one in self._messages:
+            if not one.is_complete:
+                yield task.when_any([one])
+        self._messages.clear()
+
+    # Operations of Azure
+
+    def finish(self, watched: list[Watched], expected: timedelta, target: str) -> Doing[list[OperationState]]:
+        """Watches operations until all are over: first when expected, then after max(2 s, 3 % of the elapsed).
+
+        What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
+        """
+        began = self.now
+        states: dict[int, OperationState] = {}
+        # What was found there already may long be done, so it is looked at soon.
+        wait, look = (expected if all(w.operation.url for w in watched) else self.recovery.poll_at_least), 0
+        while len(states) < len(watched):
+            yield from self.sleep(wait)
+            look += 1
+            open_ones = [i for i in range(len(watched)) if i not in states]
+            checked = yield from self.do(
+                check_operation,
+                CheckOrder(
+                    run=self.run,
+                    target=target,
+                    attempt=look,
+                    began_at=began,
+                    watched=[watched[i] for i in open_ones],
+                ),
+            )
+            elapsed = self.now - began
+            late = elapsed > self.recovery.operation_timeout
+            looked = zip(open_ones, checked.states, strict=True)
+            states |= {i: state for i, state in looked if state.state != "running" or late}
+            wait = max(self.recovery.poll_at_least, elapsed * 0.03)
+        return [states[i] for i in range(len(watched))]
+
+    def patience(self, refused: Refused) -> timedelta:
+        """How long to wait before the same order again: as Azure asked, but at most a sixth of the time-out."""
+        cap = self.recovery.operation_timeout / 6
+        asked = refused.refusal.retry_after
+        return min(cap, timedelta(seconds=asked) if asked else self.recovery.retry_after * 5)
+
+    def insist[O: Order, R](
+        self, activity: Activity[O, R], order: O, *, until: datetime | None = None, in_conflict: timedelta | None = None
+    ) -> Doing[R]:
+        """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out and
+        not after ``until``. A conflict that lasts for ``in_conflict`` is given back: it does not pass by itself.
+        """
+        began = self.now
+        attempt = order.attempt
+        while True:
+            result = yield from self.do(activity, order.model_copy(update={"attempt": attempt}))
+            if not isinstance(result, Refused) or not result.is_for_later:
+                return result
+            wait = self.patience(result)
+            if result.refusal.kind == "conflict" and in_conflict and self.now - began > in_conflict:
+                return result
+            if self.now - began > self.recovery.operation_timeout or (until and self.now + wait > until):
+                return result
+            yield from self.sleep(wait)
+            attempt += 1
+
+    # Telling
+
+    def record(self, **changes: Any) -> Doing[None]:
+        """Writes changes of the run's row in the background, but never past the change before."""
+        if self._last_record is not None and not self._last_record.is_complete:
+            yield task.when_any([self._last_record])
+        self._records += 1
+        order = RecordOrder(run=self.run, number=self._records, changes=plain(changes))
+        self.in_background(record_step, order)
+        self._last_record = self._background[-1]
+        self._facts.append(self._last_record)
+
+    def record_now(self, **changes: Any) -> Doing[Recorded]:
+        """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
+        asked must be able to answer. An abort that the row took is heeded, also when its event was lost.
+        """
+        began = self.now
+        while True:
+            yield from self.record(**changes)
+            written = self._last_record
+            assert written is not None
+            if not written.is_complete:
+                yield task.when_any([written])
+            if not written.is_failed:
+                recorded = record_step.read(written.get_result())
+                if self.abortable and recorded.abort_asked_by:
+                    raise AbortedError(recorded.abort_asked_by, preempted=False)
+                return recorded
+            self._background.remove(written)  # It is written again, so it is not lost.
+            yield from self.sleep(self.pause_since(began))
+
+    def pause_since(self, began: datetime) -> timedelta:
+        """How long to wait before the next try of what must succeed: ever longer, since all of a run's history is read
+        at every step, and an outage of the storage may last for hours.
+        """
+        return max(self.recovery.retry_after * 30, (self.now - began) * 0.2)
+
+    def step_back(self) -> Doing[None]:
+        """Nobody was moved after all, so a person may end the run again."""
+        yield from self.record_now(phase=Phase.VERIFYING, cutover_began=False)
+        self.abortable = True
+        self.committed = False
+
+    def begin_cutover(self) -> Doing[None]:
+        """Writes that customers are being moved; from here it only goes forward. The run's row decides whether this or
+        an abort came first, so that whoever was told that the run ends was told the truth.
+        """
+        recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
+        if recorded.ended or not recorded.cutover_began:
+            raise HopelessError("The run's own record says that it is over, so nobody is moved in its name.")
+        self.abortable = False
+        self.committed = True
+
+    def tell(self, to: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
+        """Notifies, in the background, everybody who wants to hear of this. ``do`` are the words of the commands that
+        answer it; how to see the run stands in every message.
+        """
+        self._told += 1
+        commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
+        body = f"{text}\n\nRun {self.run.run_id}. To type: {'; '.join(commands)}"
+        for setting in sorted({one.url_setting for one in to if on in one.on}):
+            target = f"{on}/{setting}/{self._told}"
+            order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)
+            self._messages.append(notify.schedule(self.ctx, order, self.recovery.retry_after))
+
+
+def plain(changes: dict[str, Any]) -> dict[str, Any]:
+    """Models become JSON, so that only plain data enters the durable history."""
+    return {
+        name: value.model_dump(mode="json")
+        if isinstance(value, Strict)
+        else value.isoformat()
+        if hasattr(value, "isoformat")
+        else value
+        for name, value in changes.items()
+    }

@@ -1,0 +1,135 @@
+"""How every run begins and ends: claim, do the work, clear away where it must be, seal, tell, give the plan back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from durabletask import task
+
+from functions.activities.base import Activity
+from functions.activities.run_record import Claim, ClaimOrder, ReleaseOrder, SealOrder, claim_run, release_run, seal_run
+from functions.workflow.context import Doing, RunContext, plain
+from functions.workflow.endings import AbortedError, Ended, ProblemError, reason, told
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, Phase, RunInput
+from shared.models.steps import Order
+
+_OUTCOME_WORDS = {
+    Outcome.STOOD_DOWN: "ended: false alarm",
+    Outcome.OBSERVED: "only observed",
+    Outcome.PREEMPTED: "interrupted",
+}
+
+
+def run_lifecycle(
+    work: RunContext,
+    run: RunInput,
+    body: Callable[[Claim], Doing[Ended]],
+    clear: Callable[[str, bool], Doing[list[str]]],
+) -> Doing[dict[str, Any]]:
+    """Runs ``body`` between claim and release.
+
+    ``clear`` removes what was built when the run is aborted or fails, and returns what is left; its second argument
+    spares the recovery point. After either, the next look waits for the cooldown. An error that nobody foresaw ends the
+    run in the same way, rather than leaving the plan locked.
+    """
+    plan, work.kind = run.plan, run.kind
+    work.abortable = False
+    claim = yield from work.do(claim_run, ClaimOrder(run=run.run, trust=plan.detection.trust))
+    work.abortable = True
+    if not claim.claimed:
+        return {"run_id": run.run.run_id, "ignored": claim.because}
+    work.tell(plan.notify, "started", f"{plan.title}: {_begins(run)}", f"Why: {run.reason}.")
+    try:
+        ended = yield from body(claim)
+    except Ended as early:
+        ended = early
+        if early.clears:
+            ended = yield from _cleared(work, run, clear, early.outcome, early.because, early.because)
+    except AbortedError as aborted:
+        outcome = Outcome.PREEMPTED if aborted.preempted else Outcome.ABORTED
+        ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
+    except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
+        if work.committed:
+            said = f"Customers were moved, but the run could not finish its books: {reason(error)}"
+            return (yield from _end(work, plan, run.kind, Ended(Outcome.SUCCEEDED, said)))
+        ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", reason(error))
+    return (yield from _end(work, plan, run.kind, ended))
+
+
+def _begins(run: RunInput) -> str:
+    """What begins, in a title: a check of the primary is no failover yet, and a drill is named as one."""
+    if run.kind == "drill":
+        return "drill started"
+    return "failover started" if run.trigger == "operator" else "checking the primary site"
+
+
+def _cleared(
+    work: RunContext,
+    run: RunInput,
+    clear: Callable[[str, bool], Doing[list[str]]],
+    outcome: Outcome,
+    by: str,
+    because: str,
+) -> Doing[Ended]:
+    """Clears away and ends. What failed keeps its recovery point, which may be the last one there is."""
+    work.abortable = False
+    yield from work.record_now(phase=Phase.CLEANING_UP)
+    try:
+        left = yield from clear(by, outcome is Outcome.FAILED)
+    except (ProblemError, task.TaskFailedError) as error:
+        left = [reason(error)]
+    if unsaid := [one for one in left if one not in because]:
+        because = f"{because} Not everything could be cleared away: {', '.join(told(unsaid))}."
+    cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
+    if cooldown:
+        because = f"{because} {next_look(work, cooldown)}"
+    return Ended(outcome, because, cooldown=cooldown)
+
+
+def next_look(work: RunContext, cooldown: timedelta) -> str:
+    """When Coldsite looks at the primary again by itself, as a sentence."""
+    return f"Coldsite looks again at {work.now + cooldown:%H:%M} UTC, or as soon as another check turns bad."
+
+
+def _end(work: RunContext, plan: RecoveryPlan, kind: str, ended: Ended) -> Doing[dict[str, Any]]:
+    work.abortable = False
+    yield from work.settle()
+    because = ended.because
+    if work.unwritten:
+        because = f"{because} Not everything that was seen could be written down: the history was away."
+    facts = {
+        "outcome": ended.outcome.value,
+        "waiting_for": None,
+        "answers": [],
+        "waiting_until": None,
+        "ended_because": because,
+        **ended.facts,
+    }
+    yield from _insist(work, seal_run, SealOrder(run=work.run, facts=plain(facts)))
+    title = f"{plan.title}: {kind} {_OUTCOME_WORDS.get(ended.outcome, ended.outcome.value)}"
+    work.tell(plan.notify, "finished", title, because)
+    release = ReleaseOrder(run=work.run, cooldown=ended.cooldown, well_at=ended.well_at)
+    yield from _insist(work, release_run, release)
+    yield from work.settle()
+    yield from work.settle_messages()
+    return {"run_id": work.run.run_id, "outcome": ended.outcome.value}
+
+
+def _insist[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:
+    """The end of a run must be written: while the history's storage is away, this waits for it."""
+    began = work.now
+    while True:
+        try:
+            return (yield from work.do(activity, order))
+        except task.TaskFailedError:
+            yield from work.sleep(work.pause_since(began))
+
+
+def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    """Seconds from ``start`` to ``end``, never less than none."""
+    if start is None or end is None:
+        return None
+    return max(0.0, (end - start).total_seconds())

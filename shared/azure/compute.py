@@ -1,0 +1,145 @@
+"""Snapshots, disks and machines: started without waiting, safe to start twice, looked at until they are done.
+
+Every function looks before it acts, so a step that was cut off anywhere may simply run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+
+from shared.azure import clients
+from shared.azure.inherited import protected_as, started_as
+from shared.azure.operations import may_be_up, refusable, start_operation
+from shared.models.operations import Operation, Refusal, Refused, Started
+from shared.models.orders import DiskOrder, MachineOrder, SnapshotOrder
+from shared.models.resource_ids import compute_id, take_apart
+
+Kind = Literal["snapshots", "disks", "virtualMachines"]
+
+
+async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:
+    """A disk or snapshot that exists is watched; one that failed is removed, and asked for again a little later."""
+    group = take_apart(order.group).group
+    try:
+        found = await operations.get(group, order.name)
+    except ResourceNotFoundError:
+        return None
+    if found.properties and found.properties.provisioning_state == "Failed":
+        await operations.begin_delete(group, order.name, polling=False)
+        failed = Refusal(kind="conflict", code="Failed", message=f"{order.name} failed before and is made anew.")
+        return Refused(refusal=failed)
+    return Started(operation=Operation(resource=resource))
+
+
+@refusable
+async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
+    """Starts an incremental snapshot unless it exists. The source is only read."""
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "snapshots", order.name)
+    if told := await _already_there(client.snapshots, order, resource):
+        return told
+    source = take_apart(order.source)
+    disk = await clients.compute(source.subscription).disks.get(source.group, source.name)
+    body: Any = {
+        "location": order.location,
+        "tags": order.tags,
+        "properties": {
+            "creationData": {"createOption": "Copy", "sourceResourceId": order.source},
+            "incremental": True,
+            **protected_as(disk),
+        },
+    }
+    return await start_operation(
+        resource,
+        lambda keep: client.snapshots.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep
+        ),
+    )
+
+
+@refusable
+async def start_disk(order: DiskOrder) -> Started | Refused:
+    """Starts a disk from a snapshot unless it exists."""
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "disks", order.name)
+    if told := await _already_there(client.disks, order, resource):
+        return told
+    copied = take_apart(order.snapshot)
+    snapshot = await clients.compute(copied.subscription).snapshots.get(copied.group, copied.name)
+    properties: dict[str, Any] = {
+        "creationData": {"createOption": "Copy", "sourceResourceId": order.snapshot},
+        **protected_as(snapshot),
+    }
+    if order.os:
+        properties |= {"osType": order.os.capitalize(), "hyperVGeneration": order.generation}
+    body: Any = {
+        "location": order.location,
+        "tags": order.tags,
+        "sku": {"name": order.storage},
+        "properties": properties,
+    }
+    if order.zone:
+        body["zones"] = [order.zone]
+    return await start_operation(
+        resource,
+        lambda keep: client.disks.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep
+        ),
+    )
+
+
+@refusable
+async def start_machine(order: MachineOrder) -> Started | Refused:
+    """Starts the machine. One that exists and failed is PUT again, with the size of this order: it stays the same
+    machine. Any other is taken as it is, whatever its size: a retry must not resize a machine that runs, nor one that
+    may, since Azure only gave up waiting for it.
+
+    Attaching a specialised disk takes no osProfile and no imageReference
+    (source: Azure/azure-rest-api-specs, Microsoft.Compute virtualMachines, osDisk.createOption Attach).
+    """
+    place = take_apart(order.group)
+    client = clients.compute(place.subscription)
+    resource = compute_id(order.group, "virtualMachines", order.name)
+    condition: dict[str, Any] = {"match_condition": MatchConditions.IfMissing}
+    with contextlib.suppress(ResourceNotFoundError):
+        found = await client.virtual_machines.get(place.group, order.name)
+        state = (found.properties.provisioning_state if found.properties else None) or ""
+        if state != "Failed" or await may_be_up(client, place.group, found):
+            return Started(operation=Operation(resource=resource))
+        condition = {}
+    data = [
+        {"lun": lun, "createOption": "Attach", "managedDisk": {"id": disk}}
+        for lun, disk in sorted(order.data_disks.items())
+    ]
+    properties: dict[str, Any] = {
+        "hardwareProfile": {"vmSize": order.size},
+        "storageProfile": {
+            "osDisk": {
+                "osType": order.os.capitalize(),
+                "createOption": "Attach",
+                "managedDisk": {"id": order.os_disk},
+            },
+            "dataDisks": data,
+        },
+        "networkProfile": {"networkInterfaces": [{"id": order.nic, "properties": {"primary": True}}]},
+        "diagnosticsProfile": {"bootDiagnostics": {"enabled": True}},
+    }
+    if order.license:
+        properties["licenseType"] = order.license
+    said = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
+    properties |= said.pop("properties", {})
+    body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **said}
+    if order.zone:
+        body["zones"] = [order.zone]
+    return await start_operation(
+        resource,
+        lambda keep: client.virtual_machines.begin_create_or_update(
+            place.group, order.name, body, polling=False, raw_response_hook=keep, **condition
+        ),
+    )

@@ -1,0 +1,26 @@
+"""An alert of Azure Monitor, as far as Coldsite understands it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from shared.models.base import Strict
+
+Meaning = Literal["primary_down", "primary_resolved", "noted"]
+
+
+class Alert(Strict):
+    """What Coldsite needs of an alert. ``dedupe_key`` is equal for a repetition of the same news.
+
+    ``says_offline`` is False for a metric alert whose rule is about something else than an endpoint that is not online.
+    """
+
+    alert_id: str
+    rule: str
+    condition: Literal["Fired", "Resolved"]
+    service: str
+    targets: list[str]
+    endpoint: str | None
+    says_offline: bool = True
+    plan_hint: str | None
+    dedupe_key: str

@@ -1,0 +1,81 @@
+"""Azure's long-running operations and its expected refusals, as plain data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from shared.models import ids
+from shared.models.base import Strict
+
+RefusalKind = Literal["capacity", "quota", "throttled", "conflict", "in_use", "permanent"]
+
+
+OWN_CODES = {"NotTheHolder", "NotFrozen", "TooLate"}
+"""Refusals of Coldsite itself: another run holds the plan, the replica is not frozen for this, the time is over."""
+
+
+class Refusal(Strict):
+    """Azure's expected "no", with its code and words. ``retry_after`` is in seconds, as Azure said it."""
+
+    kind: RefusalKind
+    code: str
+    message: str
+    retry_after: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        return self.message if self.code in OWN_CODES else f"Azure answered {self.code}: {self.message}"
+
+
+class Operation(Strict):
+    """A long-running operation. Without ``url`` (it was started before a crash) the resource itself is asked."""
+
+    resource: str
+    url: str | None = None
+
+
+class Started(Strict):
+    kind: Literal["started"] = "started"
+    operation: Operation
+
+
+class Refused(Strict):
+    kind: Literal["refused"] = "refused"
+    refusal: Refusal
+
+    @property
+    def is_for_later(self) -> bool:
+        """Whether the same order may succeed by itself later."""
+        return self.refusal.kind in ("throttled", "conflict")
+
+
+class OperationState(Strict):
+    """``refusal`` is set when the operation failed; ``output`` is what Run Command's operation returned."""
+
+    state: Literal["running", "succeeded", "failed", "gone"]
+    refusal: Refusal | None = None
+    output: list[dict[str, Any]] | None = None
+
+
+class PointInTime(Strict):
+    """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any;
+    ``data_until`` is from when its data are at least, as was known when it was taken; None for a set from before that
+    was noted.
+    """
+
+    set_id: str
+    run_id: str = ""
+    taken_at: datetime
+    consistency: Literal["application", "crash"]
+    snapshots: dict[str, str]
+    data_until: datetime | Literal["unknown"] | None = None
+
+    @property
+    def holds_until(self) -> datetime | None:
+        """From when the data are; None when that is not known. A replica that heard nothing from its source is older
+        than the set that was taken of it.
+        """
+        if self.data_until == ids.UNKNOWN:
+            return None
+        return min(self.data_until, self.taken_at) if isinstance(self.data_until, datetime) else self.taken_at

@@ -1,0 +1,164 @@
+"""What activities are told to do: plain data that crosses the durable engine."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from shared.models.base import Strict
+from shared.models.operations import Refusal
+from shared.models.plan import Detection, RecoveryPlan, Replication, Traffic
+from shared.models.resource_ids import take_apart
+from shared.models.steps import Order, RunRef, StepEnd
+
+
+class NotifyOrder(Order):
+    """``url_setting`` names the app setting that holds an Apprise URL; the URL itself never enters the history."""
+
+    url_setting: str
+    title: str
+    text: str
+
+
+class EvidenceOrder(Order):
+    """What one round of evidence needs of the plan. ``queries`` are the KQL texts by file name."""
+
+    detection: Detection
+    traffic: Traffic
+    recovery_group: str
+    location: str
+    queries: dict[str, str]
+
+    @classmethod
+    def of(cls, plan: RecoveryPlan, run: RunRef, **fields: Any) -> EvidenceOrder:
+        return cls(
+            run=run,
+            detection=plan.detection,
+            traffic=plan.traffic,
+            recovery_group=plan.recovery.resource_group,
+            location=plan.recovery.location,
+            queries=plan.query_texts,
+            **fields,
+        )
+
+
+class SnapshotOrder(Order):
+    """Snapshot one replica disk into the recovery group as part of the set ``set_id``."""
+
+    group: str
+    location: str
+    name: str
+    source: str
+    set_id: str
+    tags: dict[str, str]
+
+
+class DiskOrder(Order):
+    """Make a disk from a snapshot."""
+
+    group: str
+    location: str
+    name: str
+    snapshot: str
+    storage: str
+    os: Literal["windows", "linux"] | None
+    generation: str
+    zone: str | None
+    tags: dict[str, str]
+
+
+class MachineOrder(Order):
+    """Make a machine from disks that hold an installed system."""
+
+    group: str
+    location: str
+    name: str
+    size: str
+    zone: str | None
+    os: Literal["windows", "linux"]
+    license: str | None
+    os_disk: str
+    data_disks: dict[int, str]
+    nic: str
+    tags: dict[str, str]
+
+
+POINT = "point-"
+"""What the ids of the timer's sets begin with; the time follows, so that they sort by age."""
+
+
+class CleanUpOrder(Order):
+    """Remove what the run built in the recovery group, or only one workload of it.
+
+    ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, and a machine
+    whose start it only gave up waiting for, so that only what failed or hangs goes; ``loose`` then takes disks that no
+    machine uses, too: they may lie in another zone than the one that is tried next. ``of_run`` names an ended run whose
+    leftovers are meant instead.
+    """
+
+    group: str
+    keep_snapshots: bool = False
+    workload: str | None = None
+    unfinished: bool = False
+    loose: bool = False
+    of_run: str = ""
+
+
+class CleanedUp(Strict):
+    """What is still there. An empty ``left`` means that nothing is left; ``refused`` says by name why something cannot
+    go.
+    """
+
+    left: list[str]
+    refused: dict[str, Refusal] = {}
+
+    @property
+    def reasons(self) -> list[str]:
+        """What Azure refuses to delete, one sentence for each of its codes: one lock stops everything below it."""
+        by_code: dict[str, list[str]] = {}
+        for name, refusal in sorted(self.refused.items()):
+            by_code.setdefault(refusal.code, []).append(name)
+        return [f"{', '.join(names)}: {self.refused[names[0]].sentence}" for names in by_code.values()]
+
+    @property
+    def still_there(self) -> list[str]:
+        """What is left: with Azure's reason where it gave one, else by its id."""
+        return [*self.reasons, *(one for one in self.left if take_apart(one).name not in self.refused)]
+
+    def as_step(self) -> StepEnd:
+        if not self.left:
+            return StepEnd()
+        return StepEnd(status="running", error="; ".join(self.reasons) or None, detail={"left": self.left})
+
+
+class Holder(Strict):
+    """A machine of some run that has an interface or a disk which another run needs."""
+
+    machine: str
+    run_id: str
+
+
+ScriptName = Literal["status", "freeze", "thaw", "reverse"]
+
+
+class ScriptOrder(Order):
+    """Run one of the plan's scripts on the replication machine. ``freezing``: when the freezing began that this does or
+    ends, by which it is known.
+
+    ``not_after``: an order that comes later than that is refused, since the replica is being thawed by then.
+    """
+
+    replication: Replication
+    script: ScriptName
+    freezing: datetime | None = None
+    not_after: datetime | None = None
+
+
+class TrafficOrder(Order):
+    """``holds`` is how often the run had stopped for a person when this was ordered: what comes later is too late, and
+    so is what comes after ``not_after``, when the last look at the sites has grown old.
+    """
+
+    traffic: Traffic
+    holds: int = 0
+    not_after: datetime | None = None

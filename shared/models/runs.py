@@ -1,0 +1,216 @@
+"""RecoveryRun: one execution of a plan, its phases and outcomes, and the table of allowed transitions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from shared.models.base import Strict
+from shared.models.durations import spoken
+from shared.models.evidence import Round
+from shared.models.ids import Kind
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+
+Verb = Literal["approve", "reject", "proceed", "abort", "retry"]
+"""What a person can tell a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question
+just before customers move, ``retry`` says that something was repaired."""
+
+
+Trigger = Literal["alert", "watch", "operator", "schedule"]
+
+
+Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
+
+
+class Phase(StrEnum):
+    """Where a run stands. ``needs_operator`` is no end: the lock and what was built are kept."""
+
+    CONFIRMING = "confirming"
+    WAITING_FOR_APPROVAL = "waiting_for_approval"
+    RECOVERING = "recovering"
+    VERIFYING = "verifying"
+    CUTTING_OVER = "cutting_over"
+    NEEDS_OPERATOR = "needs_operator"
+    CLEANING_UP = "cleaning_up"
+    COMPLETED = "completed"
+
+
+class Outcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    STOOD_DOWN = "stood_down"
+    OBSERVED = "observed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    ABORTED = "aborted"
+    PREEMPTED = "preempted"
+    FAILED = "failed"
+
+
+TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+    Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.RECOVERING: frozenset(
+        {Phase.WAITING_FOR_APPROVAL, Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}
+    ),
+    Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR, Phase.VERIFYING}),
+    Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
+    Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
+    Phase.COMPLETED: frozenset(),
+}
+"""What may follow what. Data that are too old are asked about before anything is built of them. A drill that could not
+be started at all goes from its first phase to completed; a cutover that moved nobody steps back."""
+
+
+FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
+"""Once the cutover has begun these are the only phases left, unless it moved nobody and steps back."""
+
+
+FIRST_PHASE: dict[Kind, Phase] = {
+    "failover": Phase.CONFIRMING,
+    "drill": Phase.RECOVERING,
+    "failback": Phase.CONFIRMING,
+}
+
+
+def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool:
+    """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
+    if cutover_began and after not in FORWARD:
+        return False
+    return before == after or after in TRANSITIONS[before]
+
+
+class Person(Strict):
+    """Somebody who acts. ``id`` tells two people of one name apart; who holds a function key has none."""
+
+    name: str
+    id: str | None = None
+
+    @property
+    def known_as(self) -> str:
+        """For the record: a name may change hands, an id does not."""
+        return f"{self.name} ({self.id})" if self.id else self.name
+
+
+class RunInput(Strict):
+    """What an orchestration starts with: everything it will ever need to know."""
+
+    run: RunRef
+    kind: Kind
+    mode: Mode
+    trigger: Trigger
+    reason: str
+    person: str | None = None
+    person_id: str | None = None
+    requested_at: datetime
+    recovery_point: str = "latest"
+    acknowledge_primary_healthy: bool = False
+    evidence: Round | None = None
+    preempted: bool = False
+    """Whether it took the plan from a drill."""
+    plan: RecoveryPlan
+
+
+class Hindsight(Strict):
+    """Whether a failover that was only observed would have been right, as far as that shows later. Seconds.
+
+    ``out_for`` is how long the primary was out after the decision, as far as was seen; ``back`` whether it was back.
+    """
+
+    out_for: float
+    back: bool
+    failover_takes: float
+
+    @property
+    def right(self) -> bool:
+        """A failover is right when the primary stays out for longer than it takes."""
+        return self.out_for > self.failover_takes
+
+    def sentence(self, time_factor: float = 1.0) -> str:
+        """In plain words; ``time_factor`` multiplies every duration."""
+        word = "would have been right" if self.right else "would have been a mistake"
+        when = "back" if self.back else "still not back"
+        out, takes = spoken(self.out_for * time_factor), spoken(self.failover_takes * time_factor)
+        return f"A failover {word}: the primary site was {when} {out} after the decision, and a failover takes {takes}."
+
+
+class RecoveryRun(Strict):
+    """A run as the history tells it. ``outcome`` is None while it is unfinished; durations are seconds."""
+
+    run_id: str
+    plan: str
+    plan_hash: str
+    kind: Kind
+    mode: Mode
+    trigger: Trigger
+    reason: str
+    person: str | None = None
+    person_id: str | None = None
+    approved_by: str | None = None
+    four_eyes: bool = False
+    """Whether somebody else than the one who started it must approve: as the plan was when the run began."""
+    phase: Phase
+    recorded: int = 0
+    """The number of the newest change of this row that the run itself has made."""
+    cutover_began: bool = False
+    abort_asked_by: str | None = None
+    """Somebody ended the run before its cutover began."""
+    outcome: Outcome | None = None
+    verdict: str | None = None
+    verdict_detail: dict[str, Any] | None = None
+    last_look: dict[str, Any] | None = None
+    """The evidence just before the customers were moved."""
+    waiting_for: str | None = None
+    answers: list[Verb] = []
+    """What a person can answer to ``waiting_for``."""
+    waiting_until: datetime | None = None
+    """When the plan's default answers it; None where only a person does."""
+    holds: int = 0
+    builds: int = 0
+    """How often building the workloads was begun: each time has child orchestrations of its own."""
+    ended_because: str | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+    recovery_time_actual: float | None = None
+    recovery_point_actual: float | None = None
+    recovery_point: dict[str, Any] | None = None
+    seal: str | None = None
+    sealed_over: str | None = None
+    hindsight: Hindsight | None = None
+    """Judged later, so it is no part of the seal."""
+
+    def takes(self, changes: dict[str, Any], *, forced: bool = False, number: int | None = None) -> dict[str, Any]:
+        """What of these changes the row still takes, with what follows from them: the row decides what came first.
+
+        The run numbers its own changes; one that comes once more, after a later one, is not taken. A phase that may not
+        follow the present one is not written back in time, unless the end of the run is ``forced``. Either the cutover
+        begins or an abort is asked for, never both. An outcome stays as it is.
+        """
+        if number is not None and number < self.recorded:
+            return {}
+        wanted = dict(changes) if number is None else changes | {"recorded": number}
+        if "phase" in wanted and not forced:
+            phase = Phase(wanted["phase"])
+            too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover_began
+            if too_late or not may_follow(self.phase, phase, wanted.get("cutover_began", self.cutover_began)):
+                del wanted["phase"]
+        if wanted.get("phase") == Phase.CUTTING_OVER:
+            wanted["cutover_began"] = True
+        if self.cutover_began or self.outcome is not None:
+            wanted.pop("abort_asked_by", None)
+        if self.outcome is not None:
+            wanted.pop("outcome", None)
+            wanted.pop("ended_at", None)
+        return wanted
+
+    @property
+    def is_leftover(self) -> bool:
+        """Whether what this run built may go. Once customers were being moved, it may be what serves them."""
+        return self.outcome is not None and not self.cutover_began
+
+    @property
+    def keeps_its_point(self) -> bool:
+        """Whether the recovery point stays although the rest goes: it may be the last one there is."""
+        return self.kind == "failover" and self.outcome is Outcome.FAILED

@@ -1,0 +1,1 @@
+"""Reading plan files. Nothing here asks anything but the disk."""

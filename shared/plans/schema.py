@@ -1,0 +1,16 @@
+"""The plan file's JSON Schema, for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.models.plan import RecoveryPlan
+
+
+def json_schema() -> dict[str, Any]:
+    """The plan file's JSON Schema, for editors. What only the loader fills is left out."""
+    schema = RecoveryPlan.model_json_schema()
+    schema["properties"].pop("query_texts")
+    schema["$defs"]["Replication"]["properties"].pop("script_texts")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

@@ -1,0 +1,136 @@
+"""Gathering evidence: every signal of a plan is asked at once, and each answers up, down or no data."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from shared.azure.log_analytics import newest_sign
+from shared.azure.service_health import active_issues
+from shared.azure.traffic_manager import read_endpoint
+from shared.models.errors import ColdsiteError
+from shared.models.evidence import Evidence, Round, State
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import HttpProbe, LogsSignal, Signal, Traffic
+from shared.models.resource_ids import take_apart
+from shared.probes.answer import ProbeAnswer
+from shared.probes.http import probe_http, resolved
+from shared.probes.sql import probe_sql
+
+_MONITOR_STATES: dict[str, State] = {"Online": "up", "Degraded": "down", "CheckingEndpoint": "no_data"}
+
+
+_MARGIN = 2.0
+"""Seconds beyond the slowest time-out: a probe's own word about silence must come before the round gives it up."""
+
+
+_LONGEST_DETAIL = 300
+
+
+async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
+    """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for.
+
+    A signal that takes longer than the plan's slowest probe may (or than ``at_most`` seconds) has no data, so that one
+    slow answer holds up none of the others. Whatever one signal raises is that signal's "no data", with its reason.
+    """
+    at = datetime.now(UTC)
+    limit = order.detection.slowest_answer.total_seconds() + _MARGIN
+    limit = limit if at_most is None else min(limit, at_most)
+    asked = [_ask_in_time(order, name, signal, limit) for name, signal in order.detection.signals.items()]
+    return Round(at=at, evidence=list(await asyncio.gather(*asked)))
+
+
+class _Said(NamedTuple):
+    """What a signal says. ``age`` in seconds; ``spoke``: it answered, though not about its health."""
+
+    state: State
+    detail: str
+    age: float = 0.0
+    spoke: bool = False
+
+
+async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
+    said = await _asked_safely(order, signal, limit)
+    counts_as: State = "down" if said.state == "no_data" and signal.no_data == "down" and not said.spoke else said.state
+    return Evidence(
+        signal=name,
+        path=signal.path,
+        role=signal.role,
+        state=said.state,
+        counts_as=counts_as,
+        detail=" ".join(said.detail.split())[:_LONGEST_DETAIL],
+        age=said.age,
+        direct=signal.http is not None or signal.sql is not None,
+        spoke=said.spoke,
+    )
+
+
+async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _Said:
+    try:
+        async with asyncio.timeout(limit):
+            return await _ask(order, signal)
+    except TimeoutError:
+        return _Said("no_data", "no answer in time")
+    except ColdsiteError as error:
+        return _Said("no_data", str(error))
+    except AzureError as error:
+        return _Said("no_data", f"Azure did not answer ({_azure_words(error)})")
+    except Exception as error:  # noqa: BLE001 (one signal's trouble must not take the evidence of the others away)
+        return _Said("no_data", f"it could not be asked ({type(error).__name__}: {error})")
+
+
+def _azure_words(error: AzureError) -> str:
+    """The code of a refusal, which names the missing right or the wrong query; else the kind of trouble."""
+    code = getattr(error.error, "code", None) if isinstance(error, HttpResponseError) else None
+    return str(code or type(error).__name__)
+
+
+async def _ask(order: EvidenceOrder, signal: Signal) -> _Said:
+    if signal.http:
+        return await _from_page(order, signal.http)
+    if signal.sql:
+        return _from_probe(await probe_sql(signal.sql))
+    if signal.logs:
+        return await _from_logs(order.queries[signal.logs.query], signal.logs)
+    if signal.traffic_manager is not None:
+        monitor = (await read_endpoint(order.traffic, order.traffic.primary)).monitor
+        return _Said(_MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}")
+    issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
+    if issues:
+        return _Said("down", "; ".join(issues))
+    return _Said("up", f"no incidents reported in {order.location}")
+
+
+def _from_probe(answer: ProbeAnswer) -> _Said:
+    """What is wrong with our own asking says nothing of the site's health, but whatever spoke is alive."""
+    if answer.untrusted:
+        return _Said("no_data", answer.detail, spoke=answer.answered)
+    return _Said("up" if answer.healthy else "down", answer.detail)
+
+
+async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Said:
+    """A page of the primary. Whatever the recovery site's own address answers says nothing of the primary."""
+    recovery = await _recovery_addresses(order.traffic)
+    if same := await resolved(probe) & recovery:
+        where = ", ".join(sorted(same))
+        return _Said("no_data", f"{where} is the recovery site's address, so this is not the primary's answer")
+    return _from_probe(await probe_http(probe))
+
+
+async def _recovery_addresses(traffic: Traffic) -> set[str]:
+    found: set[str] = set()
+    for probe in traffic.verify:
+        if probe.http is not None:
+            found |= await resolved(probe.http)
+    return found
+
+
+async def _from_logs(query: str, logs: LogsSignal) -> _Said:
+    newest = await newest_sign(query, logs.stale_after)
+    if newest is None:
+        return _Said("no_data", "no sign of life on record")
+    age = max(0.0, (datetime.now(UTC) - newest).total_seconds())
+    return _Said("up" if age <= logs.stale_after.total_seconds() else "down", "last sign of life", age)

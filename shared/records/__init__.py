@@ -1,1 +1,0 @@
-"""What Coldsite remembers, in Table Storage: the history (journal) and the state of each plan's site."""

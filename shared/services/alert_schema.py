@@ -1,0 +1,197 @@
+"""Azure Monitor's common alert schema: parse, match to a plan, classify."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.models.alert import Alert, Meaning
+from shared.models.errors import AlertTooLargeError, MalformedAlertError, UnusableAlertError
+from shared.models.json_limits import OverLimitError, read_json
+from shared.models.plan import RecoveryPlan
+
+MAX_BYTES = 256 * 1024
+
+
+MAX_TEXT = 1000
+
+
+SCHEMA = "azureMonitorCommonAlertSchema"
+
+
+ENDPOINT_DIMENSION = "EndpointName"
+
+
+STATE_METRIC = "ProbeAgentCurrentEndpointStateByProfileResourceId"
+"""Traffic Manager's metric for the state of an endpoint: 1 while it is online, else 0. Its other metric,
+``QpsByEndpoint``, counts queries and says nothing of health.
+Source: MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-metrics-alerts.md"""
+
+
+_TEST = "/subscriptions/11111111-1111-1111-1111-111111111111/"
+"""The made-up subscription of the notifications that an action group's *Test* sends."""
+
+
+UNREADABLE = "(unreadable)"
+
+
+PLAN_PROPERTY = "coldsite-plan"
+
+
+def parse_alert(body: bytes) -> Alert:
+    """Reads a webhook body.
+
+    Raises ``AlertTooLargeError`` beyond 256 KiB, ``MalformedAlertError`` for what is not JSON, and
+    ``UnusableAlertError`` for another schema or for missing essentials (budget alerts carry nulls).
+    """
+    if len(body) > MAX_BYTES:
+        raise AlertTooLargeError(
+            f"The body is longer than {MAX_BYTES // 1024} KiB, which no alert of Azure Monitor is."
+        )
+    try:
+        data = read_json(body)
+    except OverLimitError as error:
+        raise UnusableAlertError(f"The body is {error}, which no alert of Azure Monitor is.") from error
+    except ValueError as error:
+        raise MalformedAlertError(
+            "The body is not JSON. Point an Azure Monitor action group's webhook here."
+        ) from error
+    if not isinstance(data, dict) or data.get("schemaId") != SCHEMA:
+        raise UnusableAlertError(
+            f"Not the common alert schema: expected schemaId {SCHEMA}. Enable it in the action group."
+        )
+    content = _mapping(data.get("data"))
+    essentials = _mapping(content.get("essentials"))
+    alert_id, rule = _text(essentials, "alertId"), _text(essentials, "alertRule")
+    condition, service = _text(essentials, "monitorCondition"), _text(essentials, "monitoringService")
+    targets = essentials.get("alertTargetIDs")
+    missing = [
+        name
+        for name, value in (
+            ("alertId", alert_id),
+            ("alertRule", rule),
+            ("monitorCondition", condition),
+            ("monitoringService", service),
+        )
+        if not value
+    ]
+    if not isinstance(targets, list) or not targets or not all(isinstance(t, str) and t for t in targets):
+        missing.append("alertTargetIDs")
+    if missing or not alert_id or not rule or not service:
+        raise UnusableAlertError(
+            f"data.essentials lacks {', '.join(missing)}. Coldsite cannot tell what the alert is about."
+        )
+    if condition not in ("Fired", "Resolved"):
+        raise UnusableAlertError("data.essentials.monitorCondition is neither Fired nor Resolved.")
+    context = _mapping(content.get("alertContext"))
+    hint = _plan_hint(data.get("customProperties"), content.get("customProperties"), context.get("properties"))
+    moment = _text(essentials, "resolvedDateTime" if condition == "Resolved" else "firedDateTime") or ""
+    key = "|".join([alert_id.lower(), condition, moment])
+    return Alert(
+        alert_id=alert_id.lower(),
+        rule=rule,
+        condition="Fired" if condition == "Fired" else "Resolved",
+        service=service,
+        targets=[target.lower().rstrip("/") for target in targets or []],
+        endpoint=_endpoint(context),
+        says_offline=_says_offline(context),
+        plan_hint=hint,
+        dedupe_key=hashlib.sha256(key.encode()).hexdigest()[:32],
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _plan_hint(*places: Any) -> str | None:
+    """The plan that a rule's custom property names. Metric alerts carry their properties beside the data, log alerts in
+    ``alertContext.properties``.
+    """
+    found = (_mapping(place).get(PLAN_PROPERTY) for place in places)
+    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), None)
+
+
+def _text(mapping: Mapping[str, Any], key: str) -> str | None:
+    """A text in letters that can be stored and shown: an odd blank or a zero-width letter is no reason to lose an
+    alert. What is left is cut after ``MAX_TEXT``.
+    """
+    value = mapping.get(key)
+    if not isinstance(value, str):
+        return None
+    plain = "".join(letter if letter.isprintable() else " " if letter.isspace() else "" for letter in value)
+    return " ".join(plain.split())[:MAX_TEXT] or None
+
+
+def _conditions(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = _mapping(context.get("condition")).get("allOf")
+    return [_mapping(one) for one in found] if isinstance(found, list) else []
+
+
+def _endpoint(context: Mapping[str, Any]) -> str | None:
+    """The EndpointName dimension of a metric alert, wherever its conditions put it. One that cannot be read is some
+    endpoint, and not none.
+    """
+    for condition in _conditions(context):
+        dimensions = condition.get("dimensions")
+        for dimension in dimensions if isinstance(dimensions, list) else []:
+            if _mapping(dimension).get("name") == ENDPOINT_DIMENSION:
+                return _text(_mapping(dimension), "value") or UNREADABLE
+    return None
+
+
+def _says_offline(context: Mapping[str, Any]) -> bool:
+    """Whether the conditions of a metric alert mean an endpoint that is not online. Where there are none, it may."""
+    named = [one for one in _conditions(context) if "metricName" in one]
+    return not named or any(map(_is_offline, named))
+
+
+def _is_offline(condition: Mapping[str, Any]) -> bool:
+    operator, threshold = str(condition.get("operator")), str(condition.get("threshold"))
+    none = threshold in ("0", "0.0")
+    below = operator == "LessThan" or (operator == "LessThanOrEqual" and not threshold.startswith("1"))
+    return condition["metricName"] == STATE_METRIC and (below or (operator == "Equals" and none))
+
+
+def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPlan, Meaning]:
+    """The plan that an alert is about, and what the alert means for it.
+
+    Only Traffic Manager's state metric of the primary's endpoint, and log alerts that name the plan, may start a run;
+    everything else about the plan is noted. Raises ``UnusableAlertError`` when no plan matches.
+    """
+    endpoint_seen, known = None, list(plans)
+    is_log = alert.service.lower().startswith("log")
+    for plan in known:
+        if alert.plan_hint == plan.name and is_log:
+            return plan, _down_or_resolved(alert)
+        if plan.traffic.profile.lower() in alert.targets:
+            if alert.service.lower() != "platform" or not alert.says_offline:
+                return plan, "noted"
+            if alert.endpoint is None or alert.endpoint.lower() == plan.traffic.primary.endpoint.lower():
+                return plan, _down_or_resolved(alert)
+            endpoint_seen = alert.endpoint
+        elif alert.plan_hint == plan.name:
+            return plan, "noted"
+    for plan in known:
+        if _is_of(plan, alert.targets):
+            return plan, "noted"
+    if any(target.startswith(_TEST) for target in alert.targets):
+        raise UnusableAlertError(
+            "This is an action group's own test, and it has arrived. It names no resource of a plan, so nothing starts."
+        )
+    if endpoint_seen:
+        raise UnusableAlertError(f"The alert is about endpoint {endpoint_seen}, which is no plan's primary endpoint.")
+    raise UnusableAlertError(
+        "No plan names the alert's target. Compare alertTargetIDs with traffic.profile in the plans, "
+        f"or give the alert rule the custom property {PLAN_PROPERTY}."
+    )
+
+
+def _down_or_resolved(alert: Alert) -> Meaning:
+    return "primary_down" if alert.condition == "Fired" else "primary_resolved"
+
+
+def _is_of(plan: RecoveryPlan, targets: list[str]) -> bool:
+    subscription = "/".join(plan.recovery.resource_group.lower().split("/")[:3])
+    return plan.replication.machine.lower() in targets or subscription in targets

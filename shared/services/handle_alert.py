@@ -1,0 +1,124 @@
+"""An alert that arrives: it starts a run, informs one, or is only kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from shared.models.alert import Alert, Meaning
+from shared.models.base import Strict
+from shared.models.errors import PlanBusyError, RefusedError, StorageUnavailableError
+from shared.models.ids import EVENT_ALERT
+from shared.models.plan import RecoveryPlan
+from shared.services.alert_schema import match_plan, parse_alert
+from shared.services.batching import Batcher
+from shared.services.engine import Engine
+from shared.services.lost_runs import lock_is_stale
+from shared.services.news import due, was_known
+from shared.services.start_run import begin_run, is_postponed, may_look
+from shared.store import alerts, site_state
+from shared.store.alerts import Received
+
+ANSWER_WITHIN = 4.0
+"""Seconds. An action group waits longer, but a storm must not pile up."""
+
+
+class AlertAnswer(Strict):
+    """What became of an alert. ``run_id`` is the run that it started or that it belongs to."""
+
+    plan: str
+    run_id: str | None
+    answer: str
+
+
+class News(NamedTuple):
+    """An alert, the plan that it is about, and what it means there."""
+
+    alert: Alert
+    plan: RecoveryPlan
+    meaning: Meaning
+    engine: Engine
+
+
+async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], engine: Engine) -> AlertAnswer:
+    """Parses, matches, remembers and acts. Raises ``AlertError`` for what cannot be used, and
+    ``StorageUnavailableError`` when there is no answer within ``ANSWER_WITHIN``: an action group then sends again.
+
+    "Fired" starts a run where none is active; "Resolved" informs a run and never starts a failback. Alerts that arrive
+    together are answered together.
+    """
+    alert = parse_alert(body)
+    plan, meaning = match_plan(alert, plans)
+    asked = _together.setdefault(plan.name, Batcher(_react, alerts.AT_ONCE))
+    try:
+        return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, engine)), ANSWER_WITHIN)
+    except TimeoutError:
+        raise StorageUnavailableError("Too many alerts at once, or the history is slow. Send it again.") from None
+
+
+async def _react(news: list[News]) -> list[AlertAnswer]:
+    """Answers alerts of one plan: each is written down first, so that none is lost, and acted on after."""
+    plan = news[0].plan
+    unique = {one.alert.dedupe_key: one for one in news}
+    opening = {one.alert.alert_id for one in news if one.meaning == "primary_down"}
+    told = await alerts.keep(plan.name, [one.alert for one in unique.values()], opening)
+    fresh = {key: one for key, one in unique.items() if key not in told}
+    became = await _act(plan, fresh)
+    await alerts.answer(plan.name, became)
+    again = {
+        key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This news was already received.")
+        for key, one in told.items()
+    }
+    first = {key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer=one.answer) for key, one in became.items()}
+    return [(again | first)[one.alert.dedupe_key] for one in news]
+
+
+async def _act(plan: RecoveryPlan, fresh: dict[str, News]) -> dict[str, Received]:
+    noted = Received(run_id=None, answer="Noted; an alert of this kind starts nothing.")
+    became = dict.fromkeys(fresh, noted)
+    firing = [key for key, one in fresh.items() if one.meaning == "primary_down"]
+    if firing:
+        first = fresh[firing[0]]
+        run_id, answer = await _look(plan, first.engine, f"Alert {first.alert.rule}")
+        became |= dict.fromkeys(firing, Received(run_id=run_id, answer=answer))
+    for key, one in fresh.items():
+        if one.meaning == "primary_resolved":
+            became[key] = await _resolve(plan, one)
+    return became
+
+
+async def _resolve(plan: RecoveryPlan, news: News) -> Received:
+    await alerts.close(plan.name, news.alert.alert_id)
+    state = await site_state.read_state(plan.name)
+    if state.active_run is None:
+        return Received(run_id=None, answer="Noted: the alert is resolved. Going back is never automatic.")
+    if state.active_kind != "failover":
+        return Received(run_id=None, answer="Noted: the alert is resolved.")
+    told = {"rule": news.alert.rule, "condition": news.alert.condition}
+    await news.engine.send(state.active_run, EVENT_ALERT, told)
+    return Received(run_id=state.active_run, answer="The run that is under way was told that the alert is resolved.")
+
+
+async def _look(plan: RecoveryPlan, engine: Engine, reason: str) -> tuple[str | None, str]:
+    """Starts a run for an alert, or says why none is started. An alert is news, so it ends a cooldown; not so where
+    everything that is bad now was known then: a second rule of the same outage must not undo what a person decided.
+    """
+    state = await site_state.change_state(plan.name, lambda before: {})
+    if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
+        return state.active_run, "A run is already under way."
+    if why_not := may_look(state):
+        return None, f"Noted. {why_not}"
+    if is_postponed(state, datetime.now(UTC)) and await was_known(plan, state):
+        return None, f"Noted. What is bad was known when the last run ended; the next look is due at {due(state)}."
+    try:
+        run = await begin_run(engine, plan, "failover", plan.detection.mode, "alert", reason)
+    except PlanBusyError as busy:
+        return busy.run_id, "A run is already under way."
+    except RefusedError as refused:
+        return None, f"Noted. {refused}"
+    return run.run_id, "A run was started."
+
+
+_together: dict[str, Batcher[News, AlertAnswer]] = {}

@@ -1,0 +1,47 @@
+"""Whether observing was right: what became of the primary after a run that only observed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Hindsight, Outcome, RecoveryRun
+from shared.models.steps import RunRef
+from shared.policy.outage import primary_serves
+from shared.probes.evidence import gather
+from shared.store.runs import list_runs, update_run
+
+_LOOKS_BACK_ON = 20
+
+
+async def look_back(plan: RecoveryPlan) -> None:
+    """Judges what was only observed: would a failover have been right?
+
+    A failover takes what the last good drill measured, else the objective. The answer is as fine as the rhythm of
+    housekeeping.
+    """
+    runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
+    waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and _decided(r)]
+    if not waiting:
+        return
+    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
+    back = primary_serves((await gather(EvidenceOrder.of(plan, nobody))).evidence)
+    takes, now = (await _failover_takes(plan)).total_seconds(), datetime.now(UTC)
+    for run in waiting:
+        assert run.ended_at is not None
+        hindsight = Hindsight(out_for=(now - run.ended_at).total_seconds(), back=back, failover_takes=takes)
+        if back or hindsight.right:
+            await update_run(run.run_id, hindsight=hindsight)
+
+
+def _decided(run: RecoveryRun) -> bool:
+    """Whether it would have failed over by itself: a run that would have asked a person is not judged."""
+    return run.ended_at is not None and (run.verdict_detail or {}).get("decision") == "confirmed"
+
+
+async def _failover_takes(plan: RecoveryPlan) -> timedelta:
+    drills = await list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
+    measured = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
+    seconds = next(measured, None)
+    return plan.objectives.recovery_time if seconds is None else timedelta(seconds=seconds)

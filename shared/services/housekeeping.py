@@ -1,0 +1,116 @@
+"""What is put in order between runs: a frozen replica, stopped writes, leftovers, old orchestrations."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.models.errors import UnknownRunError
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+from shared.services.announce import WARNS
+from shared.services.engine import Engine
+from shared.services.fence_hook import call_hook
+from shared.services.hindsight import look_back
+from shared.services.lost_runs import end_what_is_lost
+from shared.services.schedules import start_once
+from shared.services.site_warnings import guard, point_is_needed
+from shared.store import site_state
+from shared.store.events import record_event
+from shared.store.runs import read_run
+from shared.store.site_state import SiteState
+
+_log = logging.getLogger("coldsite.schedules")
+
+
+KEEPS_ORCHESTRATIONS_FOR = timedelta(days=7)
+
+
+async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
+    state = await end_what_is_lost(plan, engine)
+    await _look_at_replica_if_due(plan, state, engine)
+    if not state.active_run or state.active_kind == "drill":
+        await _resume_writes(plan, state, engine)
+    if not state.active_run:
+        await _thaw(plan, state, engine)
+        for run in await guard(plan, state):
+            if await engine.state(run.run_id) != "running":
+                instance, keep = f"{plan.name}-clear-{run.run_id}", point_is_needed(run, state)
+                await start_once(engine, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
+    await look_back(plan)
+    await _forget_old_orchestrations(plan, engine)
+
+
+async def _thaw(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
+    """A run that broke off may have left the replica frozen."""
+    froze, freezing = state.frozen_by, state.frozen_at
+    if froze and freezing and state.active_site == "primary" and await engine.state(froze) != "running":
+        await start_once(
+            engine, plan, "thaw_replica", f"{plan.name}-thaw-{froze}", of_run=froze, freezing=freezing.isoformat()
+        )
+
+
+async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
+    """A run that broke off may have left the source's writes stopped. They are resumed in its name, unless it moved
+    customers. A failover may stop them at any moment, so the state is read directly before the hook is called, and a
+    stop that the call may have undone is ordered again.
+    """
+    fence, fenced = plan.fence, state.fenced_by
+    if fence is None or fenced is None or state.active_site != "primary" or await engine.state(fenced) == "running":
+        return
+    now = await site_state.read_state(plan.name)
+    try:
+        moved = (await read_run(fenced)).cutover_began
+    except UnknownRunError:
+        moved = False
+    if now.active_kind == "failover" or now.fenced_by != fenced or moved:
+        return
+    answer = await call_hook(fence, RunRef(run_id=fenced, plan=plan.name, epoch=0), "resume")
+    if not answer.done:
+        _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
+        return
+    after = await site_state.change_state(
+        plan.name, lambda before: {"fenced_by": None} if before.fenced_by == fenced else {}
+    )
+    await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
+    if other := after.fenced_by:
+        await call_hook(fence, RunRef(run_id=other, plan=plan.name, epoch=0), "stop")
+
+
+async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
+    """Only while the replica matters: customers are at the primary, and the plan has a script to ask with. A drill that
+    waits for a person does not keep the age of the data from being known.
+    """
+    seen, now = state.replica, datetime.now(UTC)
+    due = seen is None or now - seen.at >= plan.replication.look_every
+    quiet = not state.active_run or (state.active_kind == "drill" and not state.frozen_by)
+    if due and quiet and plan.replication.script_texts and state.active_site == "primary":
+        await start_once(engine, plan, "look_at_replica", f"{plan.name}-replica")
+
+
+async def _forget_old_orchestrations(plan: RecoveryPlan, engine: Engine) -> None:
+    """Once a day. What happened is in the history; the engine's own record of what has ended only grows."""
+    now = datetime.now(UTC)
+
+    def claim(state: SiteState) -> dict[str, Any]:
+        recent = state.purged_at is not None and now - state.purged_at < timedelta(days=1)
+        return {} if recent else {"purged_at": now}
+
+    if (await site_state.change_state(plan.name, claim)).purged_at == now:
+        await engine.purge_ended_before(now - KEEPS_ORCHESTRATIONS_FOR)
+
+
+async def warn_of_plans_that_are_gone(deployed: Collection[str]) -> None:
+    """A plan that is no longer deployed is watched by no timer: what it left locked, frozen or away is a person's."""
+    for name in set(await site_state.list_plans()) - set(deployed):
+        state = await site_state.read_state(name)
+        left = [
+            f"run {state.active_run} holds it" if state.active_run else None,
+            "its replica is frozen" if state.frozen_by else None,
+            "its source's writes are stopped" if state.fenced_by else None,
+            f"its customers are sent to: {state.active_site}" if state.active_site != "primary" else None,
+        ]
+        if told := [one for one in left if one]:
+            _log.warning("%s plan %s is no longer deployed, and %s. Deploy it again.", WARNS, name, "; ".join(told))

@@ -1,0 +1,120 @@
+"""Runs whose orchestration is gone: their rows are ended, their lock is taken over, what they began is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.azure.traffic_manager import read_routing
+from shared.models import ids
+from shared.models.errors import UnknownRunError
+from shared.models.ids import EVENT_ABORT
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Phase, RecoveryRun
+from shared.services.announce import tell
+from shared.services.engine import Engine
+from shared.store import site_state
+from shared.store.runs import list_runs, read_run, update_run
+from shared.store.seals import end_orphan
+from shared.store.site_state import SiteState
+
+_LOOKS_BACK_ON = 20
+
+
+async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
+    """Ends runs whose orchestration is gone, whether they hold the plan or not, and frees the plan from them.
+
+    The runs are listed before the state is read: a drill that begins in between is not in the list.
+    """
+    runs = await list_runs(plan.name, limit=_LOOKS_BACK_ON)
+    state = await site_state.read_state(plan.name)
+    if await lock_is_stale(state, engine) and (over := state.active_run):
+        await end_lost(plan, over, engine)
+
+        def free(now: SiteState) -> dict[str, Any]:
+            return {"active_run": None, "active_kind": None} if now.active_run == over else {}
+
+        state = await site_state.change_state(plan.name, free)
+    for run in runs:
+        if run.outcome is not None or run.run_id == state.active_run:
+            continue
+        if await _is_lost(run, engine):
+            state = await end_lost(plan, run.run_id, engine)
+        elif run.kind == "drill" and run.phase is not Phase.CLEANING_UP and not _is_young(run):
+            # Whoever took the plan from it may have died before saying so.
+            await engine.send(run.run_id, EVENT_ABORT, {"by": state.active_run or "a failover", "preempted": True})
+    return state
+
+
+async def _is_lost(run: RecoveryRun, engine: Engine) -> bool:
+    """A run that does not hold the plan may still be clearing away, or be just beginning."""
+    return not _is_young(run) and await engine.state(run.run_id) != "running"
+
+
+def _is_young(run: RecoveryRun) -> bool:
+    return datetime.now(UTC) - run.started_at < START_GRACE
+
+
+_GONE = "The run broke off without a result."
+
+
+_HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
+
+
+async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState:
+    """Ends the row of a run that nobody carries on, says so, and returns the site's state as it is then.
+
+    What still builds in its name is ended first; while it does, the row stays open, and this is to be called again.
+
+    A failover that was lost while it moved the customers leaves them where Traffic Manager sends them, so that is read
+    and remembered: unless it moved nobody, what it built may be what serves them, and is never cleared away. Raises
+    azure-core's errors when Traffic Manager cannot be read. Safe to repeat.
+    """
+    state = await site_state.read_state(plan.name)
+    try:
+        run = await read_run(run_id)
+    except UnknownRunError:
+        return state
+    if run.outcome is not None:
+        return state
+    because = _GONE
+    if run.cutover_began:
+        site = (await read_routing(plan.traffic)).active_site
+        state = await site_state.change_state(plan.name, lambda before: site_state.routed(site, before))
+        because = f"{_GONE} {_HALF_MOVED}"
+        if site == "primary":  # Nobody was moved, so what it built serves nobody.
+            await update_run(run_id, cutover_began=False)
+    if await _still_building(plan, run, engine):
+        return state
+    await end_orphan(run_id, because)
+    where = f" Customers are now sent to: {state.active_site}." if run.phase is not Phase.CONFIRMING else ""
+    await tell(plan, f"Run {run_id} was lost in phase {run.phase.value}. {because}{where} See its steps.")
+    return state
+
+
+async def _still_building(plan: RecoveryPlan, run: RecoveryRun, engine: Engine) -> bool:
+    """Tells the run's workloads to stop, and says whether any has not yet. The row may be one attempt behind."""
+    children = [
+        ids.child_instance(run.run_id, workload, attempt)
+        for workload in plan.recovery.workloads
+        for attempt in range(1, run.builds + 2)
+    ]
+    states = await asyncio.gather(*(engine.state(child) for child in children))
+    running = [child for child, state in zip(children, states, strict=True) if state == "running"]
+    await asyncio.gather(*(engine.send(child, ids.EVENT_ABORT, {"by": "the end of its run"}) for child in running))
+    return bool(running)
+
+
+START_GRACE = timedelta(seconds=30)
+"""How long a lock may stand before its orchestration is known to the engine."""
+
+
+async def lock_is_stale(state: SiteState, engine: Engine) -> bool:
+    """Whether the run that holds the plan is over, or was never started."""
+    if state.active_run is None:
+        return False
+    known = await engine.state(state.active_run)
+    if known == "unknown":
+        return state.locked_at is None or datetime.now(UTC) - state.locked_at > START_GRACE
+    return known == "ended"

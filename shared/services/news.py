@@ -1,0 +1,94 @@
+"""What is news: a check that turned bad since the last run ended, and what a look at all checks says."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared.models.evidence import Round
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.steps import RunRef
+from shared.probes.evidence import gather
+from shared.store import site_state
+from shared.store.site_state import SiteState
+
+ALERT_LOOK = 2.0
+"""Seconds of looking before an alert is answered: a check that is silent for longer says nothing by then."""
+
+
+def due(state: SiteState) -> str:
+    return f"{state.not_before:%Y-%m-%d %H:%M} UTC"
+
+
+async def was_known(plan: RecoveryPlan, state: SiteState) -> bool:
+    """Whether something is bad now, and nothing of it turned bad since the last run ended. It must be brief."""
+    seen = await look_now(plan, ALERT_LOOK)
+    return bool(bad_checks(seen)) and not newly_bad(seen, state)
+
+
+async def turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
+    """The checks that are bad now and were not when the last run ended. One that recovers may be news again.
+
+    A log that has been silent since before then only notices late what was known, so it is no news.
+    """
+    seen = await look_now(plan)
+    await forget(plan, set(state.known_bad) - bad_checks(seen).keys())
+    return newly_bad(seen, state)
+
+
+def newly_bad(seen: Round, state: SiteState) -> list[str]:
+    """The checks that turned bad since the last run ended. Traffic Manager, which shares a path with what we asked
+    ourselves, only notices late what was known of that path.
+    """
+    since = state.cooled_at or seen.at
+    known = {e.path for e in seen.evidence if e.direct and e.signal in state.known_bad}
+    late = {e.signal for e in seen.evidence if not e.direct and e.path in known}
+    bad = bad_checks(seen).items()
+    expected = set(state.known_bad) | late
+    return sorted(name for name, last_sign in bad if name not in expected and last_sign >= since)
+
+
+def bad_checks(seen: Round) -> dict[str, datetime]:
+    """The checks of the primary that say down, with the moment of the last sign of life that each can know of."""
+    return {
+        e.signal: seen.at - timedelta(seconds=e.age)
+        for e in seen.evidence
+        if e.role == "evidence" and e.counts_as == "down"
+    }
+
+
+async def well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
+    """Traffic Manager reaches the primary: what was known to be bad on that path is no longer, and whoever asks for the
+    status must not read an old look that said otherwise.
+    """
+    if state.known_bad:
+        state = await forget(plan, _told_by_traffic_manager(plan))
+    if state.last_look and state.last_look.says != "up" and not state.active_run:
+        await look_now(plan)
+    return state
+
+
+async def look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
+    """One pass of evidence; a whole one is remembered for whoever asks for the status."""
+    seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
+    if at_most is None:  # A look that was cut short calls a silent site unclear.
+        await site_state.note_look(plan.name, seen, plan.detection.quorum)
+    return seen
+
+
+async def forget(plan: RecoveryPlan, well: set[str]) -> SiteState:
+    """These checks are well, so what they say next is news."""
+
+    def change(state: SiteState) -> dict[str, Any]:
+        kept = [name for name in state.known_bad if name not in well]
+        return {"known_bad": kept} if kept != state.known_bad else {}
+
+    return await site_state.change_state(plan.name, change)
+
+
+def _told_by_traffic_manager(plan: RecoveryPlan) -> set[str]:
+    """The checks that share a path with Traffic Manager's probes: an endpoint that is online was reached by it."""
+    signals = plan.detection.signals
+    paths = {s.path for s in signals.values() if s.traffic_manager is not None} | {"public"}
+    return {name for name, signal in signals.items() if signal.path in paths}

@@ -1,0 +1,308 @@
+"""What is checked between runs: the latch, the old primary, replication, and what runs left behind."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from azure.core.exceptions import AzureError
+
+from shared.azure import cleanup
+from shared.azure.traffic_manager import read_endpoint, read_routing, switch
+from shared.models import ids
+from shared.models.errors import UnknownRunError
+from shared.models.orders import EvidenceOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.routing import EndpointView, Routing
+from shared.models.runs import RecoveryRun
+from shared.models.steps import RunRef
+from shared.policy.loss import loss_question
+from shared.policy.maintenance import maintenance
+from shared.probes.evidence import gather
+from shared.probes.newest_commits import newest_commits
+from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_all, tell
+from shared.store import site_state
+from shared.store.events import record_event
+from shared.store.runs import read_run
+from shared.store.site_state import SiteState
+
+_log = logging.getLogger("coldsite.guard")
+
+
+type Warnings = dict[str, str]
+"""Sentences, by what they are about."""
+
+
+_ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved", "not_checked"}
+
+
+_OLD_PRIMARY = {"primary_answers", "primary_written"}
+
+
+_LEFT = {"leftovers"}
+
+
+_LASTING = {"primary_written"}
+"""A write after the cutover is a fact that a silent server does not undo."""
+
+
+BLIND_FOR = timedelta(minutes=15)
+"""How long something may not be seen before people are told: Azure has bad minutes of its own."""
+
+
+async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
+    """Looks for what is not as it must be between runs, and returns the runs whose leftovers may be cleared away.
+
+    Traffic Manager must hold what the site's state says. While customers are served from Azure, the old primary must
+    stay locked out, silent and unwritten. What is not so is said once to people, stays in the site's warnings until it
+    has passed, and is in the site's story. Where the plan says so, a primary that somebody enabled is locked out again.
+    """
+    found: Warnings = _data_warnings(plan, state)
+    unknown: dict[str, str] = {}
+    looks = (
+        ("Traffic Manager", _ROUTING, _routing_warnings),
+        ("the old primary", _OLD_PRIMARY, _old_primary_warnings),
+        ("what stands in the recovery group", _LEFT, _left_warnings),
+    )
+    known: set[str] = set()
+    for what, about, look in looks:
+        try:
+            found |= await look(plan, state)
+        except AzureError as error:
+            unknown[what] = str(error).splitlines()[0][:200]
+            known |= about
+            _log.warning("%s %s: %s could not be looked at (%s)", FAILED, plan.name, what, unknown[what])
+    found |= await _unseen_warnings(plan, state, unknown)
+    await _warn(plan, found, known)
+    if "leftovers" in known:  # What stands there cannot be seen now.
+        return []
+    return await _leftovers(plan, state)
+
+
+async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[str, str]) -> Warnings:
+    """What could not be looked at for longer than Azure's bad moments last: a right may have been taken away."""
+    now = datetime.now(UTC)
+    since = {what: state.unseen_since.get(what, now.isoformat()) for what in unknown}
+    if since != state.unseen_since:
+        await site_state.change_state(plan.name, lambda _: {"unseen_since": since})
+    blind = {what: began for what, began in since.items() if now - datetime.fromisoformat(began) >= BLIND_FOR}
+    return {
+        f"unseen/{what}": f"Coldsite cannot look at {what} since {began[:16].replace('T', ' ')} UTC ({unknown[what]}). "
+        "Check the roles of its identity."
+        for what, began in blind.items()
+    }
+
+
+def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """Replication and recovery points, while the primary serves: what is not in order costs data on the worst night."""
+    if state.active_site != "primary":
+        return {}
+    found: Warnings = {}
+    now, replica, every = datetime.now(UTC), state.replica, plan.replication.recovery_points
+    if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
+        known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
+        found["replication"] = (
+            f"Replication is not in order since {replica.bad_since:%Y-%m-%d %H:%M} UTC: {replica.problem.rstrip('.')}. "
+            f"{known} Look at the replication machine."
+        )
+    elif replica and not replica.problem and loss_question(state.data_until, now, plan.loss_limit):
+        known = f"are from {state.data_until:%Y-%m-%d %H:%M} UTC" if state.data_until else "are of unknown age"
+        found["replication"] = (
+            f"Azure's data {known}, as far as the replication scripts say, so an automatic failover would ask first. "
+            "Look whether they answer connected and replicated_until."
+        )
+    if state.fenced_by:
+        found["fenced"] = (
+            f"The primary's writes were stopped by run {state.fenced_by} and could not be resumed yet. "
+            + ("Coldsite goes on trying." if plan.fence else "The plan has no fence any more: resume them by hand.")
+        )
+    lost = (
+        every is not None
+        and state.last_set_at is not None
+        and state.last_point_at is not None
+        and state.last_point_at < state.last_set_at
+        and now - state.last_set_at > plan.replication.pause_limit * 6
+    )
+    if every is not None and (state.point_trouble or lost):
+        why = state.point_trouble or "the newest one was begun and did not end"
+        newest = f"The newest is from {state.last_point_at:%Y-%m-%d %H:%M} UTC." if state.last_point_at else ""
+        found["recovery_points"] = f"Recovery points are not taken: {why.rstrip('.')}. {newest}".strip()
+    return found
+
+
+async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """What one clearing could not remove, or is there for longer than a clearing may take."""
+    patience = datetime.now(UTC) - plan.recovery.operation_timeout
+    stuck = [
+        run.run_id
+        for run in await _leftovers(plan, state)
+        if run.run_id in state.not_cleared or (run.ended_at and run.ended_at < patience)
+    ]
+    if not stuck:
+        return {}
+    left = sorted({one for run_id in stuck for one in state.not_cleared.get(run_id, [])})
+    told = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
+    return {
+        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{told} Remove what stands in the way, such "
+        f"as a lock; Coldsite then deletes them. Their tag is {ids.TAG_RUN}."
+    }
+
+
+async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    routing = await read_routing(plan.traffic)
+    if state.active_site in ("both", "none"):
+        return await _half_moved(plan, state, routing)
+    if not state.latched:
+        return _routing_at_rest(plan, routing) | _not_checked(plan.traffic.primary.endpoint, routing.primary)
+    found: Warnings = _not_checked(plan.traffic.recovery.endpoint, routing.recovery)
+    if not routing.recovery.enabled:
+        found["recovery_disabled"] = (
+            f"Azure's endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, while customers should "
+            "be served there. Enable it in the portal."
+        )
+    if routing.primary.enabled:
+        found |= await _primary_enabled(plan, state, routing)
+    return found
+
+
+def _not_checked(endpoint: str, seen: EndpointView) -> Warnings:
+    """An endpoint in service that Traffic Manager does not check: customers may find no site at all."""
+    why = seen.not_checked
+    return {"not_checked": f"{why} (Endpoint {endpoint}: {seen.monitor}.)"} if why else {}
+
+
+async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
+    """A failover was lost in the middle of the cutover, so a person must end it in the portal. What Traffic Manager
+    holds then is remembered.
+    """
+    site = routing.active_site
+    if site != state.active_site:
+        await site_state.change_state(
+            plan.name, lambda before: {} if before.active_run else site_state.routed(site, before)
+        )
+    if site not in ("both", "none"):
+        return {}
+    primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    said = (
+        f"A failover was lost while it moved the customers, and {site} of the endpoints "
+        f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. Choose in the portal: {recovery} enabled and "
+        f"{primary} disabled to serve from Azure, or the other way round to stay."
+    )
+    return {"half_moved": said}
+
+
+def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
+    """While the primary serves, the other endpoint leads to machines that do not exist."""
+    found: Warnings = {}
+    if routing.recovery.enabled:
+        found["recovery_enabled"] = (
+            f"Azure's endpoint {plan.traffic.recovery.endpoint} is enabled in Traffic Manager, and there is nothing "
+            "behind it: customers may be sent there as soon as the primary misses a probe. Disable it in the portal."
+        )
+    if not routing.primary.enabled:
+        found["primary_disabled"] = (
+            f"The primary's endpoint {plan.traffic.primary.endpoint} is disabled in Traffic Manager, while customers "
+            "should be served there. Enable it in the portal, or fail over."
+        )
+    return found
+
+
+async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
+    """While Azure's site does not answer, the old one may be all that customers have, so a person must choose."""
+    said = f"Somebody enabled the old primary's endpoint {plan.traffic.primary.endpoint} in Traffic Manager"
+    if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
+        return {
+            "primary_enabled": f"{said}, and Azure's site does not answer Traffic Manager: customers are sent to the "
+            "old site if it answers. It was not locked out again. Repair Azure's site, or go on at the old one by hand."
+        }
+    paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
+    if plan.traffic.latch_again and routing.recovery.enabled and not paused:
+        now = await site_state.read_state(plan.name)
+        if now.latched and now.active_run is None and await _locked_out(plan):
+            await tell(plan, f"{said}, while customers are served from Azure. It was locked out again.")
+            return {}
+    return {"primary_enabled": f"{said}: customers may be sent to the old site. Disable it in the portal."}
+
+
+async def _locked_out(plan: RecoveryPlan) -> bool:
+    """Disables the primary's endpoint; True when it was read back as disabled."""
+    try:
+        await switch(plan.traffic, plan.traffic.primary, "Disabled")
+        return not (await read_endpoint(plan.traffic, plan.traffic.primary)).enabled
+    except AzureError:
+        return False
+
+
+async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    if not state.latched:
+        return {}
+    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
+    asked = {name for name, s in plan.detection.signals.items() if s.role == "evidence" and (s.http or s.sql)}
+    seen = await gather(EvidenceOrder.of(plan, nobody))
+    answers = [f"{e.signal}: {e.detail}" for e in seen.evidence if e.signal in asked and e.state == "up"]
+    found: Warnings = {}
+    if answers:
+        found["primary_answers"] = (
+            f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
+            "away from it until the way back is done."
+        )
+    written = max((await newest_commits(plan.commit_probes)).values(), default=None)
+    if written and state.latched_at and written > state.latched_at:
+        found["primary_written"] = (
+            "The old primary still takes writes: its newest is from after the customers were moved. Stop the "
+            "application there, and keep that data for comparison."
+        )
+    return found
+
+
+async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
+    """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was, and
+    what no address has taken is told again.
+    """
+    state = await site_state.read_state(plan.name)
+    before = {key: said for key, said in state.warnings.items() if not key.startswith(UNDELIVERED)}
+    lasting = _LASTING if state.latched else set[str]()
+    for said in found.values():
+        _log.warning("%s %s: %s", WARNS, plan.name, said)
+    untold = [key for key in found.keys() - before.keys() if not await tell(plan, found[key])]
+    untold += [
+        key for key in state.untold if key in found and key in before and not await send_to_all(plan, found[key])
+    ]
+    kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}
+    now = found | kept
+    if now != before or sorted(untold) != state.untold:
+        await site_state.change_state(
+            plan.name, lambda latest: {"warnings": now | _undelivered(plan, latest), "untold": sorted(untold)}
+        )
+    for key in before.keys() - now.keys():
+        await record_event(plan.name, f"No longer so: {before[key]}")
+
+
+def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """The warnings about the plan's addresses, which whoever sends keeps."""
+    keys = {UNDELIVERED + one.url_setting for one in plan.notify}
+    return {key: said for key, said in state.warnings.items() if key in keys}
+
+
+def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:
+    """Whether the recovery point of an ended run may still be the last one there is: not once customers are served
+    from Azure.
+    """
+    return run.keeps_its_point and state.active_site != "recovery"
+
+
+async def _leftovers(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
+    """The runs that ended without serving and have something standing in the recovery group.
+
+    A recovery point that a failed failover kept is no leftover: it may be the last one there is.
+    """
+    found: list[RecoveryRun] = []
+    standing = await cleanup.standing(plan.recovery.resource_group, plan.name)
+    for run_id, kinds in sorted(standing.items()):
+        try:
+            run = await read_run(run_id)
+        except UnknownRunError:
+            continue
+        if run.is_leftover and not (point_is_needed(run, state) and kinds == {"snapshots"}):
+            found.append(run)
+    return found

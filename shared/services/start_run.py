@@ -1,0 +1,142 @@
+"""Starting a run: who may, and who must wait. Triggers call this; orchestrators do not."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+
+from shared.models import ids
+from shared.models.errors import ColdsiteError, RefusedError
+from shared.models.evidence import Round
+from shared.models.ids import Kind
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import FIRST_PHASE, Mode, Person, RecoveryRun, RunInput, Trigger
+from shared.models.steps import RunRef
+from shared.policy.outage import operator_verdict
+from shared.services.engine import Engine
+from shared.services.lost_runs import end_lost, lock_is_stale
+from shared.store import site_state
+from shared.store.runs import open_run
+from shared.store.seals import end_orphan
+from shared.store.site_state import SiteState
+
+
+def refusal(state: SiteState, kind: Kind) -> str | None:
+    """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
+    if kind == "drill" and state.active_site != "primary":
+        return (
+            "Customers are sent to Azure now; a drill would compete with them for machines. See docs/limits.md, After "
+            "a real failover."
+        )
+    if kind == "failover" and state.active_site == "both":
+        return (
+            "An earlier failover broke off while it moved the customers; first choose in Traffic Manager where they "
+            "are sent."
+        )
+    if kind == "failover" and state.active_site == "recovery":
+        return "Customers are already sent to Azure. The way back is in docs/limits.md, After a real failover."
+    return None
+
+
+async def begin_run(
+    engine: Engine,
+    plan: RecoveryPlan,
+    kind: Kind,
+    mode: Mode,
+    trigger: Trigger,
+    reason: str,
+    *,
+    person: Person | None = None,
+    recovery_point: str = "latest",
+    acknowledge_primary_healthy: bool = False,
+    evidence: Round | None = None,
+) -> RecoveryRun:
+    """Takes the plan, writes the run and starts its orchestration, in this order; each may be cut off safely.
+
+    A failover takes the plan over from a drill, which then clears away by itself. Raises ``PlanBusyError`` when
+    another run holds the plan, and ``RefusedError`` when the run would be unsafe.
+    """
+    now = datetime.now(UTC)
+    state = await site_state.read_state(plan.name)
+    if problem := refusal(state, kind):
+        raise RefusedError(problem)
+    over = None
+    stale = await lock_is_stale(state, engine)
+    if stale and state.active_run:
+        state = await end_lost(plan, state.active_run, engine)
+        if problem := refusal(state, kind):
+            raise RefusedError(problem)
+    preempts = not stale and kind == "failover" and state.active_kind == "drill"
+    if preempts or stale:
+        over = state.active_run
+    run_id = ids.new_run_id(plan.name, kind, now)
+    held = await site_state.take_lock(plan.name, run_id, kind, over)
+    verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None
+    run = RecoveryRun(
+        run_id=run_id,
+        plan=plan.name,
+        plan_hash=plan.hash,
+        kind=kind,
+        mode=mode,
+        trigger=trigger,
+        reason=reason,
+        person=person.name if person else None,
+        person_id=person.id if person else None,
+        four_eyes=plan.detection.approval.four_eyes and trigger == "operator" and kind == "failover",
+        phase=FIRST_PHASE[kind],
+        verdict=verdict.sentence() if verdict else None,
+        verdict_detail=verdict.model_dump(mode="json") if verdict else None,
+        started_at=now,
+    )
+    order = RunInput(
+        run=held,
+        kind=kind,
+        mode=mode,
+        trigger=trigger,
+        reason=reason,
+        person=person.name if person else None,
+        person_id=person.id if person else None,
+        requested_at=now,
+        recovery_point=recovery_point,
+        acknowledge_primary_healthy=acknowledge_primary_healthy,
+        evidence=evidence,
+        preempted=preempts,
+        plan=plan,
+    )
+    try:
+        if over and preempts:
+            await engine.send(over, ids.EVENT_ABORT, {"by": run_id, "preempted": True})
+        await open_run(run)
+        await engine.start(kind, run_id, order.model_dump(mode="json"))
+    except BaseException:
+        await _give_up(held, engine)
+        raise
+    if evidence:
+        with contextlib.suppress(ColdsiteError):  # It is for whoever asks for the status, and no reason to refuse.
+            await site_state.note_look(plan.name, evidence, plan.detection.quorum)
+    return run
+
+
+async def _give_up(held: RunRef, engine: Engine) -> None:
+    """The run could not be started: free the plan at once instead of leaving it to housekeeping. Trouble with that must
+    not hide why. A run that the engine took up although nobody heard so goes on.
+    """
+    with contextlib.suppress(ColdsiteError):
+        if await engine.state(held.run_id) != "unknown":
+            return
+        await site_state.release_lock(held)
+        await end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
+
+
+def may_look(state: SiteState) -> str | None:
+    """Why an alert or the watch must not start a run now, in a sentence; None when it may.
+
+    Maintenance is no reason: a run then looks, and ends as observed. A look that is only postponed (``is_postponed``)
+    is no reason for an alert, which is news.
+    """
+    return refusal(state, "failover")
+
+
+def is_postponed(state: SiteState, now: datetime) -> bool:
+    """Whether the last run moved nobody, and the next look without news is not due yet."""
+    return state.not_before is not None and now < state.not_before

@@ -1,0 +1,43 @@
+"""What happened to a site between its runs, newest first: warnings, what housekeeping did about them, pauses."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from shared.models.base import Strict
+from shared.store.tables import EVENTS, from_row, storage, table, to_entity
+
+REFUSALS = "_refusals"
+"""Where refused calls are told; no plan can have this name."""
+
+_LAST = 10**17
+
+
+class SiteEvent(Strict):
+    """One sentence on what was seen or done, and when."""
+
+    at: datetime
+    text: str
+
+
+async def record_event(plan: str, text: str) -> None:
+    """Adds a sentence to the site's story; nothing is ever changed or removed."""
+    now = datetime.now(UTC)
+    key = f"{_LAST - int(now.timestamp() * 1_000_000):017d}-{secrets.token_hex(2)}"
+    async with storage():
+        await (await table(EVENTS)).create_entity(to_entity(plan, key, {"at": now, "text": text}))
+
+
+async def list_events(plan: str, limit: int = 20) -> list[SiteEvent]:
+    """The newest sentences of a site's story."""
+    found: list[SiteEvent] = []
+    async with storage():
+        rows = (await table(EVENTS)).query_entities(
+            "PartitionKey eq @plan", parameters={"plan": plan}, results_per_page=limit
+        )
+        async for entity in rows:
+            found.append(from_row(SiteEvent, entity))
+            if len(found) >= limit:
+                break
+    return found

@@ -1,0 +1,391 @@
+"""The site state: one row per plan with the active site, the lock, pauses and what is still open.
+
+Every write carries the row's ETag, so two writers never overwrite each other, and the epoch only grows, so a late
+write of a former run is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NamedTuple
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.data.tables import UpdateMode
+
+from shared.models.base import Strict
+from shared.models.errors import LostLockError, PlanBusyError, StateConflictError
+from shared.models.evidence import Evidence, Round
+from shared.models.ids import Kind
+from shared.models.replica import ReplicaState
+from shared.models.routing import ActiveSite
+from shared.models.steps import RunRef
+from shared.policy.outage import view
+from shared.store.tables import STATE, from_row, storage, table, to_entity, unknown_columns
+
+_ROW = "state"
+_STRUCTURES = frozenset(
+    {"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since", "home_commits", "not_cleared"}
+)
+_ATTEMPTS = 8
+_SAME_NEWS = timedelta(minutes=1)
+
+
+class LastLook(Strict):
+    """What the newest round of evidence said of the primary, and since when it has said so."""
+
+    at: datetime
+    says: Literal["down", "up", "unclear", "blind"]
+    since: datetime
+    evidence: list[Evidence]
+
+    @property
+    def bad(self) -> list[str]:
+        """The checks of the primary that found it down."""
+        return sorted(e.signal for e in self.evidence if e.role == "evidence" and e.counts_as == "down")
+
+
+class ReplicaLook(Strict):
+    """What the newest look at the replica found. ``problem`` says why it could not be looked at, or what is wrong;
+    ``bad_since`` is when the first of the bad looks was that have followed one another until now.
+    """
+
+    at: datetime
+    state: str = "unknown"
+    connected: bool | None = None
+    queue_bytes: int | None = None
+    replicated_until: datetime | None = None
+    problem: str | None = None
+    bad_since: datetime | None = None
+
+
+class SiteState(Strict):
+    """What Coldsite knows of a plan's site between runs.
+
+    Looks: ``not_before`` postpones the next one after a run that ended without a failover at ``cooled_at``, and
+    ``known_bad`` are the checks that were bad then: another one is news. ``last_look`` is what the newest evidence
+    said; ``unseen_since`` is since when something could not be looked at.
+
+    Data: ``replica`` is the newest look at the replica, ``replica_good_at`` when it was last seen good, connected and
+    with nothing queued, ``home_commits`` the newest commit that was seen in each of the primary's
+    databases. ``last_set_at`` is when the
+    timer's newest recovery point was begun, ``last_point_at`` when one was taken, ``point_trouble`` why the newest one
+    was not.
+
+    Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
+    and has not thawed it; ``not_cleared`` is what ended runs left, by run, as the last clearing found it;
+    ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over ``sealed_over``. ``purged_at`` is
+    when old orchestrations were last forgotten.
+
+    ``warnings`` are sentences on what is not as it must be between runs, by what they are about; ``untold`` are those
+    that no address has taken yet.
+    """
+
+    plan: str
+    created_at: datetime
+    active_site: ActiveSite = "primary"
+    latched: bool = False
+    latched_at: datetime | None = None
+    active_run: str | None = None
+    active_kind: Kind | None = None
+    locked_at: datetime | None = None
+    epoch: int = 0
+    not_before: datetime | None = None
+    cooled_at: datetime | None = None
+    known_bad: list[str] = []
+    last_look: LastLook | None = None
+    replica: ReplicaLook | None = None
+    replica_good_at: datetime | None = None
+    home_commits: dict[str, datetime] = {}
+    fenced_by: str | None = None
+    paused_until: datetime | None = None
+    pause_reason: str | None = None
+    frozen_by: str | None = None
+    frozen_at: datetime | None = None
+    """When this freezing began. It names the freezing: the engine may give the order of an earlier one once more."""
+    not_cleared: dict[str, list[str]] = {}
+    thawed_through: datetime | None = None
+    """Freezings that began then or earlier are over, and must not be done any more."""
+    last_seal: str | None = None
+    last_sealed_run: str | None = None
+    sealed_over: str | None = None
+    last_set_at: datetime | None = None
+    point_trouble: str | None = None
+    purged_at: datetime | None = None
+    last_point_at: datetime | None = None
+    warnings: dict[str, str] = {}
+    untold: list[str] = []
+    unseen_since: dict[str, str] = {}
+
+    @property
+    def data_until(self) -> datetime | None:
+        """From when the replica's data are at least, as far as is known; None when that is not known at all."""
+        told = self.replica.replicated_until if self.replica else None
+        return max(filter(None, (told, self.replica_good_at)), default=None)
+
+
+def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
+    """What is remembered of where Traffic Manager sends customers: the active site, and since when the primary is
+    locked out.
+    """
+    latched = site == "recovery"
+    latched_at = (before.latched_at or datetime.now(UTC)) if latched else None
+    return {"active_site": site, "latched": latched, "latched_at": latched_at}
+
+
+class _Stored(NamedTuple):
+    """The state, the row's ETag (None while there is no row), and the columns that only a newer version knows."""
+
+    state: SiteState
+    etag: str | None
+    unknown: dict[str, Any]
+
+
+async def _read(plan: str) -> _Stored:
+    async with storage():
+        rows = await table(STATE)
+        try:
+            entity = await rows.get_entity(plan, _ROW)
+        except ResourceNotFoundError:
+            return _Stored(SiteState(plan=plan, created_at=datetime.now(UTC)), None, {})
+    state = from_row(SiteState, entity, _STRUCTURES)
+    return _Stored(state, entity.metadata["etag"], unknown_columns(entity, SiteState))
+
+
+async def list_plans() -> list[str]:
+    """Every plan that has a state, also one that is no longer deployed."""
+    async with storage():
+        rows = (await table(STATE)).query_entities("RowKey eq @row", parameters={"row": _ROW}, select=["PartitionKey"])
+        return sorted([str(entity["PartitionKey"]) async for entity in rows])
+
+
+async def read_state(plan: str) -> SiteState:
+    """The state as it is now; a plan that was never touched serves from its primary."""
+    return (await _read(plan)).state
+
+
+async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
+    """Reads, lets ``change`` say what becomes different, and writes under the ETag; again when somebody was quicker.
+
+    ``change`` may raise to refuse. An empty answer writes nothing. Raises ``StateConflictError`` when the row keeps
+    changing underneath.
+    """
+    for _ in range(_ATTEMPTS):
+        state, etag, unknown = await _read(plan)
+        wanted = change(state)
+        if not wanted and etag is not None:
+            return state
+        changed = SiteState.model_validate(state.model_dump() | wanted)
+        entity = unknown | to_entity(plan, _ROW, _columns(changed))
+        async with storage():
+            rows = await table(STATE)
+            try:
+                if etag is None:
+                    await rows.create_entity(entity)
+                else:
+                    await rows.update_entity(
+                        entity, mode=UpdateMode.REPLACE, etag=etag, match_condition=MatchConditions.IfNotModified
+                    )
+            except (ResourceModifiedError, ResourceExistsError):
+                continue
+        return changed
+    raise StateConflictError(f"The state of {plan} keeps changing; try again.")
+
+
+def _columns(state: SiteState) -> dict[str, Any]:
+    """Structures as JSON knows them, and everything else as Table Storage does."""
+    plain = state.model_dump(mode="json", include=set(_STRUCTURES))
+    return state.model_dump(mode="python", exclude=set(_STRUCTURES)) | plain
+
+
+async def note_look(plan: str, seen: Round, quorum: int) -> None:
+    """Remembers what the newest look said."""
+    await change_state(plan, lambda state: looked(state, seen, quorum))
+
+
+def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
+    """What becomes different by a look at the primary. The same news is written down once a minute at most, and an
+    older look never takes the place of a newer one.
+    """
+    says, before = view(seen.evidence, quorum).says, state.last_look
+    look = LastLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
+    if before is None:
+        return {"last_look": look}
+    if seen.at <= before.at:
+        return {}
+    if before.says != says:
+        return {"last_look": look}
+    if seen.at - before.at < _SAME_NEWS and before.bad == look.bad:
+        return {}
+    return {"last_look": look.model_copy(update={"since": before.since})}
+
+
+def looked_at_replica(
+    state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
+) -> dict[str, Any]:
+    """What becomes different by a look at the replica. What is known of the age of its data only grows."""
+    trouble, before = problem or (said.trouble_at(at) if said else None), state.replica
+    if before and before.at > at:
+        return {}
+    moments = (said.until(at) if said else None, before.replicated_until if before else None)
+    look = ReplicaLook(
+        at=at,
+        state=said.state if said else "unknown",
+        connected=said.connected if said else None,
+        queue_bytes=said.queue_bytes if said else None,
+        replicated_until=max(filter(None, moments), default=None),
+        problem=trouble,
+        bad_since=((before.bad_since if before else None) or at) if trouble else None,
+    )
+    changes: dict[str, Any] = {"replica": look}
+    if said and said.in_order:
+        changes["replica_good_at"] = max(filter(None, (at, state.replica_good_at)))
+    if home_commits:
+        newer = {name: max(at, state.home_commits.get(name, at)) for name, at in home_commits.items()}
+        changes["home_commits"] = state.home_commits | newer
+    return changes
+
+
+def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[str, Any]:
+    """What becomes different by the end of the timer's recovery point. One that made way for a run is no trouble, and
+    the timer begins another.
+    """
+    if trouble and state.active_run:
+        return {"last_set_at": state.last_point_at}
+    return {"point_trouble": trouble} | ({} if trouble else {"last_point_at": now})
+
+
+async def note_replica(
+    plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
+) -> None:
+    """Remembers a look at the replica, and the newest commit that was seen at the primary."""
+    await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commits))
+
+
+async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None) -> RunRef:
+    """Takes the plan for a run and returns the run with its epoch.
+
+    ``over`` names a run whose lock may be taken over: it ended, or never started. Raises ``PlanBusyError`` when
+    another run holds the plan. Taking a lock that one holds already changes nothing.
+    """
+
+    def lock(state: SiteState) -> dict[str, Any]:
+        if state.active_run == run_id:
+            return {}
+        if state.active_run and state.active_run != over:
+            raise PlanBusyError(state.active_run)
+        return {
+            "active_run": run_id,
+            "active_kind": kind,
+            "locked_at": datetime.now(UTC),
+            "epoch": state.epoch + 1,
+        }
+
+    state = await change_state(plan, lock)
+    return RunRef(run_id=run_id, plan=plan, epoch=state.epoch)
+
+
+async def check_lock(run: RunRef) -> SiteState:
+    """Raises ``LostLockError`` unless ``run`` holds its plan under its epoch."""
+    state = await read_state(run.plan)
+    if (state.active_run, state.epoch) != (run.run_id, run.epoch):
+        raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
+    return state
+
+
+async def change_as(run: RunRef, **changes: Any) -> SiteState:
+    """Changes the state in the name of a run; refused once the run's epoch is over."""
+    return await change_as_by(run, lambda before: changes)
+
+
+async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
+    """The same, where what becomes different depends on what is there."""
+
+    def guarded(state: SiteState) -> dict[str, Any]:
+        if (state.active_run, state.epoch) != (run.run_id, run.epoch):
+            raise LostLockError(f"Run {run.run_id} no longer holds {run.plan}.")
+        return change(state)
+
+    return await change_state(run.plan, guarded)
+
+
+async def mark_frozen(run: RunRef, freezing: datetime) -> None:
+    """Writes down who freezes the replica, and when that began. Raises ``LostLockError`` for whom it is not to freeze.
+
+    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work. A freezing that is over, or
+    that a later one has replaced, is not done although the engine may give its order once more.
+    """
+    await change_state(run.plan, lambda state: frozen(state, run, freezing))
+
+
+def frozen(state: SiteState, run: RunRef, freezing: datetime) -> dict[str, Any]:
+    """What a freezing changes in the state. Raises ``LostLockError`` as ``mark_frozen`` does."""
+    if (state.active_run, state.epoch) != (run.run_id, run.epoch) and (run.epoch or state.active_run):
+        raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
+    if (state.thawed_through and freezing <= state.thawed_through) or (state.frozen_at and freezing < state.frozen_at):
+        raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it once more.")
+    return {"frozen_by": run.run_id, "frozen_at": freezing}
+
+
+async def mark_frozen_late(run: RunRef, freezing: datetime) -> None:
+    """After Azure took the order: a freezing that was thawed meanwhile is written down again, so that it is undone."""
+    await change_state(run.plan, lambda state: frozen_late(state, run, freezing, datetime.now(UTC)))
+
+
+def frozen_late(state: SiteState, run: RunRef, freezing: datetime, now: datetime) -> dict[str, Any]:
+    """What changes when Azure takes a freezing's order after its thaw: the freezing has a new name, which the thaw that
+    is being written down does not know.
+    """
+    over = state.thawed_through is not None and freezing <= state.thawed_through
+    free = state.frozen_at is None or state.frozen_at <= freezing
+    return {"frozen_by": run.run_id, "frozen_at": now} if over and free else {}
+
+
+async def mark_thawing(plan: str, freezing: datetime) -> bool:
+    """Writes down that a freezing is over, with those before; False when the replica is not frozen by any of them."""
+    after = await change_state(plan, lambda state: thawing(state, freezing))
+    return after.frozen_at is not None and after.frozen_at <= freezing
+
+
+def thawing(state: SiteState, freezing: datetime) -> dict[str, Any]:
+    """What the beginning of a thaw changes in the state, also when there is nothing to thaw yet."""
+    return {"thawed_through": max(freezing, state.thawed_through or freezing)}
+
+
+async def mark_thawed(plan: str, freezing: datetime) -> None:
+    """Writes down that the replica goes on, unless it was frozen once more since."""
+    await change_state(plan, lambda state: thawed(state, freezing))
+
+
+def thawed(state: SiteState, freezing: datetime) -> dict[str, Any]:
+    """What the end of a thaw changes in the state."""
+    return {"frozen_by": None, "frozen_at": None} if state.frozen_at and state.frozen_at <= freezing else {}
+
+
+async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
+    """Remembers what of an ended run could not be cleared away, and why; nothing when all is gone."""
+
+    def note(state: SiteState) -> dict[str, Any]:
+        others = {one: what for one, what in state.not_cleared.items() if one != run_id}
+        return {"not_cleared": others | ({run_id: left} if left else {})}
+
+    await change_state(plan, note)
+
+
+async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
+    """Gives the plan back, and postpones the next look by ``cooldown``: what is bad now is known until then. A lock
+    that is no longer one's own is left.
+    """
+
+    def unlock(state: SiteState) -> dict[str, Any]:
+        if (state.active_run, state.epoch) != (run.run_id, run.epoch):
+            return {}
+        changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
+        if cooldown:
+            changes["not_before"] = datetime.now(UTC) + cooldown
+            changes["cooled_at"] = datetime.now(UTC)
+            changes["known_bad"] = state.last_look.bad if state.last_look else []
+        return changes
+
+    await change_state(run.plan, unlock)

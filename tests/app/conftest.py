@@ -1,0 +1,16 @@
+"""One lab for each file of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.app.api import Api
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    """Housekeeping is off: it asks the replication machine how the replica is, which a test would see as a write."""
+    with Api(None, "housekeeping") as api:
+        yield api

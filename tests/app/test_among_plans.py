@@ -1,0 +1,225 @@
+"""The app's own functions beside a real history: runs of several plans, and runs that begin while others are ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from types import ModuleType
+from typing import Any, Literal
+
+import azure.functions as func
+import pytest
+
+from functions.deployed_plans import PLANS
+from functions.triggers.runs import list_runs
+from shared.models import ids
+from shared.models.ids import EVENT_ABORT
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Phase, RecoveryRun
+from shared.services import lost_runs
+from shared.services.lost_runs import end_what_is_lost
+from shared.services.start_run import begin_run
+from shared.store import site_state
+from shared.store.runs import read_run, update_run
+from shared.store.tables import RUNS, STATE, table
+from tests.lab.app_side import AppSide, opened, with_a_history
+from tests.plans import contoso
+
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[AppSide]:
+    with with_a_history() as app:
+        yield app
+
+
+@pytest.fixture
+def plan() -> RecoveryPlan:
+    """A plan of the test's own: nothing of another test is in its history."""
+    return another()
+
+
+def another() -> RecoveryPlan:
+    return contoso().model_copy(update={"name": f"among{next(_NUMBERS)}"})
+
+
+class Engine:
+    """A durable engine that only remembers: what was started runs, until a test says that it has ended."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.told: list[tuple[str, str, dict[str, Any]]] = []
+
+    async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None:
+        self.running.add(instance_id)
+
+    async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
+        return "running" if instance_id in self.running else "unknown"
+
+    async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
+        self.told.append((instance_id, event, data))
+
+    def aborted(self, run_id: str) -> bool:
+        return any((instance, event) == (run_id, EVENT_ABORT) for instance, event, _ in self.told)
+
+
+# Runs that begin while housekeeping looks
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("reading", [(lost_runs, "list_runs"), (site_state, "read_state")], ids=["runs", "state"])
+def test_a_drill_that_begins_while_housekeeping_looks_is_not_ended(
+    app: AppSide,
+    plan: RecoveryPlan,
+    monkeypatch: pytest.MonkeyPatch,
+    reading: tuple[ModuleType, str],
+    when: Literal["before", "after"],
+) -> None:
+    """Both timers have the same second, so a drill may take its lock between any two of housekeeping's readings."""
+    engine, begun = Engine(), list[RecoveryRun]()
+    module, name = reading
+    read = getattr(module, name)
+
+    async def a_drill_begins() -> None:
+        monkeypatch.setattr(module, name, read)
+        begun.append(await begin_run(engine, plan, "drill", "planned", "schedule", "It is due"))
+
+    async def while_it_is_read(*arguments: Any, **named: Any) -> Any:
+        if when == "before":
+            await a_drill_begins()
+        found = await read(*arguments, **named)
+        if when == "after":
+            await a_drill_begins()
+        return found
+
+    async def night() -> tuple[str | None, RecoveryRun]:
+        monkeypatch.setattr(module, name, while_it_is_read)
+        await end_what_is_lost(plan, engine)
+        await end_what_is_lost(plan, engine)
+        return (await site_state.read_state(plan.name)).active_run, await read_run(begun[0].run_id)
+
+    holder, drill = app.run(night())
+    assert (holder, drill.outcome, engine.told) == (drill.run_id, None, [])
+
+
+def test_a_drill_whose_plan_was_taken_long_ago_is_told_although_whoever_took_it_died(
+    app: AppSide, plan: RecoveryPlan
+) -> None:
+    async def night() -> tuple[Engine, RecoveryRun, str]:
+        engine = Engine()
+        drill = await opened(plan.name, at=datetime.now(UTC) - timedelta(minutes=10))
+        engine.running.add(drill.run_id)
+        failover = await begin_run(engine, plan, "failover", "automatic", "watch", "The endpoint is degraded")
+        await end_what_is_lost(plan, engine)
+        return engine, drill, failover.run_id
+
+    engine, drill, failover = app.run(night())
+    assert (drill.run_id, EVENT_ABORT, {"by": failover, "preempted": True}) in engine.told
+    assert not engine.aborted(failover)
+
+
+def test_a_run_that_is_only_beginning_is_not_taken_for_lost(app: AppSide, plan: RecoveryPlan) -> None:
+    """Its row is written, and its orchestration is not known to the engine yet."""
+
+    async def night() -> RecoveryRun:
+        run = await opened(plan.name, "failover")
+        await end_what_is_lost(plan, Engine())
+        return await read_run(run.run_id)
+
+    assert app.run(night()).outcome is None
+
+
+# Pages of runs
+
+
+async def page(**query: str) -> list[str]:
+    request = func.HttpRequest("GET", "http://localhost/api/runs", params=query, body=b"")
+    answer = await list_runs.build().get_user_function()(request)
+    assert answer.status_code == 200, answer.get_body()
+    return [run["run_id"] for run in json.loads(answer.get_body())["runs"]]
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three plans."""
+    plans = {one.name: one for one in (another(), another(), another())}
+    for name in list(PLANS):
+        monkeypatch.delitem(PLANS, name)
+    for name, plan in plans.items():
+        monkeypatch.setitem(PLANS, name, plan)
+    return list(plans)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_pages_across_plans_leave_no_run_out_and_tell_none_twice(app: AppSide, deployed: list[str], size: int) -> None:
+    first, second, third = deployed
+    began = datetime.now(UTC) - timedelta(hours=1)
+    order = [first, second, second, first, third, first, first, second, third]
+
+    async def story() -> tuple[list[str], list[str]]:
+        runs = [
+            await opened(name, "failover" if minute % 2 else "drill", began + timedelta(minutes=minute))
+            for minute, name in enumerate(order)
+        ]
+        found: list[str] = []
+        while more := await page(limit=str(size), **({"before": found[-1]} if found else {})):
+            assert len(more) <= size
+            found += more
+        return [run.run_id for run in reversed(runs)], found
+
+    newest_first, found = app.run(story())
+    assert found == newest_first
+
+
+def test_runs_before_one_of_another_plan_are_older_ones_of_the_plan_that_is_asked_for(
+    app: AppSide, deployed: list[str]
+) -> None:
+    first, second, _ = deployed
+    began = datetime.now(UTC) - timedelta(hours=1)
+
+    async def story() -> tuple[list[RecoveryRun], list[str], list[str]]:
+        runs = [await opened(name, at=began + timedelta(minutes=n)) for n, name in enumerate([first, second] * 3)]
+        asked = runs[3].run_id
+        return runs, await page(plan=first, before=asked), await page(plan=first, kind="failover", before=asked)
+
+    runs, of_the_first, failovers = app.run(story())
+    assert of_the_first == [runs[2].run_id, runs[0].run_id]
+    assert failovers == []
+    assert ids.parse_run_id(runs[3].run_id) is not None
+
+
+# What a newer version wrote
+
+
+def test_a_state_of_a_newer_version_is_read_and_what_only_that_knows_is_kept(app: AppSide, plan: RecoveryPlan) -> None:
+    """After a roll-back, and while two versions run side by side."""
+
+    async def story() -> tuple[site_state.SiteState, dict[str, Any]]:
+        await site_state.change_state(plan.name, lambda _: {"pause_reason": "first"})
+        rows = await table(STATE)
+        row = {"PartitionKey": plan.name, "RowKey": "state"}
+        await rows.upsert_entity(row | {"served_since": "noon", "colours": '["red"]'})
+        state = await site_state.change_state(plan.name, lambda _: {"pause_reason": "second"})
+        return state, dict(await rows.get_entity(plan.name, "state"))
+
+    state, entity = app.run(story())
+    assert state.pause_reason == "second"
+    assert (entity["served_since"], entity["colours"], entity["pause_reason"]) == ("noon", '["red"]', "second")
+
+
+def test_a_run_of_a_newer_version_is_read_and_what_only_that_knows_is_kept(app: AppSide, plan: RecoveryPlan) -> None:
+    async def story() -> tuple[RecoveryRun, dict[str, Any]]:
+        run = await opened(plan.name)
+        rows = await table(RUNS)
+        (entity,) = [e async for e in rows.query_entities("PartitionKey eq @plan", parameters={"plan": plan.name})]
+        key = {"PartitionKey": plan.name, "RowKey": entity["RowKey"]}
+        await rows.upsert_entity(key | {"colours": '["red"]'})
+        changed = await update_run(run.run_id, phase=Phase.VERIFYING)
+        return changed, dict(await rows.get_entity(plan.name, entity["RowKey"]))
+
+    run, entity = app.run(story())
+    assert run.phase is Phase.VERIFYING
+    assert (entity["colours"], entity["phase"]) == ('["red"]', "verifying")

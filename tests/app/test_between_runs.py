@@ -1,0 +1,272 @@
+"""What housekeeping looks after between runs, through the real app: leftovers, the latch, the old primary.
+
+One lab for this file: first its primary serves, then, from the fixture ``moved`` on, customers are served from Azure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+
+import pytest
+
+from lab.cloud.times import Times
+from lab.site.sql_server import Order
+from tests.app.api import Api
+from tests.plans import contoso_with
+from tests.waiting import LIMIT, wait_until
+
+QUICK = Times(run_command=10, machine=20, boot_sql=20, boot_iis=20, delete_machine=5)
+ENABLED = "Somebody enabled the old primary's endpoint on-premises"
+LOCKED_AGAIN = "It was locked out again."
+ANSWERS = "The old primary answers again"
+WRITES = "The old primary still takes writes"
+STUCK = "could not be deleted"
+"""The plan's operation_timeout in real time."""
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    plan = contoso_with({"traffic.latch_again": False, "recovery.operation_timeout": "3m"})
+    # Customers who follow every switch would write to the old primary themselves.
+    with Api(plan, "housekeeping", times=QUICK, customers_every=1e9) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def moved(api: Api) -> Api:
+    """Customers are served from Azure, and the primary is gone."""
+    api.perform("site.stop", target="primary")
+    started = api.post("/api/plans/contoso/failover", {"reason": "The site is dead"})
+    assert started.status == 202, started.text
+    assert api.finished(started.json["run_id"])["outcome"] == "succeeded"
+    return api
+
+
+def warnings(api: Api) -> list[str]:
+    """After one more round of housekeeping."""
+    api.housekeeping()
+    found: list[str] = api.plan()["warnings"]
+    return found
+
+
+def warned(api: Api, words: str) -> None:
+    """Says it in the plan, in the site's story, and to people; and goes on saying it without telling them again."""
+    told = api.told(words)
+    (one,) = warnings(api)
+    assert words in one
+    assert warnings(api) == [one]
+    assert api.story()[0] == one
+    assert api.told(words) == told + 1
+
+
+def passed(api: Api, words: str) -> None:
+    assert warnings(api) == []
+    assert api.story()[0].startswith("No longer so: ")
+    assert words in api.story()[0]
+
+
+def housekept(api: Api, done: Callable[[], bool], what: str) -> None:
+    """Housekeeping every other second, as its timer runs it: more often, Azure would throttle it."""
+
+    def again() -> bool:
+        api.housekeeping()
+        with suppress(AssertionError):
+            return wait_until(done, 2.0, what)
+        return False
+
+    wait_until(again, LIMIT, what)
+
+
+@contextmanager
+def switched(api: Api, endpoint: str, to: str) -> Iterator[None]:
+    """Somebody enables or disables an endpoint in the portal, and puts it right at the end."""
+    api.perform(f"traffic.{to}", endpoint=endpoint)
+    try:
+        yield
+    finally:
+        api.perform(f"traffic.{'disable' if to == 'enable' else 'enable'}", endpoint=endpoint)
+        api.housekeeping()
+
+
+@contextmanager
+def old_primary_runs(api: Api) -> Iterator[None]:
+    api.perform("site.start", target="primary")
+    try:
+        yield
+    finally:
+        api.perform("site.stop", target="primary")
+        api.housekeeping()
+
+
+# While the primary serves
+
+
+def test_all_is_quiet_while_everything_is_as_it_must_be(api: Api) -> None:
+    assert warnings(api) == []
+    assert (api.story(), api.told("")) == ([], 0)
+
+
+def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) -> None:
+    """Its history stays as it was sealed."""
+    api.perform("arm.fault", operation="DELETE virtualMachines", error="ScopeLocked", times=10_000)
+    with api.started("drill") as run_id:
+        wait_until(lambda: api.step(run_id, "create_machine"), LIMIT, "the drill makes a machine")
+        api.post(f"/api/runs/{run_id}/abort")
+        run = api.finished(run_id)
+    assert run["outcome"] == "aborted"
+    assert "Not everything could be cleared away" in run["ended_because"]
+    assert api.left_over()
+    warned(api, STUCK)
+    assert run_id in api.plan()["warnings"][0]
+    api.perform("arm.heal")
+    housekept(api, lambda: not api.left_over(), "the leftovers are cleared away")
+    passed(api, STUCK)
+    assert api.read(run_id) == run
+    assert api.sealed()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "to", "words"),
+    [("azure", "enable", "there is nothing behind it"), ("on-premises", "disable", "Enable it in the portal")],
+)
+def test_routing_that_somebody_changed_is_told_while_the_primary_serves(
+    api: Api, endpoint: str, to: str, words: str
+) -> None:
+    with switched(api, endpoint, to):
+        warned(api, words)
+    passed(api, words)
+
+
+def test_housekeeping_looks_at_the_replica_and_says_from_when_its_data_are(api: Api) -> None:
+    def known() -> bool:
+        return api.plan()["replica"]["data_until"] is not None
+
+    housekept(api, known, "housekeeping has looked at the replica")
+    replica = api.plan()["replica"]
+    assert (replica["state"], replica["connected"], replica["problem"]) == ("good", True, None)
+
+
+# After a failover
+
+
+def test_a_silent_and_locked_primary_is_no_news(moved: Api) -> None:
+    assert warnings(moved) == []
+
+
+def test_the_machines_that_serve_are_never_cleared_away(moved: Api) -> None:
+    built, before = moved.left_over(), moved.writes()
+    for _ in range(3):
+        moved.housekeeping()
+    assert (moved.left_over(), moved.writes()) == (built, before)
+    assert [path for path in built if "/virtualmachines/" in path]
+
+
+def test_an_old_primary_that_somebody_enabled_is_told_and_left_to_a_person(moved: Api) -> None:
+    with switched(moved, "on-premises", "enable"):
+        warned(moved, ENABLED)
+        assert moved.on_loop(lambda: moved.lab.traffic.endpoints["on-premises"].enabled)
+    passed(moved, ENABLED)
+
+
+def test_a_warning_does_not_pass_because_nobody_could_look(moved: Api) -> None:
+    with switched(moved, "on-premises", "enable"):
+        told = moved.told(ENABLED)
+        known = warnings(moved)
+        moved.perform("arm.fault", operation="GET externalEndpoints", error="429", times=100)
+        unseen = warnings(moved)
+        moved.perform("arm.heal")
+        assert (unseen, warnings(moved), moved.told(ENABLED)) == (known, known, told + 1)
+    passed(moved, ENABLED)
+
+
+def test_a_recovery_endpoint_that_somebody_disabled_is_told(moved: Api) -> None:
+    with switched(moved, "azure", "disable"):
+        warned(moved, "while customers should be served there")
+    passed(moved, "while customers should be served there")
+
+
+def test_an_old_primary_that_answers_is_told_by_the_signals_that_saw_it(moved: Api) -> None:
+    with old_primary_runs(moved):
+        warned(moved, ANSWERS)
+        (said,) = moved.plan()["warnings"]
+        assert "vpn: " in said
+        assert "public: " in said
+    passed(moved, ANSWERS)
+
+
+def test_an_old_primary_that_takes_writes_is_told(moved: Api) -> None:
+    def write() -> None:
+        server = moved.lab.sites.primary_sql
+        assert server is not None
+        server.load([Order("by somebody in the office", datetime.now(UTC).isoformat())])
+
+    with old_primary_runs(moved):
+        assert [WRITES in one for one in warnings(moved)] == [False]
+        moved.on_loop(write)
+        told, answers = moved.told(WRITES), moved.told(ANSWERS)
+        assert [one for one in warnings(moved) if WRITES in one]
+        moved.housekeeping()
+        assert (moved.told(WRITES), moved.told(ANSWERS)) == (told + 1, answers)
+    assert [one for one in warnings(moved) if ANSWERS in one] == []
+
+
+def test_a_pause_is_in_the_story_with_its_reason(moved: Api) -> None:
+    moved.post("/api/plans/contoso/pause", {"for": "2h", "reason": "new firewall"})
+    moved.post("/api/plans/contoso/pause", {"for": "0s", "reason": "it is in"})
+    ended, paused = moved.story()[:2]
+    assert paused.startswith("Automatic failover: paused for 2 h by ")
+    assert paused.endswith(": new firewall")
+    assert ended.startswith("Automatic failover: the pause was ended by ")
+
+
+# The same site after a deployment that sets latch_again
+
+
+@pytest.fixture(scope="module")
+def locking(moved: Api) -> Api:
+    file = moved.lab.folder / "plans" / "contoso.yaml"
+    file.write_text(file.read_text().replace("latch_again: false", "latch_again: true"))
+    moved.perform("worker.kill", when="now")
+
+    def deployed() -> bool:
+        answer = moved.get("/api/plans/contoso")
+        return answer.status == 200 and bool(answer.json["plan"]["traffic"]["latch_again"])
+
+    wait_until(deployed, LIMIT, "a worker with the new plan")
+    return moved
+
+
+def test_an_old_primary_that_somebody_enabled_is_locked_out_again(locking: Api) -> None:
+    known, told = warnings(locking), locking.told(LOCKED_AGAIN)
+    locking.perform("traffic.enable", endpoint="on-premises")
+    assert warnings(locking) == known
+    assert not locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
+    assert locking.story()[0] == f"{ENABLED} in Traffic Manager, while customers are served from Azure. {LOCKED_AGAIN}"
+    locking.housekeeping()
+    assert locking.told(LOCKED_AGAIN) == told + 1
+
+
+def test_during_a_pause_it_is_only_told_and_locked_out_afterwards(locking: Api) -> None:
+    locking.post("/api/plans/contoso/pause", {"for": "2h", "reason": "we try the old site"})
+    with switched(locking, "on-premises", "enable"):
+        assert [one for one in warnings(locking) if ENABLED in one]
+        assert locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
+        locking.post("/api/plans/contoso/pause", {"for": "0s", "reason": "done"})
+        assert [one for one in warnings(locking) if ENABLED in one] == []
+        assert not locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
+    assert [one for one in locking.story()[:3] if LOCKED_AGAIN in one]
+    assert [one for one in locking.story()[:3] if one.startswith(f"No longer so: {ENABLED}")]
+
+
+def test_without_a_recovery_endpoint_the_primary_is_not_locked_out(locking: Api) -> None:
+    """Then nobody would serve anybody."""
+    with switched(locking, "azure", "disable"), switched(locking, "on-premises", "enable"):
+        assert [one for one in warnings(locking) if ENABLED in one]
+        assert locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
+    warnings(locking)
+
+
+def test_after_all_this_every_seal_holds(locking: Api) -> None:
+    assert locking.sealed()

@@ -1,0 +1,140 @@
+"""What a run can be told, by what it waits for: each answer belongs to one question, and a repair is no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any, cast
+
+import azure.functions as func
+import pytest
+
+from functions.engine import DurableEngine
+from functions.http.auth import KEY_HOLDER
+from functions.http.schemas import STEERING
+from functions.triggers.runs import _steer
+from shared.models.ids import new_run_id
+from shared.models.runs import Phase, RecoveryRun
+from shared.store import events
+from shared.store.runs import open_run
+from tests.app.test_among_plans import Engine
+from tests.lab.app_side import AppSide, with_a_history
+
+_NUMBERS = count(1)
+QUESTION = "The primary site serves again. What it has taken since 2027-01-15 20:00 UTC would be lost."
+ASKS, REPAIR, APPROVAL = ["proceed", "abort"], ["retry", "abort"], ["approve", "reject", "abort"]
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[AppSide]:
+    with with_a_history() as app:
+        yield app
+
+
+def waiting(app: AppSide, phase: Phase, answers: list[str], **facts: Any) -> RecoveryRun:
+    """A failover of a plan of its own, which waits for one of these answers."""
+    plan, now = f"steer{next(_NUMBERS)}", datetime.now(UTC)
+    run = RecoveryRun.model_validate(
+        {
+            "run_id": new_run_id(plan, "failover", now),
+            "plan": plan,
+            "plan_hash": "0",
+            "kind": "failover",
+            "mode": "automatic",
+            "trigger": "watch",
+            "reason": "A test",
+            "phase": phase,
+            "answers": answers,
+            "waiting_for": QUESTION if answers else None,
+            "holds": 3,
+            "started_at": now,
+        }
+        | facts
+    )
+    app.run(open_run(run))
+    return run
+
+
+def tell(app: AppSide, run: RecoveryRun, word: str, body: dict[str, Any] | None = None) -> tuple[int, Any, Engine]:
+    """The answer's status and document, and what the engine heard."""
+    engine = Engine()
+    request = func.HttpRequest(
+        "POST",
+        f"http://localhost/api/runs/{run.run_id}/{word}",
+        route_params={"run_id": run.run_id, "action": word},
+        body=json.dumps(body or {}).encode(),
+    )
+    answer = app.run(_steer(request, cast("DurableEngine", engine)))
+    return answer.status_code, json.loads(answer.get_body()), engine
+
+
+@pytest.mark.parametrize(
+    ("phase", "answers"),
+    [
+        (Phase.NEEDS_OPERATOR, ASKS),
+        (Phase.NEEDS_OPERATOR, REPAIR),
+        (Phase.WAITING_FOR_APPROVAL, APPROVAL),
+        (Phase.NEEDS_OPERATOR, ["retry"]),
+    ],
+    ids=["a question", "a repair", "approval", "a repair during the cutover"],
+)
+@pytest.mark.parametrize("word", sorted(STEERING))
+def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
+    app: AppSide, phase: Phase, answers: list[str], word: str
+) -> None:
+    run = waiting(app, phase, answers, cutover_began=answers == ["retry"])
+    status, told, engine = tell(app, run, word, {"reason": "so it is"})
+    if word in answers:
+        heard = {"by": KEY_HOLDER.name, "reason": "so it is", "hold": 3}
+        assert (status, engine.told) == (202, [(run.run_id, STEERING[word].event, heard)])
+    else:
+        assert (status, engine.told) == (409, [])
+        assert told["title"] == "Not possible now"
+
+
+@pytest.mark.parametrize("word", ["retry", "approve", "reject"])
+def test_a_word_that_is_no_answer_is_refused_with_the_question_and_its_answers(app: AppSide, word: str) -> None:
+    run = waiting(app, Phase.NEEDS_OPERATOR, ASKS)
+    status, told, _ = tell(app, run, word)
+    assert (status, told["answers"], told["phase"]) == (409, ASKS, "needs_operator")
+    for part in (QUESTION, f"`coldsite proceed {run.run_id}`", f"`coldsite abort {run.run_id}`"):
+        assert part in told["detail"]
+
+
+def test_a_run_that_asks_nothing_says_what_it_does_in_plain_words(app: AppSide) -> None:
+    status, told, _ = tell(app, waiting(app, Phase.WAITING_FOR_APPROVAL, []), "retry")
+    assert (status, told["answers"]) == (409, [])
+    assert told["detail"] == (
+        "Only a run that waits for a repair takes this. This one is waiting for approval and needs no answer."
+    )
+
+
+def test_a_run_that_clears_away_takes_no_second_abort(app: AppSide) -> None:
+    status, told, _ = tell(app, waiting(app, Phase.CLEANING_UP, []), "abort")
+    assert (status, told["detail"]) == (409, "The run is ending: it is clearing away what it built.")
+
+
+def test_a_run_that_was_aborted_takes_no_other_word(app: AppSide) -> None:
+    run = waiting(app, Phase.NEEDS_OPERATOR, ASKS)
+    assert tell(app, run, "abort")[0] == 202
+    status, told, engine = tell(app, run, "proceed")
+    assert (status, engine.told) == (409, [])
+    assert "has aborted the run" in told["detail"]
+
+
+def test_after_the_cutover_has_begun_no_abort_is_taken(app: AppSide) -> None:
+    run = waiting(app, Phase.NEEDS_OPERATOR, ["retry"], cutover_began=True)
+    status, told, _ = tell(app, run, "abort")
+    assert status == 409
+    assert "it only goes forward" in told["detail"]
+
+
+def test_a_refused_word_leaves_no_trace_in_the_sites_story_and_a_taken_one_does(app: AppSide) -> None:
+    run = waiting(app, Phase.NEEDS_OPERATOR, ASKS)
+    tell(app, run, "retry")
+    tell(app, run, "proceed", {"reason": "the owner says so"})
+    (event,) = app.run(events.list_events(run.plan))
+    assert event.text.startswith(f"Proceed of run {run.run_id} by ")
+    assert event.text.endswith(": the owner says so")

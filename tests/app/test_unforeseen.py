@@ -1,0 +1,62 @@
+"""What the app meets that was not foreseen is an answer, too: one after which an action group sends its alert again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from azure.data.tables import UpdateMode
+
+from tests.app.api import Api
+
+
+async def write(api: Api, **columns: Any) -> None:
+    """Changes the row of the plan's state from outside, with nothing of the app's code."""
+    async with api.lab.tables() as service:
+        row = {"PartitionKey": "contoso", "RowKey": "state"} | columns
+        await service.get_table_client("ColdsiteState").upsert_entity(row, mode=UpdateMode.MERGE)
+
+
+@contextmanager
+def unreadable_state(api: Api) -> Iterator[None]:
+    """Somebody has written into the state's row by hand what is no JSON."""
+    api.plan()
+    api.post("/api/plans/contoso/pause", {"for": "0s", "reason": "so that there is a row"})
+    api.run(write(api, warnings="{half a"))
+    try:
+        yield
+    finally:
+        api.run(write(api, warnings="{}"))
+
+
+def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None:
+    """An action group gives an alert up on 500, and sends it again on 503."""
+    body = api.alert("traffic-manager-fired", "in a bad moment")
+    with unreadable_state(api):
+        answer = api.post("/api/alerts", body)
+        told = answer.problem(503)
+    assert told["title"] == "Try again"
+    assert int(answer.headers["Retry-After"]) > 0
+    assert "did not foresee (JSONDecodeError); its log has the rest" in told["detail"]
+    for secret in ("half a", "Traceback", ".py"):
+        assert secret not in answer.text
+    assert "Coldsite failed: what was not foreseen" in api.log()
+    again = api.post("/api/alerts", body)
+    assert again.status == 202
+    assert api.finished(again.json["run_id"])["trigger"] == "alert"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/plans/contoso", b""),
+        ("GET", "/api/plans", b""),
+        ("POST", "/api/plans/contoso/drill", {"reason": "x"}),
+        ("POST", "/api/plans/contoso/failover", {"reason": "x", "acknowledge_primary_healthy": True}),
+    ],
+)
+def test_every_answer_to_people_is_a_problem_document_too(api: Api, method: str, path: str, body: object) -> None:
+    with unreadable_state(api):
+        assert "did not foresee" in api.ask(method, path, body).problem(503)["detail"]

@@ -1,0 +1,432 @@
+"""Azure Monitor's alerts: which can be read, what they mean, and which are repetitions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.models.alert import Alert, Meaning
+from shared.models.errors import AlertError, AlertTooLargeError, MalformedAlertError, UnusableAlertError
+from shared.services.alert_schema import match_plan, parse_alert
+from tests.plans import contoso, contoso_with
+
+SUBSCRIPTION = "/subscriptions/00000000-0000-0000-0000-00000000c01d"
+PROFILE = contoso().traffic.profile
+WORKSPACE = f"{SUBSCRIPTION}/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/logs"
+ALERT_ID = f"{SUBSCRIPTION}/providers/Microsoft.AlertsManagement/alerts/4c1a"
+
+
+def sample(endpoint: str | None = "on-premises", plan: str | None = None, **essentials: Any) -> dict[str, Any]:
+    """A metric alert as Azure posts it; ``essentials`` are changed on top."""
+    dimensions = [{"name": "EndpointName", "value": endpoint}] if endpoint else []
+    return {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {
+            "essentials": {
+                "alertId": ALERT_ID,
+                "alertRule": "primary-degraded",
+                "monitorCondition": "Fired",
+                "monitoringService": "Platform",
+                "alertTargetIDs": [PROFILE],
+                "firedDateTime": "2027-01-15T20:00:00.0000000Z",
+            }
+            | essentials,
+            "alertContext": {"condition": {"allOf": [{"dimensions": [{"name": "Region", "value": "x"}, *dimensions]}]}},
+            "customProperties": {"coldsite-plan": plan} if plan else None,
+        },
+    }
+
+
+RESOLVED = {"monitorCondition": "Resolved", "resolvedDateTime": "2027-01-15T21:00:00Z"}
+
+
+def read(**changes: Any) -> Alert:
+    return parse_alert(json.dumps(sample(**changes)).encode())
+
+
+def without(name: str) -> dict[str, Any]:
+    data = sample()
+    del data["data"]["essentials"][name]
+    return data
+
+
+# Reading
+
+
+def test_reads_what_coldsite_needs() -> None:
+    alert = read(plan="contoso")
+    assert (alert.alert_id.lower(), alert.rule, alert.service) == (ALERT_ID.lower(), "primary-degraded", "Platform")
+    assert (alert.condition, alert.endpoint, alert.plan_hint) == ("Fired", "on-premises", "contoso")
+    assert alert.targets == [PROFILE.lower()]
+
+
+@pytest.mark.parametrize("condition", ["Fired", "Resolved"])
+def test_tells_firing_from_resolution(condition: str) -> None:
+    assert read(monitorCondition=condition).condition == condition
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"alert!", b"{", b"{'a': 1}", b"\xff\xfe\x00", b"[" * 200_000, b'{"a":' * 40_000, b"1" * 5000]
+)
+def test_refuses_what_is_not_json(body: bytes) -> None:
+    with pytest.raises(MalformedAlertError, match="not JSON") as caught:
+        parse_alert(body)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("body", [b" " * 300_000, json.dumps(sample(alertRule="x" * 300_000)).encode()])
+def test_refuses_a_body_that_is_longer_than_any_alert(body: bytes) -> None:
+    with pytest.raises(AlertTooLargeError, match="256 KiB") as caught:
+        parse_alert(body)
+    assert caught.value.status == 413
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "alert",
+        {},
+        {"schemaId": None},
+        {"schemaId": "AIP Budget Notification", "data": {"SubscriptionName": "x"}},
+        {"schemaId": "AzureMonitorMetricAlert", "data": sample()["data"]},
+    ],
+)
+def test_refuses_another_schema_and_says_what_to_enable(data: Any) -> None:
+    with pytest.raises(UnusableAlertError, match="expected schemaId azureMonitorCommonAlertSchema"):
+        parse_alert(json.dumps(data).encode())
+
+
+ESSENTIALS = ["alertId", "alertRule", "monitorCondition", "monitoringService", "alertTargetIDs"]
+
+
+@pytest.mark.parametrize("name", ESSENTIALS)
+@pytest.mark.parametrize("value", [None, "", "  ", 5, [], [None], [""], {}])
+def test_refuses_essentials_that_are_null_or_of_another_kind(name: str, value: Any) -> None:
+    with pytest.raises(UnusableAlertError, match=f"lacks {name}") as caught:
+        read(**{name: value})
+    assert caught.value.status == 422
+
+
+@pytest.mark.parametrize("name", ESSENTIALS)
+def test_refuses_essentials_that_are_missing(name: str) -> None:
+    with pytest.raises(UnusableAlertError, match=f"lacks {name}"):
+        parse_alert(json.dumps(without(name)).encode())
+
+
+@pytest.mark.parametrize("data", [None, [], "x", {}, {"essentials": None}, {"essentials": []}])
+def test_refuses_an_alert_without_essentials_and_names_them_all(data: Any) -> None:
+    with pytest.raises(UnusableAlertError, match=", ".join(ESSENTIALS)):
+        parse_alert(json.dumps({"schemaId": "azureMonitorCommonAlertSchema", "data": data}).encode())
+
+
+@pytest.mark.parametrize("condition", ["fired", "Closed", "FiredResolved"])
+def test_refuses_a_condition_that_is_neither_fired_nor_resolved(condition: str) -> None:
+    with pytest.raises(UnusableAlertError, match="neither Fired nor Resolved"):
+        read(monitorCondition=condition)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        None,
+        [],
+        "x",
+        {"condition": None},
+        {"condition": {"allOf": None}},
+        {"condition": {"allOf": [None, {"dimensions": None}, {"dimensions": [None]}]}},
+    ],
+)
+def test_an_alert_without_dimensions_names_no_endpoint(context: Any) -> None:
+    data = sample()
+    data["data"]["alertContext"] = context
+    assert parse_alert(json.dumps(data).encode()).endpoint is None
+
+
+def test_an_id_that_is_no_text_in_any_encoding_is_refused() -> None:
+    """JSON can spell half of a surrogate pair, which cannot be encoded."""
+    with pytest.raises(AlertError):
+        read(alertId="\ud800")
+
+
+SCALARS = st.none() | st.booleans() | st.floats() | st.text()
+JSON = st.recursive(SCALARS, lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=8)
+
+
+@given(st.sampled_from([*ESSENTIALS, "firedDateTime"]), JSON, JSON, JSON)
+def test_any_json_is_an_alert_or_an_alert_error(name: str, essential: Any, context: Any, properties: Any) -> None:
+    data = sample(**{name: essential})
+    data["data"] |= {"alertContext": context, "customProperties": properties}
+    try:
+        alert = parse_alert(json.dumps(data).encode())
+    except AlertError as error:
+        assert error.status in (400, 413, 422)
+    else:
+        assert alert.alert_id and alert.targets
+
+
+# Repetitions
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {},
+        {"alertId": ALERT_ID.upper()},
+        {"alertTargetIDs": [PROFILE.upper()]},
+        {"severity": "Sev0"},
+        {"resolvedDateTime": "2027-01-15T21:00:00Z"},
+    ],
+)
+def test_a_repetition_has_the_same_key(again: dict[str, Any]) -> None:
+    assert read(**again).dedupe_key == read().dedupe_key
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"alertId": ALERT_ID + "2"},
+        {"firedDateTime": "2027-01-15T20:00:01Z"},
+        RESOLVED,
+        RESOLVED | {"resolvedDateTime": "2027-01-15T20:00:00.0000000Z"},
+    ],
+)
+def test_other_news_has_another_key(other: dict[str, Any]) -> None:
+    assert read(**other).dedupe_key != read().dedupe_key
+
+
+def test_firing_and_resolution_share_one_id_however_it_is_spelt() -> None:
+    """An alert whose resolution is not recognised would stay open for ever, and the watch would start run after run."""
+    assert read(alertId=ALERT_ID.upper()).alert_id == read(alertId=ALERT_ID.lower(), **RESOLVED).alert_id
+
+
+# Meaning
+
+OTHER = contoso_with({"traffic.profile": PROFILE.removesuffix("contoso") + "fabrikam"}).model_copy(
+    update={"name": "fabrikam"}
+)
+MACHINE = contoso().replication.machine
+LOG = {"monitoringService": "Log Alerts V2", "alertTargetIDs": [WORKSPACE]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "meaning"),
+    [
+        pytest.param({}, "contoso", "primary_down", id="primary degraded"),
+        pytest.param(RESOLVED, "contoso", "primary_resolved", id="primary well again"),
+        pytest.param({"alertTargetIDs": [PROFILE.upper()]}, "contoso", "primary_down", id="target in upper case"),
+        pytest.param({"alertTargetIDs": [PROFILE.lower() + "/"]}, "contoso", "primary_down", id="target with a slash"),
+        pytest.param({"endpoint": "On-Premises"}, "contoso", "primary_down", id="endpoint in other letters"),
+        pytest.param({"alertTargetIDs": [WORKSPACE, PROFILE]}, "contoso", "primary_down", id="second target"),
+        pytest.param(
+            {"alertTargetIDs": [OTHER.traffic.profile]}, "fabrikam", "primary_down", id="other plan's profile"
+        ),
+        pytest.param(LOG | {"plan": "contoso"}, "contoso", "primary_down", id="log alert"),
+        pytest.param(LOG | {"plan": "fabrikam"}, "fabrikam", "primary_down", id="log alert of the second plan"),
+        pytest.param(LOG | RESOLVED | {"plan": "contoso"}, "contoso", "primary_resolved", id="log alert resolved"),
+        pytest.param(
+            LOG | {"plan": "fabrikam", "alertTargetIDs": [SUBSCRIPTION]},
+            "fabrikam",
+            "primary_down",
+            id="log alert of a whole subscription names its plan",
+        ),
+        pytest.param(
+            {"plan": "contoso", "alertTargetIDs": [WORKSPACE]},
+            "contoso",
+            "noted",
+            id="metric of something else with a hint",
+        ),
+        pytest.param(
+            {"alertTargetIDs": [MACHINE], "monitoringService": "Resource Health", "endpoint": None},
+            "contoso",
+            "noted",
+            id="health of the replication machine",
+        ),
+        pytest.param(
+            {"alertTargetIDs": [SUBSCRIPTION.upper()], "monitoringService": "ServiceHealth", "endpoint": None},
+            "contoso",
+            "noted",
+            id="service health",
+        ),
+        pytest.param(
+            {"monitoringService": "Resource Health", "endpoint": None},
+            "contoso",
+            "noted",
+            id="health of the profile itself",
+        ),
+        pytest.param(
+            {"monitoringService": "Activity Log - Administrative", "endpoint": None},
+            "contoso",
+            "noted",
+            id="somebody edits the profile",
+        ),
+    ],
+)
+def test_an_alert_means_something_for_one_plan(changes: dict[str, Any], plan: str, meaning: Meaning) -> None:
+    matched, means = match_plan(read(**changes), [contoso(), OTHER])
+    assert (matched.name, means) == (plan, meaning)
+
+
+def test_the_recovery_endpoint_is_degraded_by_design_and_starts_nothing() -> None:
+    with pytest.raises(UnusableAlertError, match="endpoint azure, which is no plan's primary endpoint"):
+        match_plan(read(endpoint="azure"), [contoso(), OTHER])
+
+
+def test_two_plans_of_one_profile_are_told_apart_by_the_endpoint() -> None:
+    second = contoso_with({"traffic.primary.endpoint": "branch"})
+    assert match_plan(read(endpoint="branch"), [contoso(), second])[0] is second
+
+
+@pytest.mark.parametrize("changes", [{"alertTargetIDs": [WORKSPACE]}, LOG, LOG | {"plan": "nobody"}])
+def test_refuses_an_alert_that_belongs_to_no_plan_and_says_what_to_compare(changes: dict[str, Any]) -> None:
+    with pytest.raises(UnusableAlertError, match=r"alertTargetIDs with traffic\.profile.*coldsite-plan"):
+        match_plan(read(**changes), [contoso(), OTHER])
+
+
+def test_without_plans_no_alert_matches() -> None:
+    with pytest.raises(UnusableAlertError):
+        match_plan(read(), [])
+
+
+# Rules that say something else than "the primary is not online"
+
+STATE = "ProbeAgentCurrentEndpointStateByProfileResourceId"
+ENDPOINT = [{"name": "EndpointName", "value": "on-premises"}]
+
+
+def conditions(*conditions: dict[str, Any], **essentials: Any) -> Alert:
+    """A metric alert of the profile whose rule has these conditions."""
+    data = sample(**essentials)
+    data["data"]["alertContext"] = {"properties": None, "condition": {"windowSize": "PT1M", "allOf": list(conditions)}}
+    return parse_alert(json.dumps(data).encode())
+
+
+def metric(
+    name: str = STATE, operator: str = "LessThan", threshold: Any = "1", dimensions: Any = None
+) -> dict[str, Any]:
+    return {
+        "metricName": name,
+        "metricNamespace": "Microsoft.Network/trafficManagerProfiles",
+        "operator": operator,
+        "threshold": threshold,
+        "dimensions": ENDPOINT if dimensions is None else dimensions,
+    }
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        metric(),
+        metric(threshold=1),
+        metric(threshold="0.5"),
+        metric(operator="LessThanOrEqual", threshold="0"),
+        metric(operator="Equals", threshold="0"),
+        metric(operator="Equals", threshold=0.0),
+        metric(dimensions=[]),
+    ],
+)
+def test_the_state_of_the_primarys_endpoint_that_is_not_online_may_start_a_run(condition: dict[str, Any]) -> None:
+    assert match_plan(conditions(condition), [contoso()]) == (contoso(), "primary_down")
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        pytest.param(metric("QpsByEndpoint", "GreaterThan", "1"), id="many queries"),
+        pytest.param(metric("QpsByEndpoint", "GreaterThan", "1", []), id="many queries of no endpoint"),
+        pytest.param(metric("QpsByEndpoint", "LessThan", "1"), id="few queries"),
+        pytest.param(metric("QpsByEndpoint", "GreaterOrLessThan", None), id="an unusual number of queries"),
+        pytest.param(metric(operator="GreaterThanOrEqual", threshold="1"), id="the endpoint is up again"),
+        pytest.param(metric(operator="GreaterThan", threshold="0"), id="the endpoint is online"),
+        pytest.param(metric(operator="Equals", threshold="1"), id="the endpoint is exactly online"),
+        pytest.param(metric(operator="GreaterOrLessThan", threshold=None), id="an unusual state"),
+        pytest.param(metric("Transactions", "LessThan", "1"), id="a metric of something else"),
+        pytest.param(metric(None, None, None), id="null everywhere"),
+    ],
+)
+@pytest.mark.parametrize("condition_of", [{}, RESOLVED], ids=["fired", "resolved"])
+def test_a_rule_about_something_else_is_noted_and_starts_nothing(
+    condition: dict[str, Any], condition_of: dict[str, Any]
+) -> None:
+    """A busy shop is no outage, and a false look would be followed by a cooldown."""
+    assert match_plan(conditions(condition, **condition_of), [contoso()]) == (contoso(), "noted")
+
+
+def test_one_condition_of_several_that_says_offline_is_enough() -> None:
+    alert = conditions(metric("QpsByEndpoint", "GreaterThan", "1", []), metric())
+    assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
+
+
+# Where the plan's name stands
+
+
+def log_alert(context: Any, custom: Any = None, beside: Any = None, **essentials: Any) -> Alert:
+    data = sample(**LOG | essentials)
+    data["data"] |= {"alertContext": context, "customProperties": custom}
+    return parse_alert(json.dumps(data | {"customProperties": beside}).encode())
+
+
+NAMED = {"coldsite-plan": "contoso"}
+
+
+@pytest.mark.parametrize(
+    "alert",
+    [
+        pytest.param(log_alert({"properties": NAMED}), id="in the context, as Azure does"),
+        pytest.param(log_alert({"properties": None}, NAMED), id="beside the context"),
+        pytest.param(log_alert(None, None, NAMED), id="beside the data"),
+        pytest.param(log_alert({"properties": NAMED}, {}, None), id="an empty one beside the context"),
+        pytest.param(log_alert({"properties": {"coldsite-plan": " contoso "}}, {"coldsite-plan": "  "}), id="blanks"),
+    ],
+)
+def test_a_log_alerts_plan_is_found_wherever_azure_puts_the_property(alert: Alert) -> None:
+    assert match_plan(alert, [contoso(), OTHER]) == (contoso(), "primary_down")
+
+
+def test_a_log_alert_scoped_at_the_profile_that_names_the_plan_may_start_a_run() -> None:
+    alert = log_alert({"properties": NAMED}, alertTargetIDs=[PROFILE.lower()])
+    assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
+    unnamed = log_alert({"properties": None}, alertTargetIDs=[PROFILE.lower()])
+    assert match_plan(unnamed, [contoso()]) == (contoso(), "noted")
+
+
+# Odd letters
+
+NO_BREAK, ZERO_WIDTH, MARK = "\u00a0", "\u200b", "\ufeff"
+
+
+@pytest.mark.parametrize("odd", [NO_BREAK, f"{NO_BREAK} \t", f" {ZERO_WIDTH}", f"\r\n{MARK}"])
+def test_a_rules_name_with_odd_letters_is_cleaned_and_the_alert_is_kept(odd: str) -> None:
+    alert = read(alertRule=f"{MARK}Shop{odd}is down{odd}")
+    assert alert.rule == "Shop is down"
+    assert match_plan(alert, [contoso()])[1] == "primary_down"
+
+
+def test_a_rules_name_that_is_too_long_is_cut_and_the_alert_is_kept() -> None:
+    assert read(alertRule="x" * 5000).rule == "x" * 1000
+
+
+def test_an_endpoint_that_cannot_be_read_is_some_endpoint_and_not_any() -> None:
+    alert = read(endpoint=ZERO_WIDTH)
+    assert alert.endpoint == "(unreadable)"
+    with pytest.raises(UnusableAlertError, match="which is no plan's primary endpoint"):
+        match_plan(alert, [contoso()])
+
+
+def test_an_endpoints_name_with_odd_blanks_is_still_the_primarys() -> None:
+    assert match_plan(read(endpoint=f"on-premises{NO_BREAK}"), [contoso()])[1] == "primary_down"
+
+
+# An action group's own test
+
+
+def test_an_action_groups_test_is_told_that_it_has_arrived() -> None:
+    made_up = "/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test-RG/providers/microsoft.storage"
+    with pytest.raises(UnusableAlertError, match="action group's own test, and it has arrived") as caught:
+        match_plan(read(endpoint=None, alertTargetIDs=[f"{made_up}/storageaccounts/test-storageAccount"]), [contoso()])
+    assert caught.value.status == 422

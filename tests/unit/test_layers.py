@@ -1,0 +1,71 @@
+"""The contracts between folders: a file that breaks one fails the linter."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+PACKAGES = ("functions", "shared", "lab", "cli")
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code that a test may spoil."""
+    folder = tmp_path_factory.mktemp("house")
+    for package in PACKAGES:
+        skipped = shutil.ignore_patterns("__pycache__", "node_modules", "*.sock")
+        shutil.copytree(PROJECT / package, folder / package, ignore=skipped)
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+    return folder
+
+
+def lint(house: Path, tool: str, *words: str) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).parent / tool
+    return subprocess.run([program, *words], cwd=house, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "broken"),
+    [
+        ("functions/stages", "from shared.store import runs", "Orchestrators, stages and workflow do no I/O"),
+        ("functions/orchestrators", "import aiohttp", "Orchestrators, stages and workflow do no I/O"),
+        ("functions/stages", "from functions.orchestrators import drill", "What Azure Functions calls"),
+        ("shared/policy", "from shared.azure import clients", "Models and policy do no I/O"),
+        ("shared/models", "import azure.core", "Models and policy do no I/O"),
+        ("shared/store", "from shared.services import watch", "Plain Python"),
+        ("shared/services", "from functions import engine", "shared knows nothing of functions"),
+        ("cli", "from functions import engine", "shared knows nothing of functions"),
+    ],
+)
+def test_an_import_that_goes_up_or_asks_the_world_is_refused(house: Path, place: str, code: str, broken: str) -> None:
+    spoiled = house / place / "spoiled.py"
+    spoiled.write_text(f"{code}\n")
+    try:
+        done = lint(house, "lint-imports", "--no-logo", "--no-cache")
+    finally:
+        spoiled.unlink()
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if line.endswith("BROKEN") and line.startswith(broken)]
+    assert line
+
+
+@pytest.mark.parametrize(
+    "place", ["functions/orchestrators", "functions/stages", "functions/workflow", "shared/policy"]
+)
+def test_a_clock_where_there_may_be_none_is_refused(house: Path, place: str) -> None:
+    spoiled = house / place / "spoiled.py"
+    spoiled.write_text("from datetime import UTC, datetime\n\nNOW = datetime.now(UTC)\n")
+    try:
+        done = lint(house, "ruff", "check", "--no-cache", ".")
+    finally:
+        spoiled.unlink()
+    assert "TID251" in done.stdout
+
+
+def test_the_house_as_it_is_keeps_every_contract(house: Path) -> None:
+    assert lint(house, "lint-imports", "--no-logo", "--no-cache").returncode == 0
