@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel
 
 from shared.models.durations import IoTimeoutMark
-from shared.models.plan import HttpProbe, RecoveryPlan, SqlProbe
+from shared.models.plan import RecoveryPlan
+from shared.models.probes import HttpProbe, SqlProbe
 
 IO_FLOOR = timedelta(seconds=2)
 """Time-outs of real input and output are never scaled below this."""

@@ -87,7 +87,7 @@ class CheckOrder(Order):
     watched: list[Watched]
 
 
-class Checked(Strict):
+class OperationsChecked(Strict):
     """One state for each watched operation, in the same order."""
 
     states: list[OperationState]
@@ -97,7 +97,7 @@ class Checked(Strict):
 
 
 @activity(bp, "after")
-async def check_operation(order: CheckOrder) -> Checked:
+async def check_operation(order: CheckOrder) -> OperationsChecked:
     """Looks once at each operation, and ends in the history the steps whose operations are over."""
     states = await asyncio.gather(*(look(w.operation) for w in order.watched))
     for watched, state in zip(order.watched, states, strict=True):
@@ -108,7 +108,7 @@ async def check_operation(order: CheckOrder) -> Checked:
             (state.refusal.sentence if state.refusal else "It is not there any more.") if status == "failed" else None
         )
         await end_step(order.run, watched.step, watched.target, status, error=error)
-    return Checked(states=list(states))
+    return OperationsChecked(states=list(states))
 
 
 @activity(bp, "around")

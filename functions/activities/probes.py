@@ -10,7 +10,7 @@ import azure.durable_functions as df
 from functions.activities.base import activity
 from shared.models.base import Strict
 from shared.models.errors import SettingError
-from shared.models.plan import Probe
+from shared.models.probes import Probe
 from shared.models.steps import Order, StepEnd
 from shared.probes import dns
 from shared.probes.answer import ProbeAnswer

@@ -14,7 +14,7 @@ from shared.models.base import Strict
 from shared.models.errors import LostLockError
 from shared.models.operations import Refusal, Refused, Started
 from shared.models.orders import ScriptOrder
-from shared.models.plan import SqlProbe
+from shared.models.probes import SqlProbe
 from shared.models.replica import ReplicaState
 from shared.models.steps import Order, StepEnd
 from shared.probes.newest_commits import newest_commits

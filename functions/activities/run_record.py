@@ -9,8 +9,8 @@ import azure.durable_functions as df
 
 from functions.activities.base import activity
 from shared.models.base import Strict
+from shared.models.detection import Trust
 from shared.models.errors import LostLockError
-from shared.models.plan import Trust
 from shared.models.runs import Outcome, RecoveryRun
 from shared.models.steps import Order, StepEnd
 from shared.policy.trust import trust_limitation

@@ -10,7 +10,8 @@ import azure.durable_functions as df
 from functions.activities.base import activity
 from shared.models.base import Strict
 from shared.models.errors import LostLockError
-from shared.models.plan import Fence, SqlProbe
+from shared.models.plan import Fence
+from shared.models.probes import SqlProbe
 from shared.models.steps import Order, StepEnd
 from shared.probes.newest_commits import newest_commits
 from shared.services.fence_hook import Fenced, call_hook

@@ -26,8 +26,8 @@ from shared.models.errors import AccessError, ColdsiteError
 from shared.models.runs import Person
 from shared.store.events import REFUSALS, record_event
 
-Role = Literal["viewer", "operator", "approver"]
-ROLES: tuple[Role, ...] = ("viewer", "operator", "approver")
+PersonRole = Literal["viewer", "operator", "approver"]
+ROLES: tuple[PersonRole, ...] = ("viewer", "operator", "approver")
 
 FOR_PEOPLE = func.AuthLevel.ANONYMOUS if settings.sign_in_required() else func.AuthLevel.FUNCTION
 FOR_ALERTS = func.AuthLevel.ANONYMOUS if settings.alert_tokens() else func.AuthLevel.FUNCTION
@@ -51,13 +51,13 @@ Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-gr
 class Caller(Person):
     """Who calls, and as what."""
 
-    roles: frozenset[Role]
+    roles: frozenset[PersonRole]
 
 
 KEY_HOLDER = Caller(name="somebody with the function key", roles=frozenset(ROLES))
 
 
-def caller_of(request: func.HttpRequest, needs: Role) -> Caller:
+def caller_of(request: func.HttpRequest, needs: PersonRole) -> Caller:
     """The caller, who has the role that is needed; a viewer is anybody with a role.
 
     Raises ``AccessError``, before anything is looked up, so that a stranger learns nothing of what exists.

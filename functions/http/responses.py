@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from functions.deployed_plans import PLANS
 from functions.http import auth
-from functions.http.auth import Caller, Role
+from functions.http.auth import Caller, PersonRole
 from shared.models import errors
 from shared.models.base import Strict
 from shared.models.json_limits import OverLimitError, read_json
@@ -116,7 +116,7 @@ def answering[**P](
 
 
 def allowed[**P](
-    needs: Role,
+    needs: PersonRole,
 ) -> Callable[
     [Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]]],
     Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
-from functions.http.auth import Role
+from functions.http.auth import PersonRole
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.durations import Duration
@@ -57,7 +57,7 @@ class NoteRequest(Strict):
 class Steering(NamedTuple):
     """What a run can be told: by whom, with which event, in which phases; those phases and the whole in words."""
 
-    needs: Role
+    needs: PersonRole
     event: str
     phases: frozenset[Phase]
     only: str

@@ -9,10 +9,11 @@ from typing import Any
 from functions.http.schemas import NewestLook, PlanView, ReplicaView, WaitingRun
 from shared.azure.recovery_points import recovery_points
 from shared.models import errors
+from shared.models.detection import Signal
 from shared.models.evidence import Round, spoken_evidence
 from shared.models.operations import PointInTime
 from shared.models.orders import EvidenceOrder
-from shared.models.plan import RecoveryPlan, Signal
+from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
 from shared.models.steps import RunRef
 from shared.probes.evidence import gather

@@ -15,7 +15,7 @@ from functions.stages.confirm import OutageConfirmation
 from functions.stages.cutover import Cutover
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
-from functions.stages.last_look import LastLook
+from functions.stages.last_look import LastLookBeforeCutover
 from functions.stages.permission import Permission
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
@@ -67,7 +67,9 @@ class _Failover:
         self._cutover = Cutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
-        self._last_look = LastLook(work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned)
+        self._last_look = LastLookBeforeCutover(
+            work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned
+        )
         if self._planned:  # Whoever waits keeps the shop from taking orders, so silence does not wait for ever.
             work.after_hold = "abort"
 

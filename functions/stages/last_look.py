@@ -29,7 +29,7 @@ _AGAINST: dict[Doubt, str] = {
 """What speaks against moving the customers, as people are told."""
 
 
-class LastLook:
+class LastLookBeforeCutover:
     """What must hold just before customers move, looked at as often as the cutover is tried."""
 
     def __init__(

@@ -12,7 +12,7 @@ from functions.workflow.endings import FIND_THE_CAUSE, ProblemError
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.operations import PointInTime
-from shared.models.plan import RecoveryPlan, RecoveryTerms, Role, Workload
+from shared.models.plan import Purpose, RecoveryPlan, RecoveryTerms, Workload
 from shared.models.steps import RunRef
 
 _CHILD = "recover_workload"
@@ -21,7 +21,7 @@ _CHILD = "recover_workload"
 class Rebuild:
     """The workloads of one run. What is healthy stays so through every retry; children have fresh ids each time."""
 
-    def __init__(self, work: RunContext, plan: RecoveryPlan, role: Role, *, may_get_room: bool = False) -> None:
+    def __init__(self, work: RunContext, plan: RecoveryPlan, role: Purpose, *, may_get_room: bool = False) -> None:
         self._work = work
         self._plan = plan
         self._role = role
@@ -128,7 +128,7 @@ class WorkloadOrder(Strict):
     parent: str
     attempt: int
     name: str
-    role: Role
+    role: Purpose
     workload: Workload
     disks: list[str]
     snapshots: dict[str, str]

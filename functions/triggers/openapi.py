@@ -10,7 +10,7 @@ import azure.functions as func
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions.http.auth import FOR_PEOPLE, Caller, Role
+from functions.http.auth import FOR_PEOPLE, Caller, PersonRole
 from functions.http.responses import allowed, answer
 from functions.http.schemas import (
     STEERING,
@@ -38,7 +38,7 @@ class _Operation(NamedTuple):
     method: str
     path: str
     summary: str
-    role: Role | None
+    role: PersonRole | None
     takes: type[BaseModel] | None
     status: int
     gives: Any

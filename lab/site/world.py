@@ -16,7 +16,7 @@ from lab.plan_copy import Ports, loopback
 from lab.site.iis import Database, IisServer, Override
 from lab.site.replication import Content
 from lab.site.sql_server import Oddity, SqlServer
-from shared.models.plan import RecoveryPlan, Role, Workload
+from shared.models.plan import Purpose, RecoveryPlan, Workload
 
 PRIMARY_PUBLIC = "127.1.0.10"
 RECOVERY_PUBLIC = "127.20.0.10"
@@ -176,14 +176,14 @@ class Sites:
         contents = [d["content"] for d in machine.disks if isinstance(d["content"], Content)]
         name = next(c.workload for c in contents if c.label == "os")
         workload = self._plan.recovery.workloads[name]
-        role: Role = "drill" if machine.nic.lower() == workload.nic.drill.lower() else "failover"
+        role: Purpose = "drill" if machine.nic.lower() == workload.nic.drill.lower() else "failover"
         site = "recovery" if role == "failover" else "drill"
         key = f"{site}/{name}"
         self._machines[machine.resource["id"].lower()] = key
         self._boots[key] = asyncio.create_task(self._boot(key, site, name, workload, role, contents))
 
     async def _boot(
-        self, key: str, site: str, name: str, workload: Workload, role: Role, contents: list[Content]
+        self, key: str, site: str, name: str, workload: Workload, role: Purpose, contents: list[Content]
     ) -> None:
         began = self._clock.now
         await self._clock.sleep(self._times.of("boot_sql" if is_sql(workload) else "boot_iis", key))

@@ -14,11 +14,11 @@ from typing import Any
 from lab.cloud.identity import Grant
 from lab.cloud.traffic_manager import EndpointState, MonitorConfig
 from lab.templates.bicep import Deployment, Resource, evaluate, read_parameters
-from shared.models.plan import RecoveryPlan, Role
+from shared.models.plan import Purpose, RecoveryPlan
 from shared.models.resource_ids import take_apart
 
 INFRA = Path(__file__).parents[2] / "infra"
-ROLES: tuple[Role, ...] = ("failover", "drill")
+ROLES: tuple[Purpose, ...] = ("failover", "drill")
 SECRETS = dict.fromkeys(("sqlProbe", "notifyUrl", "vpnSharedKey", "replicaPassword"), "asked at the deployment")
 
 

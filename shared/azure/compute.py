@@ -6,7 +6,7 @@ Every function looks before it acts, so a step that was cut off anywhere may sim
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
@@ -17,8 +17,6 @@ from shared.azure.operations import may_be_up, refusable, start_operation
 from shared.models.operations import Operation, Refusal, Refused, Started
 from shared.models.orders import DiskOrder, MachineOrder, SnapshotOrder
 from shared.models.resource_ids import compute_id, take_apart
-
-Kind = Literal["snapshots", "disks", "virtualMachines"]
 
 
 async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:

@@ -11,7 +11,7 @@ from shared.models.durations import spoken
 State = Literal["up", "down", "no_data"]
 
 
-Role = Literal["evidence", "control", "recovery"]
+SignalRole = Literal["evidence", "control", "recovery"]
 """``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
 
 
@@ -25,7 +25,7 @@ class Evidence(Strict):
 
     signal: str
     path: str
-    role: Role = "evidence"
+    role: SignalRole = "evidence"
     state: State
     counts_as: State
     detail: str

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from shared.models.base import Strict
+from shared.models.detection import Detection
 from shared.models.operations import Refusal
-from shared.models.plan import Detection, RecoveryPlan, Replication, Traffic
+from shared.models.plan import RecoveryPlan, Replication, Traffic
 from shared.models.resource_ids import take_apart
 from shared.models.steps import Order, RunRef, StepEnd
 

@@ -8,7 +8,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from shared.models.durations import format_duration
-from shared.models.plan import HttpProbe, RecoveryPlan
+from shared.models.plan import RecoveryPlan
+from shared.models.probes import HttpProbe
 from shared.models.resource_ids import take_apart
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
+from shared.models.detection import Detection
 from shared.models.evidence import Evidence, Round, RoundView, State, Verdict
-from shared.models.plan import Detection
 
 Doubt = Literal["serves", "blind", "partial", "unclear"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from shared.models.detection import Trust
 from shared.models.durations import spoken
-from shared.models.plan import Trust
 
 
 def trust_limitation(

@@ -11,10 +11,12 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from shared.azure.log_analytics import newest_sign
 from shared.azure.service_health import active_issues
 from shared.azure.traffic_manager import read_endpoint
+from shared.models.detection import LogsSignal, Signal
 from shared.models.errors import ColdsiteError
 from shared.models.evidence import Evidence, Round, State
 from shared.models.orders import EvidenceOrder
-from shared.models.plan import HttpProbe, LogsSignal, Signal, Traffic
+from shared.models.plan import Traffic
+from shared.models.probes import HttpProbe
 from shared.models.resource_ids import take_apart
 from shared.probes.answer import ProbeAnswer
 from shared.probes.http import probe_http, resolved

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from shared import settings
-from shared.models.plan import HttpProbe
+from shared.models.probes import HttpProbe
 from shared.probes.answer import ProbeAnswer
 
 MAX_TEXT = 64 * 1024

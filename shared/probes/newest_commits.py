@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime
 
-from shared.models.plan import SqlProbe
+from shared.models.probes import SqlProbe
 from shared.probes.sql import probe_sql
 
 _log = logging.getLogger("coldsite.primary")

@@ -16,7 +16,7 @@ import OpenSSL.SSL
 import pytds
 
 from shared import settings
-from shared.models.plan import SqlProbe
+from shared.models.probes import SqlProbe
 from shared.probes.answer import ProbeAnswer
 
 _LASTING = {"SUSPECT", "RECOVERY_PENDING", "EMERGENCY", "OFFLINE", "RESTORING", "OFFLINE_SECONDARY"}

@@ -13,7 +13,7 @@ import pytest
 import trustme
 
 from shared.models.evidence import Evidence
-from shared.models.plan import HttpProbe
+from shared.models.probes import HttpProbe
 from shared.policy.outage import view
 from shared.probes import http
 from shared.probes.answer import ProbeAnswer

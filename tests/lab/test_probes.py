@@ -19,7 +19,7 @@ import trustme
 
 from lab.cloud.dns_server import DnsServer
 from shared.models.errors import SettingError
-from shared.models.plan import HttpProbe
+from shared.models.probes import HttpProbe
 from shared.probes import dns, http
 from shared.probes.answer import ProbeAnswer
 from tests.lab.peer import free_port

@@ -12,7 +12,7 @@ import pytest
 from lab.site import tds
 from lab.site.sql_server import LOGIN_REFUSALS, Oddity, Order, SqlServer
 from shared.models.evidence import Evidence
-from shared.models.plan import SqlProbe
+from shared.models.probes import SqlProbe
 from shared.probes.answer import ProbeAnswer
 from shared.probes.sql import probe_sql
 from tests.lab.peer import free_port

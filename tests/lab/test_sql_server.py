@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from shared.models.errors import SettingError
-from shared.models.plan import SqlProbe
+from shared.models.probes import SqlProbe
 from shared.probes.answer import ProbeAnswer
 from shared.probes.sql import probe_sql
 from tests.lab.sql_side import NEWEST, PASSWORD, PLAIN, PORT, SECURE, USER, Server

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared.azure.compute import Kind
 from shared.models import ids
 from shared.models.operations import Operation, OperationState, PointInTime, Refusal, Refused, Started
 from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder, ScriptOrder, SnapshotOrder
@@ -260,7 +259,7 @@ class Azure:
 
     # How things come about
 
-    def _id(self, kind: Kind, group: str, name: str) -> str:
+    def _id(self, kind: str, group: str, name: str) -> str:
         assert group == self._group, f"{name} would be made in {group}, which is not the recovery group"
         return compute_id(group, kind, name)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from shared.models.detection import Signal
 from shared.models.evidence import Evidence, Round, State
 from shared.models.orders import EvidenceOrder
-from shared.models.plan import Signal
 from shared.models.replica import ReplicaState
 from shared.models.routing import EndpointView, Routing
 

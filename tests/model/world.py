@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from functions.activities.base import Activity
 from functions.activities.deadlines import TOO_LATE
 from functions.activities.evidence import MaintenanceFound, MaintenanceOrder
-from functions.activities.machines import Checked, CheckOrder, Evicted, EvictOrder
+from functions.activities.machines import CheckOrder, Evicted, EvictOrder, OperationsChecked
 from functions.activities.probes import DnsAnswer, DnsOrder, Probed, ProbeOrder
 from functions.activities.recovery_points import (
     FindPointsOrder,
@@ -34,6 +34,7 @@ from functions.activities.source import FenceOrder, HomeCommits, HomeOrder
 from functions.activities.traffic import ReadBack, Switched
 from shared.models import ids
 from shared.models.base import Strict
+from shared.models.detection import Trust
 from shared.models.errors import LostLockError, StorageUnavailableError
 from shared.models.evidence import Round
 from shared.models.operations import Refusal, Refused, Started
@@ -48,7 +49,7 @@ from shared.models.orders import (
     ScriptOrder,
     TrafficOrder,
 )
-from shared.models.plan import RecoveryPlan, Trust
+from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, Phase
 from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
@@ -271,8 +272,8 @@ class World:
     def create_machine(self, order: MachineOrder) -> Started | Refused:
         return self.azure.start_machine(order)
 
-    def check_operation(self, order: CheckOrder) -> Checked:
-        return Checked(states=[self.azure.look(watched.operation) for watched in order.watched])
+    def check_operation(self, order: CheckOrder) -> OperationsChecked:
+        return OperationsChecked(states=[self.azure.look(watched.operation) for watched in order.watched])
 
     def clean_up(self, order: CleanUpOrder) -> CleanedUp:
         """Never of a run that moves customers, or has; of another run only when that has ended."""

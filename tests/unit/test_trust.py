@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.models.plan import Trust
+from shared.models.detection import Trust
 from shared.policy.trust import trust_limitation
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)

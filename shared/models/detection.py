@@ -1,0 +1,103 @@
+"""How a plan decides that the primary is unreachable: its signals, and whom it asks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from shared.models.base import Strict
+from shared.models.durations import Duration, IoTimeout
+from shared.models.plan_fields import (
+    Path,
+)
+from shared.models.probes import HttpProbe, SqlProbe, _seconds
+
+
+class TrafficManagerSignal(Strict):
+    """Traffic Manager's own view of the primary's endpoint."""
+
+
+class AzureHealthSignal(Strict):
+    """Azure's own word on the recovery region: Service Health's active issues there."""
+
+
+class LogsSignal(Strict):
+    """A KQL file beside the plan whose first row's first column is the time of the newest sign of life."""
+
+    query: str
+    stale_after: Duration
+    timeout: IoTimeout = _seconds(10)
+
+
+class Signal(Strict):
+    """One named source of evidence. Signals of one ``path`` share a line, so together they count once."""
+
+    path: Path = "control"
+    role: Literal["evidence", "control", "recovery"] = "evidence"
+    """``recovery`` is about where to go: trouble there makes automatic ask a person first."""
+    no_data: Literal["down", "ignored"] = "ignored"
+    http: HttpProbe | None = None
+    sql: SqlProbe | None = None
+    traffic_manager: TrafficManagerSignal | None = None
+    logs: LogsSignal | None = None
+    azure_health: AzureHealthSignal | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Signal:
+        sources = [self.http, self.sql, self.traffic_manager, self.logs, self.azure_health]
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("needs exactly one of http, sql, traffic_manager, logs, azure_health")
+        if (self.azure_health is not None) != (self.role == "recovery"):
+            raise ValueError("azure_health and role: recovery belong together: it says nothing of the primary site")
+        if self.role == "evidence" and self.path == "control":
+            raise ValueError("needs a path: public, private or another line that can fail on its own")
+        return self
+
+
+class Trust(Strict):
+    """Until both hold, automatic acts as approve."""
+
+    drill_within: Duration
+    observed_for: Duration
+
+
+class Approval(Strict):
+    deadline: Duration = timedelta(minutes=30)
+    then: Literal["expire", "proceed"] = "expire"
+    four_eyes: bool = False
+    """Whether a failover that a person starts waits for a second person. It needs sign-in, which tells people apart."""
+
+
+class Detection(Strict):
+    """How an outage is proven. ``quorum`` counts independent paths."""
+
+    mode: Literal["observe", "approve", "automatic"]
+    trust: Trust | Literal["off"]
+    confirm_for: Duration = _seconds(90)
+    confirm_deadline: Duration = timedelta(minutes=10)
+    interval: Duration = _seconds(10)
+    quorum: int = Field(default=2, ge=1)
+    signals: dict[str, Signal]
+    approval: Approval = Approval()
+    loss_limit: Duration | None = None
+    """Automatic never moves customers to older data without asking; by default four times the recovery point
+    objective. ``RecoveryPlan.loss_limit`` is the one in force."""
+    cooldown: Duration = timedelta(minutes=10)
+    """Postpones the next look after a run that moved no customers. News ends it: see ``shared.services.news``."""
+
+    @property
+    def slowest_answer(self) -> timedelta:
+        """How long one round of evidence may take: the longest time-out of its signals."""
+        probes = [p for s in self.signals.values() for p in (s.http, s.sql, s.logs) if p]
+        return max((probe.timeout for probe in probes), default=_seconds(5))
+
+    @property
+    def patience(self) -> timedelta:
+        """How old a look may be, at most, to be taken for what is so now: one look may be missed."""
+        return 2 * (self.interval + self.slowest_answer)
+
+    @property
+    def paths(self) -> set[str]:
+        return {signal.path for signal in self.signals.values() if signal.role == "evidence"}
