@@ -6,24 +6,17 @@ import json
 import logging
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from azure.core.exceptions import AzureError, ClientAuthenticationError
-from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import lab, show
 from cli.advice import advice
-from cli.api import Api, ApiError, find_target, remember
-from cli.discover import UnclearError, discover
-from cli.plan_init import PLANS, write_plan
-from shared.models.durations import parse_duration, spoken
-from shared.models.errors import PlanError
-from shared.plans.loader import load_plan
-from shared.plans.schema import json_schema
+from cli.api import Api, ApiError, remember
+from cli.options import Json, Key, Reason, Url, Yes, api_of, out
+from cli.plan_commands import plan_app
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -32,23 +25,10 @@ app = typer.Typer(
     help="Disaster recovery for sites whose machines in Azure do not exist until they are needed.\n\n"
     "Alone, `coldsite` says how things stand and what to do next.",
 )
-plan_app = typer.Typer(no_args_is_help=True, help="Recovery plans: check them, show them, teach your editor.")
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, and what each did when.")
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
-
-out = show.console()
-
-Url = Annotated[str | None, typer.Option("--url", help="Where Coldsite runs; else COLDSITE_URL, else a lab beside.")]
-Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of words.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for programs.")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the history.")]
-
-
-def _api(url: str | None, key: str | None) -> Api:
-    return Api(find_target(url, key))
 
 
 @app.callback(invoke_without_command=True)
@@ -58,7 +38,7 @@ def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
         remember(url, key)
         return
     try:
-        api = _api(url, key)
+        api = api_of(url, key)
     except ApiError as error:
         if error.status:
             raise
@@ -110,7 +90,7 @@ def failover(
     key: Key = None,
 ) -> None:
     """Move the customers of PLAN to Azure: build the machines, prove them, switch DNS, lock out the primary."""
-    api = _api(url, key)
+    api = api_of(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
     out.print(show.plan_line(found)) if not as_json else None
     _confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
@@ -146,7 +126,7 @@ def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: 
 @app.command()
 def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """Ask every check of PLAN once, now, and say what each sees: nothing is started, and no site must be stopped."""
-    found = _api(url, key).get(f"plans/{quote(plan, safe='')}/check")
+    found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/check")
     if as_json:
         print(json.dumps(found))
         return
@@ -162,7 +142,7 @@ def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) ->
 @app.command()
 def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """The recovery points of PLAN, newest first: `coldsite failover PLAN --recovery-point ID` uses one."""
-    found = _api(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
+    found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
     if as_json:
         print(json.dumps(found))
     elif found:
@@ -176,7 +156,7 @@ def drill(
     plan: str, reason: Reason = "A drill", yes: Yes = False, as_json: Json = False, url: Url = None, key: Key = None
 ) -> None:
     """Prove PLAN without touching customers: build everything in the drill network, verify, measure, clear away."""
-    api = _api(url, key)
+    api = api_of(url, key)
     _confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
     _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
 
@@ -216,7 +196,7 @@ def _show_question(api: Api, run: str) -> None:
 @app.command()
 def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Say yes to a failover that waits for approval."""
-    api = _api(url, key)
+    api = api_of(url, key)
     _show_question(api, run)
     _confirm(api, f"Let {run} build the machines and move the customers?", yes)
     _steer("approve", run, reason, api)
@@ -225,13 +205,13 @@ def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 @app.command()
 def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Say no to a failover that waits for approval."""
-    _steer("reject", run, reason, _api(url, key))
+    _steer("reject", run, reason, api_of(url, key))
 
 
 @app.command()
 def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """End a run and clear away what it built; impossible once customers are being moved."""
-    api = _api(url, key)
+    api = api_of(url, key)
     _confirm(api, f"End {run} and remove what it built?", yes)
     _steer("abort", run, reason, api)
 
@@ -239,7 +219,7 @@ def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key:
 @app.command()
 def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Move the customers all the same: a yes to the question that a run asks just before the cutover."""
-    api = _api(url, key)
+    api = api_of(url, key)
     _show_question(api, run)
     _confirm(api, "Move the customers to Azure all the same?", yes)
     _steer("proceed", run, reason, api)
@@ -248,7 +228,7 @@ def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 @app.command()
 def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Go on with a run after you repaired what was wrong. It never answers a question: that is `proceed`."""
-    _steer("retry", run, reason, _api(url, key))
+    _steer("retry", run, reason, api_of(url, key))
 
 
 @app.command()
@@ -261,7 +241,9 @@ def pause(
 ) -> None:
     """Maintenance: nothing of PLAN fails over by itself until the time is up. It still watches."""
     out.print(
-        show.plan_line(_api(url, key).post(f"plans/{quote(plan, safe='')}/pause", {"for": duration, "reason": reason}))
+        show.plan_line(
+            api_of(url, key).post(f"plans/{quote(plan, safe='')}/pause", {"for": duration, "reason": reason})
+        )
     )
 
 
@@ -308,7 +290,7 @@ def list_runs(
     key: Key = None,
 ) -> None:
     """Runs, newest first."""
-    api = _api(url, key)
+    api = api_of(url, key)
     query = f"runs?limit={limit}" + (f"&plan={quote(plan)}" if plan else "") + (f"&kind={quote(kind)}" if kind else "")
     runs = api.get(query)["runs"]
     if as_json:
@@ -324,7 +306,7 @@ def list_runs(
 @runs_app.command("show")
 def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """One run: the decision and its reason, the timeline, the measures."""
-    api = _api(url, key)
+    api = api_of(url, key)
     found = api.get(f"runs/{quote(run, safe='')}")
     if as_json:
         print(json.dumps(found))
@@ -335,95 +317,7 @@ def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) 
 @runs_app.command("watch")
 def watch_run(run: str, url: Url = None, key: Key = None) -> None:
     """Follow a run until it ends or needs you."""
-    follow(_api(url, key), run)
-
-
-@plan_app.command("init")
-def init(
-    name: Annotated[str, typer.Argument(help="What to call the plan: small letters, digits and hyphens.")],
-    subscription: Annotated[
-        str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="Where to look.")
-    ],
-    folder: Annotated[Path, typer.Option(help="Where to write it.")] = PLANS,
-) -> None:
-    """Write a plan from what stands in your subscription. It reads as whoever is signed in (`az login`), asks at most
-    eight questions, and begins in observe mode. Status 2 when something is missing, and then nothing is written.
-    """
-    out.print(f"Reading subscription {subscription} ...", markup=False)
-    try:
-        with DefaultAzureCredential() as credential:
-            found = discover(subscription, credential)
-        path, settings = write_plan(name, found, _ask, folder)
-    except (UnclearError, PlanError, AzureError, OSError) as error:
-        if isinstance(error, ClientAuthenticationError):
-            error = UnclearError(
-                ["Nobody is signed in who may read this subscription. Run `az login`, then this again."]
-            )
-        show.console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    out.print(f"Written: {path}. Read it; `coldsite plan validate {path}` checks it. For azd:", markup=False)
-    for setting, value in settings.items():
-        out.print(f"  azd env set {setting} {value}", markup=False, soft_wrap=True)
-
-
-def _ask(question: str, offered: list[str], default: str) -> str:
-    if not offered:
-        return str(typer.prompt(question, default=default))
-    for number, one in enumerate(offered, start=1):
-        out.print(f"  {number}  {one}", markup=False)
-    first = offered.index(default) + 1
-    while not 1 <= (chosen := int(typer.prompt(question, default=first, type=int))) <= len(offered):
-        out.print(f"  1 to {len(offered)}, please.", markup=False)
-    return offered[chosen - 1]
-
-
-@plan_app.command("validate")
-def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -> None:
-    """Check plan files; every problem is named with file, key, value and what was expected. Status 2 if any is bad."""
-    bad = False
-    for file in files:
-        try:
-            plan = load_plan(file)
-        except PlanError as error:
-            bad = True
-            out.print(str(error), style="red", markup=False)
-        else:
-            workloads = ", ".join(plan.recovery.workloads)
-            out.print(f"{file}: valid. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
-            out.print(f"  App settings that it names: {', '.join(plan.settings)}.", markup=False)
-    raise typer.Exit(2 if bad else 0)
-
-
-@plan_app.command("schema")
-def schema() -> None:
-    """Print the plan file's JSON Schema, for editors that complete and check while you type."""
-    print(json.dumps(json_schema(), indent=2))
-
-
-@plan_app.command("show")
-def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """A deployed plan and how it stands."""
-    api = _api(url, key)
-    found = api.get(f"plans/{quote(plan, safe='')}")
-    if as_json:
-        print(json.dumps(found))
-        return
-    out.print(show.plan_line(found))
-    detail = found["plan"]
-    wanted = {
-        name: spoken(parse_duration(value).total_seconds() * api.target.speed)
-        for name, value in detail["objectives"].items()
-    }
-    out.print(f"Objectives: recovery time {wanted['recovery_time']}, data loss {wanted['recovery_point']}.")
-    out.print(Text(show.replica_line(found)))
-    out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
-    for name, workload in detail["recovery"]["workloads"].items():
-        needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())
-        after = f", after {needs}" if needs else ""
-        out.print(f"  {name}: fallback sizes {', '.join(workload['sizes'])}{after}")
-    if found["events"]:
-        out.print("What happened between runs (UTC):")
-        out.print(show.events(found["events"]))
+    follow(api_of(url, key), run)
 
 
 def main() -> None:

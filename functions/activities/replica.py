@@ -21,8 +21,6 @@ from shared.probes.newest_commits import newest_commits
 from shared.store import site_state
 
 bp = df.Blueprint()
-
-
 NOT_THE_HOLDER = "NotTheHolder"
 
 

@@ -22,11 +22,7 @@ from shared.models.plan import RecoveryPlan
 from shared.services.announce import FAILED
 
 MAX_BODY = 64 * 1024
-
-
 _log = logging.getLogger("coldsite.http")
-
-
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -35,8 +31,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 """On every answer: it is read by programs and people, is nobody's page, and is kept by no cache."""
-
-
 _TITLES = {
     400: "The request cannot be read",
     401: "Not signed in",

@@ -23,11 +23,7 @@ from shared.store.site_state import SiteState
 
 EVIDENCE_LIMIT = 10.0
 """Seconds. One pass of evidence must not keep a person waiting."""
-
-
 LONGEST_PROBE = timedelta(seconds=8)
-
-
 _DRILLS_LOOKED_AT = 20
 
 

@@ -20,8 +20,6 @@ from shared.models.resource_ids import compute_id
 from shared.policy.capacity import MAY_BE_UP, next_rung
 
 bp = df.Blueprint()
-
-
 _LOOKS_AT_WHAT_LASTS = 6
 
 

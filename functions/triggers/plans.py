@@ -23,8 +23,6 @@ from shared.policy.outage import view
 from shared.store import events, site_state
 
 bp = df.Blueprint()
-
-
 LONGEST_PAUSE = timedelta(days=30)
 
 

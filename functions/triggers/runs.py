@@ -38,8 +38,6 @@ from shared.store.runs import update_run
 from shared.store.steps import read_steps
 
 bp = df.Blueprint()
-
-
 _TOO_LATE = "The customers are being moved, so the run can no longer be aborted; it only goes forward."
 
 

@@ -19,8 +19,6 @@ from functions.http.responses import allowed, answer
 from functions.http.schemas import SelfChecked
 
 bp = df.Blueprint()
-
-
 PATIENCE = 90.0
 """Seconds after which the engine counts as not working. A platform that starts its first instance needs some."""
 

@@ -18,8 +18,6 @@ from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
 from shared.services.schedules import drill_if_due, set_if_due
 
 bp = df.Blueprint()
-
-
 _log = logging.getLogger("coldsite.schedules")
 
 

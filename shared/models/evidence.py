@@ -9,8 +9,6 @@ from shared.models.base import Strict
 from shared.models.durations import spoken
 
 State = Literal["up", "down", "no_data"]
-
-
 SignalRole = Literal["evidence", "control", "recovery"]
 """``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
 
@@ -114,6 +112,4 @@ def spoken_evidence(evidence: list[Evidence], time_factor: float = 1.0) -> str:
 
 
 _ABOUT_A_SITE = {"up": "up", "down": "unreachable", "no_data": "no data"}
-
-
 _ABOUT_AZURE = {"up": "no trouble", "down": "trouble", "no_data": "no data"}

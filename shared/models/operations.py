@@ -9,8 +9,6 @@ from shared.models import ids
 from shared.models.base import Strict
 
 RefusalKind = Literal["capacity", "quota", "throttled", "conflict", "in_use", "permanent"]
-
-
 OWN_CODES = {"NotTheHolder", "NotFrozen", "TooLate"}
 """Refusals of Coldsite itself: another run holds the plan, the replica is not frozen for this, the time is over."""
 

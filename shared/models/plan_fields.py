@@ -53,8 +53,6 @@ Region = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
 """As Azure's API names it: ``westeurope``, not ``West Europe``."""
 SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-
-
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
 """Files of the time zone database that name no zone: what they mean depends on the machine."""
 

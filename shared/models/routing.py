@@ -7,8 +7,6 @@ from typing import Literal
 from shared.models.base import Strict
 
 Switch = Literal["Enabled", "Disabled"]
-
-
 ActiveSite = Literal["primary", "recovery", "both", "none"]
 
 

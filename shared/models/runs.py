@@ -16,11 +16,7 @@ from shared.models.steps import RunRef
 Verb = Literal["approve", "reject", "proceed", "abort", "retry"]
 """What a person can tell a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question
 just before customers move, ``retry`` says that something was repaired."""
-
-
 Trigger = Literal["alert", "watch", "operator", "schedule"]
-
-
 Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
 
 
@@ -62,12 +58,8 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
 }
 """What may follow what. Data that are too old are asked about before anything is built of them. A drill that could not
 be started at all goes from its first phase to completed; a cutover that moved nobody steps back."""
-
-
 FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
 """Once the cutover has begun these are the only phases left, unless it moved nobody and steps back."""
-
-
 FIRST_PHASE: dict[Kind, Phase] = {
     "failover": Phase.CONFIRMING,
     "drill": Phase.RECOVERING,

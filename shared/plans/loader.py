@@ -17,8 +17,6 @@ from shared.plans.messages import problems_of
 from shared.plans.rules import contradictions
 
 MAX_FILE = 256 * 1024
-
-
 SCRIPTS = ("status", "freeze", "thaw", "reverse")
 
 

@@ -15,18 +15,12 @@ _CAPACITY = {
     "vmsizeisnotpermittedtoenableacceleratednetworking",
     "availabilityzonenotsupported",
 }
-
-
 _ABOUT_THE_SIZE = re.compile(
     r"\b(vm size|size of vm|data disks allowed to be attached to a vm of this size|cannot boot hypervisor)\b",
     re.IGNORECASE,
 )
 """Azure says under general codes that a size does not fit: its disk controller, generation, storage or region."""
-
-
 _QUOTA = {"quotaexceeded", "resourcequotaexceeded"}
-
-
 _CONFLICT = {
     "nicreservedforanothervm",
     "conflict",
@@ -36,19 +30,11 @@ _CONFLICT = {
     "referencedresourcenotprovisioned",
 }
 """Codes that pass by themselves. Other conflicts (a lock, a stopped machine) need a person."""
-
-
 _PASSES = re.compile(r"^(networking)?internal|^retryable|^cancel+ed|timeout$|^servertimeout|^serviceunavailable$")
 """How the codes of what passes begin or end: new ones of the same kind come with every service of Azure."""
-
-
 _PASSING_WORDS = re.compile(r"retry later|try again later|being used by another operation", re.IGNORECASE)
-
-
 _IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse", "diskalreadyattached"}
 """Another machine has the interface or the disk: a leftover, which may be cleared away, or a stranger's."""
-
-
 MAY_BE_UP = {"vmstarttimedout", "osprovisioningtimedout"}
 """Azure gave up waiting for a machine that exists and may still start: its probes decide, and it is not deleted.
 Source: scylladb/scylla-cluster-tests#15004, Azure/azure-sdk-for-node#1491"""

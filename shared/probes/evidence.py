@@ -23,12 +23,8 @@ from shared.probes.http import probe_http, resolved
 from shared.probes.sql import probe_sql
 
 _MONITOR_STATES: dict[str, State] = {"Online": "up", "Degraded": "down", "CheckingEndpoint": "no_data"}
-
-
 _MARGIN = 2.0
 """Seconds beyond the slowest time-out: a probe's own word about silence must come before the round gives it up."""
-
-
 _LONGEST_DETAIL = 300
 
 

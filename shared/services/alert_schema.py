@@ -12,30 +12,16 @@ from shared.models.json_limits import OverLimitError, read_json
 from shared.models.plan import RecoveryPlan
 
 MAX_BYTES = 256 * 1024
-
-
 MAX_TEXT = 1000
-
-
 SCHEMA = "azureMonitorCommonAlertSchema"
-
-
 ENDPOINT_DIMENSION = "EndpointName"
-
-
 STATE_METRIC = "ProbeAgentCurrentEndpointStateByProfileResourceId"
 """Traffic Manager's metric for the state of an endpoint: 1 while it is online, else 0. Its other metric,
 ``QpsByEndpoint``, counts queries and says nothing of health.
 Source: MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-metrics-alerts.md"""
-
-
 _TEST = "/subscriptions/11111111-1111-1111-1111-111111111111/"
 """The made-up subscription of the notifications that an action group's *Test* sends."""
-
-
 UNREADABLE = "(unreadable)"
-
-
 PLAN_PROPERTY = "coldsite-plan"
 
 

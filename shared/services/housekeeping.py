@@ -23,8 +23,6 @@ from shared.store.runs import read_run
 from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.schedules")
-
-
 KEEPS_ORCHESTRATIONS_FOR = timedelta(days=7)
 
 

@@ -57,8 +57,6 @@ def _is_young(run: RecoveryRun) -> bool:
 
 
 _GONE = "The run broke off without a result."
-
-
 _HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
 
 

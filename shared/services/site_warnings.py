@@ -31,21 +31,11 @@ _log = logging.getLogger("coldsite.guard")
 
 type Warnings = dict[str, str]
 """Sentences, by what they are about."""
-
-
 _ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved", "not_checked"}
-
-
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
-
-
 _LEFT = {"leftovers"}
-
-
 _LASTING = {"primary_written"}
 """A write after the cutover is a fact that a silent server does not undo."""
-
-
 BLIND_FOR = timedelta(minutes=15)
 """How long something may not be seen before people are told: Azure has bad minutes of its own."""
 

@@ -19,11 +19,7 @@ from shared.models.runs import RecoveryRun
 from shared.store.tables import RUNS, from_row, storage, table, to_entity, unknown_columns
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight", "answers"})
-
-
 NOT_SEALED = {"seal", "sealed_over", "hindsight"}
-
-
 _ATTEMPTS = 5
 
 

@@ -15,8 +15,6 @@ from shared.store.runs import read_run, run_name
 from shared.store.tables import STEPS, from_row, storage, table, to_entity
 
 _STEP_STRUCTURES = frozenset({"detail"})
-
-
 AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "claim_run"}
 
 

@@ -1,0 +1,112 @@
+"""`coldsite plan`: write a plan, check it, show it, teach an editor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.identity import DefaultAzureCredential
+from rich.text import Text
+
+from cli import show
+from cli.discover import UnclearError, discover
+from cli.options import Json, Key, Url, api_of, out
+from cli.plan_init import PLANS, write_plan
+from shared.models.durations import parse_duration, spoken
+from shared.models.errors import PlanError
+from shared.plans.loader import load_plan
+from shared.plans.schema import json_schema
+
+plan_app = typer.Typer(no_args_is_help=True, help="Recovery plans: check them, show them, teach your editor.")
+
+
+@plan_app.command("init")
+def init(
+    name: Annotated[str, typer.Argument(help="What to call the plan: small letters, digits and hyphens.")],
+    subscription: Annotated[
+        str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="Where to look.")
+    ],
+    folder: Annotated[Path, typer.Option(help="Where to write it.")] = PLANS,
+) -> None:
+    """Write a plan from what stands in your subscription. It reads as whoever is signed in (`az login`), asks at most
+    eight questions, and begins in observe mode. Status 2 when something is missing, and then nothing is written.
+    """
+    out.print(f"Reading subscription {subscription} ...", markup=False)
+    try:
+        with DefaultAzureCredential() as credential:
+            found = discover(subscription, credential)
+        path, settings = write_plan(name, found, _ask, folder)
+    except (UnclearError, PlanError, AzureError, OSError) as error:
+        if isinstance(error, ClientAuthenticationError):
+            error = UnclearError(
+                ["Nobody is signed in who may read this subscription. Run `az login`, then this again."]
+            )
+        show.console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    out.print(f"Written: {path}. Read it; `coldsite plan validate {path}` checks it. For azd:", markup=False)
+    for setting, value in settings.items():
+        out.print(f"  azd env set {setting} {value}", markup=False, soft_wrap=True)
+
+
+def _ask(question: str, offered: list[str], default: str) -> str:
+    if not offered:
+        return str(typer.prompt(question, default=default))
+    for number, one in enumerate(offered, start=1):
+        out.print(f"  {number}  {one}", markup=False)
+    first = offered.index(default) + 1
+    while not 1 <= (chosen := int(typer.prompt(question, default=first, type=int))) <= len(offered):
+        out.print(f"  1 to {len(offered)}, please.", markup=False)
+    return offered[chosen - 1]
+
+
+@plan_app.command("validate")
+def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -> None:
+    """Check plan files; every problem is named with file, key, value and what was expected. Status 2 if any is bad."""
+    bad = False
+    for file in files:
+        try:
+            plan = load_plan(file)
+        except PlanError as error:
+            bad = True
+            out.print(str(error), style="red", markup=False)
+        else:
+            workloads = ", ".join(plan.recovery.workloads)
+            out.print(f"{file}: valid. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
+            out.print(f"  App settings that it names: {', '.join(plan.settings)}.", markup=False)
+    raise typer.Exit(2 if bad else 0)
+
+
+@plan_app.command("schema")
+def schema() -> None:
+    """Print the plan file's JSON Schema, for editors that complete and check while you type."""
+    print(json.dumps(json_schema(), indent=2))
+
+
+@plan_app.command("show")
+def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """A deployed plan and how it stands."""
+    api = api_of(url, key)
+    found = api.get(f"plans/{quote(plan, safe='')}")
+    if as_json:
+        print(json.dumps(found))
+        return
+    out.print(show.plan_line(found))
+    detail = found["plan"]
+    wanted = {
+        name: spoken(parse_duration(value).total_seconds() * api.target.speed)
+        for name, value in detail["objectives"].items()
+    }
+    out.print(f"Objectives: recovery time {wanted['recovery_time']}, data loss {wanted['recovery_point']}.")
+    out.print(Text(show.replica_line(found)))
+    out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
+    for name, workload in detail["recovery"]["workloads"].items():
+        needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())
+        after = f", after {needs}" if needs else ""
+        out.print(f"  {name}: fallback sizes {', '.join(workload['sizes'])}{after}")
+    if found["events"]:
+        out.print("What happened between runs (UTC):")
+        out.print(show.events(found["events"]))
