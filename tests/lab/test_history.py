@@ -185,9 +185,9 @@ def alert(number: int | str, condition: str = "Fired", delivery: str = "") -> Al
     )
 
 
-def keep(app: AppSide, plan: str, *alerts: Alert, opening: bool = True) -> dict[str, Received]:
-    ids = {one.alert_id for one in alerts if opening and one.condition == "Fired"}
-    return app.run(alerts.keep(plan, list(alerts), ids))
+def keep(app: AppSide, plan: str, *news: Alert, opening: bool = True) -> dict[str, Received]:
+    ids = {one.alert_id for one in news if opening and one.condition == "Fired"}
+    return app.run(alerts.keep(plan, list(news), ids))
 
 
 def open_alerts(app: AppSide, plan: str) -> int:
