@@ -43,7 +43,7 @@ def init(
     except (UnclearError, PlanError, AzureError, OSError) as error:
         if isinstance(error, ClientAuthenticationError):
             error = UnclearError(
-                ["Nobody is signed in who may read this subscription. Run `az login`, then this again."]
+                ["No account that may read this subscription is signed in. Run `az login`, then this again."]
             )
         show.console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -43,7 +43,7 @@ class MaintenanceFound(Strict):
 
 @activity(bp, "after")
 async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
-    """Whether somebody works on the site now, so that nothing may fail over by itself."""
+    """Whether maintenance lasts now, during which Coldsite starts no failover by itself."""
     state = await site_state.read_state(order.run.plan)
     found = maintenance(order.windows, state.paused_until, state.pause_reason, datetime.now(UTC))
     return MaintenanceFound(maintenance=found)

@@ -58,7 +58,7 @@ def shown(view: PlanView) -> dict[str, Any]:
 
 
 async def plan_view(plan: RecoveryPlan) -> PlanView:
-    """The status of a plan, from what is remembered: nothing is asked anew."""
+    """The status of a plan, from what is remembered: no site and no Azure service is asked."""
     state, open_alerts, drills = await asyncio.gather(
         site_state.read_state(plan.name),
         alerts.count_open(plan.name),

@@ -73,7 +73,7 @@ class LastLookBeforeCutover:
             lived = lived_again(seen.evidence, seen.at, self._state.known)
             self._state.lived_until = lived or self._state.lived_until
             against = doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum)
-            if lived and not against:  # It is down again, and by one look nobody knows for how long.
+            if lived and not against:  # It is down again, and one look does not say for how long.
                 against = "unclear"
             by_a_person = self._run.trigger == "operator"
             if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
