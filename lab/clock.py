@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
 class Clock:
-    """``speed`` simulated seconds pass in every real second. Zero is the start of the scenario's timeline."""
+    """``speed`` simulated seconds pass in every second of ``monotonic``. Zero is where the timeline starts."""
 
-    def __init__(self, speed: float) -> None:
+    def __init__(self, speed: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.speed = speed
-        self._zero = time.monotonic()
+        self._monotonic = monotonic
+        self._zero = monotonic()
         self._zero_wall = time.time()
 
     def start(self) -> None:
         """Sets the zero of the timeline to now."""
-        self._zero = time.monotonic()
+        self._zero = self._monotonic()
         self._zero_wall = time.time()
 
     @property
     def ticks(self) -> float:
         """Simulated seconds that never start again, for ages that span the beginning of the timeline."""
-        return time.monotonic() * self.speed
+        return self._monotonic() * self.speed
 
     @property
     def now(self) -> float:
         """Simulated seconds since zero."""
-        return (time.monotonic() - self._zero) * self.speed
+        return (self._monotonic() - self._zero) * self.speed
 
     def at(self, moment: datetime) -> float:
         """A wall-clock moment as simulated seconds since zero."""

@@ -21,6 +21,8 @@ from shared.models.runs import RecoveryRun
 WAITING = {"waiting_for_approval", "needs_operator"}
 LONGEST = 6 * 3600.0
 """Simulated seconds after which a scenario that does not come to rest has failed."""
+_LOOK_EVERY = 6.0
+"""Simulated seconds between two looks at the runs, which are at least a tenth of a real one apart."""
 
 type Tell = Callable[[float, str], None]
 
@@ -37,56 +39,52 @@ async def run_scenario(
     """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
     asked = speed or scenario.speed
 
-    async def play(pace: float) -> Attempt[dict[str, Any]]:
+    async def attempt(pace: float) -> Attempt[dict[str, Any]]:
         if pace < asked:
             tell(0.0, f"It failed while the machine was busy, so it is played again at speed {pace:g}.")
-        report = await _play(scenario, plan, plan_file, folder, pace, tell, engine)
+        async with Lab(plan, plan_file, options_of(scenario, pace, engine)) as lab:
+            report = await play(lab, scenario, folder, tell)
         return Attempt(report, report["passed"], report["processor_wait"])
 
-    return await until_it_counts(asked, play)
+    return await until_it_counts(asked, attempt)
 
 
-async def _play(
-    scenario: Scenario,
-    plan: RecoveryPlan,
-    plan_file: Path,
-    folder: Path,
-    speed: float,
-    tell: Tell,
-    engine: str | None,
-) -> dict[str, Any]:
+def options_of(scenario: Scenario, speed: float, engine: str | None = None) -> LabOptions:
+    """The lab that a scenario asks for. Raises ``ScenarioError`` for times that it names wrongly."""
     try:
         times = Times().with_changes(scenario.times)
     except KeyError as error:
         raise ScenarioError(f"times: {error.args[0]}") from error
-    kills_during = any(str(event.details.get("when", "")).startswith("during:") for event in scenario.timeline)
-    options = LabOptions(
+    return LabOptions(
         speed=speed,
         workers=scenario.workers,
         times=times,
-        watch_tables=kills_during,
+        watch_tables=any(str(event.details.get("when", "")).startswith("during:") for event in scenario.timeline),
         real_schedules=scenario.real_schedules,
         engine=engine,
         people={name: list(roles) for name, roles in scenario.people.items()},
     )
-    async with Lab(plan, plan_file, options) as lab:
-        actions = Actions(lab, folder)
-        watcher = Watcher(lab, actions, tell)
-        watching = asyncio.create_task(watcher.run())
-        try:
-            for event in sorted(scenario.timeline, key=lambda e: e.at):
-                await lab.clock.until(event.at.total_seconds())
-                details = ", ".join(f"{k} {v}" for k, v in event.details.items())
-                tell(lab.clock.now, f"{event.do} {details}".strip())
-                await actions.perform(event)
-                watcher.changed()
-            await _wait(lab, scenario, watcher)
-        finally:
-            for task in (watching, *actions.sending):
-                task.cancel()
-            await asyncio.gather(watching, *actions.sending, return_exceptions=True)
-        report = await build_report(lab, scenario)
-        leaked = await secrets_written(lab, json.dumps(report, default=str))
+
+
+async def play(lab: Lab, scenario: Scenario, folder: Path, tell: Tell) -> dict[str, Any]:
+    """Plays the timeline in a lab that has just started, waits for rest, and judges what it came to."""
+    actions = Actions(lab, folder)
+    watcher = Watcher(lab, actions, tell)
+    watching = asyncio.create_task(watcher.run())
+    try:
+        for event in sorted(scenario.timeline, key=lambda e: e.at):
+            await lab.clock.until(event.at.total_seconds())
+            details = ", ".join(f"{k} {v}" for k, v in event.details.items())
+            tell(lab.clock.now, f"{event.do} {details}".strip())
+            await actions.perform(event)
+            watcher.changed()
+        await _wait(lab, scenario, watcher)
+    finally:
+        for task in (watching, *actions.sending):
+            task.cancel()
+        await asyncio.gather(watching, *actions.sending, return_exceptions=True)
+    report = await build_report(lab, scenario)
+    leaked = await secrets_written(lab, json.dumps(report, default=str))
     spared = [f"worker.kill {one} never happened" for one in lab.functions.dispatcher.spared]
     report["failures"] = [*actions.failures, *watcher.failures, *leaked, *spared, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
@@ -101,7 +99,7 @@ async def _wait(lab: Lab, scenario: Scenario, watcher: Watcher) -> None:
         if lab.clock.now > LONGEST:
             watcher.failures.append("The scenario did not come to rest within six simulated hours.")
             return
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(watcher.pause)
 
 
 class Watcher:
@@ -118,6 +116,7 @@ class Watcher:
         self._seen: dict[str, tuple[str, str | None]] = {}
         self._endpoints: dict[str, str] = {}
         self.failures: list[str] = []
+        self.pause = max(0.1, lab.clock.real(_LOOK_EVERY))
         self.changed()
 
     def changed(self) -> None:
@@ -140,7 +139,7 @@ class Watcher:
     async def run(self) -> None:
         while True:
             await self._look()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self.pause)
 
     async def _look(self) -> None:
         lab = self._lab

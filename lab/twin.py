@@ -19,6 +19,7 @@ import dns.exception
 import trustme
 from azure.data.tables.aio import TableServiceClient
 
+from lab.app_settings import app_settings
 from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
 from lab.cloud.arm import ResourceManager
@@ -26,7 +27,7 @@ from lab.cloud.compute import Compute
 from lab.cloud.dns_server import DnsServer
 from lab.cloud.front import Front
 from lab.cloud.health import ServiceHealth
-from lab.cloud.identity import API, APP, TENANT, Identity
+from lab.cloud.identity import API, APP, Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.run_command import RunCommand
@@ -131,10 +132,7 @@ class Lab:
 
     async def _start(self) -> None:
         self._make_certificates()
-        self._reserved = reserve_ports(4)
-        self._stops.append(self._give_ports_back)
-        *shared_ports, self._table_port = (port for port, _ in self._reserved)
-        self.ports = Ports(*shared_ports)
+        self._reserve()
         plan = self.plan
         subscription = take_apart(plan.recovery.resource_group).subscription
         self.standing = standing(plan)
@@ -149,21 +147,32 @@ class Lab:
         self.scripts = RunCommand(self.arm, self.compute)
         self.health = ServiceHealth(self.arm, self.plan.recovery.location)
         await self._start_sites()
-        self.logs = LogAnalytics(
-            self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report
-        )
+        self.logs = self._make_logs()
         self.logs.replicates = lambda: self.replication.connected
-        self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
         self.hooks = Hooks(self.sites.connected, self.sites.stop_writes)
-        self.front.routes.append(self.hooks.route)
-        await self.front.start()
-        self._stops.append(self.front.stop)
+        await self._start_front(subscription)
         self.arm.base = self.front.url
-        await self._start_storage_and_app()
+        await self._start_storage()
+        await self._start_app()
         self._start_monitor()
         for part in (self.replication.run(), self.logs.run(), self.customers.run(), self.processor_wait.watch()):
             self._run(part)
         await self._settle()
+
+    def _reserve(self) -> None:
+        self._reserved = reserve_ports(4)
+        self._stops.append(self._give_ports_back)
+        *shared_ports, self._table_port = (port for port, _ in self._reserved)
+        self.ports = Ports(*shared_ports)
+
+    def _make_logs(self) -> LogAnalytics:
+        return LogAnalytics(self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report)
+
+    async def _start_front(self, subscription: str) -> None:
+        self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
+        self.front.routes.append(self.hooks.route)
+        await self.front.start()
+        self._stops.append(self.front.stop)
 
     def _make_certificates(self) -> None:
         authority = trustme.CA(organization_name="Coldsite lab")
@@ -181,7 +190,7 @@ class Lab:
 
     async def _start_sites(self) -> None:
         plan, clock = self.plan, self.clock
-        self.sites = Sites(plan, clock, self.options.times, self.ports, self._server_tls)
+        self.sites = self._make_sites()
         self._stops.append(self.sites.stop)
         await self.sites.start()
         source = self.sites.primary_sql
@@ -205,21 +214,31 @@ class Lab:
         self.scripts.on_script = self.replication.run_script
         config = stands.monitor
         config.host = config.host or (self.hosts[0] if self.hosts else "")
-        self.traffic = tm.TrafficManager(
-            self.arm, stands.profile, stands.hostname, stands.ttl, config, self.ports.https
-        )
+        self.traffic = self._make_traffic_manager(config)
         for endpoint in stands.endpoints:
             endpoint.target = world.PRIMARY_PUBLIC if endpoint.priority == 1 else world.RECOVERY_PUBLIC
             self.traffic.add(endpoint)
         self.traffic.start()
         self._stops.append(self.traffic.stop)
-        aliases = {host.lower(): plan.traffic.hostname.lower() for host in self.hosts}
-        self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(clock.real(stands.ttl))), aliases)
+        await self._start_dns({host.lower(): plan.traffic.hostname.lower() for host in self.hosts})
+        self.customers = self._make_customers()
+
+    def _make_sites(self) -> Sites:
+        return Sites(self.plan, self.clock, self.options.times, self.ports, self._server_tls)
+
+    def _make_traffic_manager(self, config: tm.MonitorConfig) -> tm.TrafficManager:
+        stands = self.standing
+        return tm.TrafficManager(self.arm, stands.profile, stands.hostname, stands.ttl, config, self.ports.https)
+
+    def _make_customers(self) -> Customers:
+        return Customers(
+            self.clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
+        )
+
+    async def _start_dns(self, aliases: dict[str, str]) -> None:
+        self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(self.clock.real(self.standing.ttl))), aliases)
         await self.dns.start()
         self._stops.append(self._stop_dns)
-        self.customers = Customers(
-            clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, self.options.customers_every
-        )
 
     def tables(self) -> TableServiceClient:
         """The history as it is stored, past the app and past the door that watches it. Use ``async with``."""
@@ -250,18 +269,20 @@ class Lab:
             return [], 1.0
         return [record.address for record in answer], self.standing.ttl
 
-    async def _start_storage_and_app(self) -> None:
+    async def _start_storage(self) -> None:
         self.storage = Azurite(self.folder, self._table_port, self._certificate, self._key)
         await self.storage.start()
         self._stops.append(self.storage.stop)
-        self._tables_endpoint = self.storage.endpoint
+        self.tables_endpoint = self.storage.endpoint
         self.seals_endpoint = await self._start_seals() if self.options.keeps_seals else ""
         if self.options.watch_tables:
             front = StorageFront(
                 f"https://127.0.0.1:{self._table_port}", self._server_tls, self._client_tls, self._after_row
             )
-            self._tables_endpoint = await front.start(ACCOUNT)
+            self.tables_endpoint = await front.start(ACCOUNT)
             self._stops.append(front.stop)
+
+    async def _start_app(self) -> None:
         plans = self.folder / "plans"
         write_copy(
             self.plan,
@@ -272,8 +293,14 @@ class Lab:
             real_schedules=self.options.real_schedules,
         )
         easy_auth = EasyAuth(lambda token: self.identity.claims(token, API), ALERTS) if self.options.people else None
+        self.functions = self._make_host(plans, easy_auth)
+        self._stops.append(self.functions.stop)
+        self.arm.after_write = self._after_write
+        await self.functions.start(self.options.port)
+
+    def _make_host(self, plans: Path, easy_auth: EasyAuth | None) -> FunctionsHost:
         app = self.options.installed
-        self.functions = FunctionsHost(
+        return FunctionsHost(
             app.folder,
             self.settings(plans),
             self.folder,
@@ -283,9 +310,9 @@ class Lab:
             self.options.engine,
             self.options.speed,
         )
-        self._stops.append(self.functions.stop)
-        self.arm.after_write = self._after_write
-        await self.functions.start(self.options.port)
+
+    def settings(self, plans: Path) -> dict[str, str]:
+        return app_settings(self, plans)
 
     async def _start_seals(self) -> str:
         ((port, reservation),) = reserve_ports(1)
@@ -305,48 +332,6 @@ class Lab:
         """What a call of the blob service needs, as the app's identity."""
         token = self.identity.issue("https://storage.azure.com", {"oid": APP})
         return {"Authorization": f"Bearer {token}", "x-ms-version": "2023-11-03"}
-
-    def settings(self, plans: Path) -> dict[str, str]:
-        """The app settings: what ``infra/`` sets in Azure, with the lab's addresses."""
-        every = max(1, round(self.clock.real(60)))
-        cron = f"*/{every} * * * * *" if every < 60 else "0 * * * * *"
-        public = f":{self.ports.https}"
-        settings = {
-            "PATH": os.environ.get("PATH", ""),
-            "PYTHONPATH": str(self.options.installed.platform),
-            "PYTHONUNBUFFERED": "1",
-            "IDENTITY_ENDPOINT": self.front.identity_url,
-            "IDENTITY_HEADER": self.identity.header,
-            "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
-            "SSL_CERT_FILE": str(self.ca_bundle),
-            "REQUESTS_CA_BUNDLE": str(self.ca_bundle),
-            "COLDSITE_PLANS": str(plans),
-            "COLDSITE_TABLES_ENDPOINT": self._tables_endpoint,
-            "COLDSITE_SEALS_ENDPOINT": self.seals_endpoint,
-            "COLDSITE_RESOURCE_MANAGER": self.front.url,
-            "COLDSITE_LOGS_ENDPOINT": f"{self.front.url}/v1",
-            "COLDSITE_WORKSPACE_ID": self.logs.workspace,
-            "COLDSITE_DNS_SERVER": f"127.0.0.1:{self.dns.port}",
-            "COLDSITE_WATCH_SCHEDULE": cron,
-            "COLDSITE_HOUSEKEEPING_SCHEDULE": cron,
-            "AzureWebJobs.start_drills.Disabled": "true",
-            "AzureWebJobs.take_recovery_points.Disabled": "true",
-            "PRIMARY_ADDRESS": world.PRIMARY_PUBLIC + public,
-            "RECOVERY_PUBLIC_ADDRESS": world.RECOVERY_PUBLIC + public,
-            "OBSERVER_ADDRESS": f"{world.OBSERVER}:{self.ports.http}",
-            "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
-            "NOTIFY_URL": self.front.notify_url,
-            **self.hooks.addresses(self.front.plain_url),
-        }
-        if self.options.people:
-            settings |= {
-                "WEBSITE_AUTH_ENABLED": "True",
-                "COLDSITE_SIGN_IN": "required",
-                "COLDSITE_ALERTS_AUDIENCE": f"api://{API}",
-                "COLDSITE_TENANT_ID": TENANT,
-                "COLDSITE_LOGIN_ENDPOINT": self.front.url,
-            }
-        return {name: value for name, value in settings.items() if value}
 
     def _start_monitor(self) -> None:
         self.alert_rules = AlertRules(

@@ -50,7 +50,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-class _NoAnswerError(Exception):
+class NoAnswerError(Exception):
     """The connection breaks off: nobody is answered, whatever was done."""
 
 
@@ -98,21 +98,26 @@ class ResourceManager:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answers any request below the front door."""
         try:
-            answer = await self._answer(request)
-        except _NoAnswerError:
+            answer = await self.answer(request)
+        except NoAnswerError:
             if request.transport:
                 request.transport.abort()
             return web.Response(status=500)
-        except ArmError as error:
-            if error.status == 429:
-                self.throttled += 1
-            headers = error.headers | ({"WWW-Authenticate": 'Bearer realm="lab"'} if error.status == 401 else {})
-            return web.json_response(error.body, status=error.status, headers=headers)
         if answer.body is None:
             return web.Response(status=answer.status, headers=answer.headers)
         return web.json_response(answer.body, status=answer.status, headers=answer.headers)
 
-    async def _answer(self, request: web.Request) -> Answer:
+    async def answer(self, request: web.Request) -> Answer:
+        """What a request is answered, refusals included. Raises ``NoAnswerError`` when the connection breaks off."""
+        try:
+            return await self._perform(request)
+        except ArmError as error:
+            if error.status == 429:
+                self.throttled += 1
+            headers = error.headers | ({"WWW-Authenticate": 'Bearer realm="lab"'} if error.status == 401 else {})
+            return Answer(error.status, error.body, headers)
+
+    async def _perform(self, request: web.Request) -> Answer:
         path = request.path.rstrip("/")
         matches = [(route, match) for route in self._routes if (match := route.pattern.match(path))]
         chosen = next(((r, m) for r, m in matches if r.method == request.method), None)
@@ -141,7 +146,7 @@ class ResourceManager:
         call = Call(request.method, path, match.groupdict(), dict(request.query), dict(request.headers), body, caller)
         if fault is not None:
             if fault.error == "reset":
-                raise _NoAnswerError
+                raise NoAnswerError
             call.fault = None if fault.error == "lost" else fault
             if fault.error == "429" or (fault.error.isdigit() and int(fault.error) >= 500):
                 raise refuse(fault, self.retry_after(fault.retry_after))
@@ -149,7 +154,7 @@ class ResourceManager:
         writes = request.method in ("PUT", "PATCH", "POST", "DELETE")
         gone = writes and self.after_write and await self.after_write(route.label)
         if gone or (fault and fault.error == "lost"):
-            raise _NoAnswerError
+            raise NoAnswerError
         return answer
 
     @property

@@ -102,7 +102,7 @@ class LogAnalytics:
             body = {"error": {"code": "NotSimulated", "message": "NotSimulated: timespan; say it in the query."}}
             return web.json_response(body, status=400)
         try:
-            cursor = self._database.execute(duckdb_kql.to_sql(text))
+            cursor = self._database.execute(self._sql(text))
         except (duckdb_kql.KqlError, duckdb.Error) as error:
             inner: Any = {"code": "SyntaxError", "message": f"The query could not be run: {error}"}
             error_body = {"code": "BadArgumentError", "message": "The request is wrong", "innererror": inner}
@@ -112,6 +112,10 @@ class LogAnalytics:
         ]
         rows = [[_plain(value) for value in row] for row in cursor.fetchall()]
         return web.json_response({"tables": [{"name": "PrimaryResult", "columns": columns, "rows": rows}]})
+
+    def _sql(self, query: str) -> str:
+        """KQL as the database's own language."""
+        return duckdb_kql.to_sql(query)
 
 
 def _plain(value: Any) -> Any:

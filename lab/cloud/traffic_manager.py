@@ -97,20 +97,23 @@ class TrafficManager:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         clock = self._arm.clock
         seconds = max(2.0, clock.real(self.config.timeout))
-        headers = {"Host": self.config.host}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session:
             while True:
                 began = clock.now
-                url = f"https://{endpoint.target}:{self._port}{self.config.path}"
                 try:
-                    async with session.get(url, ssl=context, headers=headers, allow_redirects=False) as response:
-                        healthy = response.status == 200
+                    status = await self._ask(session, context, endpoint.target)
                 except (aiohttp.ClientError, TimeoutError, OSError):
-                    healthy = False
-                self._judge(endpoint, healthy)
+                    status = 0
+                self._judge(endpoint, healthy=status == 200)
                 await clock.sleep(self.config.interval - (clock.now - began))
 
-    def _judge(self, endpoint: EndpointState, healthy: bool) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, context: ssl.SSLContext, target: str) -> int:
+        """One probe of an endpoint: the status that its page answers."""
+        url, headers = f"https://{target}:{self._port}{self.config.path}", {"Host": self.config.host}
+        async with session.get(url, ssl=context, headers=headers, allow_redirects=False) as response:
+            return response.status
+
+    def _judge(self, endpoint: EndpointState, *, healthy: bool) -> None:
         endpoint.failures = 0 if healthy else endpoint.failures + 1
         if healthy:
             endpoint.monitor = "Online"

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 
 from lab.clock import Clock
+from lab.site.iis import Page
 
 
 @dataclass
@@ -97,23 +98,23 @@ class Customers:
         number = f"order-{self._number:06d}" if self._number % 2 else None
         self.tally.requests += 1
         try:
-            address = await self._address()
-            url = f"https://{address}:{self._port}" + ("/orders" if number else "/")
-            call = session.post(url, data=number, **self._options()) if number else session.get(url, **self._options())
-            async with call as response:
-                body = await response.text()
-                site = response.headers.get("X-Served-By", "")
-                if response.status != 200 or (number and body != number):
-                    raise aiohttp.ClientError(f"{response.status}")
+            page = await self._ask(session, await self._address(), number)
+            if page.status != 200 or (number and page.text != number):
+                raise aiohttp.ClientError(f"{page.status}")
         except (aiohttp.ClientError, TimeoutError, OSError, LookupError):
             self._failed()
             return
-        self.tally.served_by[site] = self.tally.served_by.get(site, 0) + 1
+        self.tally.served_by[page.site] = self.tally.served_by.get(page.site, 0) + 1
         if number:
-            self.tally.orders.append(Acknowledged(number, self._clock.now, site))
+            self.tally.orders.append(Acknowledged(number, self._clock.now, page.site))
 
-    def _options(self) -> dict[str, Any]:
-        return {"ssl": self._tls, "server_hostname": self._host, "headers": {"Host": self._host}}
+    async def _ask(self, session: aiohttp.ClientSession, address: str, number: str | None) -> Page:
+        """Places an order, or reads the front page."""
+        url = f"https://{address}:{self._port}" + ("/orders" if number else "/")
+        options: Any = {"ssl": self._tls, "server_hostname": self._host, "headers": {"Host": self._host}}
+        method = "POST" if number else "GET"
+        async with session.request(method, url, data=number, **options) as response:
+            return Page(response.status, await response.text(), response.headers.get("X-Served-By", ""))
 
     def _failed(self) -> None:
         self.tally.failed += 1

@@ -7,6 +7,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import pytds
 from aiohttp import web
@@ -20,6 +21,14 @@ class Override:
 
     status: int
     body: str
+
+
+class Page(NamedTuple):
+    """What the web server answers; ``site`` is its X-Served-By, empty where it does not know the path."""
+
+    status: int
+    text: str
+    site: str
 
 
 @dataclass
@@ -47,9 +56,7 @@ class IisServer:
     async def listen(self, address: str, port: int, tls: bool) -> None:
         if self._runner is None:
             app = web.Application()
-            app.router.add_get("/", self._page)
-            app.router.add_get("/health", self._health)
-            app.router.add_post("/orders", self._order)
+            app.router.add_route("*", "/{tail:.*}", self._serve)
             self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
             await self._runner.setup()
         if (address, port) not in self._listening:
@@ -72,38 +79,53 @@ class IisServer:
             await self._runner.cleanup()
             self._runner = None
 
-    def _answer(self, body: str, status: int = 200) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.Response:
+        page = await self.visit(request.method, request.path, await request.text())
+        return web.Response(text=page.text, status=page.status, headers={"X-Served-By": page.site} if page.site else {})
+
+    async def visit(self, method: str, path: str, body: str = "") -> Page:
+        """One request: the front page, the health page, or an order."""
+        match method, path:
+            case "GET", "/":
+                return self._answer("Welcome to the Contoso web shop.")
+            case "GET", "/health":
+                return await self._health()
+            case "POST", "/orders":
+                return await self._order(body[:80])
+            case _:
+                return Page(404, "404: Not Found", "")
+
+    def _answer(self, text: str, status: int = 200) -> Page:
         if self.override:
-            body, status = self.override.body, self.override.status
-        return web.Response(text=body, status=status, headers={"X-Served-By": self._site})
+            text, status = self.override.body, self.override.status
+        return Page(status, text, self._site)
 
-    async def _page(self, request: web.Request) -> web.Response:
-        return self._answer("Welcome to the Contoso web shop.")
-
-    async def _health(self, request: web.Request) -> web.Response:
+    async def _health(self) -> Page:
         """Healthy only when SQL answers: a page that does not ask would prove nothing."""
         if self._database is None:
             return self._answer("healthy")
         try:
-            await asyncio.to_thread(self._query, "SELECT COUNT(*) FROM dbo.Orders", ())
+            await self._query(self._database, "SELECT COUNT(*) FROM dbo.Orders", ())
         except (pytds.Error, OSError):
             return self._answer("the database does not answer", 503)
         return self._answer("healthy")
 
-    async def _order(self, request: web.Request) -> web.Response:
-        number = (await request.text())[:80]
+    async def _order(self, number: str) -> Page:
         if self._database is None or not number:
             return self._answer("no shop here", 404)
         placed = datetime.now(UTC).isoformat()
         try:
-            await asyncio.to_thread(self._query, "INSERT INTO dbo.Orders VALUES (%s, %s)", (number, placed))
+            await self._query(self._database, "INSERT INTO dbo.Orders VALUES (%s, %s)", (number, placed))
         except (pytds.Error, OSError):
             return self._answer("the order could not be placed", 503)
         return self._answer(number)
 
-    def _query(self, statement: str, values: tuple[str, ...]) -> None:
-        assert self._database is not None
-        where = self._database
+    async def _query(self, where: Database, statement: str, values: tuple[str, ...]) -> None:
+        """Asks the database over its socket, in a thread, since the driver blocks."""
+        await asyncio.to_thread(self._ask, where, statement, values)
+
+    @staticmethod
+    def _ask(where: Database, statement: str, values: tuple[str, ...]) -> None:
         # The driver tries a refused connection again until its time is up; a web server would fail at once.
         socket.create_connection((where.address, where.port), timeout=2).close()
         with (

@@ -59,8 +59,25 @@ class Order(NamedTuple):
     placed_at: str
 
 
+class Refusal(NamedTuple):
+    """One message with which a login is refused."""
+
+    number: int
+    level: int
+    text: str
+
+
+class Result(NamedTuple):
+    """What a statement came to: rows with their columns, how many rows changed, or another database."""
+
+    columns: list[str] | None = None
+    rows: list[Any] = []
+    changed: int | None = None
+    database: str = ""
+
+
 @dataclass
-class _Session:
+class Session:
     """One client's transaction: whether one is open, and the rows that it inserted."""
 
     open: bool = False
@@ -142,41 +159,38 @@ class SqlServer:
             with contextlib.suppress(RuntimeError):
                 connection.close()
 
-    async def _after_a_while(self, session: _Session, kind: int, body: bytes) -> bytes:
+    async def _after_a_while(self, session: Session, kind: int, body: bytes) -> bytes:
         """The answer, held back where the measure is slow: others are answered meanwhile."""
         if session.is_probe and self.odd.query_seconds and "MAX(".encode("utf-16-le") in body.upper():
             await asyncio.sleep(self.odd.query_seconds)
         return self._answer(session, kind, body)
 
-    async def _accept(self, connection: tds.Connection) -> _Session | None:
+    async def _accept(self, connection: tds.Connection) -> Session | None:
         kind, body = await connection.receive()
         if kind != tds.LOGIN:
             raise tds.ProtocolError("no login after the prelogin")
         login = tds.read_login(body)
-        session = _Session(is_probe=login.app == PROBE)
-        if session.is_probe and (number := self.odd.login_number):
-            text = LOGIN_REFUSALS[number].format(user=login.user)
-            await connection.send(tds.message(0xAA, number, 14, text, self._name) + tds.done(error=True))
-            return None
-        if (login.user, login.password) != self._login:
-            text = f"Login failed for user '{login.user}'."
-            await connection.send(tds.message(0xAA, 18456, 14, text, self._name) + tds.done(error=True))
-            return None
         wanted = login.database or "master"
-        if wanted.lower() not in ("master", self._database.lower()):
-            text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
-            await connection.send(tds.message(0xAA, 4060, 11, text, self._name) + tds.done(error=True))
-            return None
-        if wanted.lower() != "master" and self.state != "ONLINE":
-            text = f'Cannot open database "{wanted}" requested by the login. The login failed.'
-            failed = f"Login failed for user '{login.user}'."
-            told = tds.message(0xAA, 4060, 11, text, self._name) + tds.message(0xAA, 18456, 14, failed, self._name)
+        if refusals := self.login_refusals(login.user, login.password, wanted, is_probe=login.app == PROBE):
+            told = b"".join(tds.message(0xAA, r.number, r.level, r.text, self._name) for r in refusals)
             await connection.send(told + tds.done(error=True))
             return None
         await connection.send(tds.login_accepted(wanted, self._name))
-        return session
+        return Session(is_probe=login.app == PROBE)
 
-    def _answer(self, session: _Session, kind: int, body: bytes) -> bytes:
+    def login_refusals(self, user: str, password: str, database: str, *, is_probe: bool) -> list[Refusal]:
+        """Why a login is refused, in the server's messages; none when it is accepted."""
+        if is_probe and (number := self.odd.login_number):
+            return [Refusal(number, 14, LOGIN_REFUSALS[number].format(user=user))]
+        failed = Refusal(18456, 14, f"Login failed for user '{user}'.")
+        if (user, password) != self._login:
+            return [failed]
+        cannot_open = Refusal(4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.')
+        if database.lower() not in ("master", self._database.lower()):
+            return [cannot_open]
+        return [cannot_open, failed] if database.lower() != "master" and self.state != "ONLINE" else []
+
+    def _answer(self, session: Session, kind: int, body: bytes) -> bytes:
         if kind == tds.ATTENTION:
             return tds.done(attention=True)
         if kind == tds.TRANSACTION:
@@ -193,40 +207,45 @@ class SqlServer:
             return tds.message(0xAA, 2812, 16, f"Could not do that: {error}.", self._name) + tds.done(error=True)
         raise tds.ProtocolError(f"message type 0x{kind:02x}")
 
-    def _run(self, session: _Session, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
+    def _run(self, session: Session, batch: str, values: dict[str, Any], rpc: bool) -> bytes:
         answer, rows = b"", None
         for statement in _statements(batch):
             try:
                 part, rows = self._execute(session, statement, values)
-            except _SqlServerError as error:
+            except SqlServerError as error:
                 return (
                     answer + tds.message(0xAA, error.number, 16, str(error), self._name) + tds.done(error=True, rpc=rpc)
                 )
             answer += part
         return answer + tds.done(rows, rpc=rpc)
 
-    def _execute(self, session: _Session, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
+    def _execute(self, session: Session, statement: str, values: dict[str, Any]) -> tuple[bytes, int | None]:
+        result = self.execute(session, statement, values)
+        if result.columns is not None:
+            return tds.result_set(result.columns, result.rows), len(result.rows)
+        return tds.database_changed(result.database) if result.database else b"", result.changed
+
+    def execute(self, session: Session, statement: str, values: dict[str, Any] | Sequence[Any]) -> Result:
+        """One statement. Raises ``SqlServerError``."""
         words = statement.upper().split()
         if words[0] in ("BEGIN", "COMMIT", "ROLLBACK"):
             self._transact(session, words[0])
-            return b"", None
-        if words[0] == "SET":
-            return b"", None
-        if words[0] == "IF" and "TRANCOUNT" in statement.upper():
-            return b"", None
+            return Result()
+        if words[0] == "SET" or (words[0] == "IF" and "TRANCOUNT" in statement.upper()):
+            return Result()
         if words[0] == "USE":
             if session.is_probe and self.odd.use_number:
-                raise _SqlServerError(self.odd.use_number, self.odd.use_text)
+                raise SqlServerError(self.odd.use_number, self.odd.use_text)
             return self._use(statement[3:].strip().strip("[]"))
         if words[0] == "INSERT" and self.read_only:
-            raise _SqlServerError(3906, f"Failed to update database '{self._database}' because it is read-only.")
+            raise SqlServerError(3906, f"Failed to update database '{self._database}' because it is read-only.")
         if "DBO." in statement.upper() and self.state != "ONLINE":
-            raise _SqlServerError(
+            raise SqlServerError(
                 945, f"Database '{self._database}' cannot be opened due to inaccessible files. It is {self.state}."
             )
         if "MAX(" in statement.upper() and session.is_probe:
             if self.odd.query_number:
-                raise _SqlServerError(self.odd.query_number, self.odd.query_text)
+                raise SqlServerError(self.odd.query_number, self.odd.query_text)
             if self.odd.hours:
                 ahead = f"strftime('%Y-%m-%dT%H:%M:%S', MAX(PlacedAtUtc), '{self.odd.hours:+} hours')"
                 statement = f"SELECT {ahead} FROM dbo.Orders"  # noqa: S608 (a number of our own)
@@ -235,27 +254,26 @@ class SqlServer:
         try:
             cursor = self._sqlite.execute(text, values)
         except sqlite3.Error as error:
-            raise _SqlServerError(102, f"Incorrect syntax or object: {error}.") from error
+            raise SqlServerError(102, f"Incorrect syntax or object: {error}.") from error
         if cursor.description is None:
             if session.open and words[0] == "INSERT":
                 session.rows.append(cursor.lastrowid)
-            return b"", cursor.rowcount
-        rows = cursor.fetchall()
-        return tds.result_set([column[0] for column in cursor.description], rows), len(rows)
+            return Result(changed=cursor.rowcount)
+        return Result([column[0] for column in cursor.description], cursor.fetchall())
 
-    def _transact(self, session: _Session, what: str) -> None:
+    def _transact(self, session: Session, what: str) -> None:
         """Rows are there at once and go again with a rollback: others may see them early, as with dirty reads."""
         if what == "ROLLBACK":
             self._sqlite.executemany("DELETE FROM dbo.Orders WHERE rowid = ?", [(row,) for row in session.rows])
         session.open = what == "BEGIN"
         session.rows.clear()
 
-    def _use(self, database: str) -> tuple[bytes, int | None]:
+    def _use(self, database: str) -> Result:
         if database.lower() not in ("master", self._database.lower()):
-            raise _SqlServerError(911, f"Database '{database}' does not exist.")
+            raise SqlServerError(911, f"Database '{database}' does not exist.")
         if database.lower() != "master" and self.state != "ONLINE":
-            raise _SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")
-        return tds.database_changed(database), None
+            raise SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")
+        return Result(database=database)
 
 
 def _statements(batch: str) -> list[str]:
@@ -265,7 +283,9 @@ def _statements(batch: str) -> list[str]:
     return [piece for piece in plain if piece]
 
 
-class _SqlServerError(Exception):
+class SqlServerError(Exception):
+    """An error that the server answers, with its number."""
+
     def __init__(self, number: int, text: str) -> None:
         self.number = number
         super().__init__(text)

@@ -55,6 +55,39 @@ class Stand:
                 await self.server.refuse(address, port)
 
 
+class Observer:
+    """The observer's own point of reference: a page that answers while its line is up."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/", self._hello)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        await self._runner.setup()
+        await self.listen()
+
+    @staticmethod
+    async def _hello(request: web.Request) -> web.Response:
+        return web.Response(text="here")
+
+    async def listen(self) -> None:
+        """Heals the line."""
+        if self._runner and not self._runner.sites:
+            await web.TCPSite(self._runner, OBSERVER, self._port).start()
+
+    async def refuse(self) -> None:
+        """Cuts the line."""
+        for site in list(self._runner.sites) if self._runner else []:
+            await site.stop()
+
+    async def stop(self) -> None:
+        if self._runner:
+            await self._runner.cleanup()
+
+
 def is_sql(workload: Workload) -> bool:
     return any(probe.sql for probe in workload.probes)
 
@@ -76,7 +109,7 @@ class Sites:
         self._ports = ports
         self._tls = tls
         self._cut: set[str] = set()
-        self._observer: web.AppRunner | None = None
+        self._observer = self._make_observer()
         self._boots: dict[str, asyncio.Task[None]] = {}
         self._pending_states: dict[str, str] = {}
         self._pending_answers: dict[str, Override] = {}
@@ -94,43 +127,41 @@ class Sites:
 
     async def start(self) -> None:
         """Starts the primary site and the observer's own point of reference."""
-        app = web.Application()
-        app.router.add_get("/", self._hello)
-        self._observer = web.AppRunner(app, access_log=None, shutdown_timeout=0)
-        await self._observer.setup()
-        await web.TCPSite(self._observer, OBSERVER, self._ports.http).start()
+        await self._observer.start()
         for number, (name, workload) in enumerate(self._plan.recovery.workloads.items()):
             stand = self._build("primary", name, workload, f"127.101.{number // 200}.{number % 200 + 2}")
             self.stands[f"primary/{name}"] = stand
             stand.running = True
             await stand.apply()
 
-    @staticmethod
-    async def _hello(request: web.Request) -> web.Response:
-        return web.Response(text="here")
+    def _make_observer(self) -> Observer:
+        return Observer(self._ports.http)
+
+    def _make_sql_server(self, name: str, database: str) -> SqlServer:
+        return SqlServer(name, database, SQL_USER, SQL_PASSWORD, self._tls)
+
+    def _make_iis_server(self, site: str, database: Database | None) -> IisServer:
+        return IisServer(site, database, self._tls)
 
     async def stop(self) -> None:
         for task in self._boots.values():
             task.cancel()
         for stand in self.stands.values():
             await stand.server.stop()
-        if self._observer:
-            await self._observer.cleanup()
+        await self._observer.stop()
 
     def _build(self, site: str, name: str, workload: Workload, internal: str) -> Stand:
         port = self._ports.sql if is_sql(workload) else self._ports.http
         places: dict[str, tuple[str, int, bool]] = {"internal": (internal, port, False)}
         if is_sql(workload):
             probe = next(p.sql for p in workload.probes if p.sql)
-            server: SqlServer | IisServer = SqlServer(
-                f"{site}-{name}", probe.database, SQL_USER, SQL_PASSWORD, self._tls
-            )
+            server: SqlServer | IisServer = self._make_sql_server(f"{site}-{name}", probe.database)
             if site == "primary" and name == self.main_sql:
                 for signal in self._plan.detection.signals.values():
                     if signal.sql and signal.sql.server:
                         places["private"] = (loopback(signal.sql.server), port, False)
         else:
-            server = IisServer(site, self._database(site, workload), self._tls)
+            server = self._make_iis_server(site, self._database(site, workload))
             if name == self._front and site in ("primary", "recovery"):
                 public = PRIMARY_PUBLIC if site == "primary" else RECOVERY_PUBLIC
                 places["public"] = (public, self._ports.https, True)
@@ -274,16 +305,9 @@ class Sites:
     async def cut(self, line: Line, cut: bool) -> None:
         """Cuts or heals one line to the primary, or the observer's own."""
         (self._cut.add if cut else self._cut.discard)(line)
-        if line == "observer" and self._observer:
-            await self._cut_observer(self._observer, cut)
+        if line == "observer":
+            await (self._observer.refuse() if cut else self._observer.listen())
         for key, stand in self.stands.items():
             if key.startswith("primary/") and line in stand.places:
                 (stand.cut.add if cut else stand.cut.discard)(line)
                 await stand.apply()
-
-    async def _cut_observer(self, runner: web.AppRunner, cut: bool) -> None:
-        if cut:
-            for site in list(runner.sites):
-                await site.stop()
-        elif not runner.sites:
-            await web.TCPSite(runner, OBSERVER, self._ports.http).start()

@@ -13,6 +13,7 @@ import base64
 import heapq
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -67,23 +68,25 @@ class Instance:
     turn_is_due: bool = False
 
 
-class Engine:
-    """``perform`` has an activity's effect and returns its result; ``duration`` says how long it takes."""
+class Hub(ABC):
+    """Orchestrations and their turns. How time passes and how activities are performed is left to others."""
 
-    def __init__(
-        self, now: datetime, perform: Callable[[str, dict[str, Any]], Any], duration: Callable[[str], timedelta]
-    ) -> None:
-        self.now = now
+    def __init__(self) -> None:
         self.instances: dict[str, Instance] = {}
         self.turns = 0
-        self.is_whole = True
-        """False once something was noticed that must not be: what follows would only hide it."""
-        self._perform = perform
-        self._duration = duration
-        self._mishaps: dict[str, deque[Mishap]] = {}
-        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
-        self._order = itertools.count()
         self._worker = DurableFunctionsWorker()
+
+    @abstractmethod
+    def clock(self) -> datetime:
+        """The hub's time."""
+
+    @abstractmethod
+    def at(self, when: datetime, call: Callable[[], None]) -> None:
+        """Calls ``call`` at a time, or now if that is over."""
+
+    @abstractmethod
+    def _give(self, instance: Instance, task_id: int, name: str, order: str) -> None:
+        """Performs an activity and tells the instance what it came to."""
 
     # What clients do
 
@@ -109,51 +112,24 @@ class Engine:
         """The hub forgets an instance, as when its storage is replaced. Its children go on."""
         del self.instances[instance_id]
 
-    def befall(self, activity: str, mishap: Mishap, times: int = 1) -> None:
-        """Lets a mishap befall the next executions of an activity."""
-        self._mishaps.setdefault(activity, deque()).extend([mishap] * times)
-
-    def calm(self) -> None:
-        """No further mishaps."""
-        self._mishaps.clear()
-
-    # Time
-
-    def at(self, when: datetime, call: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (max(when, self.now), next(self._order), call))
-
-    @property
-    def next_due(self) -> datetime | None:
-        return self._due[0][0] if self._due else None
-
-    def advance(self, by: timedelta) -> None:
-        """Lets this much time pass, and everything happen that is due in it."""
-        until = self.now + by
-        while self._due and self._due[0][0] <= until:
-            self.now, _, call = heapq.heappop(self._due)
-            self.is_whole = False
-            call()
-            self.is_whole = True
-        self.now = until
-
     # Turns
 
     def _tell(self, instance: Instance, event: pb.HistoryEvent) -> None:
         """Something new for an instance; a turn takes up everything that is new by then."""
         if instance.status != "running":
             return
-        event.timestamp.CopyFrom(_stamp(self.now))
+        event.timestamp.CopyFrom(_stamp(self.clock()))
         instance.news.append(event)
         if not instance.turn_is_due:
             instance.turn_is_due = True
-            self.at(self.now, lambda: self._turn(instance))
+            self.at(self.clock(), lambda: self._turn(instance))
 
     def _turn(self, instance: Instance) -> None:
         if self.instances.get(instance.id) is not instance:
             return
         instance.turn_is_due = False
         self.turns += 1
-        news = [helpers.new_orchestrator_started_event(self.now), *instance.news]
+        news = [helpers.new_orchestrator_started_event(self.clock()), *instance.news]
         request = pb.OrchestratorRequest(instanceId=instance.id, pastEvents=instance.history, newEvents=news)
         payload = base64.b64encode(request.SerializeToString())
         function = todays_orchestrators()[instance.name]
@@ -202,7 +178,7 @@ class Engine:
 
     def _when_a_timer_fires(self, fire_at: datetime) -> datetime:
         """A queue hides a message for whole seconds, rounded down: a timer is up to one second early."""
-        ordered = self.now + TURN
+        ordered = self.clock() + TURN
         wait = max(timedelta(0), fire_at - ordered)
         return ordered + wait - wait % timedelta(seconds=1)
 
@@ -236,7 +212,52 @@ class Engine:
 
         return only_then
 
-    # Activities
+
+class Engine(Hub):
+    """A hub with a clock of its own. ``perform`` has an activity's effect and returns its result; ``duration`` says how
+    long it takes.
+    """
+
+    def __init__(
+        self, now: datetime, perform: Callable[[str, dict[str, Any]], Any], duration: Callable[[str], timedelta]
+    ) -> None:
+        super().__init__()
+        self.now = now
+        self.is_whole = True
+        """False once something was noticed that must not be: what follows would only hide it."""
+        self._perform = perform
+        self._duration = duration
+        self._mishaps: dict[str, deque[Mishap]] = {}
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._order = itertools.count()
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def befall(self, activity: str, mishap: Mishap, times: int = 1) -> None:
+        """Lets a mishap befall the next executions of an activity."""
+        self._mishaps.setdefault(activity, deque()).extend([mishap] * times)
+
+    def calm(self) -> None:
+        """No further mishaps."""
+        self._mishaps.clear()
+
+    def at(self, when: datetime, call: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (max(when, self.now), next(self._order), call))
+
+    @property
+    def next_due(self) -> datetime | None:
+        return self._due[0][0] if self._due else None
+
+    def advance(self, by: timedelta) -> None:
+        """Lets this much time pass, and everything happen that is due in it."""
+        until = self.now + by
+        while self._due and self._due[0][0] <= until:
+            self.now, _, call = heapq.heappop(self._due)
+            self.is_whole = False
+            call()
+            self.is_whole = True
+        self.now = until
 
     def _give(self, instance: Instance, task_id: int, name: str, order: str) -> None:
         waiting = self._mishaps.get(name)

@@ -46,14 +46,19 @@ class Parting(NamedTuple):
 
 
 @functools.cache
-def todays_orchestrators() -> dict[str, Orchestrator]:
-    """Every orchestrator of ``function_app.py`` by name, but for the engine's own."""
+def app_functions() -> dict[str, Any]:
+    """Every function of ``function_app.py`` by name. The app answers this question only once."""
     from function_app import app
 
-    found = {f.get_function_name(): f for f in app.get_functions()}
+    return {function.get_function_name(): function for function in app.get_functions()}
+
+
+@functools.cache
+def todays_orchestrators() -> dict[str, Orchestrator]:
+    """Every orchestrator of ``function_app.py`` by name, but for the engine's own."""
     return {
         name: function.get_user_function().orchestrator_function
-        for name, function in found.items()
+        for name, function in app_functions().items()
         if function.get_trigger().type == "orchestrationTrigger" and not name.startswith("BuiltIn__")
     }
 
