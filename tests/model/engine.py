@@ -1,15 +1,13 @@
 """A task hub with a clock of its own: Microsoft's executor turns the real orchestrators, and no time passes.
 
-Every turn replays the whole history through ``execute_orchestration_request``, as the Functions host does it, so a
-turn that is not deterministic fails here too. Time jumps from one thing that is due to the next. What is due at the same
-time happens in the order in which it was ordered; events that reach an instance at the same time make one turn.
+Time jumps from one thing that is due to the next. What is due at the same time happens in the order in which it was
+ordered; events that reach an instance at the same time make one turn.
 
 Activities are given at least once. A fault makes an execution fail, lose its answer, happen twice, or take long.
 """
 
 from __future__ import annotations
 
-import base64
 import heapq
 import itertools
 import json
@@ -26,7 +24,7 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf import timestamp_pb2
 
 from shared.models.errors import ColdsiteError
-from tests.replay.replay import todays_orchestrators
+from tests.model.execution import Execution
 
 Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]
 """What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it;
@@ -66,6 +64,7 @@ class Instance:
     failure: pb.TaskFailureDetails | None = None
     generation: int = 0
     turn_is_due: bool = False
+    execution: Execution | None = None
 
 
 class Hub(ABC):
@@ -130,14 +129,12 @@ class Hub(ABC):
         instance.turn_is_due = False
         self.turns += 1
         news = [helpers.new_orchestrator_started_event(self.clock()), *instance.news]
-        request = pb.OrchestratorRequest(instanceId=instance.id, pastEvents=instance.history, newEvents=news)
-        payload = base64.b64encode(request.SerializeToString())
-        function = todays_orchestrators()[instance.name]
-        answer = self._worker.execute_orchestration_request(function, payload.decode())
-        response = pb.OrchestratorResponse.FromString(base64.b64decode(answer))
+        if instance.execution is None:
+            instance.execution = Execution(self._worker, instance.id, instance.name)
+        actions = instance.execution.turn(instance.history, news)
         instance.history += news
         instance.news = []
-        for action in response.actions:
+        for action in actions:
             self._act(instance, action)
         instance.history.append(helpers.new_orchestrator_completed_event())
 
@@ -190,6 +187,7 @@ class Hub(ABC):
         if how.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
             arrived, instance.history, instance.news = instance.news, [], []
             instance.generation += 1
+            instance.execution = None
             started = helpers.new_execution_started_event(instance.name, instance.id, how.result.value)
             for event in [started, *how.carryoverEvents, *arrived]:
                 self._tell(instance, event)
