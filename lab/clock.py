@@ -22,7 +22,7 @@ class Clock:
 
     @property
     def ticks(self) -> float:
-        """Simulated seconds that never start again, for ages that span the beginning of the timeline."""
+        """Simulated seconds that never restart, for ages that span the beginning of the timeline."""
         return time.monotonic() * self.speed
 
     @property

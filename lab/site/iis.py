@@ -16,7 +16,7 @@ from lab.site.listening import stop_listening
 
 @dataclass
 class Override:
-    """What somebody made the site answer instead."""
+    """The site's answer when a scenario overrides it."""
 
     status: int
     body: str
@@ -81,7 +81,7 @@ class IisServer:
         return self._answer("Welcome to the Contoso web shop.")
 
     async def _health(self, request: web.Request) -> web.Response:
-        """Healthy only when SQL answers: a page that does not ask would prove nothing."""
+        """Healthy only when SQL answers: a page without a query would prove nothing."""
         if self._database is None:
             return self._answer("healthy")
         try:
