@@ -8,7 +8,7 @@ from typing import Any
 from cli import show
 
 DRILLS_AGE_AFTER = timedelta(days=100)
-"""A quarter, and a few days' grace: a drill that is older proves little."""
+"""A quarter, and a few days' grace: an older drill proves little."""
 
 
 def advice(plans: list[dict[str, Any]]) -> str:
@@ -18,7 +18,7 @@ def advice(plans: list[dict[str, Any]]) -> str:
         for plan in plans:
             if said := step(plan):
                 return f"Next: {said}"
-    return "Nothing needs you." if plans else "Next: no plan is deployed; `coldsite plan init NAME` writes one."
+    return "No action required." if plans else "Next: no plan is deployed; `coldsite plan init NAME` writes one."
 
 
 def _answer_the_run(plan: dict[str, Any]) -> str | None:
@@ -26,7 +26,7 @@ def _answer_the_run(plan: dict[str, Any]) -> str | None:
     if run is None or not run["waiting_for"]:
         return None
     ways = " or ".join(f"`{one}`" for one in show.commands(run).split(" or "))
-    return f"{ways}. `coldsite runs show {run['run_id']}` shows all of it."
+    return f"{ways}. `coldsite runs show {run['run_id']}` shows the run."
 
 
 def _follow_the_run(plan: dict[str, Any]) -> str | None:
@@ -35,20 +35,20 @@ def _follow_the_run(plan: dict[str, Any]) -> str | None:
 
 
 def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
-    """A site that is down and that no run is looking after."""
+    """A site that is down without an active run."""
     look, name = plan.get("newest_look"), plan["name"]
     says = look["says"] if look else None
     if plan["active_site"] != "primary" or _fails_over(plan) or (says in ("up", None) and not plan["open_alerts"]):
         return None
-    said = f"`coldsite check {name}` looks now"
+    said = f"`coldsite check {name}` checks it now"
     if says == "down":
-        said += f"; `coldsite failover {name} --reason WHY` moves its customers to Azure"
+        said += f"; `coldsite failover {name} --reason WHY` fails over to Azure"
     if plan["paused_until"]:
         return (
             f"{said}; automatic failover is paused, and `coldsite pause {name} --for 0s --reason WHY` ends the pause."
         )
     if plan["mode"] == "observe":
-        return f"{said}; the plan only observes and starts nothing by itself."
+        return f"{said}; the plan is in observe mode and starts no failover by itself."
     return f"{said}."
 
 
@@ -59,14 +59,16 @@ def _fails_over(plan: dict[str, Any]) -> bool:
 
 def _see_to_warnings(plan: dict[str, Any]) -> str | None:
     return (
-        f"see to the warning above; `coldsite plan show {plan['name']}` has the history." if plan["warnings"] else None
+        f"resolve the warning above; `coldsite plan show {plan['name']}` shows its history."
+        if plan["warnings"]
+        else None
     )
 
 
 def _way_back(plan: dict[str, Any]) -> str | None:
     if plan["active_site"] != "recovery":
         return None
-    return f"{plan['title']} runs in Azure and is not protected there; docs/limits.md, After a real failover, goes on."
+    return f"{plan['title']} runs in Azure and is not protected there; see docs/limits.md, After a real failover."
 
 
 def _run_a_drill(plan: dict[str, Any]) -> str | None:
@@ -75,5 +77,5 @@ def _run_a_drill(plan: dict[str, Any]) -> str | None:
         return None
     if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILLS_AGE_AFTER:
         return None
-    known = f"the last good drill was on {last[:10]}" if last else "no drill has succeeded yet"
+    known = f"the last successful drill was on {last[:10]}" if last else "no drill has succeeded yet"
     return f"{known}; `coldsite drill {plan['name']}` runs one."

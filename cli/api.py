@@ -1,4 +1,4 @@
-"""The HTTP API as the command sees it: where it is, what it answers, and what to say when it does not."""
+"""The command's HTTP client: the API's address, its answers, and a message when there is none."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDPOINTS = Path(".lab") / "endpoints.json"
 
 
 class ApiError(Exception):
-    """A refusal or an outage; ``status`` is 0 when nothing answered."""
+    """A refusal or an outage; ``status`` is 0 without an answer."""
 
     def __init__(self, status: int, detail: str, body: dict[str, Any] | None = None) -> None:
         self.status = status
@@ -30,7 +30,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Which Coldsite to talk to, and as whom. ``speed`` is above 1 for a lab, whose durations are simulated ones."""
+    """The Coldsite to call, and its credentials. ``speed`` is above 1 for a lab, whose durations are simulated."""
 
     url: str
     headers: dict[str, str]
@@ -39,18 +39,18 @@ class Target:
 
 
 def find_target(url: str | None, key: str | None) -> Target:
-    """From the options, else the environment, else a lab that runs beside. Raises ``ApiError``.
+    """From the options, else the environment, else a local lab. Raises ``ApiError``.
 
-    Who is asking: with a key, its holder; else whoever COLDSITE_TOKEN speaks for; else whoever is signed in to the
-    Azure CLI, where COLDSITE_APP names the app's registration; else the holder of COLDSITE_KEY.
+    Credentials: ``key``; else COLDSITE_TOKEN; else the account of the Azure CLI, where COLDSITE_APP names the app's
+    registration; else COLDSITE_KEY.
     """
     where = url or os.environ.get("COLDSITE_URL")
     if where:
         where = where.rstrip("/")
         if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
-            raise ApiError(0, f"{where} is not https: whoever listens on the way would read who you are.")
+            raise ApiError(0, f"{where} is not https, so your credentials could be intercepted.")
         if not _HOST.fullmatch(where.partition("://")[2].partition("/")[0]):
-            raise ApiError(0, f"{where} is no address. Yours is: azd env get-value COLDSITE_URL")
+            raise ApiError(0, f"{where} is not a URL. `azd env get-value COLDSITE_URL` prints yours.")
         return Target(where, _who(key))
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
@@ -58,13 +58,13 @@ def find_target(url: str | None, key: str | None) -> Target:
             return _lab(file, key)
     raise ApiError(
         0,
-        "No Coldsite to talk to. Name yours: set COLDSITE_URL, and COLDSITE_APP to sign in with `az login` (or "
-        "COLDSITE_KEY); `azd env get-values` shows both. Or start one here with `coldsite lab up`.",
+        "No Coldsite is configured. Set COLDSITE_URL, and COLDSITE_APP to sign in with `az login` (or COLDSITE_KEY); "
+        "`azd env get-values` shows both. Or start a local lab with `coldsite lab up`.",
     )
 
 
 def remember(url: str | None, key: str | None) -> None:
-    """Options in front of a command hold for the command."""
+    """Options in front of a command apply to the command."""
     if url:
         os.environ["COLDSITE_URL"] = url
     if key:
@@ -90,14 +90,14 @@ def _lab(file: Path, key: str | None) -> Target:
         tokens = lab.get("tokens") or {}
         url, speed, own_key = str(lab["functions"]), float(lab.get("speed", 1.0)), str(lab["function_key"])
     except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise ApiError(0, f"{file} cannot be used ({type(error).__name__}). Start the lab again.") from error
+        raise ApiError(0, f"{file} is not usable ({type(error).__name__}). Start the lab again.") from error
     if tokens and key is None:
         return Target(url, _bearer(os.environ.get("COLDSITE_TOKEN") or next(iter(tokens.values()))), speed, is_lab=True)
     return Target(url, {"x-functions-key": key or own_key}, speed, is_lab=True)
 
 
 def _signed_in(app: str) -> str:
-    """The access token of whoever is signed in to the Azure CLI, for the app registration ``app``."""
+    """The Azure CLI account's access token for the app registration ``app``."""
     try:
         return str(AzureCliCredential().get_token(f"api://{app}/.default").token)
     except AzureError as error:
@@ -137,9 +137,9 @@ class Api:
         told = data if isinstance(data, dict) else {}
         if response.status == 401:
             said = told.get("detail") or "The function key is missing or wrong, or you are not signed in."
-            raise ApiError(401, f"{said} Set COLDSITE_APP and sign in with `az login`, or give a key with --key.")
+            raise ApiError(401, f"{said} Set COLDSITE_APP and sign in with `az login`, or pass a key with `--key`.")
         if response.status >= 400:
             raise ApiError(response.status, told.get("detail") or f"Coldsite answered {response.status}.", told)
         if not isinstance(data, dict):
-            raise ApiError(0, f"What answers at {self.target.url} is no Coldsite.")
+            raise ApiError(0, f"The server at {self.target.url} is not Coldsite.")
         return data

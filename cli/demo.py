@@ -1,4 +1,4 @@
-"""The main job, told in four acts: a blip, a disaster, an old site that returns, and where to read what happened."""
+"""The main job in four acts: a blip, a disaster, the return of the old site, and the history."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from shared.plans.loader import load_plan
 
 SPEED = 40.0
 LONGEST = 3000.0
-"""Simulated seconds that the demo waits for anything before it gives up."""
+"""Simulated seconds that the demo waits for any event before it gives up."""
 
 out = show.console()
 
 
 class Story:
-    """One lab, and a narrator who says what is seen, when, in simulated time."""
+    """One lab, and a narrator of its events in simulated time."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -49,7 +49,7 @@ class Story:
         return (await self._lab.call("GET", f"runs/{runs[0]['run_id']}"))[1] if runs else None
 
     async def follow(self, done: Callable[[dict[str, Any]], bool], after: str | None = None) -> dict[str, Any]:
-        """Tells what changes in the newest run until ``done``; ``after`` is a run that is not meant."""
+        """Prints changes of the newest run until ``done``; ``after`` is an earlier run to ignore."""
         began = self._lab.clock.now
         while self._lab.clock.now - began < LONGEST:
             run = await self.newest_run()
@@ -58,7 +58,7 @@ class Story:
                 if done(run):
                     return run
             await asyncio.sleep(0.1)
-        raise RuntimeError("The demo did not see what it waited for; `make test` says what is wrong.")
+        raise RuntimeError("The demo timed out on an expected event; `make test` shows what is wrong.")
 
     def _tell(self, run: dict[str, Any]) -> None:
         if self._news(run["run_id"], "phase", run["phase"]) and not run["outcome"]:
@@ -100,7 +100,7 @@ async def play() -> None:
 
 
 async def _blip(story: Story, lab: Lab) -> dict[str, Any]:
-    story.act(1, "a blip", "The internet line of the primary site fails for a short while. Nobody should be moved.")
+    story.act(1, "a blip", "The internet line of the primary site fails for a short while. No failover must happen.")
     await lab.clock.until(10)
     story.say("The primary's internet line is cut.", "red")
     await lab.sites.cut("public", cut=True)
@@ -114,7 +114,7 @@ async def _blip(story: Story, lab: Lab) -> dict[str, Any]:
 
 
 async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
-    story.act(2, "the site dies", "Power, network and machines of the primary site are gone, and stay gone.")
+    story.act(2, "the site dies", "The primary site loses power, network and machines for good.")
     died = lab.clock.now
     story.say("The primary site is dark.", "red")
     await lab.sites.run("primary", running=False)
@@ -126,7 +126,7 @@ async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
     out.print()
     out.print(show.timeline(run, SPEED))
     out.print()
-    story.say(f"Dark to served: {spoken(lab.clock.now - died)}, as the customers saw it.")
+    story.say(f"Outage as the customers saw it: {spoken(lab.clock.now - died)}.")
     story.say(f"Coldsite's own measure, from its first evidence: {spoken(run['recovery_time_actual'] * SPEED)}.")
     lost = orders_lost(lab, "recovery")
     placed = len(lab.customers.tally.orders)
@@ -135,23 +135,23 @@ async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
 
 
 async def _return(story: Story, lab: Lab) -> None:
-    story.act(3, "the old site comes back", "Its machines start again with old data. Customers must not be sent there.")
+    story.act(3, "the old site comes back", "Its machines start again with old data. Traffic must not go there.")
     story.say("The primary's machines are up again.", "red")
     await lab.sites.run("primary", running=True)
     before = dict(lab.customers.tally.served_by)
     await lab.clock.sleep(180)
     after = lab.customers.tally.served_by
     addresses, _ = await lab.resolve(lab.plan.traffic.hostname)
-    story.say(f"DNS still answers {', '.join(addresses)}, which is Azure.")
+    story.say(f"DNS still resolves to {', '.join(addresses)}, which is Azure.")
     story.say(
         f"Three minutes later: {after['recovery'] - before['recovery']} requests served by Azure, "
-        f"{after['primary'] - before['primary']} by the old site. Locked to Azure until a person brings it back.",
+        f"{after['primary'] - before['primary']} by the old site. Locked to Azure until a person fails back.",
         "green",
     )
 
 
 def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
-    story.act(4, "the history", "Everything above was written down while it happened: who, what, when and why.")
+    story.act(4, "the history", "Everything above was recorded while it happened: who, what, when and why.")
     out.print(show.runs_table(runs, SPEED))
     told = ", ".join(n["title"].split(": ", 1)[-1] for n in lab.front.notifications)
     out.print(f"Messages sent: {told}.")

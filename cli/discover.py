@@ -1,4 +1,4 @@
-"""What stands in a subscription that a recovery plan could be made of. It only reads, through the same SDKs."""
+"""The resources in a subscription that a recovery plan can use. Read-only, through the same SDKs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Profile:
 class Disk:
     id: str
     system: str | None
-    """The operating system that it holds, or None for a data disk."""
+    """The operating system on the disk, or None for a data disk."""
     generation: str
 
 
@@ -65,7 +65,7 @@ class Interface:
 
 @dataclass(frozen=True)
 class Found:
-    """``replicas`` are the disks by the machine to which they are attached, as Double-Take's target has them."""
+    """``replicas`` are the disks by the machine to which they are attached, as on Double-Take's target."""
 
     profiles: tuple[Profile, ...]
     replicas: dict[str, tuple[Disk, ...]]
@@ -105,7 +105,7 @@ def _attached(machine: Any, disks: dict[str, Any]) -> Iterator[Disk]:
 
 
 def _word(value: Any) -> str:
-    """An enumeration's own word."""
+    """An enumeration's value."""
     return str(getattr(value, "value", value))
 
 
@@ -178,7 +178,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine to recover, as its disks and interfaces suggest it."""
+    """A machine to recover, derived from its disks and interfaces."""
 
     name: str
     system: Disk
@@ -192,7 +192,7 @@ class Machine:
 
 
 class UnclearError(Exception):
-    """What stands there makes no plan yet; ``problems`` says what is missing, one line each."""
+    """The resources do not suffice for a plan; ``problems`` lists what is missing, one line each."""
 
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
@@ -203,7 +203,7 @@ def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> l
     """Groups a replica's disks into machines by their names, and finds each machine's two interfaces.
 
     ``dt-sql-os`` and ``dt-sql-data`` belong to ``sql``, whose interfaces are ``sql-failover`` and ``sql-drill``.
-    Raises ``UnclearError`` with everything that does not fit.
+    Raises ``UnclearError`` with every mismatch.
     """
     by_name = {take_apart(nic.id).name.lower(): nic for nic in interfaces if not nic.taken}
     problems, found = [], []
@@ -214,7 +214,8 @@ def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> l
             problems.append(f"{name}: {len(systems)} of its disks hold an operating system; exactly one must.")
         missing = [f"{name}-{role}" for role, nic in zip(("failover", "drill"), nics, strict=True) if nic is None]
         problems += [
-            f"There is no free network interface {one}; infra/site/interfaces.bicep makes such." for one in missing
+            f"There is no free network interface {one}; infra/site/interfaces.bicep creates such interfaces."
+            for one in missing
         ]
         if len(systems) == 1 and nics[0] and nics[1]:
             data = tuple(disk for disk in group if not disk.system)

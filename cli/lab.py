@@ -33,7 +33,7 @@ app = typer.Typer(
     help="A digital twin of both sites, Azure and the customers, to try everything on this machine.",
 )
 PEOPLE = {"ada": ["operator", "approver"], "ben": ["operator", "approver"], "vic": ["viewer"], "nobody": []}
-"""Who may sign in to a lab that is started with ``--sign-in``; the first is the command's own."""
+"""The people of a lab that is started with ``--sign-in``; the command uses the first."""
 SCENARIOS = PROJECT / "lab" / "scenarios"
 EngineOption = Annotated[
     str | None,
@@ -41,7 +41,7 @@ EngineOption = Annotated[
         "--engine",
         envvar=PROGRAM,
         metavar="PROGRAM",
-        help="Run the durable functions on this program and not on the hub in memory; lab/engine builds one on "
+        help="Run the durable functions on this program instead of the in-memory hub; lab/engine builds one on "
         "Microsoft's own storage provider.",
     ),
 ]
@@ -50,7 +50,7 @@ out = show.console()
 
 @app.command("list")
 def list_scenarios() -> None:
-    """The scenarios that come with Coldsite, each in a sentence."""
+    """List the scenarios that come with Coldsite, each in a sentence."""
     for path in sorted(SCENARIOS.glob("*.yaml")):
         scenario, _, _ = load_scenario(path)
         out.print(f"[bold]{path.relative_to(PROJECT)}[/]  {scenario.about or scenario.name}")
@@ -60,11 +60,13 @@ def list_scenarios() -> None:
 @app.command("run")
 def run(
     files: Annotated[list[Path], typer.Argument(help="Scenario files.", metavar="SCENARIO.yaml...")],
-    speed: Annotated[float | None, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.1, max=200, help="Simulated seconds in each real second.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the report there (one scenario).")] = None,
     engine: EngineOption = None,
 ) -> None:
-    """Run scenarios. Status 0: all that was expected holds; 1: something differs, and is named; 2: bad input."""
+    """Run scenarios. Status 0: every expectation holds; 1: an expectation fails, and is named; 2: bad input."""
     if json_file:
         try:
             json_file.touch()
@@ -103,7 +105,7 @@ def _run(file: Path, speed: float | None, engine: str | None) -> dict[str, Any]:
 
 
 async def _until_told[T](work: Coroutine[Any, Any, T]) -> T:
-    """Runs to the end, or until SIGTERM: then everything that was started is ended first, as with Ctrl-C."""
+    """Runs to the end, or until SIGTERM: then every started process is ended first, as with Ctrl-C."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     try:
@@ -113,21 +115,21 @@ async def _until_told[T](work: Coroutine[Any, Any, T]) -> T:
 
 
 def _quiet() -> None:
-    """A person follows a story here; the details are in the lab's log files."""
+    """The console shows the story; the details are in the lab's log files."""
     logging.getLogger().setLevel(logging.CRITICAL)
 
 
 @app.command("up")
 def up(
-    speed: Annotated[float, typer.Option(min=0.1, max=200, help="Simulated seconds in a real one.")] = 10.0,
+    speed: Annotated[float, typer.Option(min=0.1, max=200, help="Simulated seconds in each real second.")] = 10.0,
     plan: Annotated[Path, typer.Option(help="The plan to run.")] = PROJECT / "plans" / "contoso.yaml",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The Functions host's port; 0 takes a free one.")] = 7071,
     sign_in: Annotated[
-        bool, typer.Option("--sign-in", help="Ask people to sign in: the tokens of a viewer, an operator and so on.")
+        bool, typer.Option("--sign-in", help="Require sign-in: creates the tokens of a viewer, an operator and so on.")
     ] = False,
     engine: EngineOption = None,
 ) -> None:
-    """Start the lab and keep it running until Ctrl-C. Where everything is goes to .lab/endpoints.json."""
+    """Start the lab and keep it running until Ctrl-C. Its endpoints are written to .lab/endpoints.json."""
     _quiet()
     try:
         asyncio.run(_up(plan, LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {}, engine=engine)))
@@ -145,19 +147,19 @@ async def _up(plan_file: Path, options: LabOptions) -> None:
     async with Lab(plan, plan_file, options) as lab:
         ENDPOINTS.parent.mkdir(exist_ok=True)
         ENDPOINTS.write_text(json.dumps(endpoints(lab), indent=2) + "\n")
-        out.print(f"The lab is up; where everything is: {ENDPOINTS}", markup=False)
+        out.print(f"The lab is running; its endpoints are in {ENDPOINTS}", markup=False)
         out.print(
-            f"In another terminal: `coldsite` says how things stand, `coldsite drill {plan.name}` tries a drill.",
+            f"In another terminal: `coldsite` shows the status, `coldsite drill {plan.name}` starts a drill.",
             markup=False,
         )
-        out.print("Ctrl-C ends it.")
+        out.print("Ctrl-C stops it.")
         sys.stdout.flush()
         await stop.wait()
     ENDPOINTS.unlink(missing_ok=True)
 
 
 def endpoints(lab: Lab) -> dict[str, Any]:
-    """What tools outside need to reach the lab."""
+    """The endpoints and keys for tools outside the lab."""
     workloads = lab.plan.recovery.workloads
     return {
         "functions": lab.functions.url,

@@ -1,4 +1,4 @@
-"""The `coldsite` command: how things stand, what to do next, and the doing, over the HTTP API."""
+"""The `coldsite` command: status, next steps, and actions, over the HTTP API."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Disaster recovery for sites whose machines in Azure do not exist until they are needed.\n\n"
-    "Alone, `coldsite` says how things stand and what to do next.",
+    "Without a command, `coldsite` shows the status and what to do next.",
 )
-runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, and what each did when.")
+runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
@@ -33,7 +33,7 @@ app.add_typer(lab.app, name="lab")
 
 @app.callback(invoke_without_command=True)
 def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
-    """How things stand, and what to do next."""
+    """Show the status, and what to do next."""
     if context.invoked_subcommand:
         remember(url, key)
         return
@@ -58,13 +58,13 @@ def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
 
 
 def _confirm(api: Api, question: str, yes: bool) -> None:
-    """Asks, and says which Coldsite is meant: a lab and the real one are easily taken for each other."""
+    """Asks, and names the Coldsite: a lab and the real one are easily confused."""
     if yes:
         return
     where = "the lab" if api.target.is_lab else api.target.url
     out.print(f"At {where}:", style="bold", markup=False)
     if not typer.confirm(question):
-        out.print("Nothing was done.")
+        out.print("No action was taken.")
         raise typer.Exit(1)
 
 
@@ -78,7 +78,7 @@ def failover(
     primary_is_healthy: Annotated[
         bool,
         typer.Option(
-            "--primary-is-healthy", help="Do it although the primary serves: what it takes until then will be lost."
+            "--primary-is-healthy", help="Fail over although the primary is serving; its unreplicated changes are lost."
         ),
     ] = False,
     recovery_point: Annotated[
@@ -89,7 +89,7 @@ def failover(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Move the customers of PLAN to Azure: build the machines, prove them, switch DNS, lock out the primary."""
+    """Fail PLAN over to Azure: build the machines, verify them, cut over, disable the primary endpoint."""
     api = api_of(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
     out.print(show.plan_line(found)) if not as_json else None
@@ -110,22 +110,20 @@ def failover(
 
 
 def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: bool) -> str:
-    """What will happen and what it costs, in the question itself."""
-    moves = f"Build {plan['title']} in Azure and move its customers there?"
+    """The question, with the action and its cost."""
+    moves = f"Build {plan['title']} in Azure and cut over?"
     if planned:
         return f"The primary's writes are stopped first, and nothing is lost. {moves}"
     if primary_is_healthy:
-        return f"What the primary takes until its customers have moved will be lost. {moves}"
+        return f"The primary's changes until the cutover will be lost. {moves}"
     data = (plan.get("replica") or {}).get("data_until")
-    known = (
-        f"Azure's data are from {show.moment(data)} at least." if data else "From when Azure's data are is not known."
-    )
+    known = f"Azure's data reach at least {show.moment(data)}." if data else "The age of Azure's data is unknown."
     return f"{known} {moves}"
 
 
 @app.command()
 def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """Ask every check of PLAN once, now, and say what each sees: nothing is started, and no site must be stopped."""
+    """Run every check of PLAN once, now, and show the results. Nothing is started."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/check")
     if as_json:
         print(json.dumps(found))
@@ -133,29 +131,29 @@ def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) ->
     out.print(show.check_lines(found))
     blind = [item["signal"] for item in found["evidence"] if item["state"] == "no_data"]
     said = {"up": "The primary site answers.", "down": "The primary site does not answer."}.get(
-        found["says"], "The checks do not agree." if found["says"] == "unclear" else "Coldsite itself is cut off."
+        found["says"], "The checks do not agree." if found["says"] == "unclear" else "Coldsite has lost connectivity."
     )
-    tail = f" {', '.join(blind)} sees nothing: correct what its line says." if blind else ""
+    tail = f" No data from {', '.join(blind)}: fix the problem on its line." if blind else ""
     out.print(Text(said + tail, style="bold"))
 
 
 @app.command()
 def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """The recovery points of PLAN, newest first: `coldsite failover PLAN --recovery-point ID` uses one."""
+    """List the recovery points of PLAN, newest first. `coldsite failover PLAN --recovery-point ID` uses one."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
     if as_json:
         print(json.dumps(found))
     elif found:
         out.print(show.points_table(found))
     else:
-        out.print("There is no recovery point yet. A failover takes one of its own.")
+        out.print("There is no recovery point yet. A failover takes its own.")
 
 
 @app.command()
 def drill(
     plan: str, reason: Reason = "A drill", yes: Yes = False, as_json: Json = False, url: Url = None, key: Key = None
 ) -> None:
-    """Prove PLAN without touching customers: build everything in the drill network, verify, measure, clear away."""
+    """Test PLAN without touching customers: build everything in the drill network, verify, measure, clean up."""
     api = api_of(url, key)
     _confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
     _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
@@ -182,52 +180,52 @@ def _steer(action: str, run: str, reason: str, api: Api) -> None:
     out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
     if action in ("abort", "reject"):
         out.print(
-            "Coldsite looks at the primary again after the plan's cooldown, or as soon as another check turns bad; "
-            "`coldsite` says when."
+            "Coldsite checks the primary again after the plan's cooldown, or as soon as another signal fails; "
+            "`coldsite` shows the time."
         )
 
 
 def _show_question(api: Api, run: str) -> None:
-    """What a yes would answer."""
+    """Shows the question that a yes would answer."""
     if question := api.get(f"runs/{quote(run, safe='')}").get("waiting_for"):
         out.print(Text(question, style="bold red"))
 
 
 @app.command()
 def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Say yes to a failover that waits for approval."""
+    """Approve a failover that waits for approval."""
     api = api_of(url, key)
     _show_question(api, run)
-    _confirm(api, f"Let {run} build the machines and move the customers?", yes)
+    _confirm(api, f"Let {run} build the machines and cut over?", yes)
     _steer("approve", run, reason, api)
 
 
 @app.command()
 def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Say no to a failover that waits for approval."""
+    """Reject a failover that waits for approval."""
     _steer("reject", run, reason, api_of(url, key))
 
 
 @app.command()
 def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """End a run and clear away what it built; impossible once customers are being moved."""
+    """End a run and delete what it built; impossible once the cutover has begun."""
     api = api_of(url, key)
-    _confirm(api, f"End {run} and remove what it built?", yes)
+    _confirm(api, f"End {run} and delete what it built?", yes)
     _steer("abort", run, reason, api)
 
 
 @app.command()
 def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Move the customers all the same: a yes to the question that a run asks just before the cutover."""
+    """Cut over despite the reported doubt: a yes to the question that a run asks just before the cutover."""
     api = api_of(url, key)
     _show_question(api, run)
-    _confirm(api, "Move the customers to Azure all the same?", yes)
+    _confirm(api, "Cut over to Azure anyway?", yes)
     _steer("proceed", run, reason, api)
 
 
 @app.command()
 def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Go on with a run after you repaired what was wrong. It never answers a question: that is `proceed`."""
+    """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`."""
     _steer("retry", run, reason, api_of(url, key))
 
 
@@ -239,7 +237,7 @@ def pause(
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Maintenance: nothing of PLAN fails over by itself until the time is up. It still watches."""
+    """Pause automatic failover of PLAN for maintenance. Coldsite still observes."""
     out.print(
         show.plan_line(
             api_of(url, key).post(f"plans/{quote(plan, safe='')}/pause", {"for": duration, "reason": reason})
@@ -248,7 +246,7 @@ def pause(
 
 
 def follow(api: Api, run_id: str) -> None:
-    """Prints what changes until the run ends or waits for a person. Ctrl-C detaches; the run goes on."""
+    """Prints changes until the run ends or waits for an answer. Ctrl-C detaches; the run continues."""
     known: dict[tuple[str, str], str] = {}
     phase, factor = None, api.target.speed
     try:
@@ -274,7 +272,7 @@ def follow(api: Api, run_id: str) -> None:
                 return
             time.sleep(0.5)
     except KeyboardInterrupt:
-        out.print(f"\nThe run goes on. `coldsite runs watch {run_id}` follows it again.")
+        out.print(f"\nThe run continues. `coldsite runs watch {run_id}` follows it again.")
 
 
 # Reading
@@ -282,14 +280,14 @@ def follow(api: Api, run_id: str) -> None:
 
 @runs_app.command("list")
 def list_runs(
-    plan: Annotated[str | None, typer.Option(help="Only this plan's.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Only runs of this plan.")] = None,
     kind: Annotated[str | None, typer.Option(help="failover, drill or failback.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     as_json: Json = False,
     url: Url = None,
     key: Key = None,
 ) -> None:
-    """Runs, newest first."""
+    """List runs, newest first."""
     api = api_of(url, key)
     query = f"runs?limit={limit}" + (f"&plan={quote(plan)}" if plan else "") + (f"&kind={quote(kind)}" if kind else "")
     runs = api.get(query)["runs"]
@@ -305,7 +303,7 @@ def list_runs(
 
 @runs_app.command("show")
 def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """One run: the decision and its reason, the timeline, the measures."""
+    """Show one run: the decision and its reason, the timeline, the measurements."""
     api = api_of(url, key)
     found = api.get(f"runs/{quote(run, safe='')}")
     if as_json:
@@ -316,13 +314,13 @@ def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) 
 
 @runs_app.command("watch")
 def watch_run(run: str, url: Url = None, key: Key = None) -> None:
-    """Follow a run until it ends or needs you."""
+    """Follow a run until it ends or waits for an answer."""
     follow(api_of(url, key), run)
 
 
 def main() -> None:
-    """Runs the command; what went wrong is one sentence on standard error. Status 1: refused; 2: bad input."""
-    # A sign-in that fails is said once, by the command, and not before by each way in which azure-identity tried.
+    """Runs the command; an error is one sentence on standard error. Status 1: refused; 2: bad input."""
+    # The command reports a failed sign-in once; azure-identity would log every credential that it tried.
     logging.getLogger("azure").addHandler(logging.NullHandler())
     try:
         app()

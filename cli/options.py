@@ -1,4 +1,4 @@
-"""What the commands share: their options, their console, the API that they talk to."""
+"""Shared by the commands: options, console, API client."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cli import show
 from cli.api import Api, find_target
 
 out = show.console()
-Url = Annotated[str | None, typer.Option("--url", help="Where Coldsite runs; else COLDSITE_URL, else a lab beside.")]
+Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, else a local lab.")]
 Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of words.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for programs.")]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; kept in the history.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in the history.")]
 
 
 def api_of(url: str | None, key: str | None) -> Api:

@@ -1,4 +1,4 @@
-"""`coldsite plan`: write a plan, check it, show it, teach an editor."""
+"""`coldsite plan`: write a plan, validate it, show it, print its schema for editors."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from shared.models.errors import PlanError
 from shared.plans.loader import load_plan
 from shared.plans.schema import json_schema
 
-plan_app = typer.Typer(no_args_is_help=True, help="Recovery plans: check them, show them, teach your editor.")
+plan_app = typer.Typer(
+    no_args_is_help=True, help="Recovery plans: write, validate and show them, and print their schema."
+)
 
 
 @plan_app.command("init")
 def init(
-    name: Annotated[str, typer.Argument(help="What to call the plan: small letters, digits and hyphens.")],
+    name: Annotated[str, typer.Argument(help="The plan's name: lower-case letters, digits and hyphens.")],
     subscription: Annotated[
-        str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="Where to look.")
+        str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="The subscription to read.")
     ],
-    folder: Annotated[Path, typer.Option(help="Where to write it.")] = PLANS,
+    folder: Annotated[Path, typer.Option(help="The folder for the plan.")] = PLANS,
 ) -> None:
-    """Write a plan from what stands in your subscription. It reads as whoever is signed in (`az login`), asks at most
-    eight questions, and begins in observe mode. Status 2 when something is missing, and then nothing is written.
+    """Write a plan from the resources in your subscription. It reads with the account of `az login`, asks at most
+    eight questions, and starts in observe mode. Status 2 when something is missing; then nothing is written.
     """
     out.print(f"Reading subscription {subscription} ...", markup=False)
     try:
@@ -43,11 +45,11 @@ def init(
     except (UnclearError, PlanError, AzureError, OSError) as error:
         if isinstance(error, ClientAuthenticationError):
             error = UnclearError(
-                ["No account that may read this subscription is signed in. Run `az login`, then this again."]
+                ["No signed-in account may read this subscription. Run `az login`, then repeat the command."]
             )
         show.console(stderr=True).print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    out.print(f"Written: {path}. Read it; `coldsite plan validate {path}` checks it. For azd:", markup=False)
+    out.print(f"Written: {path}. Read it, then run `coldsite plan validate {path}`. For azd:", markup=False)
     for setting, value in settings.items():
         out.print(f"  azd env set {setting} {value}", markup=False, soft_wrap=True)
 
@@ -59,13 +61,13 @@ def _ask(question: str, offered: list[str], default: str) -> str:
         out.print(f"  {number}  {one}", markup=False)
     first = offered.index(default) + 1
     while not 1 <= (chosen := int(typer.prompt(question, default=first, type=int))) <= len(offered):
-        out.print(f"  1 to {len(offered)}, please.", markup=False)
+        out.print(f"  Enter a number from 1 to {len(offered)}.", markup=False)
     return offered[chosen - 1]
 
 
 @plan_app.command("validate")
 def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -> None:
-    """Check plan files; every problem is named with file, key, value and what was expected. Status 2 if any is bad."""
+    """Validate plan files; every problem is shown with file, key, value and what was expected. Status 2 on problems."""
     bad = False
     for file in files:
         try:
@@ -76,19 +78,19 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -
         else:
             workloads = ", ".join(plan.recovery.workloads)
             out.print(f"{file}: valid. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
-            out.print(f"  App settings that it names: {', '.join(plan.settings)}.", markup=False)
+            out.print(f"  App settings that it uses: {', '.join(plan.settings)}.", markup=False)
     raise typer.Exit(2 if bad else 0)
 
 
 @plan_app.command("schema")
 def schema() -> None:
-    """Print the plan file's JSON Schema, for editors that complete and check while you type."""
+    """Print the plan file's JSON Schema, for completion and validation in editors."""
     print(json.dumps(json_schema(), indent=2))
 
 
 @plan_app.command("show")
 def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """A deployed plan and how it stands."""
+    """Show a deployed plan and its status."""
     api = api_of(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
     if as_json:
@@ -108,5 +110,5 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
         after = f", after {needs}" if needs else ""
         out.print(f"  {name}: fallback sizes {', '.join(workload['sizes'])}{after}")
     if found["events"]:
-        out.print("What happened between runs (UTC):")
+        out.print("Events between runs (UTC):")
         out.print(show.events(found["events"]))

@@ -1,4 +1,4 @@
-"""`coldsite plan init`: reads what stands in a subscription, asks what it cannot know, and writes a commented plan."""
+"""`coldsite plan init`: reads a subscription's resources, asks for the rest, and writes a commented plan."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ MODEL = PLANS / "contoso"
 """Scripts and queries to begin with."""
 
 type Ask = Callable[[str, list[str], str], str]
-"""A question, what may be answered (anything, when empty) and a default."""
+"""A question, the allowed answers (anything, when empty) and a default."""
 
 
 def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple[Path, dict[str, str]]:
-    """Writes ``folder/NAME.yaml`` with its scripts, checks it, and returns it with what azd needs to know.
+    """Writes ``folder/NAME.yaml`` with its scripts, validates it, and returns it with azd's settings.
 
-    At most eight questions; what is the only one of its kind is not asked. Scripts that are there already stay as they
-    are. Raises ``UnclearError`` when something is missing, and then nothing is written.
+    At most eight questions; a single candidate is taken without a question. Existing scripts are kept. Raises
+    ``UnclearError`` when something is missing; then nothing is written.
     """
     if not re.fullmatch(PLAN_NAME, name) or len(name) > 40:
-        raise UnclearError([f"{name!r} is no name for a plan: small letters, digits, hyphens; first a letter."])
+        raise UnclearError(
+            [f"{name!r} is not a valid plan name: lower-case letters, digits and hyphens, starting with a letter."]
+        )
     path = folder / f"{name}.yaml"
     if path.exists():
-        raise UnclearError([f"{path} is there already. Choose another name, or move it away."])
-    profile = _choose(ask, "Which Traffic Manager profile leads your customers?", {p.id: p for p in found.profiles})
+        raise UnclearError([f"{path} already exists. Choose another name, or move the file."])
+    profile = _choose(ask, "Which Traffic Manager profile routes your customers?", {p.id: p for p in found.profiles})
     endpoints = {endpoint.name: endpoint for endpoint in profile.endpoints}
     if len(endpoints) < 2:
         raise UnclearError([f"{profile.id} has no second endpoint. Add one for Azure, disabled, with priority 2."])
@@ -44,7 +46,7 @@ def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple
     machines = machines_of(found.replicas[machine_id], found.interfaces)
     databases = [machine for machine in machines if machine.is_database]
     answers = {
-        "title": ask("What is the business called, for people?", [], name.capitalize()),
+        "title": ask("What is the name of the business, for display?", [], name.capitalize()),
         "host": ask("Which host name do customers open?", [], profile.host or f"www.{name}.example"),
         "path": ask("Which page says that the site is healthy? It must ask the database.", [], profile.path),
         "database": ask("Which database must be online?", [], "Orders") if databases else "",
@@ -154,25 +156,25 @@ def _workload(machine: Machine, machines: list[Machine], answers: dict[str, str]
 
 _PLAN = """\
 # yaml-language-server: $schema=./plan.schema.json
-# {title}: written by `coldsite plan init` from what stands in Azure. Read every line.
+# {title}: written by `coldsite plan init` from the resources in Azure. Read every line.
 name: {name}
 title: {title}
-time_zone: UTC                # in which the drill's schedule is meant, for example Europe/Amsterdam
+time_zone: UTC                # of the drill's schedule, for example Europe/Amsterdam
 objectives:
-  recovery_time: 1h           # what the business wants; every run measures what it got
+  recovery_time: 1h           # the objectives; every run measures the actuals
   recovery_point: 15m
 
 traffic:
   profile: {profile.id}
-  hostname: {profile.hostname}   # what customers' names lead to
+  hostname: {profile.hostname}   # the target of the customers' host names
   primary: {{endpoint: {primary}, type: {primary_type}}}
   recovery: {{endpoint: {recovery}, type: {recovery_type}}}
-  latch_again: true           # after a failover, nobody sends customers back to the old site by hand
-  verify:                     # must pass at the recovery site itself before customers move
+  latch_again: true           # after a failover, a primary endpoint enabled by hand is disabled again
+  verify:                     # must pass at the recovery site itself before the cutover
     - http: {{connect_to: RECOVERY_PUBLIC_ADDRESS, {site}path: {path}, expect: {{status: [200]}}}}
 
 detection:
-  mode: observe               # observe: only says what it would do. Then approve: asks you. Then automatic.
+  mode: observe               # observe: records decisions only. Next: approve (asks you), then automatic.
   trust: {{drill_within: 90d, observed_for: 14d}}   # until both hold, automatic asks you as well
   quorum: {quorum}                   # how many independent paths must say "unreachable"
   signals:
@@ -182,10 +184,10 @@ detection:
     traffic:
       path: public
       traffic_manager: {{}}
-{sql_signal}    observer:                 # is Coldsite itself cut off?
+{sql_signal}    observer:                 # has Coldsite itself lost connectivity?
       role: control
       http: {{connect_to: OBSERVER_ADDRESS, path: /connecttest.txt}}   # Microsoft's own test page
-    azure:                    # is there anything wrong where we would go?
+    azure:                    # does Azure report an incident in the recovery region?
       role: recovery
       azure_health: {{}}
     # heartbeat:              # a third path: edit {name}/heartbeat.kql to name your server, then uncomment it
@@ -195,7 +197,7 @@ detection:
 replication:
   machine: {machine}
   scripts: {name}
-  pause_limit: 5m             # no longer is the replica ever held still
+  pause_limit: 5m             # the longest that the replica may stay frozen
   recovery_points: {{every: 1h, keep: 24}}
 
 recovery:
@@ -204,7 +206,7 @@ recovery:
   workloads:
 {workloads}
 drill:
-  schedule: 0 0 3 1 1,4,7,10 *   # second minute hour day month weekday: each quarter, at three in the morning
+  schedule: 0 0 3 1 1,4,7,10 *   # second minute hour day month weekday: every quarter, at 03:00
   keep_for: 15m
 
 notify:
@@ -213,7 +215,7 @@ notify:
 """
 
 _MEASURE = (
-    "        # To measure how old the data are, add to this probe a query for the newest change, in UTC:\n"
+    "        # To measure the age of the data, add a query for the newest change, in UTC:\n"
     '        #   recovery_point_query: "SELECT MAX(ChangedAtUtc) FROM dbo.YOUR_TABLE"'
 )
 
@@ -227,10 +229,10 @@ _WORKLOAD = """\
     {machine.name}:
       os: {os}
       generation: {machine.system.generation}
-      license: Windows_Server   # you bring the licence; without this line Azure bills one
+      license: Windows_Server   # you bring the licence; without this line Azure bills for one
       disks:
         os: {machine.system.id}{data}
-      sizes: [Standard_{size}s_v5, Standard_{size}as_v5, Standard_{size}s_v4]   # the first that Azure has
+      sizes: [Standard_{size}s_v5, Standard_{size}as_v5, Standard_{size}s_v4]   # the first that Azure can allocate
       nic:
         failover: {machine.failover.id}
         drill: {machine.drill.id}

@@ -1,4 +1,4 @@
-"""How runs look in a terminal: words, tables, and a timeline that shows what took how long and what waited for what."""
+"""Runs in a terminal: words, tables, and a timeline of durations and waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTCOMES = {
     "stood_down": ("false alarm", "yellow"),
     "observed": ("observed only", "yellow"),
     "rejected": ("rejected", "yellow"),
-    "expired": ("nobody approved in time", "yellow"),
+    "expired": ("no approval before the deadline", "yellow"),
     "aborted": ("aborted", "yellow"),
     "preempted": ("interrupted by a real failover", "yellow"),
     "failed": ("failed", "red"),
@@ -29,37 +29,37 @@ PHASES = {
     "waiting_for_approval": "waiting for your approval",
     "recovering": "building the machines",
     "verifying": "verifying the recovery site",
-    "cutting_over": "moving the customers",
-    "needs_operator": "needs you",
-    "cleaning_up": "clearing away",
+    "cutting_over": "cutting over",
+    "needs_operator": "action required",
+    "cleaning_up": "cleaning up",
     "completed": "completed",
 }
 SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites", "none": "no site"}
 STEPS = {
     "gather_evidence": "check the primary site",
     "fence_source": "stop the source's writes",
-    "read_replication": "ask how the replica is",
+    "read_replication": "read the replica's state",
     "read_home_commit": "read the primary's newest change",
     "freeze_replication": "freeze the replica",
     "take_recovery_point": "take a recovery point",
-    "thaw_replication": "let the replica go on",
-    "create_disk": "make disks",
-    "create_machine": "make the machine",
+    "thaw_replication": "resume replication",
+    "create_disk": "create disks",
+    "create_machine": "create the machine",
     "probe_workload": "boot, until healthy",
     "verify_site": "verify the whole site",
-    "enable_recovery": "enable Azure in DNS",
-    "disable_primary": "lock out the primary",
+    "enable_recovery": "enable the recovery endpoint",
+    "disable_primary": "disable the primary endpoint",
     "check_dns": "wait for DNS",
-    "clean_up": "clear away",
+    "clean_up": "clean up",
 }
 
 
 def step_words(name: str, target: str) -> str:
-    """A step as a person would say it: the workload is named where there are several."""
+    """A step in plain words: the workload is named where there are several."""
     workload = target.split("/")[0]
     plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover"}
     named = workload not in plain and "." not in workload and not workload.startswith(("set-", "point-"))
-    again = " once more" if target == "before cutover" else ""
+    again = " again" if target == "before cutover" else ""
     return f"{STEPS[name]} {workload if named else ''}".strip() + again
 
 
@@ -105,7 +105,7 @@ def timeline(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     began = _moment(run["started_at"])
     ends = [span[1] for span in spans.values() if span[1]]
     if not spans or began is None or not ends:
-        return Text("Nothing has happened yet.", style="dim")
+        return Text("No steps yet.", style="dim")
     total = max((max(ends) - began).total_seconds(), 0.001)
     table = Table.grid(padding=(0, 1))
     for words, (start, end, status) in sorted(spans.items(), key=lambda item: item[1][0]):
@@ -119,7 +119,7 @@ def timeline(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
 
 
 def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
-    """A whole run: what it is, what was decided and why, the timeline, what it came to."""
+    """A whole run: its kind, the decision and its reason, the timeline, the result."""
     head = Text.assemble(
         (f"{run['kind']} {run['run_id']}", "bold"), "  ", (said(run), colour(run)), f"  started by {run['trigger']}"
     )
@@ -129,7 +129,7 @@ def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     if run.get("waiting_for"):
         until = f" (until {moment(run['waiting_until'])})" if run.get("waiting_until") else ""
         parts.append(Text(f"Waiting for you{until}: {run['waiting_for']}", style="bold red"))
-        parts.append(Text(f"To type: {commands(run)}", style="bold"))
+        parts.append(Text(f"Commands: {commands(run)}", style="bold"))
     parts.append(timeline(run, factor))
     facts = []
     if run.get("recovery_time_actual") is not None:
@@ -165,7 +165,7 @@ def points_table(points: list[dict[str, Any]]) -> RenderableType:
 
 
 def commands(run: dict[str, Any]) -> str:
-    """The commands that answer what a run waits for."""
+    """The commands that answer a run's question."""
     return " or ".join(f"coldsite {word} {run['run_id']}" for word in run.get("answers") or ["retry"])
 
 
@@ -191,7 +191,7 @@ LOOKS = {"down": "does not answer", "up": "answers", "unclear": "gives no clear 
 
 
 def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
-    """The status of one plan: where customers are sent, what the newest look saw, what is under way, what is wrong."""
+    """The status of one plan: the active site, the newest check, the runs in progress, the warnings."""
     line = Text.assemble(
         (plan["title"], "bold"), f" ({plan['name']}): customers are sent to {SITES[plan['active_site']]}"
     )
@@ -207,10 +207,10 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
     if look := plan.get("newest_look"):
         style = "bold red" if look["says"] != "up" and plan["active_site"] == "primary" else ""
         since = f" since {moment(look['since'])}" if look["says"] != "up" else ""
-        line.append(f"\n  The primary site {LOOKS[look['says']]}{since} (newest look {moment(look['at'])})", style)
+        line.append(f"\n  The primary site {LOOKS[look['says']]}{since} (newest check {moment(look['at'])})", style)
     if plan["next_look_not_before"]:
         when = moment(plan["next_look_not_before"])
-        line.append(f"\n  Coldsite looks again at {when}, or as soon as another check turns bad", "yellow")
+        line.append(f"\n  Next check at {when}, or as soon as another signal fails", "yellow")
     if run := plan.get("run"):
         line.append(f"\n  {run['kind'].capitalize()} {run['run_id']}: {PHASES[run['phase']]}", "cyan")
         if run["waiting_for"]:
@@ -222,24 +222,24 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
 
 
 def replica_line(plan: dict[str, Any]) -> str:
-    """How replication is, and how old the data would be."""
+    """The state of replication, and the age of its data."""
     replica = plan.get("replica")
     if replica is None or replica["looked_at"] is None:
-        return "Replication: not looked at yet."
+        return "Replication: not checked yet."
     state = replica["problem"] or replica["state"]
     data = f"data until {moment(replica['data_until'])}" if replica["data_until"] else "age of the data unknown"
-    return f"Replication: {state.rstrip('.')}; {data} (looked at {moment(replica['looked_at'])})."
+    return f"Replication: {state.rstrip('.')}; {data} (checked {moment(replica['looked_at'])})."
 
 
 def moment(value: str) -> str:
-    """A time as people read it, with its day where that is another than today."""
+    """A time for display, with its date unless it is today."""
     at = datetime.fromisoformat(value).astimezone(UTC)
     today = at.date() == datetime.now(UTC).date()
     return f"{at:%H:%M} UTC" if today else f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def check_lines(found: dict[str, Any]) -> RenderableType:
-    """One line a check: what it sees, and what it would need where it sees nothing."""
+    """One line for each check: its result, or what it needs where it has no data."""
     table = Table.grid(padding=(0, 2))
     words = {"up": ("up", "green"), "down": ("down", "red"), "no_data": ("no data", "yellow")}
     for item in found["evidence"]:
@@ -255,7 +255,7 @@ def check_lines(found: dict[str, Any]) -> RenderableType:
 
 
 def events(told: list[dict[str, Any]]) -> RenderableType:
-    """What happened between runs, newest first."""
+    """Events between runs, newest first."""
     table = Table.grid(padding=(0, 2))
     for event in told:
         table.add_row(Text(event["at"][5:16].replace("T", " "), style="dim"), Text(event["text"]))
@@ -263,7 +263,7 @@ def events(told: list[dict[str, Any]]) -> RenderableType:
 
 
 def hindsight(runs: list[dict[str, Any]]) -> str | None:
-    """How often a failover was only observed, and how often it would have been right."""
+    """The number of observed failovers, and how many would have been right."""
     observed = [run for run in runs if run["outcome"] == "observed"]
     if not observed:
         return None
@@ -277,6 +277,6 @@ def hindsight(runs: list[dict[str, Any]]) -> str | None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Where nobody looks, lines are as long as they are; a terminal wraps them."""
+    """Without a terminal, lines are not wrapped."""
     width = None if sys.stdout.isatty() else 200
     return Console(highlight=False, stderr=stderr, width=width)

@@ -1,1 +1,1 @@
-"""What Azure Functions calls. Folders are roles: triggers, orchestrators, activities and what these are made of."""
+"""What Azure Functions calls. Each folder is a role: triggers, orchestrators, activities and their parts."""

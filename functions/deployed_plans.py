@@ -7,4 +7,4 @@ from shared.models.plan import RecoveryPlan
 from shared.plans.loader import load_plans
 
 PLANS: dict[str, RecoveryPlan] = load_plans(settings.plans_folder())
-"""Every deployed plan by name. A plan that cannot be used stops the start."""
+"""Every deployed plan by name. An invalid plan prevents the start."""

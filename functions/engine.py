@@ -23,7 +23,7 @@ Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.RaiseEvent, e
 
 
 class DurableEngine:
-    """Starts, asks and tells orchestrations. Raises ``StorageUnavailableError`` when the engine does not answer."""
+    """Starts, reads and signals orchestrations. Raises ``StorageUnavailableError`` when the engine does not answer."""
 
     def __init__(self, client: df.DurableFunctionsClient) -> None:
         self._client = client
@@ -35,17 +35,17 @@ class DurableEngine:
             raise StorageUnavailableError("The durable engine did not accept the run.") from error
 
     async def run(self, orchestrator: str, instance_id: str, patience: float) -> Any:
-        """Starts an orchestration, waits for its end and returns its result. ``patience`` is in seconds."""
+        """Starts an orchestration, waits for it to end and returns its result. ``patience`` is in seconds."""
         await self.start(orchestrator, instance_id, {})
         try:
             ended = await self._client.wait_for_orchestration_completion(instance_id, timeout=patience)
         except TimeoutError as error:
-            told = f"The durable engine took an orchestration and did not end it within {patience:g} s."
-            raise StorageUnavailableError(f"{told} No failover would begin. See the app's log.") from error
+            told = f"The durable engine accepted an orchestration and did not complete it within {patience:g} s."
+            raise StorageUnavailableError(f"{told} A failover could not run. See the app's log.") from error
         except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine does not answer.") from error
         if ended is None or ended.runtime_status is not OrchestrationStatus.COMPLETED:
-            raise StorageUnavailableError("The durable engine did not bring an orchestration to its end. See its log.")
+            raise StorageUnavailableError("The durable engine did not complete an orchestration. See the app's log.")
         return json.loads(ended.serialized_output or "null")
 
     async def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
@@ -65,7 +65,7 @@ class DurableEngine:
             raise StorageUnavailableError("The durable engine does not answer.") from error
 
     async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
-        """Tells an orchestration something. One that is unknown or over hears nothing, which is no error."""
+        """Sends an event to an orchestration. An unknown or ended one does not receive it, which is no error."""
         try:
             await self._client.raise_orchestration_event(instance_id, event, data=data)
         except grpc.aio.AioRpcError as error:

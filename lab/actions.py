@@ -1,4 +1,4 @@
-"""What a scenario's timeline can do to the lab."""
+"""The actions of a scenario's timeline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.models.ids import TAG_TAKEN_AT
 
 
 class Actions:
-    """Performs events. ``folder`` is where a scenario's alert files lie."""
+    """Performs events. ``folder`` contains a scenario's alert files."""
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
@@ -40,7 +40,7 @@ class Actions:
         }
 
     async def perform(self, event: Event) -> None:
-        """Does one thing. Raises ``ScenarioError`` when it names something that is not there."""
+        """Performs one event. Raises ``ScenarioError`` when it names something that does not exist."""
         details = event.details
         if does := self._does.get(event.do):
             await does(details)
@@ -107,7 +107,7 @@ class Actions:
         )
 
     def _make_odd(self, details: dict[str, Any]) -> None:
-        """``password``: it was changed for the probe's login alone."""
+        """``password``: changed for the probe's login alone."""
         target = str(details.pop("target"))
         if details.pop("password", None) is not None:
             details["login_number"] = 18456
@@ -128,7 +128,7 @@ class Actions:
         behaviours[name] = Behaviour(status=int(details.get("status", 200)), effect=effect in (True, "true"))
 
     def _lose_tag(self, details: dict[str, Any]) -> None:
-        """Somebody, or a policy, takes a tag off the newest snapshot."""
+        """A person, or a policy, removes a tag from the newest snapshot."""
         snapshots = [r for key, r in self._lab.compute.resources.items() if "/snapshots/" in key.lower()]
         newest = max(snapshots, key=lambda one: str(one["tags"].get(TAG_TAKEN_AT, "")), default=None)
         if newest is not None:
@@ -170,7 +170,7 @@ class Actions:
         await self._lab.functions.dispatcher.lose(str(details.get("run") or await self._current_run()))
 
     async def _send_alerts(self, details: dict[str, Any]) -> None:
-        """Sends as an action group does, all at once; what must be tried again does not hold up the timeline."""
+        """Sends as an action group does, all at once; retries do not delay the timeline."""
         if "file" in details:
             body = (self._folder / details["file"]).read_bytes()
         else:
@@ -203,7 +203,7 @@ class Actions:
             self.failures.append(f"operator.{what} answered {status} instead of {wanted}: {body.get('detail', body)}")
 
     def _scale(self, details: dict[str, Any]) -> None:
-        """Times that a person gives are simulated ones."""
+        """Times in a person's request are simulated ones."""
         if "for" in details:
             details["for"] = f"{seconds(details['for']) / self._lab.clock.speed:.3f}s"
         point = str(details.get("recovery_point", ""))

@@ -24,7 +24,7 @@ class Clock:
 
     @property
     def ticks(self) -> float:
-        """Simulated seconds that never start again, for ages that span the beginning of the timeline."""
+        """Simulated seconds that never restart, for ages that span the beginning of the timeline."""
         return self._monotonic() * self.speed
 
     @property

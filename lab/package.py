@@ -1,4 +1,4 @@
-"""What would be deployed: the files that .funcignore lets through, with a Python that has only requirements.txt."""
+"""The deployment package: the files that .funcignore allows, with a Python that has only requirements.txt."""
 
 from __future__ import annotations
 

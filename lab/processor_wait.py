@@ -25,11 +25,11 @@ BUSY = 0.4
 """The share of waiting from which a failure is played again, slower. Alone on two cores a lab stays below 0.3."""
 
 SLOWEST = 4.0
-"""How often slower than asked for a story is played at last; that result counts."""
+"""The largest slow-down of a story; that result counts."""
 
 
 class Attempt[T](NamedTuple):
-    """One playing of a story: what it came to, whether it held, how large a share of the time its lab waited."""
+    """One playing of a story: its result, whether it held, and the share of time that its lab waited."""
 
     result: T
     held: bool
@@ -37,7 +37,7 @@ class Attempt[T](NamedTuple):
 
 
 async def until_it_counts[T](asked: float, play: Callable[[float], Awaitable[Attempt[T]]]) -> T:
-    """Plays a story at the speed that was asked for, and slower while it fails and the machine is busy.
+    """Plays a story at the requested speed, and slower while it fails and the machine is busy.
 
     What fails while the lab's processes wait for a processor says nothing; at half the speed they get their time. A
     busy machine makes a story slower, and never another one.

@@ -1,4 +1,4 @@
-"""What a scenario came to, in simulated time, and how that compares with what was expected."""
+"""A scenario's result, in simulated time, and its comparison with the expectation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.models.steps import Step
 
 
 async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
-    """One object with everything that a scenario can be judged by; durations are simulated seconds."""
+    """One object with every value that an expectation can name; durations are simulated seconds."""
     runs = await _all_runs(lab)
     enabled = [name for name in ("primary", "recovery") if _enabled(lab, name)]
     active = {0: "none", 1: enabled[0] if enabled else "none", 2: "both"}[len(enabled)]
@@ -52,7 +52,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
 
 
 async def _between_runs(lab: Lab) -> dict[str, list[str]]:
-    """What the app warns of now, and its story of what happened between runs, newest first."""
+    """The app's current warnings, and its events between runs, newest first."""
     _, body = await lab.call("GET", f"plans/{lab.plan.name}")
     return {"warnings": body.get("warnings", []), "events": [event["text"] for event in body.get("events", [])]}
 
@@ -143,7 +143,7 @@ def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str) -> list[str]
 
 
 def judge(report: dict[str, Any], expect: dict[str, Any]) -> list[str]:
-    """What differs from the expectation, one sentence each."""
+    """The differences from the expectation, one sentence each."""
     failures: list[str] = []
     newest = report["runs"][-1] if report["runs"] else {}
     for key, wanted in expect.items():
@@ -153,7 +153,7 @@ def judge(report: dict[str, Any], expect: dict[str, Any]) -> list[str]:
             said = " ".join(str(run["verdict"] or "") for run in report["runs"])
             said = said if key == "verdict_mentions" else " ".join(report[key.removesuffix("_mention")])
             missing = [word for word in _listed(wanted) if str(word).lower() not in said.lower()]
-            failures += [f"{key}: nobody said {word!r}; what was said: {said}" for word in missing]
+            failures += [f"{key}: {word!r} does not occur in: {said}" for word in missing]
         elif key == "steps":
             failures += _judge_steps(newest.get("steps", []), wanted)
         else:

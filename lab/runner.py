@@ -1,4 +1,4 @@
-"""Runs one scenario: the timeline, the wait until nothing moves any more, the report."""
+"""Runs one scenario: the timeline, the wait until it has come to rest, the report."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def run_scenario(
     tell: Tell,
     engine: str | None = None,
 ) -> dict[str, Any]:
-    """Runs it in a lab of its own and returns the report, judged. ``tell`` hears what happens, in simulated seconds."""
+    """Runs it in a lab of its own and returns the judged report. ``tell`` receives the events, in simulated seconds."""
     asked = speed or scenario.speed
 
     async def attempt(pace: float) -> Attempt[dict[str, Any]]:
@@ -103,10 +103,10 @@ async def _wait(lab: Lab, scenario: Scenario, watcher: Watcher) -> None:
 
 
 class Watcher:
-    """Follows the runs and the endpoints, tells what changes, and knows when nothing moves any more.
+    """Follows the runs and the endpoints, reports changes, and detects when the lab has come to rest.
 
-    That is when for twice the TTL nothing has changed, and the app's own timers have come round since: on a machine
-    that stood still for a while, silence alone would prove nothing.
+    That is when for twice the TTL nothing has changed, and the app's own timers have fired since: on a stalled machine
+    silence alone would prove nothing.
     """
 
     def __init__(self, lab: Lab, actions: Actions, tell: Tell) -> None:

@@ -1,4 +1,4 @@
-"""Scenario files: a plan, a timeline of what happens, and what must be true at the end. Strict, like plan files."""
+"""Scenario files: a plan, a timeline of events, and the expected result. Strict, like plan files."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class Scenario(Strict):
     times: dict[str, float] = {}
     workers: int = Field(default=1, ge=1, le=4)
     people: dict[str, list[Literal["viewer", "operator", "approver"]]] = {}
-    """Who may sign in, with their roles: then the app asks for sign-in, and ``by`` says who acts (else the first)."""
+    """The people with their roles: then the app requires sign-in, and ``by`` names the actor (else the first)."""
     real_schedules: bool = False
     """Whether the plan's schedules hold as they are written, in real time; by default a drill is due when its timer
     fires."""
@@ -168,7 +168,7 @@ class Scenario(Strict):
 
     @model_validator(mode="after")
     def _judgeable(self) -> Scenario:
-        """What is expected must be something that can be compared."""
+        """An expectation must be a value that can be compared."""
         words = {outcome.value for outcome in Outcome} | {phase.value for phase in Phase}
         for kind, counts in _mapping("runs", self.expect.get("runs", {})).items():
             if kind not in get_args(Kind):

@@ -15,7 +15,7 @@ from lab.processes import ChildStartError, reserve_ports
 
 _AZURITE = Path(__file__).parent / "azurite" / "node_modules" / "azurite" / "dist" / "src"
 _START_LIMIT = 55
-"""Real seconds until Azurite is taken for broken: a quiet machine needs two, a busy one more."""
+"""Real seconds until Azurite counts as broken: a quiet machine needs two, a busy one more."""
 ACCOUNT = "devstoreaccount1"
 _WELL_KNOWN_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """Azurite's documented key, for tools that look into the tables; the app itself uses its identity."""
@@ -58,7 +58,7 @@ class Azurite:
         return [self._process.pid] if self._process else []
 
     async def start(self) -> None:
-        """Returns once it says that it listens: that something answers on its port would prove nothing."""
+        """Returns once it reports that it listens: an answer on its port would prove nothing."""
         if self._process is not None:
             return
         entry = _AZURITE / self._service / "main.js"

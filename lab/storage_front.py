@@ -1,4 +1,4 @@
-"""A door in front of Azurite that sees every write, so that a worker can die between a write and its answer."""
+"""A proxy in front of Azurite that sees every write, so that a worker can die between a write and its answer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _READS = {"GET", "HEAD", "OPTIONS"}
 
 
 class StorageFront:
-    """Passes everything on. ``after_write`` hears the table of every write that was applied; when it says that the
-    caller is gone, nobody is answered.
+    """Forwards everything. ``after_write`` gets the table of every write that was applied; when it returns that the
+    caller is gone, no answer is sent.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class StorageFront:
 
     async def start(self, account: str) -> str:
         """Listens, and returns the table endpoint to give to the app."""
-        # A call that hangs must neither be waited for, since the caller has long given up, nor take another's place.
+        # A hanging call must not be awaited, since the caller has long given up, nor occupy a slot.
         self._session = aiohttp.ClientSession(
             auto_decompress=False,
             timeout=aiohttp.ClientTimeout(total=10),

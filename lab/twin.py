@@ -51,12 +51,12 @@ from shared.models.resource_ids import take_apart
 PROJECT = Path(__file__).parents[1]
 AUDIENCE = "https://management.azure.com"
 ALERTS = frozenset({"/api/alerts"})
-"""What sign-in leaves out: Azure Monitor shows its token to the app itself."""
+"""Excluded from sign-in: Azure Monitor presents its token to the app itself."""
 
 
 @dataclass(frozen=True)
 class Installed:
-    """Where the app lies, which Python runs it, and where that Python finds Microsoft's worker: by default all here."""
+    """The app's folder, its Python, and the path of Microsoft's worker: by default all of this environment."""
 
     folder: Path = PROJECT
     python: str = sys.executable
@@ -76,7 +76,7 @@ class LabOptions:
     watch_tables: bool = False
     """Whether writes to the history are watched, so that a worker can be killed between one and its answer."""
     people: dict[str, list[str]] = field(default_factory=dict)
-    """Who may sign in, with their roles. When there is anybody, sign-in is required and alerts come with tokens."""
+    """The people with their roles. If there are any, sign-in is required and alerts come with tokens."""
     installed: Installed = Installed()
     real_schedules: bool = False
     """Whether the plan's schedules stay as they are. At speed a calendar means nothing, so by default a drill is due
@@ -241,7 +241,7 @@ class Lab:
         self._stops.append(self._stop_dns)
 
     def tables(self) -> TableServiceClient:
-        """The history as it is stored, past the app and past the door that watches it. Use ``async with``."""
+        """The history as stored, bypassing the app and the watching proxy. Use ``async with``."""
         return TableServiceClient.from_connection_string(
             self.storage.connection_string, connection_verify=str(self.ca_bundle), retry_total=1
         )
@@ -329,7 +329,7 @@ class Lab:
         return container
 
     def blob_headers(self) -> dict[str, str]:
-        """What a call of the blob service needs, as the app's identity."""
+        """The headers of a call to the blob service, as the app's identity."""
         token = self.identity.issue("https://storage.azure.com", {"oid": APP})
         return {"Authorization": f"Bearer {token}", "x-ms-version": "2023-11-03"}
 
@@ -361,7 +361,7 @@ class Lab:
             return response.status
 
     def credentials(self, person: str = "") -> dict[str, str]:
-        """The headers by which the HTTP API knows somebody: one of the people, else the holder of the host's key."""
+        """The headers that identify a caller to the HTTP API: one of the people, else the holder of the host's key."""
         if self.options.people:
             name = person or next(iter(self.options.people))
             token = self.identity.person_token(name, self.options.people.get(name, []))
@@ -385,11 +385,11 @@ class Lab:
             return 0, {}
 
     async def _after_write(self, label: str) -> bool:
-        """``worker.kill during``: the write is applied, the worker dies, and nobody answers it."""
+        """``worker.kill during``: the write is applied, the worker dies, and no answer is sent."""
         return self.functions.dispatcher.strike("azure")
 
     async def _after_row(self, table: str) -> bool:
-        """The same for the history. A step's own row tells of the activity, and is not what it does."""
+        """The same for the history. A step's own row describes the activity, and is not its effect."""
         return table != "ColdsiteSteps" and self.functions.dispatcher.strike("history")
 
     async def _settle(self) -> None:

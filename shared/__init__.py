@@ -1,1 +1,1 @@
-"""Plain Python that Coldsite is made of: no triggers and no orchestration live here."""
+"""Coldsite's plain Python: no triggers and no orchestration."""

@@ -15,14 +15,14 @@ _PUBLIC_CLOUD = "https://management.azure.com"
 def _required(name: str, what: str) -> str:
     value = os.environ.get(name, "").strip()
     if not value:
-        raise SettingError(f"The app setting {name} is missing. It holds {what}.")
+        raise SettingError(f"The app setting {name} is missing. Set it to {what}.")
     if value.startswith("@Microsoft.KeyVault("):
         raise SettingError(f"The app setting {name} refers to Key Vault, and the platform could not read the secret.")
     return value
 
 
 def plans_folder() -> Path:
-    """Where the recovery plans lie."""
+    """The folder of the recovery plans."""
     return Path(os.environ.get("COLDSITE_PLANS") or Path(__file__).parent.parent / "plans")
 
 
@@ -42,7 +42,7 @@ def resource_manager() -> str:
 
 
 def resource_manager_audience() -> str:
-    """For whom tokens are asked when calling Azure Resource Manager."""
+    """The audience of tokens for Azure Resource Manager."""
     return os.environ.get("COLDSITE_RESOURCE_MANAGER_AUDIENCE", _PUBLIC_CLOUD).rstrip("/")
 
 
@@ -69,16 +69,16 @@ def named(setting: str) -> str:
 
 
 def place(value: str, default_port: int) -> tuple[str, int]:
-    """The address and the port that a probe asks: ``10.0.0.5``, ``web01:8443``, ``[2001:db8::5]:443`` or a setting.
+    """The address and the port of a probe: ``10.0.0.5``, ``web01:8443``, ``[2001:db8::5]:443`` or a setting.
 
-    A name in capitals without an underscore is a setting where there is such a setting, and a host name otherwise.
-    Raises ``SettingError`` for what is no address: that is a mistake of ours and says nothing of the site.
+    A name in capitals without an underscore is a setting where that setting exists, and a host name otherwise. Raises
+    ``SettingError`` for anything but an address: that is a configuration error and says nothing of the site.
     """
     by_setting = is_setting(value) or (value.isupper() and value in os.environ)
     found = split_place(named(value) if by_setting else value)
     if found is None:
         where = f"The app setting {value}" if by_setting else repr(value)
-        raise SettingError(f"{where} does not hold an address with an optional port, for example 203.0.113.10:8443.")
+        raise SettingError(f"{where} does not contain an address with an optional port, for example 203.0.113.10:8443.")
     host, port = found
     return host, port or default_port
 
@@ -87,12 +87,12 @@ def credential(setting: str) -> tuple[str, str]:
     """A ``user:password`` setting, in Azure a Key Vault reference. Raises ``SettingError`` without showing it."""
     user, colon, password = named(setting).partition(":")
     if not colon or not user:
-        raise SettingError(f"The app setting {setting} does not hold user:password.")
+        raise SettingError(f"The app setting {setting} does not contain user:password.")
     return user, password
 
 
 def sign_in_required() -> bool:
-    """Whether people must sign in instead of holding a function key. A misspelt word must not open the door."""
+    """Whether people must sign in instead of holding a function key. A misspelt value must not grant access."""
     value = os.environ.get("COLDSITE_SIGN_IN", "off").strip()
     if value not in ("required", "off"):
         raise SettingError("The app setting COLDSITE_SIGN_IN is neither required nor off.")
@@ -100,7 +100,7 @@ def sign_in_required() -> bool:
 
 
 def sign_in_is_on() -> bool:
-    """Whether the platform says that it signs people in. Only then are its headers its own.
+    """Whether App Service Authentication is on. Only then can its headers be trusted.
 
     Source: App Service's environment variables for authentication,
     MicrosoftDocs/azure-docs:articles/app-service/reference-app-settings.md
@@ -109,7 +109,7 @@ def sign_in_is_on() -> bool:
 
 
 class AlertTokens(NamedTuple):
-    """What the token of a secure webhook must say: for whom it is and which directory issued it."""
+    """The required audience and issuer of a secure webhook's token."""
 
     audiences: tuple[str, ...]
     tenant: str
@@ -117,7 +117,7 @@ class AlertTokens(NamedTuple):
 
 
 def alert_tokens() -> AlertTokens | None:
-    """None while alerts come by function key. Half a configuration stops the start."""
+    """None while alerts come by function key. An incomplete configuration prevents the start."""
     audiences = tuple(os.environ.get("COLDSITE_ALERTS_AUDIENCE", "").split())
     if not audiences:
         return None

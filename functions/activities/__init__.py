@@ -1,1 +1,1 @@
-"""One step each, one call into ``shared``. Each may run twice and may be cut off anywhere."""
+"""One step each, one call into ``shared``. Each may run twice and may be interrupted anywhere."""

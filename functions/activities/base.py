@@ -1,6 +1,6 @@
-"""The one way to make an activity: a function from one frozen model to another, with its step in the history.
+"""The only way to define an activity: a function from one frozen model to another, with its step in the history.
 
-Only plain JSON crosses the boundary of the durable engine. The engine hands an activity's exception on as a bare class
+Only plain JSON crosses the boundary of the durable engine. The engine reduces an activity's exception to a bare class
 name and one line, so Azure's expected answers are results, and only the unexpected is raised.
 """
 
@@ -20,21 +20,21 @@ from shared.models.steps import Order, StepEnd
 from shared.store.steps import begin_step, end_step
 
 Recording = Literal["around", "after", "never"]
-"""``around``: the intent is written before the act. ``after``: for looks, which change nothing. ``never``: it does so
-itself."""
+"""``around``: the intent is written before the act. ``after``: for reads, which change nothing. ``never``: the activity
+writes its own step."""
 
 MAX_ATTEMPTS = 20
 
 
 class Activity[O: Order, R]:
-    """An activity as orchestrators see it: typed orders go in, typed results come out."""
+    """An activity as orchestrators see it: typed order in, typed result out."""
 
     def __init__(self, name: str, result: Any) -> None:
         self.name = name
         self._result: TypeAdapter[R] = TypeAdapter(result)
 
     def schedule(self, ctx: task.OrchestrationContext, order: O, retry_after: timedelta) -> task.CompletableTask[Any]:
-        """Schedules the activity; it is tried again when it raises, first after ``retry_after``."""
+        """Schedules the activity; the engine retries it when it raises, first after ``retry_after``."""
         policy = task.RetryPolicy(
             first_retry_interval=retry_after,
             max_number_of_attempts=MAX_ATTEMPTS,
@@ -44,7 +44,7 @@ class Activity[O: Order, R]:
         return ctx.call_activity(self.name, input=order.model_dump(mode="json"), retry_policy=policy)
 
     def read(self, raw: Any) -> R:
-        """Turns what the engine kept back into the result's model."""
+        """Parses the engine's JSON into the result's model."""
         return self._result.validate_python(raw)
 
 
@@ -54,7 +54,7 @@ def activity[O: Order, R](
     """Registers ``async def fn(order: Model) -> Result`` as the activity ``fn`` and returns its ``Activity``.
 
     With ``around``, an operation that was only started stays "running" in the history until ``check_operation`` sees
-    its end.
+    it end.
     """
 
     def decorate(fn: Callable[[O], Awaitable[R]]) -> Activity[O, R]:
@@ -88,7 +88,7 @@ def activity[O: Order, R](
 
 
 async def _record_failure(name: str, order: Order, record: Recording, error: Exception) -> None:
-    """The engine will try again; meanwhile the history says what went wrong."""
+    """The engine retries; meanwhile the history shows the error."""
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     attempts = order.attempt if record == "after" else None
     await end_step(order.run, name, order.target, "running", attempts=attempts, started_at=order.began_at, error=words)

@@ -1,4 +1,4 @@
-"""An order that comes after its deadline is refused: what it was given for is no longer so."""
+"""An order that arrives after its deadline is refused: its reason no longer holds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from shared.models.operations import Refusal, Refused
 
 TOO_LATE = "TooLate"
-"""The codes of orders that Coldsite itself refuses: another run holds the plan, or the order's time is over."""
+"""The codes of orders that Coldsite itself refuses: another run holds the plan, or the deadline has passed."""
 
 
 def too_late(not_after: datetime | None, why: str) -> Refused | None:
-    """A retry that comes after its deadline must not act: what it was ordered for is no longer so by then."""
+    """A retry that arrives after its deadline must not act: its reason no longer holds by then."""
     if not_after is None or datetime.now(UTC) <= not_after:
         return None
     return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=why))

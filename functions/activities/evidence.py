@@ -1,4 +1,4 @@
-"""The steps that look at the primary site and at maintenance."""
+"""The steps that check the primary site and maintenance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ bp = df.Blueprint()
 
 @activity(bp, "after")
 async def gather_evidence(order: EvidenceOrder) -> Round:
-    """One round: every signal asked once, side by side. What it said is remembered for whoever asks for the status."""
+    """One round: every signal asked once, in parallel. The result is stored for the plan's status."""
     seen = await gather(order)
     with contextlib.suppress(ColdsiteError):
         await site_state.note_look(order.run.plan, seen, order.detection.quorum)
@@ -43,7 +43,7 @@ class MaintenanceFound(Strict):
 
 @activity(bp, "after")
 async def check_maintenance(order: MaintenanceOrder) -> MaintenanceFound:
-    """Whether maintenance lasts now, during which Coldsite starts no failover by itself."""
+    """Whether maintenance is in effect, during which Coldsite starts no failover by itself."""
     state = await site_state.read_state(order.run.plan)
     found = maintenance(order.windows, state.paused_until, state.pause_reason, datetime.now(UTC))
     return MaintenanceFound(maintenance=found)

@@ -1,4 +1,4 @@
-"""The steps that make and remove disks and machines, and look at what Azure is still doing."""
+"""The steps that create and delete disks and machines, and check Azure's operations in progress."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def create_machine(order: MachineOrder) -> Started | Refused:
 
 
 class EvictOrder(Order):
-    """What a machine needs and another one has."""
+    """A resource that a machine needs and another machine holds."""
 
     group: str
     nic: str
@@ -41,7 +41,7 @@ class EvictOrder(Order):
 
 
 class Evicted(Strict):
-    """``left`` is what still stands of the leftover; ``because`` says why it must not be touched."""
+    """``left`` is what remains of the leftover; ``because`` says why it must not be touched."""
 
     left: list[str] = []
     because: str | None = None
@@ -54,8 +54,8 @@ class Evicted(Strict):
 
 @activity(bp, "around")
 async def evict_leftover(order: EvictOrder) -> Evicted:
-    """Clears away the leftover that has the interface or a disk. Only what belongs to a run that ended without
-    serving, or is clearing away itself, may go; a stranger's machine is a person's business.
+    """Deletes the leftover that holds the interface or a disk. Only resources of a run that ended without serving, or
+    that is cleaning up, may go; any other machine is left to the operator.
     """
     holder = await holder_of(order.group, order.run.run_id, order.nic, order.disks)
     if holder is None:
@@ -63,12 +63,12 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
     try:
         run = await read_run(holder.run_id)
     except UnknownRunError:
-        return Evicted(because=f"It belongs to {holder.machine}, of a run that is not on record.")
+        return Evicted(because=f"It is in use by {holder.machine}, of a run that is not on record.")
     if run.outcome is None:
-        return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is clearing away or being ended.
+        return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is cleaning up or being ended.
     if not run.is_leftover:
-        said = f"It belongs to {holder.machine}, of run {holder.run_id}, which may have served customers"
-        return Evicted(because=f"{said}. If nothing on it is needed, remove it by hand.")
+        said = f"It is in use by {holder.machine}, of run {holder.run_id}, which may have served customers"
+        return Evicted(because=f"{said}. If its data are not needed, delete it in the portal.")
     clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)
     return Evicted(left=(await cleanup.clean_up(clear)).left)
 
@@ -82,7 +82,7 @@ class Watched(Strict):
 
 
 class CheckOrder(Order):
-    """Look once at each operation."""
+    """Check each operation once."""
 
     watched: list[Watched]
 
@@ -98,14 +98,16 @@ class OperationsChecked(Strict):
 
 @activity(bp, "after")
 async def check_operation(order: CheckOrder) -> OperationsChecked:
-    """Looks once at each operation, and ends in the history the steps whose operations are over."""
+    """Checks each operation once, and ends in the history the steps whose operations are over."""
     states = await asyncio.gather(*(look(w.operation) for w in order.watched))
     for watched, state in zip(order.watched, states, strict=True):
         if state.state == "running":
             continue
         status: StepStatus = "succeeded" if state.state == "succeeded" else "failed"
         error = (
-            (state.refusal.sentence if state.refusal else "It is not there any more.") if status == "failed" else None
+            (state.refusal.sentence if state.refusal else "The resource no longer exists.")
+            if status == "failed"
+            else None
         )
         await end_step(order.run, watched.step, watched.target, status, error=error)
     return OperationsChecked(states=list(states))
@@ -113,5 +115,5 @@ async def check_operation(order: CheckOrder) -> OperationsChecked:
 
 @activity(bp, "around")
 async def clean_up(order: CleanUpOrder) -> CleanedUp:
-    """Removes what the run built, as far as that is possible now."""
+    """Deletes what the run built, as far as that is possible now."""
     return await cleanup.clean_up(order)

@@ -1,4 +1,4 @@
-"""The step that tells people."""
+"""The step that sends notifications."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ bp = df.Blueprint()
 
 @activity(bp, "around")
 async def notify(order: NotifyOrder) -> Strict:
-    """Tells one address. What it does not take is tried again by the engine, is a warning of the plan meanwhile, and
-    never stops a run.
+    """Notifies one address. The engine retries a failed delivery; meanwhile it is a warning of the plan, and it never
+    stops a run.
     """
     await deliver(order)
     return Strict()

@@ -1,4 +1,4 @@
-"""The steps that ask recovered machines, the recovery site and DNS."""
+"""The steps that probe recovered machines, the recovery site and DNS."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ bp = df.Blueprint()
 
 
 class ProbeOrder(Order):
-    """Ask every probe once. ``address`` is asked where a probe names no address of its own."""
+    """Run every probe once. ``address`` is used where a probe names no address of its own."""
 
     probes: list[Probe]
     address: str | None = None
 
 
 class Probed(Strict):
-    """``answered``: something spoke. ``hopeless``: waiting longer cannot help. ``unmeasured``: why there is no newest
+    """``answered``: any answer came. ``hopeless``: waiting longer cannot help. ``unmeasured``: why there is no newest
     commit although the plan asks for it.
     """
 
@@ -37,7 +37,7 @@ class Probed(Strict):
     answered: bool = False
     hopeless: bool = False
     commits: dict[str, datetime] = {}
-    """The newest commit of each database that was measured, by its name in small letters."""
+    """The newest commit of each database that was measured, by its name in lower case."""
     unmeasured: str | None = None
 
     def as_step(self) -> StepEnd:
@@ -56,8 +56,8 @@ async def _probe(order: ProbeOrder) -> Probed:
             return await probe_sql(probe.sql, order.address)
         except SettingError:
             raise
-        except Exception as error:  # noqa: BLE001 (what one probe meets must not end the wait for the machine)
-            said = f"{order.address or 'the site'} could not be asked ({type(error).__name__}: {error})"
+        except Exception as error:  # noqa: BLE001 (an error of one probe must not end the wait for the machine)
+            said = f"{order.address or 'the site'} could not be probed ({type(error).__name__}: {error})"
             return ProbeAnswer(healthy=False, detail=said)
 
     answers = await asyncio.gather(*(ask(probe) for probe in order.probes))
@@ -79,13 +79,13 @@ async def _probe(order: ProbeOrder) -> Probed:
 
 @activity(bp, "after")
 async def probe_workload(order: ProbeOrder) -> Probed:
-    """Asks a recovered machine once; boot is judged by this alone."""
+    """Probes a recovered machine once; boot is judged by this alone."""
     return await _probe(order)
 
 
 @activity(bp, "after")
 async def verify_site(order: ProbeOrder) -> Probed:
-    """Asks the recovery site as a customer would, at its own public address."""
+    """Probes the recovery site as a customer would, at its own public address."""
     return await _probe(order)
 
 
@@ -104,5 +104,5 @@ class DnsAnswer(Strict):
 
 @activity(bp, "after")
 async def check_dns(order: DnsOrder) -> DnsAnswer:
-    """Whether DNS leads customers to the recovery site."""
+    """Whether DNS resolves to the recovery site."""
     return DnsAnswer(moved=await dns.same_place(order.hostname, order.target_name), at=datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""The steps on recovery points: take one, find those on record, forget the oldest."""
+"""The steps on recovery points: take one, find those on record, delete the oldest."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ bp = df.Blueprint()
 
 
 class SetOrder(Order):
-    """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``; none is given after
-    ``not_after``, nor, when the set is one of a ``freezing``, once that is over.
+    """Snapshot every named disk as one set. ``snapshots`` are the orders by ``workload/label``; none is sent after
+    ``not_after``, nor, when the set belongs to a ``freezing``, once that is over.
     """
 
     snapshots: dict[str, SnapshotOrder]
@@ -42,11 +42,11 @@ class SetStarted(Strict):
 
 @activity(bp, "around")
 async def take_recovery_point(order: SetOrder) -> SetStarted:
-    """Starts the snapshots of one set, all at once."""
+    """Starts the snapshots of one set in parallel."""
     names = list(order.snapshots)
-    late = too_late(order.not_after, "The replica may not stay frozen any longer.")
+    late = too_late(order.not_after, "The replica must not stay frozen any longer.")
     if late is None and order.freezing and (await site_state.read_state(order.run.plan)).frozen_at != order.freezing:
-        said = "The replica is not frozen for this any more; disks of different moments are worse than none."
+        said = "The replica is no longer frozen for this set; disks of different moments must not be combined."
         late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=said))
     if late:
         return SetStarted(operations=dict.fromkeys(names, late))
@@ -64,7 +64,7 @@ class PointsFound(Strict):
 
 @activity(bp, "after")
 async def find_recovery_points(order: FindPointsOrder) -> PointsFound:
-    """Every whole set of the plan's snapshots, newest first."""
+    """Every complete set of the plan's snapshots, newest first."""
     found = await recovery_points(order.group, order.run.plan)
     owners = {point.run_id for point in found} - {"", order.run.run_id}
     keep = {owner for owner in owners if await keeps_its_point(owner)} | {"", order.run.run_id}
@@ -80,8 +80,8 @@ class ForgetOrder(Order):
 
 @activity(bp, "after")
 async def forget_recovery_points(order: ForgetOrder) -> Strict:
-    """Removes the timer's oldest sets; sets that a run took belong to the run. While a run is at work it may need any
-    of them, so nothing is removed then.
+    """Deletes the timer's oldest sets; sets that a run took belong to the run. An active run may need any of them, so
+    nothing is deleted while one is active.
     """
     if (await site_state.read_state(order.run.plan)).active_run:
         return Strict()
@@ -90,14 +90,14 @@ async def forget_recovery_points(order: ForgetOrder) -> Strict:
 
 
 class PointNoteOrder(Order):
-    """``trouble`` says why the timer's newest recovery point could not be taken; None when it was."""
+    """``trouble`` says why the timer's newest recovery point could not be taken; None on success."""
 
     trouble: str | None = None
 
 
 @activity(bp, "never")
 async def note_point(order: PointNoteOrder) -> Strict:
-    """Remembers what became of the timer's newest recovery point; housekeeping warns of what is missing."""
+    """Stores the result of the timer's newest recovery point; housekeeping warns of missing ones."""
     now = datetime.now(UTC)
     await site_state.change_state(order.run.plan, lambda state: site_state.point_ended(state, now, order.trouble))
     return Strict()

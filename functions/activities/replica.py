@@ -1,4 +1,4 @@
-"""The steps on the replication machine: freeze the replica, thaw it, ask how it is, and remember that."""
+"""The steps on the replication machine: freeze the replica, thaw it, read its state, and store that."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NOT_THE_HOLDER = "NotTheHolder"
 
 @activity(bp, "around")
 async def freeze_replication(order: ScriptOrder) -> Started | Refused:
-    """Stops the replication target, so that the replica's disks agree in time. Who froze is written down first.
+    """Pauses the replication target, so that the replica's disks agree in time. The freezing run is recorded first.
 
-    Refused for a run that no longer holds its plan, for a keeper while a run is at work, when it is too late, and once
-    this freezing is over. When it was thawed while Azure took the order, it is written down again and thawed later.
+    Refused for a run that no longer holds its plan, for a keeper while a run is active, after the deadline, and once
+    this freezing is over. When it was thawed while Azure accepted the order, it is recorded again and thawed later.
     """
     assert order.freezing is not None
-    if late := too_late(order.not_after, "The replica may not stay frozen any longer."):
+    if late := too_late(order.not_after, "The replica must not stay frozen any longer."):
         return late
     try:
         await site_state.mark_frozen(order.run, order.freezing)
@@ -46,12 +46,12 @@ async def freeze_replication(order: ScriptOrder) -> Started | Refused:
 
 @activity(bp, "around")
 async def read_replication(order: ScriptOrder) -> Started | Refused:
-    """Asks the replication machine how the replica is; it changes nothing there."""
+    """Reads the replica's state from the replication machine; it changes nothing there."""
     return await start_script(order)
 
 
 class NotFrozen(Strict):
-    """Nothing to thaw: the replica is not frozen by this freezing, or was frozen once more since."""
+    """Nothing to thaw: the replica is not frozen by this freezing, or has been frozen again since."""
 
     kind: Literal["not_frozen"] = "not_frozen"
 
@@ -61,7 +61,7 @@ class NotFrozen(Strict):
 
 @activity(bp, "around")
 async def thaw_replication(order: ScriptOrder) -> Started | Refused | NotFrozen:
-    """Lets the replication target go on, unless it was frozen once more since."""
+    """Resumes the replication target, unless it has been frozen again since."""
     assert order.freezing is not None
     if not await site_state.mark_thawing(order.run.plan, order.freezing):
         return NotFrozen()
@@ -69,8 +69,8 @@ async def thaw_replication(order: ScriptOrder) -> Started | Refused | NotFrozen:
 
 
 class ReplicaOrder(Order):
-    """What a script said of the replica at the moment ``at``, or why it could not be asked. ``probes`` ask the primary
-    for its newest commit.
+    """What a script reported of the replica at the moment ``at``, or why it could not be read. ``probes`` ask the
+    primary for its newest commit.
     """
 
     at: datetime
@@ -81,7 +81,7 @@ class ReplicaOrder(Order):
 
 @activity(bp, "never")
 async def note_replica(order: ReplicaOrder) -> Strict:
-    """Remembers how the replica is, and the newest commit at the primary, which cannot be asked once it is lost."""
+    """Stores the replica's state and the newest commit at the primary, which cannot be read once the site is lost."""
     commits = await newest_commits(order.probes)
     await site_state.note_replica(order.run.plan, order.at, order.state, order.problem, commits)
     return Strict()

@@ -1,4 +1,4 @@
-"""The steps that keep a run's record: claim the plan, write what was decided, seal, release."""
+"""The steps that keep a run's record: claim the plan, write decisions, seal, release."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class ClaimOrder(Order):
 
 
 class Claim(Strict):
-    """``must_ask`` says why an automatic run needs a person's approval; ``because`` why the run must not go on.
+    """``must_ask`` says why an automatic run needs approval; ``because`` why the run must not continue.
 
-    ``data_until`` is from when the replica's data are at least, and ``home_commits`` the newest commit that was seen in
-    each of the primary's databases, as far as is known when the run begins.
+    ``data_until`` is the moment the replica's data reach at least, and ``home_commits`` the newest commit that was seen
+    in each of the primary's databases, as far as known when the run begins.
     """
 
     claimed: bool
@@ -42,7 +42,7 @@ class Claim(Strict):
 
 @activity(bp, "around")
 async def claim_run(order: ClaimOrder) -> Claim:
-    """The first step of every run: a run that ended, or that lost its plan, ends here without effect."""
+    """The first step of every run: a run that has ended, or has lost its plan, ends here without effect."""
     run = await read_run(order.run.run_id)
     if run.outcome is not None:
         return Claim(claimed=False, because=f"The run has already ended: {run.outcome}.")
@@ -64,9 +64,9 @@ async def claim_run(order: ClaimOrder) -> Claim:
 class RecordOrder(Order):
     """``changes`` of the run's row.
 
-    Each change has a ``number``, so that one that is given again late does not undo those after it. ``thawed`` is the
-    freezing, by its beginning, after which the replica goes on. ``of_run`` is an ended run, and ``not_cleared`` what of
-    it could not be cleared away.
+    Each change has a ``number``, so that a late redelivery does not undo later changes. ``thawed`` is the freezing, by
+    its beginning, after which replication resumes. ``of_run`` is an ended run, and ``not_cleared`` its resources that
+    could not be deleted.
     """
 
     number: int = 0
@@ -77,7 +77,7 @@ class RecordOrder(Order):
 
 
 class Recorded(Strict):
-    """What the row says now. ``abort_asked_by`` is who ended the run, if anybody did before its cutover began."""
+    """What the row says now. ``abort_asked_by`` names the caller who ended the run before its cutover began, if any."""
 
     abort_asked_by: str | None = None
     cutover_began: bool = True
@@ -90,7 +90,7 @@ class Recorded(Strict):
 
 @activity(bp, "never")
 async def record_step(order: RecordOrder) -> Recorded:
-    """Writes what the orchestrator decided: a phase, a verdict."""
+    """Writes the orchestrator's decision: a phase, a verdict."""
     recorded = Recorded()
     if order.changes:
         recorded = Recorded.of(await update_run(order.run.run_id, number=order.number, **order.changes))
@@ -106,7 +106,7 @@ class SealOrder(Order):
 
 
 class Sealed(Strict):
-    """``uncopied`` says why the seal's copy could not be kept."""
+    """``uncopied`` says why the seal's copy could not be stored."""
 
     uncopied: str | None = None
 
@@ -116,16 +116,16 @@ class Sealed(Strict):
 
 @activity(bp, "around")
 async def seal_run(order: SealOrder) -> Sealed:
-    """Writes the end of the run with its measures, seals it, and keeps a copy of the seal out of everybody's reach."""
+    """Writes the end of the run with its measures, seals it, and copies the seal to immutable storage."""
     run = await seals.seal_run(order.run.run_id, **order.facts)
     uncopied = await keep_copy(run)
     if uncopied:
-        await events.record_event(run.plan, f"The copy of run {run.run_id}'s seal could not be kept: {uncopied}.")
+        await events.record_event(run.plan, f"The seal of run {run.run_id} could not be copied: {uncopied}.")
     return Sealed(uncopied=uncopied)
 
 
 class ReleaseOrder(Order):
-    """``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open."""
+    """``well_at`` is when the primary was seen healthy: alerts that fired before are no longer open."""
 
     cooldown: timedelta | None = None
     well_at: datetime | None = None
@@ -133,7 +133,7 @@ class ReleaseOrder(Order):
 
 @activity(bp, "around")
 async def release_run(order: ReleaseOrder) -> Strict:
-    """Gives the plan back; ``cooldown`` postpones the next look."""
+    """Releases the plan; ``cooldown`` postpones the next check."""
     if order.well_at:
         await alerts.close_before(order.run.plan, order.well_at)
     await site_state.release_lock(order.run, order.cooldown)

@@ -1,4 +1,4 @@
-"""The step of the self-check: what the app finds wrong with itself."""
+"""The step of the self-check: the app's own problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ bp = df.Blueprint()
 
 
 class Itself(Strict):
-    """What the app found wrong with itself; empty when nothing is."""
+    """The app's own problems; empty when there are none."""
 
     problems: list[str]
 
@@ -25,7 +25,7 @@ class Itself(Strict):
 async def check_itself(order: Order) -> Itself:
     """Reads the history once, and every setting that a plan names. Changes nothing."""
     await site_state.read_state(order.run.plan)
-    problems = [] if PLANS else ["No recovery plan is deployed: plans/ holds none."]
+    problems = [] if PLANS else ["No recovery plan is deployed: plans/ is empty."]
     for name in sorted({name for plan in PLANS.values() for name in plan.settings}):
         try:
             settings.named(name)

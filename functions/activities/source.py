@@ -1,4 +1,4 @@
-"""The steps that touch the source on the premises: its writes are stopped or resumed, its newest change is read."""
+"""The steps that touch the source on premises: stop or resume its writes, read its newest change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ bp = df.Blueprint()
 
 
 class FenceOrder(Order):
-    """Stop the source's writes, or let it write again (``resume``)."""
+    """Stop the source's writes, or resume them (``resume``)."""
 
     fence: Fence
     action: Literal["stop", "resume"] = "stop"
@@ -31,8 +31,8 @@ class FenceOrder(Order):
 async def fence_source(order: FenceOrder) -> Fenced:
     """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error.
 
-    Who stopped them is written down first, so that they are resumed when the run breaks off. An order that the engine
-    delivers again late must not stop the writes of a primary on which a person chose to stay.
+    The run that stops them is recorded first, so that they are resumed when the run is lost. A late redelivery must not
+    stop the writes of a primary that a person chose to keep.
     """
     try:
         stopped_before = (await site_state.check_lock(order.run)).fenced_by == order.run.run_id
@@ -43,7 +43,7 @@ async def fence_source(order: FenceOrder) -> Fenced:
     except LostLockError as error:
         return Fenced(done=False, detail=str(error))
     answer = await call_hook(order.fence, order.run, order.action)
-    # A stop that did not answer may have stopped the writes all the same, and an earlier one may have.
+    # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
     if nothing_stopped or (order.action == "resume" and answer.done):
         await site_state.change_as(order.run, fenced_by=None)

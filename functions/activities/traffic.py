@@ -35,18 +35,18 @@ async def enable_recovery(order: TrafficOrder) -> Switched | Refused:
 
 @activity(bp, "around")
 async def disable_primary(order: TrafficOrder) -> Switched | Refused:
-    """The second half: the latch. A primary that recovers will not take its traffic back."""
+    """The second half: the latch. A primary that recovers does not take its traffic back."""
     return await _switch(order, order.traffic.primary, "Disabled")
 
 
 async def _switch(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> Switched | Refused:
-    """An order that is given again late must not move customers behind the back of whoever is being asked."""
+    """A late redelivery must not move traffic while an operator is being asked."""
     await site_state.check_lock(order.run)
     run = await read_run(order.run.run_id)
     if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
-        said = "The run has stopped for a person since this was ordered."
+        said = "The run has stopped for the operator since this was ordered."
         return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=said))
-    if late := too_late(order.not_after, "The last look at the sites is too old to move anybody by it."):
+    if late := too_late(order.not_after, "The last health check is too old to move traffic on it."):
         return late
     refusal = await refusal_or_none(switch(order.traffic, endpoint, to))
     return Refused(refusal=refusal) if refusal else Switched()
@@ -59,12 +59,12 @@ class ReadBack(Strict):
     def as_step(self) -> StepEnd:
         if self.agrees:
             return StepEnd()
-        return StepEnd(status="failed", error=f"Traffic Manager sends customers to: {self.routing.active_site}")
+        return StepEnd(status="failed", error=f"Traffic Manager routes to: {self.routing.active_site}")
 
 
 @activity(bp, "around")
 async def read_back(order: TrafficOrder) -> ReadBack:
-    """Reads what Traffic Manager really holds, and remembers it as the active site."""
+    """Reads the endpoints from Traffic Manager, and stores the result as the active site."""
     routing = await read_routing(order.traffic)
     site = routing.active_site
     await site_state.change_as_by(order.run, lambda before: site_state.routed(site, before))

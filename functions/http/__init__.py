@@ -1,1 +1,1 @@
-"""How the HTTP API answers: who may ask, what is taken, what is shown. No trigger of its own."""
+"""How the HTTP API answers: who may call, what it accepts, what it shows. It has no trigger of its own."""

@@ -1,8 +1,8 @@
-"""Who may do what: people by their roles after sign-in, tools by function key, alerts by key or by token.
+"""Who may do what: people by their roles after sign-in, tools by function key, alerts by key or token.
 
-Two ways, chosen by the app setting ``COLDSITE_SIGN_IN``. ``off``: the Functions host asks for a function key, and who
-holds one may do everything, without a name. ``required``: App Service Authentication signs people in with Microsoft
-Entra, and the app's roles decide; a function key then opens nothing for people.
+Two modes, chosen by the app setting ``COLDSITE_SIGN_IN``. ``off``: the Functions host requires a function key, and its
+holder may do everything, without a name. ``required``: App Service Authentication signs people in with Microsoft
+Entra, and the app's roles decide; a function key then grants people nothing.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ ROLES: tuple[PersonRole, ...] = ("viewer", "operator", "approver")
 
 FOR_PEOPLE = func.AuthLevel.ANONYMOUS if settings.sign_in_required() else func.AuthLevel.FUNCTION
 FOR_ALERTS = func.AuthLevel.ANONYMOUS if settings.alert_tokens() else func.AuthLevel.FUNCTION
-"""What the Functions host asks for before it calls the app."""
+"""What the Functions host requires before it calls the app."""
 
 _log = logging.getLogger("coldsite.access")
 _MAX_PRINCIPAL = 64 * 1024
 _OBJECT_ID = ("oid", "http://schemas.microsoft.com/identity/claims/objectidentifier")
 _NAMES = ("preferred_username", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn", "name", "appid", "azp")
 _ROLE_TYPES = ("roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role")
-"""Both spellings come: Azure/azure-functions-host issue 3898."""
+"""Both spellings occur: Azure/azure-functions-host issue 3898."""
 
 WEBHOOK_CALLER = "461e8683-5575-4561-ac7f-899cc907d62a"
 WEBHOOK_ROLE = "ActionGroupsSecureWebhook"
-"""Azure Monitor's own application, and the role that it must have been given in the app's registration.
+"""Azure Monitor's own application, and the role that it needs in the app's registration.
 
 Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md
 """
 
 
 class Caller(Person):
-    """Who calls, and as what."""
+    """The caller, and its roles."""
 
     roles: frozenset[PersonRole]
 
 
-KEY_HOLDER = Caller(name="somebody with the function key", roles=frozenset(ROLES))
+KEY_HOLDER = Caller(name="a holder of the function key", roles=frozenset(ROLES))
 
 
 def caller_of(request: func.HttpRequest, needs: PersonRole) -> Caller:
-    """The caller, who has the role that is needed; a viewer is anybody with a role.
+    """The caller, with the required role; any role includes viewer.
 
-    Raises ``AccessError``, before anything is looked up, so that a stranger learns nothing of what exists.
+    Raises ``AccessError`` before any lookup, so that an unauthenticated caller learns nothing of what exists.
     """
     headers = {name.lower(): value for name, value in dict(request.headers).items()}
     _own_page(headers, request.url)
@@ -68,15 +68,15 @@ def caller_of(request: func.HttpRequest, needs: PersonRole) -> Caller:
         if settings.sign_in_required():
             raise AccessError(
                 401,
-                "Sign-in is required, and App Service Authentication is off. Turn it on; until then nobody is let in.",
-                "sign-in is required and the platform's is off",
+                "Sign-in is required, but App Service Authentication is off; every request is rejected until it is on.",
+                "sign-in is required and App Service Authentication is off",
             )
         return KEY_HOLDER
     caller = _signed_in(headers.get("x-ms-client-principal", ""))
     if needs not in caller.roles and not (needs == "viewer" and caller.roles):
         raise AccessError(
             403,
-            f"You lack the role {needs}. An administrator assigns it under Enterprise applications, Users and groups.",
+            f"The role {needs} is required. An administrator can assign it: Enterprise applications, Users and groups.",
             f"{caller.name} ({caller.id}) lacks the role {needs}; has {', '.join(sorted(caller.roles)) or 'none'}",
         )
     return caller
@@ -87,7 +87,7 @@ def _signed_in(principal: str) -> Caller:
 
     Source: MicrosoftDocs/azure-docs:articles/app-service/configure-authentication-user-identities.md
     """
-    told = "Sign in first: a principal of Microsoft Entra is needed."
+    told = "Sign-in with Microsoft Entra is required."
     if not principal or len(principal) > _MAX_PRINCIPAL:
         raise AccessError(401, told, "no principal")
     try:
@@ -96,7 +96,7 @@ def _signed_in(principal: str) -> Caller:
         raise AccessError(401, told, "a principal that cannot be read") from error
     claims = data.get("claims") if isinstance(data, dict) else None
     if not isinstance(claims, list) or str(data.get("auth_typ")).lower() not in ("aad", "azureactivedirectory"):
-        raise AccessError(401, told, "a principal that is not Microsoft Entra's")
+        raise AccessError(401, told, "a principal that Microsoft Entra did not issue")
     found: dict[str, list[str]] = {}
     for claim in claims:
         if isinstance(claim, dict) and isinstance(claim.get("typ"), str) and isinstance(claim.get("val"), str):
@@ -120,16 +120,16 @@ def _printable(name: str) -> str:
 
 
 def _own_page(headers: Mapping[str, str], url: str) -> None:
-    """A browser says from whose page it comes; another site's page must not act with a signed-in person's cookie."""
+    """A browser names the page's origin; another site's page must not act with a signed-in person's cookie."""
     origin = headers.get("origin")
     own = {headers.get("host", ""), re.sub(r"^[a-z]+://([^/]*).*$", r"\1", url)}
     if origin and origin.partition("://")[2].lower() not in {name.lower() for name in own if name}:
-        raise AccessError(403, "Another site's page may not call Coldsite.", "a page of another site")
+        raise AccessError(403, "Coldsite does not accept calls from pages of other sites.", "a page of another site")
 
 
 async def check_alert_sender(request: func.HttpRequest) -> None:
-    """Where tokens are configured, only Azure Monitor may send alerts: its token must be issued by our directory, for
-    us, to its application, with the role that we gave it. Raises ``AccessError``. Else the host has asked for the key.
+    """Where tokens are configured, only Azure Monitor may send alerts: its token must be issued by this directory, for
+    this app, to Azure Monitor, with the assigned role. Raises ``AccessError``. Else the host has checked the key.
     """
     wanted = settings.alert_tokens()
     if wanted:
@@ -165,7 +165,7 @@ def _is_monitor(claims: Mapping[str, Any]) -> None:
 
 _KEPT_AN_HOUR = 30
 _recent: dict[str, list[float]] = {"alerts": [], "people": []}
-"""When refusals were kept: strangers at the one door must not hide what happens at the other."""
+"""When refusals were recorded, by route: a flood at one must not hide refusals at another."""
 
 
 def _path(url: str) -> str:
@@ -173,8 +173,8 @@ def _path(url: str) -> str:
 
 
 async def record_refusal(request: func.HttpRequest, error: AccessError) -> None:
-    """Writes a refusal to the log, and up to ``_KEPT_AN_HOUR`` of each door to the history: whoever knocks without end
-    must not fill the storage. That the history is away changes no refusal.
+    """Writes a refusal to the log, and up to ``_KEPT_AN_HOUR`` of each route to the history: endless requests must not
+    fill the storage. An unavailable history changes no refusal.
     """
     where = f"{request.method} {_printable(_path(request.url))}"
     _log.warning("Refused %s (%s): %s", where, error.status, error.because)

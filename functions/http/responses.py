@@ -1,4 +1,4 @@
-"""HTTP as every trigger speaks it: JSON bodies in, JSON or RFC 9457 problem documents out."""
+"""HTTP as every trigger uses it: JSON bodies in, JSON or RFC 9457 problem documents out."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _HEADERS = {
     "Strict-Transport-Security": "max-age=31536000",
     "X-Content-Type-Options": "nosniff",
 }
-"""On every answer: it is read by programs and people, is nobody's page, and is kept by no cache."""
+"""On every response: it is never framed as a page, and never cached."""
 _TITLES = {
-    400: "The request cannot be read",
-    401: "Not signed in",
-    403: "Not allowed",
+    400: "Malformed request",
+    401: "Authentication required",
+    403: "Forbidden",
     404: "Not found",
-    409: "Not possible now",
-    413: "Too large",
-    415: "Not JSON",
-    422: "Invalid request",
-    503: "Try again",
+    409: "Conflict",
+    413: "Request too large",
+    415: "Unsupported media type",
+    422: "Unprocessable request",
+    503: "Service unavailable",
 }
 
 
 class BadRequestError(errors.ColdsiteError):
-    """The request is not what the route takes; ``status`` is 400, 413, 415 or 422."""
+    """The route does not accept the request; ``status`` is 400, 413, 415 or 422."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         self.status = status
@@ -57,7 +57,7 @@ def answer(body: Any, status: int = 200, **headers: str) -> func.HttpResponse:
 
 
 def problem(status: int, detail: str, **more: Any) -> func.HttpResponse:
-    """An RFC 9457 problem document. What came from outside is never repeated in it."""
+    """An RFC 9457 problem document. It never repeats input from outside."""
     body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}
     headers = {503: {"Retry-After": "5"}, 401: {"WWW-Authenticate": "Bearer"}}.get(status, {})
     return _respond(body, status, "application/problem+json", headers)
@@ -72,7 +72,7 @@ def _respond(body: Any, status: int, kind: str, headers: dict[str, str]) -> func
 def answering[**P](
     handler: Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
 ) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
-    """Turns every error into its problem document, also one that was not foreseen."""
+    """Turns every error into its problem document, unexpected ones included."""
 
     @functools.wraps(handler)
     async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
@@ -102,9 +102,9 @@ def answering[**P](
         except AzureError as error:
             _log.exception("%s Azure did not answer", FAILED)
             return problem(503, f"Azure did not answer ({type(error).__name__}).")
-        except Exception as error:  # noqa: BLE001 (503, so that an action group sends its alert again: it gives up on 500)
-            _log.exception("%s what was not foreseen", FAILED)
-            return problem(503, f"Coldsite met what it did not foresee ({type(error).__name__}); its log has the rest.")
+        except Exception as error:  # noqa: BLE001 (503, so that an action group resends its alert: it gives up on 500)
+            _log.exception("%s unexpected error", FAILED)
+            return problem(503, f"Unexpected error ({type(error).__name__}). See Coldsite's log.")
 
     return run
 
@@ -115,7 +115,7 @@ def allowed[**P](
     [Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]]],
     Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
 ]:
-    """Calls the handler with who is calling, if that caller has the role; answers everybody else before it."""
+    """Passes the caller to the handler if it has the role; every other request is answered before it."""
 
     def decorate(
         handler: Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]],
@@ -130,11 +130,11 @@ def allowed[**P](
 
 
 def json_only(request: func.HttpRequest) -> None:
-    """What calls itself something else than JSON is not read as JSON."""
+    """A body that declares another media type is not parsed as JSON."""
     kind = next((value for name, value in dict(request.headers).items() if name.lower() == "content-type"), "")
     bare = kind.partition(";")[0].strip().lower()
     if request.get_body() and bare and bare != "application/json" and not bare.endswith("+json"):
-        raise BadRequestError("The body is not JSON by its Content-Type; send application/json.", 415)
+        raise BadRequestError("The Content-Type is not JSON. Send application/json.", 415)
 
 
 def body_of(request: func.HttpRequest) -> dict[str, Any]:
@@ -172,6 +172,6 @@ def read_request[T: Strict](model: type[T], req: func.HttpRequest) -> T:
 
 
 def _wrong(error: dict[str, Any]) -> str:
-    """A field of the request and what is wrong with it."""
+    """A field of the request and its problem."""
     said = str(error["msg"]).removeprefix("Value error, ")
     return f"{'.'.join(map(str, error['loc'])) or 'body'}: {said}"

@@ -1,4 +1,4 @@
-"""What the HTTP API takes and shows, as models that refuse what they do not know."""
+"""What the HTTP API accepts and returns, as models that refuse unknown fields."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from shared.models.steps import Step
 
 
 def _one_line(text: str) -> str:
-    """What people write is shown in terminals, where an escape could blank the screen or forge a line."""
+    """Free text is shown in terminals, where an escape sequence could blank the screen or forge a line."""
     if not text.isprintable() or (text and not text.strip()):
-        raise ValueError("is not one line of text")
+        raise ValueError("is not a single line of text")
     return text.strip()
 
 
@@ -29,7 +29,7 @@ Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one
 
 
 class FailoverRequest(Strict):
-    """Why, and away from what: an unplanned failover of a primary that serves must be acknowledged."""
+    """An unplanned failover of a primary that is serving must be acknowledged."""
 
     mode: Literal["planned", "unplanned"] = "unplanned"
     acknowledge_primary_healthy: StrictBool = False
@@ -55,7 +55,7 @@ class NoteRequest(Strict):
 
 
 class Steering(NamedTuple):
-    """What a run can be told: by whom, with which event, in which phases; those phases and the whole in words."""
+    """An action on a run: its role, event and phases, the phases in words, and a summary."""
 
     needs: PersonRole
     event: str
@@ -68,37 +68,39 @@ _WAITS = frozenset({Phase.WAITING_FOR_APPROVAL})
 _MAY_END = frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED}
 STEERING = {
     "approve": Steering(
-        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Say yes to a failover that waits"
+        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Approve a failover that waits for approval"
     ),
-    "reject": Steering("approver", ids.EVENT_REJECT, _WAITS, "waits for approval", "Say no to a failover that waits"),
+    "reject": Steering(
+        "approver", ids.EVENT_REJECT, _WAITS, "waits for approval", "Reject a failover that waits for approval"
+    ),
     "retry": Steering(
         "operator",
         ids.EVENT_RETRY,
         frozenset({Phase.NEEDS_OPERATOR}),
-        "waits for a repair",
-        "Let a run go on after what was wrong is repaired",
+        "waits for a fix",
+        "Resume a run after fixing the reported problem",
     ),
     "proceed": Steering(
         "operator",
         ids.EVENT_PROCEED,
         frozenset({Phase.NEEDS_OPERATOR}),
         "asks whether to proceed",
-        "Move the customers all the same: a yes to the question just before the cutover",
+        "Cut over despite the reported doubt: a yes to the question just before the cutover",
     ),
     "abort": Steering(
-        "operator", ids.EVENT_ABORT, _MAY_END, "has not begun to move customers", "End a run and clear away"
+        "operator", ids.EVENT_ABORT, _MAY_END, "has not begun the cutover", "End a run and delete what it built"
     ),
 }
 
 
 class RunView(RecoveryRun):
-    """A run with everything that it did."""
+    """A run with all of its steps."""
 
     steps: list[Step]
 
 
 class NewestLook(Strict):
-    """What the newest evidence said of the primary, and since when it says so; ``sentence`` names every check."""
+    """The newest evidence on the primary, and since when it has said so; ``sentence`` names every check."""
 
     at: datetime
     says: Literal["down", "up", "unclear", "blind"]
@@ -108,7 +110,7 @@ class NewestLook(Strict):
 
 
 class ReplicaView(Strict):
-    """How the replica is. ``data_until`` is from when its data are at least; None where that is not known."""
+    """The replica's state. ``data_until`` is the moment its data reach at least; None where unknown."""
 
     looked_at: datetime | None
     state: str
@@ -117,11 +119,11 @@ class ReplicaView(Strict):
     problem: str | None
     data_until: datetime | None
     loss_limit: float
-    """Seconds of age, at the start of an outage, up to which automatic asks nobody."""
+    """Seconds of age, at the start of an outage, up to which automatic needs no approval."""
 
 
 class WaitingRun(Strict):
-    """A run that is under way: what it is, and what it waits for, until when, with what can be answered."""
+    """A run in progress: what it waits for, until when, and the valid answers."""
 
     run_id: str
     kind: Kind
@@ -132,9 +134,9 @@ class WaitingRun(Strict):
 
 
 class PlanView(Strict):
-    """The status of a plan. ``active_site`` is where Traffic Manager sends customers, not whether they are served.
+    """The status of a plan. ``active_site`` is where Traffic Manager routes to, not whether that site serves.
 
-    The last three are only there when one plan is asked for.
+    The last three are present only when a single plan is requested.
     """
 
     name: str
@@ -150,7 +152,7 @@ class PlanView(Strict):
     open_alerts: int
     warnings: list[str]
     next_look_not_before: datetime | None
-    """Without news, the watch starts nothing before this."""
+    """The watch starts nothing before this, unless another check turns bad."""
     paused_until: datetime | None
     pause_reason: str | None
     hash: str | None = None
@@ -159,14 +161,14 @@ class PlanView(Strict):
 
 
 class SelfChecked(Strict):
-    """An orchestration went from its start to its end in so many seconds; ``problems`` are the app's own, in words."""
+    """An orchestration completed in so many seconds; ``problems`` are the app's own, in words."""
 
     seconds: float
     problems: list[str]
 
 
 class Checked(Strict):
-    """One pass of evidence: what each signal of the plan sees now, and what it would need where it sees nothing."""
+    """One pass of evidence: what each signal of the plan sees now, and what a blind one needs."""
 
     plan: str
     at: datetime
@@ -176,9 +178,7 @@ class Checked(Strict):
 
 
 class PointView(Strict):
-    """A recovery point that a failover can use. ``data_until`` is from when its data are at least; None where that is
-    not known.
-    """
+    """A recovery point that a failover can use. ``data_until``: the moment its data reach at least; None if unknown."""
 
     id: str
     taken_at: datetime

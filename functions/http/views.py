@@ -1,4 +1,4 @@
-"""What the HTTP API shows of a plan: its status, its newest look, its replica, the runs under way."""
+"""What the HTTP API shows of a plan: its status, its newest check, its replica, the runs in progress."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from shared.store.runs import keeps_its_point, list_runs, read_run
 from shared.store.site_state import SiteState
 
 EVIDENCE_LIMIT = 10.0
-"""Seconds. One pass of evidence must not keep a person waiting."""
+"""Seconds. One pass of evidence must be quick enough for an interactive call."""
 LONGEST_PROBE = timedelta(seconds=8)
 _DRILLS_LOOKED_AT = 20
 
 
 async def one_pass(plan: RecoveryPlan) -> Round:
-    """Every signal asked once, ten seconds at most: a probe with more patience gets less here, so that a dark site is
-    called down and not unknown.
+    """Every signal asked once, ten seconds at most: a longer time-out is cut here, so that a dark site is reported as
+    down and not as unknown.
     """
     order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
     signals = {name: _brief(signal) for name, signal in order.detection.signals.items()}
@@ -47,7 +47,7 @@ def _brief(signal: Signal) -> Signal:
 
 
 async def usable_points(plan: RecoveryPlan) -> list[PointInTime]:
-    """The recovery points that a failover of this plan can use, newest first: whole sets that no run will remove."""
+    """The recovery points that a failover of this plan can use, newest first: complete sets that no run will delete."""
     needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
     points = [p for p in await recovery_points(plan.recovery.resource_group, plan.name) if needed <= set(p.snapshots)]
     return [p for p in points if not p.run_id or await keeps_its_point(p.run_id)]
@@ -58,7 +58,7 @@ def shown(view: PlanView) -> dict[str, Any]:
 
 
 async def plan_view(plan: RecoveryPlan) -> PlanView:
-    """The status of a plan, from what is remembered: no site and no Azure service is asked."""
+    """The status of a plan, from stored state: no site and no Azure service is asked."""
     state, open_alerts, drills = await asyncio.gather(
         site_state.read_state(plan.name),
         alerts.count_open(plan.name),
@@ -91,7 +91,7 @@ async def _run_under_way(state: SiteState) -> WaitingRun | None:
         return None
     try:
         run = await read_run(state.active_run)
-    except errors.UnknownRunError:  # It has the lock, and its row is being written.
+    except errors.UnknownRunError:  # It holds the lock, and its row is being written.
         return None
     return WaitingRun(**{name: getattr(run, name) for name in WaitingRun.model_fields})
 

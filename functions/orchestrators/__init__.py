@@ -1,1 +1,1 @@
-"""The runs, each to be read from top to bottom. Deterministic: no I/O, no clock but the context's."""
+"""The runs, each readable from top to bottom. Deterministic: no I/O, no clock but the context's."""

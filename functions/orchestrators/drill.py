@@ -25,15 +25,15 @@ bp = df.Blueprint()
 
 @bp.orchestration_trigger(context_name="context")
 def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Proves that the plan works, without touching customers, Traffic Manager or the primary.
+    """Proves the plan without touching customers, Traffic Manager or the primary.
 
     1. Claim the plan's lock.
     2. Freeze the replica, take one set of all its disks, and thaw it at once, whatever happens.
-    3. Recover the workloads into the drill network and verify them there. What goes wrong is kept and a person told;
-       a drill that nobody looks at is cleared away, and a failover takes its place at any time.
-    4. Keep them for ``keep_for``, so that a person can look.
-    5. Remove everything, and show that nothing is left.
-    6. Measure, seal, tell, give the plan back.
+    3. Recover the workloads into the drill network and verify them there. On a problem everything is kept and a
+       notification is sent; an unanswered drill is cleaned up, and a failover takes its place at any time.
+    4. Keep them for ``keep_for``, for inspection.
+    5. Delete everything, and verify that nothing is left.
+    6. Measure, seal, notify, release the plan.
     """
     run = RunInput.model_validate(data)
     work = RunContext(ctx, run.run, run.plan.recovery)
@@ -64,18 +64,17 @@ class _Drill:
         if left:
             raise Ended(
                 Outcome.FAILED,
-                f"The drill worked, but this is left over: {', '.join(told(left))}. Housekeeping goes on clearing it "
-                "away.",
+                f"The drill succeeded, but cleanup is incomplete: {', '.join(told(left))}. Housekeeping will retry.",
             )
         return Ended(
             Outcome.SUCCEEDED,
-            "The drill worked and left nothing behind.",
+            "The drill succeeded and left nothing behind.",
             recovery_time_actual=seconds_between(self._run.requested_at, healthy_at),
             recovery_point_actual=seconds_between(max(self._recovery.commits.values(), default=None), point.taken_at),
         )
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
-        """The replica first: it may stand in a failover's way. Then everything, the recovery point too."""
+        """The replica first: a frozen one may block a failover. Then everything, the recovery point included."""
         problem: str | None = None
         if self._freezing:
             problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
@@ -90,7 +89,7 @@ class _Drill:
         return self._point
 
     def _take_point(self) -> Doing[PointInTime]:
-        """Nobody is asked anything while the replica is frozen: it is thawed first, whatever went wrong."""
+        """No question is asked while the replica is frozen: it is thawed first, whatever went wrong."""
         work, plan = self._work, self._plan
         self._sets += 1
         self._freezing = freezing = work.now
@@ -110,7 +109,7 @@ class _Drill:
         return (yield from replica.recovery_point(work, plan, wanted, state, self._sets, freezing, not_after))
 
     def _thaw(self, freezing: datetime) -> Doing[None]:
-        """A drill whose replica cannot be thawed ends at once: housekeeping thaws only when no run is at work."""
+        """A drill whose replica cannot be thawed ends at once: housekeeping thaws only while no run is active."""
         problem = yield from replica.thaw_or_say(self._work, self._plan, freezing)
         if problem:
             raise HopelessError(problem)

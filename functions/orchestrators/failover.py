@@ -34,21 +34,21 @@ bp = df.Blueprint()
 
 @bp.orchestration_trigger(context_name="context")
 def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Moves the customers to the recovery site, once it is proven that they must and can be moved.
+    """Moves the customers to the recovery site, once the outage and the recovery site are proven.
 
     1. Claim the plan's lock.
-    2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started brings its
-       one pass of evidence along.
-    3. End in observe mode and during maintenance; wait for a person in approve mode, while automatic is not yet
-       trusted, on a veto, and for a second person where the plan asks for four eyes.
+    2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started carries its
+       one pass of evidence.
+    3. End in observe mode and during maintenance; wait for approval in approve mode, while automatic is not yet
+       trusted, on a veto, and by a second person where the plan asks for four eyes.
     4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set. A planned failover
        stops the source's writes first, and waits until all of them have arrived.
-    5. Ask a person when the data are older than the plan's ``loss_limit``, unless a person has accepted that already.
-    6. Recover the workloads, each as soon as what it depends on allows.
+    5. Ask for approval when the data are older than the plan's ``loss_limit``, unless that is accepted already.
+    6. Recover the workloads, each as soon as its dependencies allow.
     7. Verify the site as a whole at its public address.
-    8. Probe the primary once more, then cut over: enable recovery, read it back, disable the primary, read both back,
-       ask DNS.
-    9. Measure, seal, tell, give the plan back.
+    8. Probe the primary again, then cut over: enable recovery, read it back, disable the primary, read both back,
+       check DNS.
+    9. Measure, seal, notify, release the plan.
     """
     run = RunInput.model_validate(data)
     work = RunContext(ctx, run.run, run.plan.recovery)
@@ -70,7 +70,7 @@ class _Failover:
         self._last_look = LastLookBeforeCutover(
             work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned
         )
-        if self._planned:  # Whoever waits keeps the shop from taking orders, so silence does not wait for ever.
+        if self._planned:  # The shop takes no orders during the wait, so a question without an answer must end.
             work.after_hold = "abort"
 
     def body(self, claim: Claim) -> Doing[Ended]:
@@ -98,8 +98,8 @@ class _Failover:
                 yield from work.sleep(self._cutover.put_off)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
-        """Ends what still runs, resumes the source's writes and replication, removes what was built; trouble with one
-        stops none.
+        """Ends what still runs, resumes the source's writes and replication, deletes what was built; an error in one
+        does not stop the others.
         """
         yield from self._rebuild.stop(by)
         serving = yield from self._cutover.may_serve()
@@ -118,7 +118,7 @@ class _Failover:
         if self._state.point is None:
             if self._planned:
                 self._state.fenced = True
-                self._work.notice = "The primary's writes are stopped until this is answered; abort resumes them. "
+                self._work.notice = "The primary's writes are stopped until this is answered; `abort` resumes them. "
                 yield from self._planned.stop_writes()
             self._state.point = yield from self._take_point()
 
@@ -142,10 +142,10 @@ class _Failover:
                 if (point := (yield from self._point_within_the_limit())) is not None:
                     self._tell_not_frozen(problem)
                     return point
-                said = f"{reason(problem)} Or abort, and start a failover with the recovery point latest_good."
+                said = f"{reason(problem)} Or `abort`, and start a failover with the recovery point latest_good."
                 raise ProblemError(said) from None
             if self._planned and (state is None or state.not_copyable):
-                raise ProblemError("The replica cannot be used now, and an older recovery point would lose changes.")
+                raise ProblemError("The replica is not usable now, and an older recovery point would lose changes.")
             return (
                 yield from replica.recovery_point(
                     work, plan, wanted, state, self._state.sets, self._state.freezing, data_until=self._state.data_until
@@ -159,13 +159,13 @@ class _Failover:
         return point
 
     def _tell_not_frozen(self, problem: Exception) -> None:
-        """The failover goes on with an older point; what the primary still sends overwrites the replica meanwhile."""
-        said = f"{reason(problem)} The failover goes on with a recovery point that exists."
-        self._work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: the replica is not frozen", said)
+        """The failover continues with an older point; what the primary still sends overwrites the replica meanwhile."""
+        said = f"{reason(problem)} The failover continues with an existing recovery point."
+        self._work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: replica not frozen", said)
 
     def _point_within_the_limit(self) -> Doing[PointInTime | None]:
-        """The newest set on record, for a replica that cannot be frozen, where it loses no more than the plan accepts
-        unasked.
+        """The newest set on record, for a replica that cannot be frozen, where the loss is within the plan's
+        ``loss_limit``.
         """
         if self._planned:
             return None
@@ -192,7 +192,7 @@ class _Failover:
     # Measure
 
     def _look_behind(self) -> Doing[None]:
-        """While both endpoints were enabled for long, a primary that came back took orders."""
+        """A primary that came back took orders while both endpoints were enabled."""
         if not self._cutover.stretched:
             return
         try:
@@ -204,15 +204,16 @@ class _Failover:
 
     def _succeeded(self, served_at: datetime) -> Ended:
         began = self._run.requested_at if self._run.trigger == "operator" else self._state.first_down
-        # A primary that served until the end, or lived again, took orders until then.
+        # A primary that served until the end, or came back, took orders until then.
         outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=self._run.requested_at)
         outage = served_at if self._state.serves else outage
-        asked = "No answer came in time, and the plan says to go on then. " if self._state.unanswered else ""
+        default = "No response before the deadline; proceeded as the plan says (approval.then: proceed). "
+        asked = default if self._state.unanswered else ""
         because = asked + (
-            "Customers are served from Azure. The business is not protected there; what to do next is in "
+            "Customers are served from Azure. The business is not protected there; for the next steps see "
             "docs/limits.md, After a real failover."
         )
-        self._work.tell(self._plan.notify, "served", f"{self._plan.title}: customers moved", because)
+        self._work.tell(self._plan.notify, "served", f"{self._plan.title}: cutover complete", because)
         newest_commit = max(self._rebuild.commits.values(), default=None)
         return Ended(
             Outcome.SUCCEEDED,

@@ -25,13 +25,13 @@ _LOOKS_AT_WHAT_LASTS = 6
 
 @bp.orchestration_trigger(context_name="context")
 def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Recovers one workload; it returns an outcome and never lets an error out.
+    """Recovers one workload; it returns an outcome and never raises.
 
-    0. On a retry, remove what Azure never finished: it would hang again.
-    1. Make every disk from its snapshot, side by side.
-    2. Wait for what this workload depends on.
+    0. On a retry, delete what Azure never finished: it would hang again.
+    1. Make every disk from its snapshot, in parallel.
+    2. Wait for this workload's dependencies.
     3. Make the machine, down the ladder of sizes and zones.
-    4. Tell the parent that the machine is created.
+    4. Notify the parent that the machine is created.
     5. Probe until it is healthy; boot is judged by probes alone.
     """
     order = WorkloadOrder.model_validate(data)
@@ -43,7 +43,7 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     except ProblemError as problem:
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
     except task.TaskFailedError as error:
-        said = f"A step of {order.name} failed again and again: {reason(error)} {FIND_THE_CAUSE}"
+        said = f"A step of {order.name} failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem=said)
     return outcome.model_dump(mode="json")
 
@@ -58,7 +58,7 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
         refused = yield from _make_disks(work, order, zone)
         if refused is not None:
             if last:
-                raise ProblemError(f"A disk of {order.name} was refused. {refused.sentence} Correct it, then retry.")
+                raise ProblemError(f"A disk of {order.name} was refused. {refused.sentence} Fix this, then `retry`.")
             yield from _clear(work, order)
             continue
         if order.workload.depends_on and not waited:
@@ -72,7 +72,7 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
             return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, commits=commits)
         elsewhere = any(refusal.kind == "capacity" for refusal in made.values())
         if elsewhere and len(zones) > 1:
-            yield from _clear(work, order)  # Disks are zonal: a retry begins in the first zone again.
+            yield from _clear(work, order)  # Disks are zonal: a retry starts in the first zone again.
         if last or not elsewhere:
             raise ProblemError(_out_of_rungs(order, made))
     raise AssertionError("the last zone returns or raises")
@@ -93,7 +93,7 @@ def _tags(order: WorkloadOrder) -> dict[str, str]:
 
 
 def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[Refusal | None]:
-    """Disks are zonal, so another zone means other disks from the same set. Returns why this zone cannot hold them."""
+    """Disks are zonal, so another zone needs other disks from the same set. Returns why this zone cannot hold them."""
     watched: list[Watched] = []
     pending = list(order.disks)
     began, attempt = work.now, 1
@@ -126,17 +126,17 @@ def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doi
             elif result.refusal.kind == "capacity":
                 return result.refusal
             else:
-                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Correct it, then retry.")
+                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Fix this, then `retry`.")
         if pending:
             if work.now - began > order.recovery.operation_timeout:
-                raise ProblemError(f"Azure keeps refusing disks of {order.name}. Retry later.")
+                raise ProblemError(f"Azure keeps refusing the disks of {order.name}. `retry` later.")
             yield from work.sleep(patience)
             attempt += 1
     states = yield from work.finish(watched, order.recovery.expected.disk, f"{order.name}/disks")
     for one, state in zip(watched, states, strict=True):
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."
-            raise ProblemError(f"Disk {one.target} was not made. {said} Then retry.")
+            raise ProblemError(f"Disk {one.target} could not be created. {said} Then `retry`.")
     return None
 
 
@@ -174,17 +174,17 @@ def _make_machine(work: RunContext, order: WorkloadOrder, zone: str | None) -> D
         if refusal is None:
             return sizes[rung]
         if refusal.kind == "in_use":
-            # Once more, also when nobody was found: whoever had it may have gone in the meantime.
+            # Again, also when no holder was found: it may have gone in the meantime.
             if not freed:
-                raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Free it, then retry.")
+                raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Free it, then `retry`.")
             freed = yield from _evict(work, order, machine, refusal)
             continue
         if refusal.kind not in ("capacity", "quota"):
-            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Correct it, then retry.")
+            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Fix this, then `retry`.")
         refusals[sizes[rung]] = refusal
         rung = next_rung(sizes, rung, refusal)
         if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
-            # The drill that made way still gives its machines back.
+            # The drill that made way is still deleting its machines.
             yield from work.sleep(order.recovery.expected.delete)
             rung = 0
             refusals.clear()
@@ -211,11 +211,11 @@ def _try_size(work: RunContext, order: WorkloadOrder, machine: MachineOrder) -> 
             return refusal
         yield from work.sleep(work.patience(Refused(refusal=refusal)))
         machine = machine.model_copy(update={"attempt": machine.attempt + 1})
-    raise ProblemError(f"Azure did not finish machine {order.name} in time. Look at it in the portal, then retry.")
+    raise ProblemError(f"Azure did not finish machine {order.name} in time. Check it in the portal, then `retry`.")
 
 
 def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[bool]:
-    """Takes the interface or the disk over from what an earlier run left behind; False when nothing was found."""
+    """Takes the interface or the disk over from an earlier run's leftover; False when there is none."""
     began, attempt = work.now, 1
     while True:
         evict = EvictOrder(
@@ -230,18 +230,18 @@ def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusa
         if not evicted.left and not evicted.because:
             return attempt > 1
         if evicted.because or work.now - began > order.recovery.operation_timeout:
-            stuck = f"This is in the way and does not go: {', '.join(evicted.left)}." if evicted.left else ""
+            stuck = f"It is in use and could not be deleted: {', '.join(evicted.left)}." if evicted.left else ""
             said = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
-            raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then retry.")
+            raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then `retry`.")
         yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least * 2)
         attempt += 1
 
 
 def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[str, datetime]]:
-    """Probes until ``successes`` in a row. Before the expected boot time it asks seldom, and ever closer to it.
+    """Probes until ``successes`` in a row. Probes are rare at first, and closer together near the expected boot time.
 
-    What cannot pass by itself is believed when it is seen for a while, since a server that starts says odd things. A
-    machine that has booted and answers wrongly is given the probes' time-out; one that is silent may still boot.
+    A hopeless answer counts only after it has lasted, since a starting server gives odd answers. A machine that has
+    booted and answers wrongly has the probes' time-out; a silent one may still boot.
     """
     workload, rhythm = order.workload, order.recovery.probe
     began, look, good = work.now, 0, 0
@@ -265,13 +265,13 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[st
         hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
         hopeless_since = (hopeless_since or work.now) if seen.hopeless else None
         if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
-            raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Repair it, then retry.")
+            raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Fix this, then `retry`.")
         answers_since = (answers_since or work.now) if seen.answered else None
         wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
             raise ProblemError(
-                f"{order.name} is not healthy in time: {seen.detail}. Look at it, then retry. To have the machine "
-                "built again, delete it in the portal first."
+                f"{order.name} is not healthy in time: {seen.detail}. Check the machine, then `retry`. To have it "
+                "rebuilt, delete it in the portal first."
             )
         left = workload.expected_boot - elapsed
         pause = rhythm.interval if good or seen.hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
@@ -279,11 +279,13 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[st
 
 
 def _clear(work: RunContext, order: WorkloadOrder, *, unfinished: bool = False) -> Doing[None]:
-    """Removes this workload's machine and disks, so that they can be made again; or only what is ``unfinished``."""
+    """Deletes this workload's machine and disks, so that they can be rebuilt; or only those that are ``unfinished``."""
     attempt, began = 1, work.now
     while True:
         if work.now - began > order.recovery.operation_timeout:
-            raise ProblemError(f"What was built of {order.name} could not be removed. Remove it by hand, then retry.")
+            raise ProblemError(
+                f"The resources of {order.name} could not be deleted. Delete them in the portal, then `retry`."
+            )
         gone = CleanUpOrder(
             run=order.run,
             target=order.name,
@@ -302,13 +304,13 @@ def _clear(work: RunContext, order: WorkloadOrder, *, unfinished: bool = False) 
 
 
 def _out_of_rungs(order: WorkloadOrder, refusals: dict[str, Refusal]) -> str:
-    """Names what was tried and one refusal of each kind: what to do about quota is not what to do about capacity."""
+    """Names the tried sizes and one refusal of each kind: quota and capacity have different remedies."""
     tried = ", ".join(refusals)
     kinds = {refusal.kind: refusal for refusal in refusals.values()}
     said = " ".join(refusal.sentence for refusal in kinds.values())
     ways = {"quota": "ask for more quota in the portal (Quotas > Compute)", "capacity": "wait for capacity"}
     advice = " or ".join(way for kind, way in ways.items() if kind in kinds)
     return (
-        f"No size for {order.name} can be had (tried {tried}). {said} {advice[0].upper()}{advice[1:]}, then retry; or "
-        "abort, add other sizes or zones to the plan, and start again: a run keeps the plan that it started with."
+        f"No size for {order.name} is available (tried {tried}). {said} {advice[0].upper()}{advice[1:]}, then `retry`; "
+        "or `abort`, add other sizes or zones to the plan, and start again: a run keeps the plan that it started with."
     )

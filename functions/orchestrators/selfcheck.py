@@ -1,4 +1,4 @@
-"""The orchestration of the self-check: one activity, from its start to its end."""
+"""The orchestration of the self-check: one activity, run to completion."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ bp = df.Blueprint()
 
 @bp.orchestration_trigger(context_name="context")
 def selfcheck(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Generator[task.Task[Any], Any, Any]:
-    """Runs one activity and ends with what it found."""
+    """Runs one activity and returns its result."""
     order = Order(run=RunRef(run_id=ctx.instance_id, plan="selfcheck", epoch=0))
     return (yield check_itself.schedule(ctx, order, timedelta(seconds=2)))

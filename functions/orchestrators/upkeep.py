@@ -1,4 +1,4 @@
-"""Small orchestrators between runs: take a recovery point, thaw a replica that was left frozen, clear leftovers."""
+"""Small orchestrators between runs: take a recovery point, thaw a replica that was left frozen, delete leftovers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ bp = df.Blueprint()
 
 
 class KeepingOrder(Strict):
-    """``of_run`` is the ended run whose traces are removed; ``freezing`` is when it froze the replica, ``keep_point``
+    """``of_run`` is the ended run to clean up; ``freezing`` is when it froze the replica, ``keep_point``
     spares its recovery point.
     """
 
@@ -36,12 +36,12 @@ class KeepingOrder(Strict):
 
 @bp.orchestration_trigger(context_name="context")
 def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Takes one frozen set and forgets the oldest beyond ``keep``; the only source of points from before an attack.
+    """Takes one frozen set and deletes the oldest beyond ``keep``; the only source of points from before an attack.
 
-    1. Freeze; a replica that is not good is left alone.
+    1. Freeze; an unhealthy replica is left alone.
     2. Snapshot every disk as one set.
-    3. Thaw, whatever happened, and remember what became of it: housekeeping warns of what is missing.
-    4. After a success, remove sets beyond the number to keep.
+    3. Thaw, whatever happened, and store the result: housekeeping warns of missing points.
+    4. After a success, delete sets beyond the number to keep.
     """
     order = KeepingOrder.model_validate(data)
     plan = order.plan
@@ -62,11 +62,11 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
 
 
 def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[str | None]:
-    """Returns why nothing was taken; None when a set was."""
+    """Returns why no set was taken; None on success."""
     plan = order.plan
     state = yield from replica.freeze(work, plan, freezing, not_after)
     if state is not None and (trouble := state.trouble or state.not_copyable):
-        return f"The replica is not in order: {trouble}."
+        return f"The replica is unhealthy: {trouble}."
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
     data_until = (work.now if state.in_order else state.until(work.now)) if state else None
@@ -85,9 +85,7 @@ def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: 
 
 @bp.orchestration_trigger(context_name="context")
 def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Asks the replication machine how the replica is, and remembers it: once the site is lost, its newest commit can
-    no longer be asked for.
-    """
+    """Reads and stores the replica's state: once the site is lost, its newest commit cannot be read any more."""
     order = KeepingOrder.model_validate(data)
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
     note = ReplicaOrder(run=work.run, at=work.now, probes=order.plan.commit_probes)
@@ -101,7 +99,7 @@ def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doi
 
 @bp.orchestration_trigger(context_name="context")
 def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Ends the freezing of a run that froze the replica and did not thaw it."""
+    """Thaws a replica that a run froze and did not thaw."""
     order = KeepingOrder.model_validate(data)
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
     assert order.freezing is not None
@@ -111,7 +109,7 @@ def thaw_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[
 
 @bp.orchestration_trigger(context_name="context")
 def clear_leftovers(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
-    """Removes what a run that ended without serving left behind; what does not go now goes the next time."""
+    """Deletes the leftovers of a run that ended without serving; what cannot be deleted now is retried next time."""
     order = KeepingOrder.model_validate(data)
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
     left = yield from clear_away(work, order.plan, keep_snapshots=order.keep_point, of_run=order.of_run)

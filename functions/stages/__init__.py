@@ -1,1 +1,1 @@
-"""What runs are made of. Deterministic parts of orchestrators: no I/O, no clock but the context's."""
+"""The stages of runs. Deterministic parts of orchestrators: no I/O, no clock but the context's."""

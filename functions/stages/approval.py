@@ -15,10 +15,10 @@ from shared.models.runs import Outcome, Phase
 def ask(
     work: RunContext, plan: RecoveryPlan, question: str, at_silence: Callable[[], Doing[None]] | None, *, clears: bool
 ) -> Doing[str | None]:
-    """Waits for approval until the plan's deadline, and returns who approved. An answer is to one question only.
+    """Waits for approval until the plan's deadline, and returns who approved. An answer counts for one question only.
 
-    Without an answer the run expires; where there is something to do ``at_silence`` the run goes on after it, and None
-    is returned. Raises ``Ended`` for a no and for a run that expires; ``clears``: what was begun is cleared away then.
+    Without an answer the run expires; with ``at_silence`` the run calls it, proceeds, and None is returned. Raises
+    ``Ended`` for a rejection and for a run that expires; ``clears``: what was begun is then deleted.
     """
     deadline = plan.detection.approval.deadline
     until = work.now + deadline
@@ -30,9 +30,10 @@ def ask(
         waiting_until=until,
         holds=work.holds,
     )
-    silence = "it goes on" if at_silence else "it ends without a failover"
-    text = f"{question} Without an answer until {until:%H:%M} UTC {silence}."
-    work.tell(plan.notify, "needs_operator", f"{plan.title}: fail over?", text, ["approve", "reject"])
+    silence = "the run proceeds" if at_silence else "the run ends without a failover"
+    text = f"{question} Without a response before {until:%H:%M} UTC {silence}."
+    title = f"Approval required: {plan.title} (run {work.run.run_id})"
+    work.tell(plan.notify, "needs_operator", title, text, ["approve", "reject"])
     limit = work.ctx.create_timer(deadline)
     winner = None
     while winner is not limit:
@@ -40,24 +41,24 @@ def ask(
         winner = yield from work.first(approved, rejected, limit)
         if winner is limit and at_silence:
             yield from at_silence()
-        # Whoever answered in that moment was told that it counts.
+        # An answer at the same moment has been accepted by the API, so it counts.
         if rejected.is_complete and (by := _answer(work, ids.EVENT_REJECT)):
             raise _not_approved(work, plan, Outcome.REJECTED, f"Rejected by {by}.", clears)
         if approved.is_complete and (by := _answer(work, ids.EVENT_APPROVE)):
             return by
     if at_silence is None:
-        raise _not_approved(work, plan, Outcome.EXPIRED, "No approval came in time.", clears)
+        raise _not_approved(work, plan, Outcome.EXPIRED, "No approval before the deadline.", clears)
     return None
 
 
 def _answer(work: RunContext, event: str) -> str | None:
-    """Who answered this question; None for an answer to an earlier one."""
+    """The name of the caller who answered this question; None for an answer to an earlier one."""
     told = work.take(event) or {}
     return str(told.get("by", "a person")) if told.get("hold") == work.holds else None
 
 
 def _not_approved(work: RunContext, plan: RecoveryPlan, outcome: Outcome, because: str, clears: bool) -> Ended:
     cooldown = plan.detection.cooldown
-    if not clears:  # What is cleared away says so itself.
+    if not clears:  # Otherwise the cleanup adds it.
         because = f"{because} {next_look(work, cooldown)}"
     return Ended(outcome, because, cooldown=cooldown, clears=clears)

@@ -1,4 +1,4 @@
-"""Removing what a run built, until nothing is left."""
+"""Deleting what a run built, until nothing is left."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from shared.models.plan import RecoveryPlan
 
 
 def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
-    """Removes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
-    removed in time: with Azure's reason where it gave one, else the resource's id.
+    """Deletes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
+    deleted in time: with Azure's reason where it gave one, else the resource's id.
     """
     attempt, began = 1, work.now
     while True:

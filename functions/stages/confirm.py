@@ -1,4 +1,4 @@
-"""Looking at the primary until it is clear whether it is unreachable. A part of a failover."""
+"""Checking the primary until it is clear whether it is unreachable. A part of a failover."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from shared.policy.outage import decide, operator_verdict
 
 _DECIDED = {
     "confirmed": "the primary site is unreachable",
-    "ask": "your decision is needed",
+    "ask": "your decision is required",
     "stand_down": "no failover",
     "keep_looking": "still checking",
 }
-"""What was decided, in the title of a message."""
+"""The decision, in the title of a notification."""
 
 
 class OutageConfirmation:
-    """The looks of one run. Every round of evidence is a step in the history, by the moment that it was taken at."""
+    """The health checks of one run. Every round of evidence is a step in the history, by the moment it was taken."""
 
     def __init__(self, work: RunContext, run: RunInput) -> None:
         self._work = work
@@ -32,10 +32,10 @@ class OutageConfirmation:
         self._plan = run.plan
         self._looked_early = False
         self.looked_at = run.requested_at
-        """When the newest look was taken."""
+        """When the newest round was taken."""
 
     def decide(self) -> Doing[Verdict]:
-        """The decision of this run. One that a person started brings its one pass of evidence along."""
+        """The decision of this run. One that a person started carries its one pass of evidence."""
         work, detection = self._work, self._plan.detection
         if self._run.trigger == "operator":
             given = self._run.evidence
@@ -46,7 +46,7 @@ class OutageConfirmation:
         return verdict
 
     def confirm(self, moment: str) -> Doing[Verdict]:
-        """Looks until the evidence has agreed for long enough, or until it is clear that it never does."""
+        """Gathers evidence until it has agreed for long enough, or until it is clear that it never does."""
         work, detection = self._work, self._plan.detection
         rounds: list[Round] = []
         began, looks = work.now, 0
@@ -55,7 +55,7 @@ class OutageConfirmation:
             try:
                 rounds.append((yield from self.look(moment, looks, began)))
             except task.TaskFailedError:
-                # The history's storage is away, and nothing may be decided that cannot be recorded.
+                # The history's storage is unavailable, and a decision that cannot be recorded must not be taken.
                 rounds.clear()
                 yield from work.sleep(work.pause_since(began))
                 continue
@@ -78,8 +78,8 @@ class OutageConfirmation:
         return seen
 
     def _pause_or_news(self, interval: timedelta) -> Doing[None]:
-        """Waits for the next round; news of an alert (it is resolved, say) makes it the time to look at once, but not
-        twice in a row: a storm of news must not become a storm of looks.
+        """Waits for the next round; an alert's event (it is resolved, say) starts one at once, but not twice in a row:
+        a storm of events must not become a storm of checks.
         """
         timer, news = self._work.ctx.create_timer(interval), self._work.event(ids.EVENT_ALERT)
         winner = yield from self._work.first(timer) if self._looked_early else self._work.first(news, timer)

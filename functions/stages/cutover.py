@@ -1,4 +1,4 @@
-"""Moving the customers: enable recovery, disable the primary, read both back, ask DNS. A part of the failover's
+"""The cutover: enable recovery, disable the primary, read both back, check DNS. A part of the failover's
 orchestrator.
 """
 
@@ -19,37 +19,38 @@ from shared.models.orders import TrafficOrder
 from shared.models.plan import RecoveryPlan
 
 _SLOWEST = 3
-"""How often the age that a look may have is doubled: to about five minutes for a plan that looks every ten seconds."""
+"""How often the maximum age of a health check is doubled: to about five minutes for a plan that checks every ten
+seconds."""
 
-_HALF = "Azure's endpoint is enabled, so customers may be sent there. "
+_HALF = "The recovery endpoint is enabled, so traffic may be routed there. "
 
 
 class Cutover:
-    """Moves the customers of one run, once what ``looking`` saw last allows it."""
+    """The cutover of one run, once the newest evidence of ``looking`` allows it."""
 
     def __init__(self, work: RunContext, plan: RecoveryPlan, looking: OutageConfirmation) -> None:
         self._work = work
         self._plan = plan
         self._looking = looking
         self._tried = False
-        """Whether it has ever begun: a person may have been asked to repair Traffic Manager."""
+        """Whether it has ever begun: the operator may have changed Traffic Manager since."""
         self._ordered = False
-        """Whether customers may have been moved: the recovery endpoint was ordered to be enabled."""
+        """Whether traffic may have moved: the recovery endpoint was ordered to be enabled."""
         self._trying_since = work.now
-        """Since when the recovery endpoint is ordered to be enabled, without a person having been asked since."""
+        """Since when the recovery endpoint has been ordered to be enabled, without a question in between."""
         self._holds = -1
         self._late = 0
-        """How often the last look was too old: an app that is slow must get there all the same."""
+        """How often the last check was too old: a slow app must still succeed."""
         self._without_effect = 0
-        """How often Azure said that the recovery endpoint is enabled when it was not."""
+        """How often Azure accepted enabling the recovery endpoint and did not enable it."""
         self.stretched = False
-        """Whether both endpoints were enabled for longer than a look may be old."""
+        """Whether both endpoints were enabled for longer than the maximum age of a check."""
         self.put_off = timedelta(0)
-        """How long Azure wants to be left alone before the next order."""
+        """How long Azure asked to wait before the next order."""
 
     def verify(self, before: str = "") -> Doing[None]:
-        """Waits until the recovery site serves, asked as a customer would. Raises ``ProblemError`` when not, with
-        ``before`` in front of what is wrong.
+        """Waits until the recovery site serves, probed as a customer would. Raises ``ProblemError`` when it does not,
+        with ``before`` in front of the reason.
         """
         work, plan = self._work, self._plan
         began, look = work.now, 0
@@ -60,15 +61,15 @@ class Cutover:
             if seen.healthy:
                 return
             if work.now - began > plan.recovery.probe.timeout:
-                raise ProblemError(f"{before}The recovery site does not serve: {seen.detail}. Repair it, then retry.")
+                raise ProblemError(f"{before}The recovery site does not serve: {seen.detail}. Fix this, then `retry`.")
             yield from work.sleep(plan.recovery.probe.interval)
 
     def move(self) -> Doing[datetime | str | None]:
-        """Returns when DNS answered the recovery site. When customers were not moved: why, for a person to repair, or
-        None where both sites must be looked at again, since the last look is too old to move customers by it.
+        """Returns when DNS resolved to the recovery site. Without a cutover: the reason, for the operator to fix, or
+        None where both sites must be checked again, since the last check is too old to cut over on it.
 
-        After any wait what Traffic Manager holds counts, not what was heard: once the recovery site is enabled it only
-        goes forward, after it was verified anew.
+        After any wait the endpoints as read back count, not Azure's answer: once the recovery endpoint is enabled, the
+        cutover only goes forward, after another verification.
         """
         work, plan = self._work, self._plan
         not_after = self._looking.looked_at + self._patience
@@ -90,7 +91,7 @@ class Cutover:
         self._ordered = True
         limited = order if enabled else order.model_copy(update={"not_after": not_after})
         result = yield from work.insist(enable_recovery, limited, until=limited.not_after)
-        # The primary is disabled only when the recovery site was seen to be enabled: a yes alone proves nothing.
+        # The primary is disabled only after the recovery endpoint was read back as enabled: acceptance proves nothing.
         if not (yield from self._read_back(order)).routing.recovery.enabled:
             self._ordered = False
             return self._not_yet(result) if isinstance(result, Refused) else self._without_an_effect()
@@ -98,18 +99,18 @@ class Cutover:
         latched = yield from self._latch(primary)
         back = yield from self._read_back(order)
         if not back.agrees and back.routing.recovery.enabled and not isinstance(latched, Refused):
-            latched = yield from self._latch(primary)  # Azure said yes and did not do it: once more.
+            latched = yield from self._latch(primary)  # Azure accepted it without effect: order it again.
             back = yield from self._read_back(order)
         if isinstance(latched, Refused) and not back.agrees:
             raise ProblemError(
-                "Azure's endpoint is enabled, but the primary's could not be disabled, so customers may be sent to "
+                "The recovery endpoint is enabled, but the primary endpoint could not be disabled: traffic may go to "
                 f"both sites. {latched.refusal.sentence} Disable {plan.traffic.primary.endpoint} in the portal, then "
-                "retry."
+                "`retry`."
             )
         if not back.agrees:
             raise ProblemError(
-                f"Traffic Manager does not hold what was ordered; it sends customers to {back.routing.active_site}. "
-                "Look at the profile in the portal, then retry."
+                f"Traffic Manager does not show the ordered state; it routes to {back.routing.active_site}. "
+                "Check the profile in the portal, then `retry`."
             )
         began, look = work.now, 0
         while True:
@@ -126,20 +127,20 @@ class Cutover:
             if answer.moved:
                 return answer.at
             if work.now - began > plan.traffic.dns_timeout:
-                why = back.routing.recovery.not_checked or "Look at the profile in the portal."
+                why = back.routing.recovery.not_checked or "Check the profile in the portal."
                 raise ProblemError(
-                    f"DNS does not answer the recovery site for {plan.traffic.hostname}. {why} Then retry."
+                    f"{plan.traffic.hostname} does not resolve to the recovery site yet. {why} Then `retry`."
                 )
             yield from work.sleep(plan.recovery.poll_at_least)
 
     @property
     def _patience(self) -> timedelta:
-        """How old a look may be, at most, to move anybody by it."""
+        """The maximum age of a health check on which traffic may be moved."""
         return self._plan.detection.patience * (1 << self._late)
 
     def _latch(self, order: TrafficOrder) -> Doing[Switched | Refused]:
-        """Disables the primary. What Azure puts off is ordered again only after the recovery site was verified anew: it
-        may have died meanwhile, and the primary may be all that customers have. Raises ``ProblemError`` then.
+        """Disables the primary. An order that Azure defers is sent again only after another verification of the
+        recovery site: it may have died meanwhile, and the primary may be the only site. Raises ``ProblemError`` then.
         """
         work, began = self._work, self._work.now
         while True:
@@ -154,11 +155,10 @@ class Cutover:
             if not self.stretched:
                 self.stretched = True
                 said = (
-                    f"Both endpoints are enabled, since Azure puts off disabling {self._plan.traffic.primary.endpoint}."
+                    "Cutover incomplete: both endpoints are enabled, since Azure has not disabled "
+                    f"{self._plan.traffic.primary.endpoint} yet. Coldsite keeps retrying."
                 )
-                work.tell(
-                    self._plan.notify, "needs_operator", f"{self._plan.title}: half moved", f"{said} It goes on trying."
-                )
+                work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: cutover incomplete", said)
             if late:
                 self._late = min(self._late + 1, _SLOWEST)
             else:
@@ -166,20 +166,19 @@ class Cutover:
             yield from self.verify(_HALF)
 
     def _without_an_effect(self) -> str | None:
-        """Azure said yes and did not do it: None to look again and order once more, then a sentence for a person."""
+        """Azure accepted the order without effect: None to check and order again, then a sentence for the operator."""
         self._without_effect += 1
         if self._without_effect % 2:
             return None
         return (
-            f"Traffic Manager accepted that {self._plan.traffic.recovery.endpoint} is enabled and did not enable it, "
-            "so customers were not moved. Look at the profile in the portal, then retry."
+            f"Traffic Manager accepted enabling {self._plan.traffic.recovery.endpoint} and did not enable it; "
+            "traffic is unchanged. Check the profile in the portal, then `retry`."
         )
 
     def _not_yet(self, refused: Refused | None) -> str | None:
-        """After an order without success: None to look and order again, a sentence once a person must repair it.
+        """After an order without success: None to check and order again, a sentence once the operator must fix it.
 
-        An order that comes too late makes a look that is twice as old good enough for the next; one that Azure puts
-        off does not.
+        An order that comes too late doubles the maximum age of the next check; one that Azure defers does not.
         """
         late = refused is None or refused.refusal.code == TOO_LATE
         if late:
@@ -188,15 +187,16 @@ class Cutover:
             self.put_off = self._work.patience(refused)
         if (late or self.put_off) and self._work.now - self._trying_since < self._plan.recovery.operation_timeout:
             return None
-        why = refused.refusal.sentence if refused and not late else "The order came too late again and again."
-        return f"Azure's endpoint could not be enabled, so customers were not moved. {why} Correct it, then retry."
+        too_old = "Coldsite could not act on a health check fresh enough to be trusted."
+        why = refused.refusal.sentence if refused and not late else too_old
+        return f"The recovery endpoint could not be enabled; traffic is unchanged. {why} Fix this, then `retry`."
 
     def _read_back(self, order: TrafficOrder) -> Doing[ReadBack]:
         return (yield from self._work.do(read_back, order.model_copy(update={"target": "traffic"})))
 
     def may_serve(self) -> Doing[str | None]:
-        """Why what was built must stay: somebody has led customers there by hand, or that cannot be seen. The run's row
-        says so too, since others clear away what an ended run left.
+        """Why the recovery site must stay: its endpoint is enabled by hand, or cannot be read. The run's row says so
+        too, since housekeeping deletes the leftovers of an ended run.
         """
         if not self._tried:
             return None
@@ -204,8 +204,8 @@ class Cutover:
         try:
             if not (yield from self._read_back(order)).routing.recovery.enabled:
                 return None
-            said = "Traffic Manager sends customers to the recovery site, so nothing of it was removed"
+            said = "Traffic Manager is routing to the recovery site; its resources were kept"
         except task.TaskFailedError:
-            said = "Traffic Manager could not be read, so nothing of the recovery site was removed"
+            said = "Traffic Manager could not be read; the resources of the recovery site were kept"
         yield from self._work.record_now(cutover_began=True)
         return f"{said}."

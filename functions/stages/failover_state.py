@@ -1,4 +1,4 @@
-"""What a failover knows while it runs."""
+"""The state of a failover while it runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from shared.models.runs import RunInput
 
 @dataclass
 class FailoverState:
-    """Everything that a failover learns: one object, which its stages share and which can be printed.
+    """The state of a failover: one object that its stages share and that can be printed.
 
-    Evidence: ``known`` is what had been seen when it was decided to fail over, ``first_down`` the beginning of the
-    outage by it. ``serves`` and ``lived_until`` say what the newest look saw of the primary.
+    Evidence: ``known`` is the round on which the failover was decided, ``first_down`` the beginning of the outage by
+    it. ``serves`` and ``lived_until`` are the primary by the newest round.
 
-    Data: ``data_until`` is from when Azure's data are at least and ``home_commits`` the newest commits at the primary,
-    as far as both were known when the run began. ``point`` is the recovery point in use, ``sets`` how many were begun.
+    Data: ``data_until`` is the moment Azure's data reach at least and ``home_commits`` the newest commits at the
+    primary, both as known when the run began. ``point`` is the recovery point in use, ``sets`` how many were begun.
 
-    People: ``by_itself`` until a person has taken the decision. ``accepted_loss`` is whether a person has accepted the
-    age of the data, or gave the order knowing it. ``unanswered`` is whether the plan's default was taken for an answer.
+    People: ``by_itself`` until a person has decided. ``accepted_loss`` is whether a person has accepted the age of the
+    data, or started the run knowing it. ``unanswered`` is whether the plan's default served as the answer.
 
     Traces: ``freezing`` is when the replica's freezing began, ``fenced`` whether the source's writes were stopped.
     """
@@ -44,7 +44,7 @@ class FailoverState:
 
     @classmethod
     def of(cls, run: RunInput) -> FailoverState:
-        """What is known before the first look."""
+        """The state before the first round."""
         return cls(
             known=Round(at=run.requested_at, evidence=[]),
             by_itself=run.trigger in ("alert", "watch"),
@@ -58,5 +58,5 @@ class FailoverState:
 
     @property
     def holds_until(self) -> datetime | None:
-        """From when the data are that customers would get, as far as is known by now."""
+        """The moment that the recovered data reach, as far as known by now."""
         return self.point.holds_until if self.point else self.data_until

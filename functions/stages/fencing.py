@@ -20,9 +20,9 @@ _TRIES_TO_RESUME = 3
 
 
 def stop(work: RunContext, fence: Fence, attempt: int) -> Doing[None]:
-    """Stops the source's writes as far as it can be reached: in the background, unless the plan requires it.
+    """Stops the source's writes if it can be reached: in the background, unless the plan requires it.
 
-    Raises ``ProblemError`` when it is required and was not possible.
+    Raises ``ProblemError`` when it is required and fails.
     """
     order = FenceOrder(run=work.run, target="primary", attempt=attempt, fence=fence)
     if not fence.required:
@@ -30,14 +30,14 @@ def stop(work: RunContext, fence: Fence, attempt: int) -> Doing[None]:
         return
     fenced = yield from work.do(fence_source, order)
     if not fenced.done:
-        raise ProblemError(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then retry.")
+        raise ProblemError(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then `retry`.")
 
 
 def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
-    """Lets the source write again, since customers stay there; says so when that is not possible."""
+    """Resumes the source's writes, since customers stay there; returns why when that fails."""
     if plan.fence is None:
         return None
-    yield from work.settle()  # A stop that is under way must not come after the resuming.
+    yield from work.settle()  # A stop in progress must not come after the resume.
     said = "it did not answer"
     for attempt in range(1, _TRIES_TO_RESUME + 1):
         order = FenceOrder(run=work.run, target="primary/resume", attempt=attempt, fence=plan.fence, action="resume")
@@ -50,11 +50,11 @@ def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
         said = resumed.detail
         if attempt < _TRIES_TO_RESUME:
             yield from work.sleep(work.recovery.retry_after * 5)
-    return f"The source's writes may still be stopped ({said}); Coldsite goes on trying to resume them"
+    return f"The source's writes may still be stopped ({said}); Coldsite keeps retrying to resume them"
 
 
 class PlannedStop:
-    """What makes a failover planned: the source's writes end first, and every one of them is moved."""
+    """The planned part of a failover: the source's writes end first, and every one of them is moved."""
 
     def __init__(self, work: RunContext, run: RunInput) -> None:
         self._work = work
@@ -72,14 +72,14 @@ class PlannedStop:
         stopped = yield from work.do(fence_source, order)
         if not stopped.done:
             raise ProblemError(
-                f"The source's writes could not be stopped: {stopped.detail}. A planned failover loses nothing, so "
-                "customers stay. Repair the hook, then retry; or abort, and start an unplanned failover."
+                f"The source's writes could not be stopped: {stopped.detail}. A planned failover must not lose data, "
+                "so traffic is unchanged. Fix the hook, then `retry`; or `abort`, and start an unplanned failover."
             )
         self._last = yield from self._home_commits()
         if missing := self._plan.measured_databases - self._last.keys():
             raise ProblemError(
-                f"The primary's newest change could not be read ({', '.join(sorted(missing))}), so it cannot be shown "
-                "that nothing is lost. Look at the path to its database, then retry; or abort, and start an unplanned "
+                f"The primary's newest change could not be read ({', '.join(sorted(missing))}), so a loss cannot be "
+                "ruled out. Check the path to its database, then `retry`; or `abort`, and start an unplanned "
                 "failover."
             )
         yield from self._drain(max(self._last.values()))
@@ -95,35 +95,35 @@ class PlannedStop:
                 held = spoken_moment(state.replicated_until) if state.replicated_until else "an unknown moment"
                 raise ProblemError(
                     f"The replica does not hold everything: {state.queue_bytes} bytes are queued, it holds changes "
-                    f"until {held}, and the primary has one from {spoken_moment(newest)}. Look at replication, then "
-                    "retry."
+                    f"until {held}, and the primary has one from {spoken_moment(newest)}. Check replication, then "
+                    "`retry`."
                 )
             yield from work.sleep(self._plan.recovery.poll_at_least)
 
     def prove_nothing_is_lost(self) -> Doing[None]:
         """Each of the primary's databases answers, and its newest commit was recovered. Raises ``ProblemError`` when
-        not: a planned failover takes no word for it, since a hook may say yes and do nothing.
+        not: a planned failover verifies this, since a hook may report success and do nothing.
         """
         home = yield from self._home_commits()
         recovered = yield from self._recovered_commits()
         last = {name: max(home.get(name, at), at) for name, at in self._last.items()}
         if unmeasured := sorted(last.keys() - recovered.keys()):
             raise ProblemError(
-                f"The newest change in Azure's database could not be measured ({', '.join(unmeasured)}), so it is not "
-                "shown that nothing is lost. See the step probe_workload, then retry; or abort, and start an unplanned "
+                f"The newest change in Azure's database could not be measured ({', '.join(unmeasured)}), so a loss "
+                "cannot be ruled out. See the step probe_workload, then `retry`; or `abort`, and start an unplanned "
                 "failover."
             )
         for name, newest in sorted(last.items()):
             if newest > recovered[name]:
                 raise ProblemError(
                     f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
-                    f"from {spoken_moment(recovered[name])}: its writes did not stop. Customers stay, since a planned "
-                    "failover loses nothing. Abort, stop the writes, and start again."
+                    f"from {spoken_moment(recovered[name])}: its writes did not stop. Traffic is unchanged, since a "
+                    "planned failover must not lose data. `abort`, stop the writes, and start again."
                 )
         if silent := sorted(last.keys() - home.keys()):
             raise ProblemError(
-                f"The primary's database does not answer any more ({', '.join(silent)}), so a later change cannot be "
-                "ruled out. Repair the path to it, then retry; or abort, and start an unplanned failover."
+                f"The primary's database no longer answers ({', '.join(silent)}), so a later change cannot be "
+                "ruled out. Fix the path to it, then `retry`; or `abort`, and start an unplanned failover."
             )
 
     def _home_commits(self) -> Doing[dict[str, datetime]]:
@@ -131,7 +131,7 @@ class PlannedStop:
         return (yield from self._work.do(read_home_commit, order)).newest
 
     def _recovered_commits(self) -> Doing[dict[str, datetime]]:
-        """Measured again: the first reads of a new disk are slow, and a measure that failed then may succeed now."""
+        """Measures again: the first reads of a new disk are slow, and a failed measurement may succeed now."""
         found: dict[str, datetime] = {}
         for name, workload in self._plan.recovery.workloads.items():
             probes = [probe for probe in workload.probes if probe.sql and probe.sql.recovery_point_query]
@@ -142,6 +142,6 @@ class PlannedStop:
 
 
 def _holds(state: ReplicaState, newest: datetime) -> bool:
-    """Whether the replica holds the source's newest change: nothing is queued, and what it says of its age agrees."""
+    """Whether the replica holds the source's newest change: nothing is queued, and its reported age agrees."""
     agrees = state.replicated_until is None or state.replicated_until >= newest
     return state.usable and state.queue_bytes == 0 and agrees

@@ -1,4 +1,4 @@
-"""The last look before customers move: what speaks against it, and what a person is asked then."""
+"""The last check before the cutover: the reasons against it, and the question to the operator."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from shared.policy.loss import commit_question, spoken_moment
 from shared.policy.outage import Doubt, doubt, lived_again, primary_serves
 
 _AGAINST: dict[Doubt, str] = {
-    "serves": "The primary site serves.",
-    "blind": "Coldsite itself is cut off: its control check fails, so it cannot see whether the primary site serves.",
-    "partial": "A partial outage now: the private path reaches the primary site again, so a person must decide.",
+    "serves": "The primary site is serving traffic.",
+    "blind": "Coldsite has lost connectivity (control check failing); the state of the primary site is unknown.",
+    "partial": "Partial outage: the private path reaches the primary site again, so a person must decide.",
 }
-"""What speaks against moving the customers, as people are told."""
+"""The reasons against the cutover, as sentences for the operator."""
 
 
 class LastLookBeforeCutover:
-    """What must hold just before customers move, looked at as often as the cutover is tried."""
+    """The conditions just before the cutover, checked before every attempt."""
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class LastLookBeforeCutover:
         self._planned = planned
 
     def prove(self) -> Doing[None]:
-        """The recovery site serves, and nothing has come up that speaks against moving the customers there.
+        """The recovery site serves, and there is no new reason against the cutover.
 
         A person must choose when the primary serves again, is reached again by the private path, or cannot be seen: two
-        sites with different data are worse than one. Silence never chooses. An answer is to one question only; after
-        it the recovery site is verified once more, since time has passed. A question lapses when it is no longer so;
-        then, as whenever the checks no longer agree, the outage is confirmed once more. A run that a person started
-        needs no confirmation. What maintenance asks lapses when the maintenance ends. A planned failover needs proof
-        instead that nothing is lost.
+        sites with different data are worse than one. A timeout never chooses. Approval of one question does not cover
+        another; after it the recovery site is verified again, since time has passed. A question lapses when its reason
+        is gone; then, as whenever the checks no longer agree, the outage is confirmed again. A run that a person
+        started needs no confirmation. A question about maintenance lapses with the maintenance. A planned failover
+        needs proof instead that nothing is lost.
         """
         acknowledged = self._run.acknowledge_primary_healthy and not self._is_old()
         accepted: set[Doubt] = {"serves"} if acknowledged or self._planned else set()
@@ -73,7 +73,7 @@ class LastLookBeforeCutover:
             lived = lived_again(seen.evidence, seen.at, self._state.known)
             self._state.lived_until = lived or self._state.lived_until
             against = doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum)
-            if lived and not against:  # It is down again, and one look does not say for how long.
+            if lived and not against:  # It is down again, and one round does not show for how long.
                 against = "unclear"
             by_a_person = self._run.trigger == "operator"
             if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
@@ -96,15 +96,15 @@ class LastLookBeforeCutover:
                 return
 
     def _lost(self) -> str | None:
-        """The loss, judged by what was recovered: replication may have said more than it held."""
+        """The loss, measured on the recovered data: replication may have reported more than it held."""
         return commit_question(
             self._rebuild.commits, self._state.home_commits, self._state.outage_began, self._plan.loss_limit
         )
 
     def _is_old(self) -> bool:
-        """Whether so much time has passed since a person acknowledged a loss that more is lost than that person meant.
+        """Whether the loss has grown well beyond what was acknowledged, since so much time has passed.
 
-        A recovery point that was chosen for its age, from before an attack, say, is as old as it should be.
+        The age of a recovery point that was chosen for it, from before an attack, say, does not count.
         """
         goals = self._plan.objectives
         return self._work.now - self._run.requested_at > goals.recovery_time + goals.recovery_point
@@ -113,15 +113,15 @@ class LastLookBeforeCutover:
         if against != "serves" or self._state.point is None:
             return _AGAINST[against]
         always = primary_serves(self._state.known.evidence)
-        serves = _AGAINST[against] if always else "The primary site serves again."
+        serves = _AGAINST[against] if always else "The primary site is serving traffic again."
         since = self._state.point.holds_until or self._state.point.taken_at
-        return f"{serves} What it has taken since {spoken_moment(since)} would be lost."
+        return f"{serves} Its changes since {spoken_moment(since)} would be lost."
 
     def _is_maintained(self) -> Doing[bool]:
         return (yield from maintenance_now(self._work, self._plan, self._state, "while asked")) is not None
 
     def _stands(self, asked: Doubt) -> Doing[bool]:
-        """Whether what a person was asked about is still so; while that cannot be seen, it is."""
+        """Whether the reason for the question persists; while that cannot be seen, it does."""
         try:
             seen = yield from self._looking.look("while asked")
         except task.TaskFailedError:
@@ -129,10 +129,10 @@ class LastLookBeforeCutover:
         return doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum) == asked
 
     def _confirm_anew(self, asked: Doubt) -> Doing[bool]:
-        """After a time in which the primary served or could not be seen, what was decided before it counts no more.
-        Returns True when a person chose to move the customers without agreement.
+        """Confirms the outage again, after a time in which the primary served or could not be seen. Returns True when a
+        person chose to cut over although the checks disagree.
         """
-        verdict = yield from self._looking.confirm("confirming anew")
+        verdict = yield from self._looking.confirm("confirming again")
         agreed = verdict.decision == "confirmed"
         if not agreed and verdict.reason not in ("never_agreed", "recovery_in_trouble"):
             return False
@@ -146,7 +146,9 @@ class LastLookBeforeCutover:
     def _choose(
         self, question: str, *, until: datetime | None = None, stands: Callable[[], Doing[bool]] | None = None
     ) -> Doing[bool]:
-        asked = f"{question} Abort to stay there and clear away, or proceed to move the customers all the same."
+        asked = (
+            f"{question} `abort` keeps traffic on the primary and deletes the recovery resources; `proceed` cuts over."
+        )
         return (
             yield from hold(
                 self._work,

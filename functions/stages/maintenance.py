@@ -1,4 +1,4 @@
-"""Maintenance in a failover: what nobody asked for waits for its end."""
+"""Maintenance in a failover: an automatic run waits for its end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.policy.maintenance import Maintenance
 def maintenance_now(
     work: RunContext, plan: RecoveryPlan, state: FailoverState, moment: str
 ) -> Doing[Maintenance | None]:
-    """The maintenance that lasts at this ``moment`` of the run; None also once a person has taken the decision."""
+    """The maintenance in effect at this ``moment`` of the run; None also once a person has decided."""
     if not state.by_itself:
         return None
     order = MaintenanceOrder(run=work.run, target=moment, windows=plan.pause)

@@ -1,4 +1,4 @@
-"""Whether a failover may go on: the plan's mode, maintenance, people, and how old the data are."""
+"""Whether a failover may proceed: the plan's mode, maintenance, approval, and the age of the data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.policy.loss import loss_question
 
 
 class Permission:
-    """Asked once after the decision, and once more when it is known from when the data are."""
+    """Checked after the decision, and again when the age of the data is known."""
 
     def __init__(self, work: RunContext, run: RunInput, state: FailoverState, looking: OutageConfirmation) -> None:
         self._work = work
@@ -28,7 +28,7 @@ class Permission:
         self._looking = looking
 
     def obtain(self, verdict: Verdict, claim: Claim) -> Doing[None]:
-        """Returns when the failover may go on. Raises ``Ended`` when it may not."""
+        """Returns when the failover may proceed. Raises ``Ended`` when it may not."""
         detection, mode = self._plan.detection, self._run.mode
         if verdict.decision == "stand_down":
             well_at = self._looking.looked_at if verdict.reason == "healthy" else None
@@ -43,9 +43,9 @@ class Permission:
         if verdict.decision == "ask":
             question = verdict.sentence()
         elif detection.approval.four_eyes and self._run.trigger == "operator":
-            question = f"{self._run.person} started this failover, and the plan asks for a second person."
+            question = f"{self._run.person} started this failover, and the plan requires approval by a second person."
         elif mode == "approve":
-            question = f"The plan asks for approval. {verdict.sentence()}"
+            question = f"The plan requires approval. {verdict.sentence()}"
         elif mode == "automatic" and claim.must_ask:
             question = claim.must_ask
         if question:
@@ -53,7 +53,7 @@ class Permission:
         yield from self._go_on_recovering()
 
     def accept_loss(self) -> Doing[None]:
-        """Automatic never moves customers to data older than the plan's limit unasked, and silence is no yes."""
+        """Automatic never cuts over to data older than the plan's limit without approval; a timeout never approves."""
         found = self._loss()
         if found and not self._state.accepted_loss:
             yield from self._ask(
@@ -69,7 +69,7 @@ class Permission:
             raise Ended(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
 
     def _ask(self, question: str, *, proceeds: bool, clears: bool = False) -> Doing[None]:
-        """Asks for approval; the yes covers the loss that the question names."""
+        """Asks for approval; it covers the loss that the question names."""
         watch = self._only_observe_during_maintenance
         by = yield from ask(self._work, self._plan, question, watch if proceeds else None, clears=clears)
         if by is None:
@@ -80,11 +80,11 @@ class Permission:
         self._state.approved_by = by
 
     def _loss(self) -> str | None:
-        """What is wrong with the age of the data, as far as is known by now."""
+        """The problem with the age of the data, as far as known by now."""
         return loss_question(self._state.holds_until, self._state.outage_began, self._plan.loss_limit)
 
     def _with_loss(self, question: str) -> str:
-        """A question about failing over says from when the data are, when they are too old: the yes covers that."""
+        """Adds the age of the data to the question when they are too old: approval then covers it."""
         found = self._loss()
         return f"{question} {found}" if found else question
 

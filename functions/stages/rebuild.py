@@ -1,4 +1,4 @@
-"""Recovering every workload of a plan from one recovery point; what a failover and a drill have in common."""
+"""Recovering every workload of a plan from one recovery point; shared by failover and drill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHILD = "recover_workload"
 
 
 class Rebuild:
-    """The workloads of one run. What is healthy stays so through every retry; children have fresh ids each time."""
+    """The workloads of one run. Healthy ones are kept through every retry; children have fresh ids each time."""
 
     def __init__(self, work: RunContext, plan: RecoveryPlan, role: Purpose, *, may_get_room: bool = False) -> None:
         self._work = work
@@ -32,10 +32,10 @@ class Rebuild:
         self.healthy: dict[str, WorkloadOutcome] = {}
 
     def recover(self, point: PointInTime) -> Doing[None]:
-        """Recovers what is not yet healthy. Raises ``ProblemError`` naming every workload that could not be.
+        """Recovers what is not yet healthy. Raises ``ProblemError`` naming every workload that failed.
 
-        Everything that does not depend on another starts at once; ``depends_on`` holds back only the machine of the
-        workload that names it, while its disks are made meanwhile.
+        Workloads without dependencies start at once; ``depends_on`` holds back only the machine of the workload that
+        names it, not its disks.
         """
         self._attempt += 1
         yield from self._work.record(builds=self._attempt)
@@ -58,7 +58,7 @@ class Rebuild:
                     created.add(name)
                     self.healthy[name] = outcome
                 else:
-                    failed[name] = self._blamed.get(name) or outcome.problem or "It failed without saying why."
+                    failed[name] = self._blamed.get(name) or outcome.problem or "Failed; no error was reported."
             self._release(waiting, created, failed)
         if failed:
             causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
@@ -92,18 +92,18 @@ class Rebuild:
 
     def _outcome(self, name: str, child: task.Task[Any]) -> WorkloadOutcome:
         if child.is_failed:
-            said = f"The recovery of {name} broke off: {child.get_exception()} {FIND_THE_CAUSE}"
+            said = f"The recovery of {name} stopped unexpectedly: {child.get_exception()} {FIND_THE_CAUSE}"
             return WorkloadOutcome(name=name, healthy=False, problem=said)
         return WorkloadOutcome.model_validate(child.get_result())
 
     def _release(self, waiting: set[str], created: set[str], failed: dict[str, str]) -> None:
-        """Lets those go on whose dependencies are met, and ends those whose dependencies failed."""
+        """Releases workloads whose dependencies are met, and ends those whose dependencies failed."""
         for name in sorted(waiting):
             needs = self._plan.recovery.workloads[name].depends_on
             if any(needed in failed for needed in needs):
                 waiting.discard(name)
                 self._blamed[name] = f"{name} waits for {', '.join(n for n in needs if n in failed)}."
-                self._send(name, ids.EVENT_ABORT, {"by": "what it depends on"})
+                self._send(name, ids.EVENT_ABORT, {"by": "a failed dependency"})
             elif all(needed in (self.healthy if how == "healthy" else created) for needed, how in needs.items()):
                 waiting.discard(name)
                 self._send(name, ids.EVENT_GO, {})
@@ -112,7 +112,7 @@ class Rebuild:
         self._work.ctx.send_event(ids.child_instance(self._work.run.run_id, name, self._attempt), event, data=data)
 
     def stop(self, by: str) -> Doing[None]:
-        """Ends the children that still run, and waits for them: nothing may be built while it is cleared away."""
+        """Ends the children that still run, and waits for them: building must stop before the cleanup."""
         for name in self._running:
             self._send(name, ids.EVENT_ABORT, {"by": by})
         for child in self._running.values():
@@ -122,7 +122,7 @@ class Rebuild:
 
 
 class WorkloadOrder(Strict):
-    """One workload to recover. ``snapshots`` are by disk label; ``parent`` is told when others may depend on it."""
+    """One workload to recover. ``snapshots`` are by disk label; ``parent`` hears when others may depend on it."""
 
     run: RunRef
     parent: str
@@ -134,11 +134,11 @@ class WorkloadOrder(Strict):
     snapshots: dict[str, str]
     recovery: RecoveryTerms
     may_get_room: bool = False
-    """Whether a drill is clearing itself away, so that what is used up now may be free in a moment."""
+    """Whether a drill is cleaning up, so that capacity in use now may be free in a moment."""
 
 
 class WorkloadOutcome(Strict):
-    """``problem`` is a sentence when it is not healthy; ``size`` and ``zone`` are what Azure could allocate."""
+    """``problem`` is a sentence when it is not healthy; ``size`` and ``zone`` are what Azure allocated."""
 
     name: str
     healthy: bool

@@ -1,4 +1,4 @@
-"""Freezing the replica, taking one consistent set of it, and letting it go on. Parts of orchestrators."""
+"""Freezing the replica, taking one consistent set of it, and thawing it. Parts of orchestrators."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from shared.policy.recovery_points import Candidate, choose
 
 _REPLICA = "replica"
 FROZEN_TOO_LONG = (
-    "The replica may not stay frozen for so long (replication.pause_limit); it is let go on. See which step took the "
-    "time, then retry."
+    "Freeze limit exceeded (replication.pause_limit); replication is being resumed. Find the slow step in the "
+    "timeline, then `retry`."
 )
 
 
 class NotTheHolderError(ProblemError):
-    """The plan is another run's by now, so this one may not act on the replica, with or without freezing it."""
+    """Another run holds the plan by now, so this one must not act on the replica, frozen or not."""
 
 
 def freeze(
     work: RunContext, plan: RecoveryPlan, freezing: datetime, not_after: datetime | None = None
 ) -> Doing[ReplicaState | None]:
-    """Stops the replication target and says how the replica is; None when the plan has no scripts for it.
+    """Pauses the replication target and returns the replica's state; None when the plan has no scripts for it.
 
-    ``freezing`` is when this began; whoever thaws names it. ``not_after`` is when the replica must be on its way to
-    being thawed again, where it must not stay frozen for long.
+    ``freezing`` is when this began, and names the freezing for its thaw. ``not_after`` is when the thaw must begin,
+    where the replica must not stay frozen for long.
     """
     if not plan.replication.script_texts:
         return None
@@ -58,22 +58,22 @@ def freeze(
         freezing=freezing,
         not_after=not_after,
     )
-    # Another command that holds the machine for minutes is stuck, and people are told early.
+    # A command that holds the machine for minutes is stuck, so a notification is sent early.
     stuck = work.recovery.operation_timeout / 6
     started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
         kind = NotTheHolderError if started.refusal.code == NOT_THE_HOLDER else ProblemError
         raise kind(
-            f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then retry."
+            f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then `retry`."
         )
     watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
     states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
     if states[0].state != "succeeded":
-        raise ProblemError("The freeze script did not end well on the replication machine. Look there, then retry.")
+        raise ProblemError("The freeze script failed on the replication machine. Check the machine, then `retry`.")
     try:
         state = read_output(states[0].output)
     except ReplicationError as error:
-        raise ProblemError(f"{error} Correct the script or the machine, then retry.") from error
+        raise ProblemError(f"{error} Fix the script or the machine, then `retry`.") from error
     if state.in_order:
         note = ReplicaOrder(run=work.run, at=work.now, probes=plan.commit_probes, state=state)
         work.in_background(note_replica, note)
@@ -81,15 +81,17 @@ def freeze(
 
 
 def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState]:
-    """Asks the replication machine how the replica is. Raises ``ProblemError`` when it does not say."""
+    """Reads the replica's state from the replication machine. Raises ``ProblemError`` when that fails."""
     order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="status")
     started = yield from work.insist(read_replication, order)
     if isinstance(started, Refused):
-        raise ProblemError(f"The replication machine cannot be asked. {started.refusal.sentence}")
+        raise ProblemError(
+            f"The status script could not be started on the replication machine. {started.refusal.sentence}"
+        )
     watched = Watched(step="read_replication", target=_REPLICA, operation=started.operation)
     states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
     if states[0].state != "succeeded":
-        raise ProblemError("The status script did not end well on the replication machine.")
+        raise ProblemError("The status script failed on the replication machine.")
     try:
         return read_output(states[0].output)
     except ReplicationError as error:
@@ -97,7 +99,7 @@ def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[Replic
 
 
 def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[str | None]:
-    """Thaws, or says why it could not: while clearing away, one trouble must not keep the rest standing."""
+    """Thaws, or returns why it could not: in a cleanup, one error must not block the rest."""
     try:
         yield from thaw(work, plan, freezing)
     except (ProblemError, task.TaskFailedError) as error:
@@ -106,7 +108,7 @@ def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doi
 
 
 def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None]:
-    """Ends a freezing, and keeps at it: a replica that stays frozen falls behind unnoticed.
+    """Ends a freezing, with retries: a replica that stays frozen falls behind unnoticed.
 
     Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
     """
@@ -135,11 +137,11 @@ def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None
                 yield from work.do(record_step, thawed)
                 return
         attempt += 1
-    raise ProblemError("The replica could not be thawed. Thaw it on the replication machine by hand.")
+    raise ProblemError("The replica could not be thawed. Resume replication on the replication machine by hand.")
 
 
 def _is_thawed(state: OperationState) -> bool:
-    """Run Command calls it success when PowerShell threw, so only the script's own word counts."""
+    """Run Command reports success when PowerShell threw, so only the script's own output counts."""
     try:
         return read_output(state.output).frozen is False
     except ReplicationError:
@@ -160,10 +162,10 @@ def recovery_point(
 ) -> Doing[PointInTime]:
     """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
 
-    Each ``attempt`` takes a set of its own: half a set of an earlier one was taken at another time. ``freezing`` is
-    when the freezing of ``replica`` began. No snapshot is ordered after ``not_after``. ``data_until`` is from when the
-    replica's data are at least, as was known before. ``not_frozen`` says why the replica cannot be frozen, so that it
-    is not copied. A set on record must hold the data as of ``holds_at_least``.
+    Each ``attempt`` takes a set of its own: half a set of an earlier one is from another moment. ``freezing`` is when
+    the freezing of ``replica`` began. No snapshot is ordered after ``not_after``. ``data_until`` is the moment the
+    replica's data reach at least, as known before. ``not_frozen`` says why the replica cannot be frozen, so that it is
+    not copied. A set on record must hold the data as of ``holds_at_least``.
     """
     told = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
@@ -196,7 +198,7 @@ def recovery_point(
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
-        todo = "Repair replication and retry, or abort" if wanted == "latest" else "Abort"
+        todo = "Fix replication and `retry`, or `abort`" if wanted == "latest" else "`abort`"
         raise ProblemError(f"{choice.because} {todo} and start a failover with another recovery point.")
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
@@ -261,7 +263,7 @@ def take_set(
         for key, result in started.items():
             if isinstance(result, Refused):
                 if result.refusal.kind not in ("throttled", "conflict"):
-                    raise ProblemError(f"A snapshot was refused ({key}). {result.refusal.sentence} Then retry.")
+                    raise ProblemError(f"A snapshot was refused ({key}). {result.refusal.sentence} Then `retry`.")
                 again.append(result)
             else:
                 watched.append(Watched(step="take_recovery_point", target=set_id, operation=result.operation))
@@ -269,14 +271,14 @@ def take_set(
                 missing.pop(key)
         if again:
             if work.now - began > plan.recovery.operation_timeout:
-                raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then retry.")
+                raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then `retry`.")
             yield from work.sleep(max(work.patience(one) for one in again))
         attempt += 1
     states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
     for state in states:
         if state.state != "succeeded":
             said = state.refusal.sentence if state.refusal else "It took too long."
-            raise ProblemError(f"A snapshot of the recovery point failed. {said} Then retry.")
+            raise ProblemError(f"A snapshot of the recovery point failed. {said} Then `retry`.")
     return PointInTime(
         set_id=set_id,
         taken_at=taken_at,

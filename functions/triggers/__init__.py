@@ -1,1 +1,1 @@
-"""Who wakes the app: alerts, people, timers. A trigger reads its request and asks a service; it decides nothing."""
+"""What wakes the app: alerts, people, timers. A trigger reads its request and calls a service; it decides nothing."""

@@ -1,4 +1,4 @@
-"""POST /api/alerts: where Azure Monitor's action groups send the common alert schema."""
+"""POST /api/alerts: Azure Monitor's action groups send the common alert schema here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def alerts(req: func.HttpRequest, client: df.DurableFunctionsClient) -> fu
 
 @answering
 async def _receive(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    """202 with what became of the alert. An action group retries 503 and gives up on 500, so an outage says 503.
+    """202 with the alert's result. An action group retries 503 and gives up on 500, so an outage answers 503.
 
     Source: MicrosoftDocs/azure-monitor-docs:articles/azure-monitor/alerts/action-groups.md
     """

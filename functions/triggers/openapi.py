@@ -1,4 +1,4 @@
-"""GET /api/openapi.json: the HTTP API described by the very models that check its requests and make its answers."""
+"""GET /api/openapi.json: the HTTP API, described by the models that validate its requests and build its responses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VERSION = "1.0.0"
 
 
 class _Operation(NamedTuple):
-    """One call. ``more`` are the refusals beside those that every call may answer."""
+    """One operation. ``more`` are its error statuses beyond the common ones."""
 
     method: str
     path: str
@@ -47,17 +47,18 @@ class _Operation(NamedTuple):
 
 _CHANGES = (409, 413, 415, 422)
 _OPERATIONS = (
-    _Operation("post", "/alerts", "Azure Monitor's alerts", None, None, 202, AlertAnswer, (400, 413, 415, 422)),
+    _Operation("post", "/alerts", "Receive an Azure Monitor alert", None, None, 202, AlertAnswer, (400, 413, 415, 422)),
     _Operation(
-        "post", "/plans/{plan}/failover", "Move a plan's customers", "operator", FailoverRequest, 202, RecoveryRun,
+        "post", "/plans/{plan}/failover", "Start a failover", "operator", FailoverRequest, 202, RecoveryRun,
         (400, 404, *_CHANGES),
     ),
     _Operation(
-        "post", "/plans/{plan}/drill", "Prove a plan aside", "operator", DrillRequest, 202, RecoveryRun,
+        "post", "/plans/{plan}/drill", "Start a drill (isolated test failover)", "operator", DrillRequest, 202,
+        RecoveryRun,
         (400, 404, *_CHANGES),
     ),
     _Operation(
-        "post", "/plans/{plan}/pause", "Maintenance: nothing fails over by itself", "operator", PauseRequest, 200,
+        "post", "/plans/{plan}/pause", "Pause automatic failover", "operator", PauseRequest, 200,
         PlanView, (400, 404, *_CHANGES),
     ),
     *(
@@ -67,39 +68,39 @@ _OPERATIONS = (
         )
         for word, one in STEERING.items()
     ),
-    _Operation("get", "/plans", "Every plan and how it stands", "viewer", None, 200, {"plans": [PlanView]}),
-    _Operation("get", "/plans/{plan}", "One plan, whole", "viewer", None, 200, PlanView, (404,)),
-    _Operation("get", "/plans/{plan}/check", "One pass of evidence, now", "viewer", None, 200, Checked, (404,)),
+    _Operation("get", "/plans", "List all plans with their status", "viewer", None, 200, {"plans": [PlanView]}),
+    _Operation("get", "/plans/{plan}", "Get one plan with its status", "viewer", None, 200, PlanView, (404,)),
+    _Operation("get", "/plans/{plan}/check", "Run one pass of evidence now", "viewer", None, 200, Checked, (404,)),
     _Operation(
-        "get", "/plans/{plan}/points", "The recovery points of a plan", "viewer", None, 200, {"points": [PointView]},
+        "get", "/plans/{plan}/points", "List a plan's recovery points", "viewer", None, 200, {"points": [PointView]},
         (404,),
     ),
-    _Operation("get", "/runs", "Runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
-    _Operation("get", "/runs/{run_id}", "One run with its steps", "viewer", None, 200, RunView, (404,)),
-    _Operation("post", "/selfcheck", "Run one orchestration to its end", "viewer", None, 200, SelfChecked),
+    _Operation("get", "/runs", "List runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
+    _Operation("get", "/runs/{run_id}", "Get one run with its steps", "viewer", None, 200, RunView, (404,)),
+    _Operation("post", "/selfcheck", "Run one orchestration to completion", "viewer", None, 200, SelfChecked),
     _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),
 )  # fmt: skip
 
 _REFUSALS = {
-    400: "It is not JSON.",
-    401: "Nobody known is calling.",
-    403: "The caller lacks a role.",
-    404: "There is no such plan or run.",
-    409: "It would be unsafe now, or another run holds the plan.",
-    413: "It is too long.",
-    415: "It is not JSON by its Content-Type.",
-    422: "It makes no sense here; the detail names the field.",
-    503: "The history or Azure is away; try again.",
+    400: "The body is not JSON.",
+    401: "Authentication required.",
+    403: "The caller lacks the required role.",
+    404: "No such plan or run.",
+    409: "The operation would be unsafe now, or another run holds the plan.",
+    413: "The body is too long.",
+    415: "The Content-Type is not JSON.",
+    422: "The request is invalid; the detail names the field.",
+    503: "The history or Azure is unavailable; try again.",
 }
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "plan": {"type": "string", "pattern": f"^{PLAN_NAME}$", "maxLength": 40},
     "run_id": {"type": "string", "pattern": f"^{RUN_ID}$"},
 }
 _QUERY: dict[str, dict[str, Any]] = {
-    "plan": {"type": "string", "description": "Only this plan's runs."},
+    "plan": {"type": "string", "description": "Only runs of this plan."},
     "kind": {"enum": list(get_args(Kind)), "description": "Only runs of this kind."},
     "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-    "before": {"type": "string", "description": "A run's id: only older ones."},
+    "before": {"type": "string", "description": "A run id: only runs older than it."},
 }
 
 
@@ -128,7 +129,7 @@ def document() -> dict[str, Any]:
     )
     schemas["$defs"]["Problem"] = {
         "type": "object",
-        "description": "RFC 9457. ``detail`` says what is wrong and what to do.",
+        "description": "RFC 9457. ``detail`` names the problem and the remedy.",
         "properties": {
             "type": {"type": "string"},
             "title": {"type": "string"},
@@ -146,7 +147,7 @@ def document() -> dict[str, Any]:
             "title": "Coldsite",
             "version": VERSION,
             "description": "Disaster recovery for sites whose machines in Azure do not exist until they are needed. "
-            "GET never acts. Roles: a viewer reads, an operator starts and steers, an approver approves and rejects.",
+            "GET never acts. Roles: viewers read, operators start and control runs, approvers approve and reject.",
         },
         "servers": [{"url": "/api"}],
         "security": [{"key": []}, {"person": []}],
@@ -172,16 +173,16 @@ def _described(operation: _Operation) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {
             str(operation.status): {
-                "description": "Done." if operation.status == 200 else "Taken; follow the run.",
+                "description": "Done." if operation.status == 200 else "Accepted; follow the run.",
                 "content": {"application/json": {"schema": _schema(operation.gives)}},
             },
             **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.more})},
         },
     }
     if operation.role is None:
-        told["description"] = "Needs a function key, or Azure Monitor's token where one is configured."
+        told["description"] = "Requires a function key, or Azure Monitor's token where one is configured."
     else:
-        told["description"] = f"Needs the role {operation.role}, where people sign in."
+        told["description"] = f"Requires the role {operation.role}, where sign-in is on."
     if operation.takes or operation.path == "/alerts":
         schema = (
             _schema(operation.takes) if operation.takes else {"type": "object", "description": "Common alert schema"}
@@ -192,7 +193,7 @@ def _described(operation: _Operation) -> dict[str, Any]:
 
 def _refusal(status: int) -> dict[str, Any]:
     told: dict[str, Any] = {"description": _REFUSALS[status]}
-    if status != 401:  # The Functions host answers an unknown key itself, and says nothing.
+    if status != 401:  # The Functions host answers an unknown key itself, with an empty body.
         told["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return told
 

@@ -1,4 +1,4 @@
-"""HTTP for plans: how they stand, what their checks see, which recovery points they have, and maintenance."""
+"""HTTP for plans: their status, checks and recovery points, and maintenance."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ async def pause(req: func.HttpRequest) -> func.HttpResponse:
 
 @allowed("operator")
 async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
-    """Nothing fails over by itself until the pause ends; it ends by itself. A pause of 0s ends one at once.
+    """Automatic failover is off until the pause ends, which it does by itself. A pause of 0s ends one at once.
 
-    A look that was postponed becomes due: what it found may no longer hold under the new pause, or without it.
+    A postponed check becomes due: its result may no longer hold under the new pause, or without it.
     """
     plan, wanted = plan_of(req), read_request(PauseRequest, req)
     if wanted.duration > LONGEST_PAUSE:
@@ -49,7 +49,7 @@ async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
             "not_before": None,
         },
     )
-    what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "the pause was ended"
+    what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "pause ended"
     await events.record_event(plan.name, f"Automatic failover: {what} by {caller.known_as}: {wanted.reason}")
     return answer(shown(await plan_view(plan)))
 
@@ -86,7 +86,7 @@ async def check_plan(req: func.HttpRequest) -> func.HttpResponse:
 
 @allowed("viewer")
 async def _check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
-    """One pass of evidence, now: so that no shop must be stopped to learn that a check is blind."""
+    """One pass of evidence, now: a blind check is found without stopping a shop."""
     plan = plan_of(req)
     seen = await one_pass(plan)
     return answer(

@@ -38,7 +38,7 @@ from shared.store.runs import update_run
 from shared.store.steps import read_steps
 
 bp = df.Blueprint()
-_TOO_LATE = "The customers are being moved, so the run can no longer be aborted; it only goes forward."
+_TOO_LATE = "Cutover in progress; the run can no longer be aborted and only goes forward."
 
 
 def _started(run: RecoveryRun) -> func.HttpResponse:
@@ -53,16 +53,16 @@ async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClien
 
 @allowed("operator")
 async def _start_failover(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
-    """One pass of evidence, ten seconds at most, then 202. A primary that serves must be acknowledged, else 409."""
+    """One pass of evidence, ten seconds at most, then 202. A serving primary must be acknowledged, else 409."""
     plan, wanted = plan_of(req), read_request(FailoverRequest, req)
     if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
         raise errors.RefusedError(problem)
     if plan.detection.approval.four_eyes and caller.id is None:
         raise errors.AccessError(
             409,
-            "The plan asks for four eyes, and a function key names nobody. Let people sign in (COLDSITE_SIGN_IN), or "
-            "leave detection.approval.four_eyes off.",
-            f"a failover of {plan.name} with a function key, where four eyes are asked for",
+            "The plan requires four eyes, and a function key does not identify a person. Turn on sign-in "
+            "(COLDSITE_SIGN_IN), or leave detection.approval.four_eyes off.",
+            f"a failover of {plan.name} with a function key, where four eyes are required",
         )
     state = await site_state.read_state(plan.name)
     if problem := refusal(state, "failover"):
@@ -73,9 +73,9 @@ async def _start_failover(caller: Caller, req: func.HttpRequest, engine: Durable
     seen = await one_pass(plan)
     if wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy:
         raise errors.RefusedError(
-            "The primary site serves. An unplanned failover would lose what is not yet replicated, and what the "
-            "primary takes until customers move. A planned failover loses nothing. To do it all the same, acknowledge "
-            "that (acknowledge_primary_healthy: true; the command's --primary-is-healthy).",
+            "The primary site is serving traffic. An unplanned failover would lose all changes that are not replicated "
+            "before the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge "
+            "this: acknowledge_primary_healthy: true, or `--primary-is-healthy` on the command line.",
             evidence=[e.model_dump(mode="json") for e in seen.evidence],
         )
     run = await begin_run(
@@ -94,7 +94,7 @@ async def _start_failover(caller: Caller, req: func.HttpRequest, engine: Durable
 
 
 async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
-    """A recovery point that is asked for by name or by time must exist before anything is started."""
+    """A recovery point that is requested by name or by time must exist before anything is started."""
     if wanted == "latest":
         return
     if wanted.startswith("before:"):
@@ -108,7 +108,7 @@ async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
             f"The newest is {points[0].set_id} of {spoken_moment(points[0].taken_at)}" if points else "There is none"
         )
         raise errors.RefusedError(
-            f"There is no recovery point that fits {wanted!r}. {newest}; `coldsite points {plan.name}` lists them.",
+            f"No recovery point matches {wanted!r}. {newest}; `coldsite points {plan.name}` lists them.",
             points=known,
         )
 
@@ -135,7 +135,7 @@ async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) ->
 async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect.
 
-    Who said what is written down before it is said to the run.
+    The answer and its author are recorded before the event is sent to the run.
     """
     action = req.route_params.get("action", "")
     steering = STEERING.get(action)
@@ -150,11 +150,13 @@ async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRespo
     if action == "abort" and run.cutover_began:
         raise errors.RefusedError(_TOO_LATE)
     if action != "abort" and run.abort_asked_by:
-        raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; it is being cleared away.")
+        raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; cleanup is in progress.")
     if run.phase not in steering.phases or (
         action in ("retry", "proceed") and run.answers and action not in run.answers
     ):
-        raise errors.RefusedError(_not_now(run, steering.only), answers=list(run.answers), phase=run.phase.value)
+        raise errors.RefusedError(
+            _not_now(run, action, steering.only), answers=list(run.answers), phase=run.phase.value
+        )
     if action == "approve":
         _four_eyes(run, caller)
     if action == "abort":
@@ -169,23 +171,24 @@ async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRespo
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
-def _not_now(run: RecoveryRun, only: str) -> str:
-    """Why a word makes no sense now, and which one does."""
+def _not_now(run: RecoveryRun, action: str, only: str) -> str:
+    """Why an action is not valid now, and which one is."""
     if run.phase is Phase.CLEANING_UP:
-        return "The run is ending: it is clearing away what it built."
-    said = f"Only a run that {only} takes this."
+        return "The run is ending; cleanup is in progress."
+    phase = run.phase.value.replace("_", " ")
+    said = f"`{action}` is only valid while a run {only} (current phase: {phase})."
     if run.waiting_for and run.answers:
         ways = " or ".join(f"`coldsite {word} {run.run_id}`" for word in run.answers)
-        return f"{said} This one waits for another answer: {run.waiting_for} Use {ways}."
-    return f"{said} This one is {run.phase.value.replace('_', ' ')} and needs no answer."
+        return f"{said} This run waits for another answer: {run.waiting_for} Use {ways}."
+    return f"{said} No answer is required."
 
 
 def _four_eyes(run: RecoveryRun, caller: Caller) -> None:
-    """Whoever started a run may not approve it, where its plan asked for that; alerts and the watch are nobody."""
+    """The starter of a run may not approve it where the plan requires four eyes; alerts and the watch do not count."""
     if run.four_eyes and (caller.id is None or caller.id == run.person_id):
         raise errors.AccessError(
             409,
-            f"The plan asks for four eyes: {run.person} started this run. Ask a second approver.",
+            f"The plan requires four eyes, and {run.person} started this run. A second approver must approve it.",
             f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
         )
 
@@ -201,7 +204,7 @@ def _moment(text: str) -> datetime:
 
 
 def _place(run_id: str) -> str:
-    """Where a run stands among all, newest first: in the order in which ``before`` goes on."""
+    """The sort key of a run among all, newest first: the order in which ``before`` pages."""
     name = ids.parse_run_id(run_id)
     return name.row_key if name else run_id
 

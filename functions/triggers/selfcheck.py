@@ -1,7 +1,7 @@
-"""POST /api/selfcheck: one orchestration from its start to its end, as every failover needs.
+"""POST /api/selfcheck: one orchestration from start to end, as every failover needs.
 
-An app that answers requests and whose durable engine does not work looks healthy until the night it is needed. Every
-deployment asks this (infra/hooks/check.ps1); a caller needs any of the roles.
+An app that answers requests while its durable engine is broken looks healthy until the disaster. Every deployment runs
+this (infra/hooks/check.ps1); a caller needs any of the roles.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from functions.http.schemas import SelfChecked
 
 bp = df.Blueprint()
 PATIENCE = 90.0
-"""Seconds after which the engine counts as not working. A platform that starts its first instance needs some."""
+"""Seconds after which the engine counts as broken. A platform that starts its first instance needs some."""
 
 
 @bp.route(route="selfcheck", methods=["POST"], auth_level=FOR_PEOPLE)
@@ -31,7 +31,7 @@ async def check_self(req: func.HttpRequest, client: df.DurableFunctionsClient) -
 
 @allowed("viewer")
 async def _check_self(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
-    """Starts the orchestration and waits for its end; 503 when the engine does not bring it there."""
+    """Starts the orchestration and waits for it to end; 503 when the engine does not complete it."""
     began = time.monotonic()
     found = await engine.run("selfcheck", f"selfcheck-{uuid.uuid4().hex}", PATIENCE)
     checked = SelfChecked(seconds=round(time.monotonic() - began, 2), problems=Itself.model_validate(found).problems)

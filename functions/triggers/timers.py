@@ -1,4 +1,4 @@
-"""Timers: the watch, the drills, the recovery points, housekeeping. Each does little and may be missed once."""
+"""Timers: the watch, the drills, the recovery points, housekeeping. Each is short and may be missed once."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _log = logging.getLogger("coldsite.schedules")
 
 
 async def _for_every_plan(what: Any, engine: DurableEngine) -> None:
-    """One plan's trouble must not keep the others waiting."""
+    """An error of one plan must not block the others."""
 
     async def one(plan: RecoveryPlan) -> None:
         try:
             await what(plan, engine)
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other plans go on)
+        except Exception as error:  # noqa: BLE001 (the other plans must continue)
             _log.error("%s %s: %s", FAILED, plan.name, error)
 
     await asyncio.gather(*(one(plan) for plan in PLANS.values()))
@@ -36,14 +36,14 @@ async def _for_every_plan(what: Any, engine: DurableEngine) -> None:
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")
 @bp.durable_client_input(client_name="client")
 async def watch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Every minute: is a primary degraded, or an alert unresolved, and nobody at work?"""
+    """Every minute: starts a run for a degraded primary or an unresolved alert, unless a run is active."""
     await _for_every_plan(watch_service.watch, DurableEngine(client))
 
 
 @bp.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 @bp.durable_client_input(client_name="client")
 async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Starts every drill whose time has come since the last one; one that could not start then starts late, once."""
+    """Starts every drill that has become due since the last one; one that could not start then starts late, once."""
     await _for_every_plan(drill_if_due, DurableEngine(client))
 
 
@@ -57,8 +57,8 @@ async def take_recovery_points(timer: func.TimerRequest, client: df.DurableFunct
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")
 @bp.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Frees locks whose run is over, lets sources and replicas go on that a run left stopped, clears leftovers, looks
-    at the replica, guards the latch, judges what was only observed, and forgets old orchestrations.
+    """Frees locks whose run is over, resumes sources and replicas that a run left stopped, deletes leftovers, checks
+    the replica, guards the latch, judges observed failovers, and purges old orchestrations.
     """
     await _for_every_plan(tidy, DurableEngine(client))
     await warn_of_plans_that_are_gone(PLANS)

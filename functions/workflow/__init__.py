@@ -1,1 +1,1 @@
-"""The engine's rules, kept once: waiting, asking, beginning, ending. Nothing here knows what a failover is."""
+"""The engine's rules, in one place: waiting, asking, beginning, ending. Nothing here depends on failovers."""

@@ -1,7 +1,7 @@
-"""What an orchestrator works with: typed activities, waits that an abort may end, and operations watched by timers.
+"""An orchestrator's tools: typed activities, waits that an abort may end, and operations watched by timers.
 
-Rules kept here (engine-level, see docs/decisions/0001): one waiter per event name, kept until it is used up, since the
-loser of a ``when_any`` would swallow the next event; time only from the context; nothing waits on an empty list.
+Rules (engine-level, see docs/decisions/0001): one waiter per event name, kept until it is used up, since the loser of a
+``when_any`` would swallow the next event; time only from the context; no wait on an empty list.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class RunContext:
         self.run = run
         self.recovery = recovery
         self.kind = "run"
-        """What people are told that this is: a failover, a drill."""
+        """The kind of run in notifications: failover, drill."""
         self.notice = ""
-        """What every question says first, where waiting costs something."""
+        """The start of every question, where waiting has a cost."""
         self.abortable = True
         self.after_hold = recovery.after_hold
-        """What is done when nobody answers for as long as the plan waits."""
+        """The default when no answer comes within the plan's deadline."""
         self.committed = False
-        """Customers are being moved: nothing that was built may be cleared away any more."""
+        """The cutover has begun: nothing that was built may be deleted any more."""
         self._deadline: tuple[task.Task[Any], str] | None = None
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
@@ -54,10 +54,10 @@ class RunContext:
         self._messages: list[task.Task[Any]] = []
         self._told = 0
         self.unwritten = 0
-        """How many facts could not be written down although that was tried again and again."""
+        """How many facts could not be recorded despite every retry."""
         self.last_question: str | None = None
         self.holds = 0
-        """How often this run has asked a person something; answers carry the number that they answer."""
+        """How many questions this run has asked; an answer carries the number of its question."""
 
     @property
     def now(self) -> datetime:
@@ -73,20 +73,20 @@ class RunContext:
         return self._waiters[name]
 
     def take(self, name: str) -> Any:
-        """The payload of an event that has come, which frees its name for the next."""
+        """The payload of an event that has arrived, which frees its name for the next."""
         return self._waiters.pop(name).get_result()
 
     def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
-        """Waits for the first of several tasks; an abort and a deadline come before them all."""
+        """Waits for the first of several tasks; an abort and a deadline take precedence."""
         winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
         self._heed_abort(winner)
         self._heed_deadline(winner)
         return winner
 
     def within[T](self, limit: timedelta | None, late: str, part: Doing[T]) -> Doing[T]:
-        """Runs a part that must be over in time, whatever it waits for. Raises ``ProblemError(late)`` when it is not.
+        """Runs a part that must end in time, whatever it waits for. Raises ``ProblemError(late)`` when it does not.
 
-        An activity that is under way then is left to itself, so it must know the deadline too.
+        An activity in progress then is not awaited, so it must know the deadline too.
         """
         if limit is None:
             return (yield from part)
@@ -108,11 +108,11 @@ class RunContext:
     def _heed_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(ids.EVENT_ABORT):
             told = winner.get_result() or {}
-            raise AbortedError(str(told.get("by", "somebody")), bool(told.get("preempted")))
+            raise AbortedError(str(told.get("by", "an operator")), bool(told.get("preempted")))
 
     def _acted(self, scheduled: Sequence[task.Task[Any]]) -> Doing[None]:
-        """Waits for activities. An abort waits for them too: what is still being ordered cannot be cleared away. A
-        deadline does not wait.
+        """Waits for activities. An abort waits for them too: what is still being ordered cannot be deleted. A deadline
+        does not wait.
         """
         everything = task.when_all(list(scheduled))
         winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
@@ -131,7 +131,7 @@ class RunContext:
         return activity.read(scheduled.get_result())
 
     def do_all[O: Order, R](self, activity: Activity[O, R], orders: Sequence[O]) -> Doing[list[R]]:
-        """Runs one activity on several orders side by side."""
+        """Runs one activity on several orders in parallel."""
         if not orders:
             return []
         scheduled: list[task.Task[Any]] = [
@@ -141,11 +141,11 @@ class RunContext:
         return [activity.read(one.get_result()) for one in scheduled]
 
     def in_background[O: Order, R](self, activity: Activity[O, R], order: O) -> None:
-        """Starts an activity that nothing waits for until ``settle``."""
+        """Starts an activity in the background; ``settle`` waits for it."""
         self._background.append(activity.schedule(self.ctx, order, self.recovery.retry_after))
 
     def settle(self) -> Doing[None]:
-        """Waits for everything in the background but messages; what failed there stops nothing, and is counted."""
+        """Waits for all background activities but messages; their failures stop nothing, and are counted."""
         for one in self._background:
             if not one.is_complete:
                 yield task.when_any([one])
@@ -153,7 +153,7 @@ class RunContext:
         self._background.clear()
 
     def settle_messages(self) -> Doing[None]:
-        """Waits until every message was taken, or given up after many tries."""
+        """Waits until every message was delivered, or given up after many attempts."""
         for one in self._messages:
             if not one.is_complete:
                 yield task.when_any([one])
@@ -164,11 +164,11 @@ class RunContext:
     def finish(self, watched: list[Watched], expected: timedelta, target: str) -> Doing[list[OperationState]]:
         """Watches operations until all are over: first when expected, then after max(2 s, 3 % of the elapsed).
 
-        What takes longer than ``operation_timeout`` is given back as still running, for the caller to judge.
+        An operation that exceeds ``operation_timeout`` is returned as still running, for the caller to judge.
         """
         began = self.now
         states: dict[int, OperationState] = {}
-        # What was found there already may long be done, so it is looked at soon.
+        # An operation that existed already may be long done, so it is checked soon.
         wait, look = (expected if all(w.operation.url for w in watched) else self.recovery.poll_at_least), 0
         while len(states) < len(watched):
             yield from self.sleep(wait)
@@ -200,8 +200,8 @@ class RunContext:
     def insist[O: Order, R](
         self, activity: Activity[O, R], order: O, *, until: datetime | None = None, in_conflict: timedelta | None = None
     ) -> Doing[R]:
-        """Runs an order again while Azure says "later" (throttled, in conflict), within the operation's time-out and
-        not after ``until``. A conflict that lasts for ``in_conflict`` is given back: it does not pass by itself.
+        """Retries an order while Azure says "later" (throttled, in conflict), within the operation's time-out and not
+        after ``until``. A conflict that lasts for ``in_conflict`` is returned: it does not pass by itself.
         """
         began = self.now
         attempt = order.attempt
@@ -220,7 +220,7 @@ class RunContext:
     # Telling
 
     def record(self, **changes: Any) -> Doing[None]:
-        """Writes changes of the run's row in the background, but never past the change before."""
+        """Writes changes of the run's row in the background, in order."""
         if self._last_record is not None and not self._last_record.is_complete:
             yield task.when_any([self._last_record])
         self._records += 1
@@ -230,8 +230,8 @@ class RunContext:
         self._facts.append(self._last_record)
 
     def record_now(self, **changes: Any) -> Doing[Recorded]:
-        """Writes changes of the run's row and waits until they are there, however long the storage is away: whoever is
-        asked must be able to answer. An abort that the row took is heeded, also when its event was lost.
+        """Writes changes of the run's row and waits until they are stored, however long the storage is unavailable: a
+        question must be answerable. An abort in the row takes effect, also when its event was lost.
         """
         began = self.now
         while True:
@@ -249,34 +249,34 @@ class RunContext:
             yield from self.sleep(self.pause_since(began))
 
     def pause_since(self, began: datetime) -> timedelta:
-        """How long to wait before the next try of what must succeed: ever longer, since all of a run's history is read
-        at every step, and an outage of the storage may last for hours.
+        """The wait before the next attempt of what must succeed. It grows, since all of a run's history is read at
+        every step, and an outage of the storage may last for hours.
         """
         return max(self.recovery.retry_after * 30, (self.now - began) * 0.2)
 
     def step_back(self) -> Doing[None]:
-        """Nobody was moved after all, so a person may end the run again."""
+        """Traffic did not move, so the run may be aborted again."""
         yield from self.record_now(phase=Phase.VERIFYING, cutover_began=False)
         self.abortable = True
         self.committed = False
 
     def begin_cutover(self) -> Doing[None]:
-        """Writes that customers are being moved; from here it only goes forward. The run's row decides whether this or
-        an abort came first, so that whoever was told that the run ends was told the truth.
+        """Records the beginning of the cutover; from here it only goes forward. The run's row decides whether this or
+        an abort came first, so that an accepted abort is always carried out.
         """
         recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
         if recorded.ended or not recorded.cutover_began:
-            raise HopelessError("The run's own record says that it is over, so nobody is moved in its name.")
+            raise HopelessError("The run has already ended on record; traffic is unchanged.")
         self.abortable = False
         self.committed = True
 
     def tell(self, to: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
-        """Notifies, in the background, everybody who wants to hear of this. ``do`` are the words of the commands that
-        answer it; how to see the run stands in every message.
+        """Notifies, in the background, every address that subscribes to this event. ``do`` are the commands that answer
+        it; every message also says how to show the run.
         """
         self._told += 1
         commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
-        body = f"{text}\n\nRun {self.run.run_id}. To type: {'; '.join(commands)}"
+        body = f"{text}\n\nRun {self.run.run_id}. Commands: {'; '.join(commands)}"
         for setting in sorted({one.url_setting for one in to if on in one.on}):
             target = f"{on}/{setting}/{self._told}"
             order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)

@@ -1,4 +1,4 @@
-"""How a run or a part of it ends otherwise than by its last line, and how an error is said to people."""
+"""How a run or a part of it ends early, and how an error is worded for people."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from shared.models.runs import Outcome
 
 
 class ProblemError(Exception):
-    """A run cannot go on by itself; the message is one sentence on what is wrong and what to do."""
+    """A run cannot continue by itself; the message states the problem and the remedy."""
 
 
 class HopelessError(Exception):
-    """There is nothing that a person could continue: what was built is cleared away, and the run has failed."""
+    """The run cannot be continued: what was built is deleted, and the run has failed."""
 
 
 class AbortedError(Exception):
-    """Somebody ended the run. ``by`` is who or what; ``preempted`` means a failover took the plan from a drill."""
+    """The run was aborted. ``by`` is the caller or cause; ``preempted``: a failover took the plan from a drill."""
 
     def __init__(self, by: str, preempted: bool) -> None:
         self.by = by
@@ -27,14 +27,14 @@ class AbortedError(Exception):
         super().__init__(f"Aborted by {by}.")
 
 
-FIND_THE_CAUSE = "Find the cause in the run's steps, then retry."
+FIND_THE_CAUSE = "Find the cause in the run's steps, then `retry`."
 
 
 class Ended(Exception):  # noqa: N818 (an ending, not an error)
-    """The run is over with this outcome; ``facts`` go to its row, ``because`` to people.
+    """The run is over with this outcome; ``facts`` go to its row, ``because`` to the notification.
 
-    ``well_at`` is when the primary was seen to be well: alerts that fired before are no longer open. ``clears``: what
-    was begun is cleared away first.
+    ``well_at`` is when the primary was seen healthy: alerts that fired before are no longer open. ``clears``: what was
+    begun is deleted first.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class Ended(Exception):  # noqa: N818 (an ending, not an error)
 
 
 def told(left: list[str]) -> list[str]:
-    """What is left, in a list within a sentence: resources by their names, and sentences without their ends."""
+    """Leftovers as a list within a sentence: resources by name, and sentences without their full stops."""
     return [one.rsplit("/", 1)[-1] if one.startswith("/subscriptions/") else one.rstrip(".") for one in left]
 
 
 _WORKER_EXITED = "FunctionInvocationException"
-"""How Azure says that an activity's worker process exited before it answered.
+"""Azure's error when an activity's worker process exits before it answers.
 Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware."""
 
 
 def reason(error: Exception) -> str:
-    """What an activity said when it failed, without the engine's own words around it; any other error as it is."""
+    """An activity's error without the engine's wrapping; any other error as it is."""
     said = str(error).strip()
     if isinstance(error, task.TaskFailedError):
         if error.details.error_type.endswith(_WORKER_EXITED):

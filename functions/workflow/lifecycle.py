@@ -1,4 +1,4 @@
-"""How every run begins and ends: claim, do the work, clear away where it must be, seal, tell, give the plan back."""
+"""How every run begins and ends: claim, do the work, clean up where required, seal, notify, release the plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.models.steps import Order
 
 _OUTCOME_WORDS = {
     Outcome.STOOD_DOWN: "ended: false alarm",
-    Outcome.OBSERVED: "only observed",
+    Outcome.OBSERVED: "observed only",
     Outcome.PREEMPTED: "interrupted",
 }
 
@@ -31,9 +31,9 @@ def run_lifecycle(
 ) -> Doing[dict[str, Any]]:
     """Runs ``body`` between claim and release.
 
-    ``clear`` removes what was built when the run is aborted or fails, and returns what is left; its second argument
-    spares the recovery point. After either, the next look waits for the cooldown. An error that nobody foresaw ends the
-    run in the same way, rather than leaving the plan locked.
+    ``clear`` deletes what was built when the run is aborted or fails, and returns what is left; its second argument
+    spares the recovery point. After either, the next check waits for the cooldown. An unexpected error ends the run in
+    the same way, rather than leaving the plan locked.
     """
     plan, work.kind = run.plan, run.kind
     work.abortable = False
@@ -53,14 +53,14 @@ def run_lifecycle(
         ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
     except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
         if work.committed:
-            said = f"Customers were moved, but the run could not finish its books: {reason(error)}"
+            said = f"Cutover complete, but the run's record is incomplete: {reason(error)}"
             return (yield from _end(work, plan, run.kind, Ended(Outcome.SUCCEEDED, said)))
         ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", reason(error))
     return (yield from _end(work, plan, run.kind, ended))
 
 
 def _begins(run: RunInput) -> str:
-    """What begins, in a title: a check of the primary is no failover yet, and a drill is named as one."""
+    """The start in a title: a check of the primary is no failover yet, and a drill is named as one."""
     if run.kind == "drill":
         return "drill started"
     return "failover started" if run.trigger == "operator" else "checking the primary site"
@@ -74,7 +74,7 @@ def _cleared(
     by: str,
     because: str,
 ) -> Doing[Ended]:
-    """Clears away and ends. What failed keeps its recovery point, which may be the last one there is."""
+    """Cleans up and ends. A failed run keeps its recovery point, which may be the last one."""
     work.abortable = False
     yield from work.record_now(phase=Phase.CLEANING_UP)
     try:
@@ -82,7 +82,7 @@ def _cleared(
     except (ProblemError, task.TaskFailedError) as error:
         left = [reason(error)]
     if unsaid := [one for one in left if one not in because]:
-        because = f"{because} Not everything could be cleared away: {', '.join(told(unsaid))}."
+        because = f"{because} Cleanup is incomplete: {', '.join(told(unsaid))}."
     cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
     if cooldown:
         because = f"{because} {next_look(work, cooldown)}"
@@ -90,8 +90,8 @@ def _cleared(
 
 
 def next_look(work: RunContext, cooldown: timedelta) -> str:
-    """When Coldsite looks at the primary again by itself, as a sentence."""
-    return f"Coldsite looks again at {work.now + cooldown:%H:%M} UTC, or as soon as another check turns bad."
+    """When Coldsite checks the primary again by itself, as a sentence."""
+    return f"Next check at {work.now + cooldown:%H:%M} UTC, or as soon as another signal fails."
 
 
 def _end(work: RunContext, plan: RecoveryPlan, kind: str, ended: Ended) -> Doing[dict[str, Any]]:
@@ -99,7 +99,7 @@ def _end(work: RunContext, plan: RecoveryPlan, kind: str, ended: Ended) -> Doing
     yield from work.settle()
     because = ended.because
     if work.unwritten:
-        because = f"{because} Not everything that was seen could be written down: the history was away."
+        because = f"{because} The history of this run is incomplete: its storage was unavailable."
     facts = {
         "outcome": ended.outcome.value,
         "waiting_for": None,
@@ -119,7 +119,7 @@ def _end(work: RunContext, plan: RecoveryPlan, kind: str, ended: Ended) -> Doing
 
 
 def _insist[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:
-    """The end of a run must be written: while the history's storage is away, this waits for it."""
+    """The end of a run must be recorded: while the history's storage is unavailable, this waits."""
     began = work.now
     while True:
         try:
@@ -129,7 +129,7 @@ def _insist[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """Seconds from ``start`` to ``end``, never less than none."""
+    """Seconds from ``start`` to ``end``, never negative."""
     if start is None or end is None:
         return None
     return max(0.0, (end - start).total_seconds())

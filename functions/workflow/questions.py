@@ -1,4 +1,4 @@
-"""Questions to people: how a run waits for an answer, and what it does when none comes."""
+"""Questions to the operator: how a run waits for an answer, and its default when none comes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ def hold(
     until: datetime | None = None,
     stands: Callable[[], Doing[bool]] | None = None,
 ) -> Doing[bool]:
-    """Waits for a person: the lock and what was built are kept. Returns True on ``verb``, and False when the question
-    has lapsed: at ``until``, or once it no longer ``stands``, which is asked now and then; an abort raises as
-    everywhere.
+    """Waits for the operator: the lock and what was built are kept. Returns True on ``verb``, and False when the
+    question has lapsed: at ``until``, or once it no longer ``stands``, which is checked now and then; an abort raises
+    as everywhere.
 
-    ``retry`` says that something was repaired; ``proceed`` is a yes to moving the customers all the same, and is never
-    taken for the other. Each hold has a number, and an answer to an earlier one is not taken for an answer to this.
-    People are told again after half an hour, then ever more seldom. After ``hold_for`` the plan's declared default does
-    one of them, unless ``may_default`` is False: some questions only a person answers. During the cutover there is
-    nothing to abort, so only ``retry`` goes on.
+    ``retry`` says that a problem was fixed; ``proceed`` is a yes to the cutover, and neither replaces the other. Each
+    hold has a number, and an answer to an earlier one does not count for this one. A reminder is sent after half an
+    hour, then at growing intervals. After ``hold_for`` the plan's declared default applies, unless ``may_default`` is
+    False: some questions only a person may answer. During the cutover abort is impossible, so only ``retry`` continues.
     """
     work.holds += 1
     problem = f"{work.notice}{problem}"
@@ -42,7 +41,7 @@ def hold(
     yield from work.record_now(
         phase=Phase.NEEDS_OPERATOR, waiting_for=problem, answers=answers, waiting_until=lapses, holds=work.holds
     )
-    title = f"{plan.title}: {work.kind} needs you"
+    title = f"Action required: {plan.title} (run {work.run.run_id})"
     if problem != work.last_question:
         work.tell(plan.notify, "needs_operator", title, problem, answers)
     work.last_question = problem
@@ -56,18 +55,18 @@ def hold(
         winner = yield from work.first(work.event(event), limit, *waits, remind)
         if winner is remind:
             waited = work.now - began
-            work.tell(plan.notify, "needs_operator", f"{plan.title}: {work.kind} still needs you", problem, answers)
+            work.tell(plan.notify, "needs_operator", f"Reminder: {title}", problem, answers)
             remind = work.ctx.create_timer(waited * 2)
             continue
         if winner is lapse:
             answered = False
             break
         if stands and winner is look:
-            # Whoever answered in that moment was told that it counts.
+            # An answer at the same moment has been accepted by the API, so it counts.
             if not (yield from stands()) and not work.event(event).is_complete:
                 answered = False
                 break
-            # Ever more seldom: a question may wait for days, and all of a run's history is read at every step.
+            # At growing intervals: a question may wait for days, and all of a run's history is read at every step.
             look = work.ctx.create_timer(max(plan.detection.confirm_for, (work.now - began) * 0.1))
             continue
         if winner is limit:
@@ -75,11 +74,11 @@ def hold(
                 limit = work.ctx.create_timer(plan.recovery.hold_for)
                 continue
             if work.after_hold == "abort" and work.abortable:
-                raise AbortedError("nobody's answer", preempted=False)
+                raise AbortedError("the plan's default, without a response", preempted=False)
             break
         if (work.take(event) or {}).get("hold") == work.holds:
             break
-    if answered or stands:  # What is asked once more, after it was no longer so, is news.
+    if answered or stands:  # A question that returns after it had lapsed is new.
         work.last_question = None
     yield from work.record_now(phase=back_to, waiting_for=None, answers=[], waiting_until=None)
     return answered
@@ -91,9 +90,7 @@ def _remind_after(plan: RecoveryPlan) -> timedelta:
 
 
 def until_done[T](work: RunContext, plan: RecoveryPlan, phase: Phase, part: Callable[[], Doing[T]]) -> Doing[T]:
-    """Runs a part of the run; when it meets a problem, foreseen or not, a person is told, and ``retry`` runs the part
-    again.
-    """
+    """Runs a part of the run; on a problem, expected or not, it asks the operator, and ``retry`` repeats the part."""
     while True:
         try:
             return (yield from part())
@@ -102,12 +99,12 @@ def until_done[T](work: RunContext, plan: RecoveryPlan, phase: Phase, part: Call
         except ProblemError as problem:
             said = str(problem)
         except Exception as error:  # noqa: BLE001 (what was built is kept, whatever went wrong)
-            said = f"A step failed again and again: {reason(error)} {FIND_THE_CAUSE}"
+            said = f"A step failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
             if work.committed:
                 again = work.now + plan.recovery.retry_after * 150
                 said = (
-                    "Customers are being moved: both endpoints may be enabled now. "
-                    f"{said} It is also tried again by itself every few minutes."
+                    "Cutover in progress: both endpoints may be enabled. "
+                    f"{said} Coldsite also retries every few minutes."
                 )
                 yield from hold(work, plan, phase, said, until=again)
                 continue

@@ -1,1 +1,1 @@
-"""Chaos: every crash point of every activity, Azure's faults, and random bad days, each played in a lab of its own."""
+"""Chaos: every crash point of every activity, Azure's faults, and random bad days, each in a lab of its own."""

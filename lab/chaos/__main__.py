@@ -22,20 +22,21 @@ from lab.chaos.table import show
 Part = Literal["matrix", "faults", "random"]
 
 HELP = """
-Plays Coldsite through what may go wrong, each story in a lab of its own.
+Plays failures against Coldsite, each story in a lab of its own.
 
 matrix: in every story of lab/chaos/stories.py the worker is killed (as by kill -9) before and after each activity that
-occurs in it, and during it: between a write to Azure or to the history and its answer. The world at the end must be the
-one of the same story without a crash: the same site, nothing built twice, the same history. The list of activities is
-the app's own. A worker's process that dies alone fails its activities; with --loses instance the work of a whole
-instance waits until its messages can be seen again.
+occurs in it, and during it: between a write to Azure or to the history and its answer. The final state must equal that
+of the same story without a crash: the same site, nothing built twice, the same history. The list of activities is the
+app's own. A worker's process that dies alone fails its activities; with --loses instance the work of a whole instance
+waits until its messages are visible again.
 
-faults: what Azure may do, from lab/chaos/faults.py. Each story ends in success, or a person is told and goes on.
+faults: Azure's faults, from lab/chaos/faults.py. Each story ends in success, or a notification is sent and a person
+continues it.
 
-random: bad days made from a seed. Whatever happens, the invariants of lab/chaos/watching.py hold.
+random: bad days generated from a seed. The invariants of lab/chaos/watching.py must hold.
 
 Status 0: everything holds. 1: something does not, and each failure comes with the command that plays it alone.
-2: what was asked for does not exist.
+2: the requested story does not exist.
 """
 
 
@@ -50,13 +51,13 @@ def main(
         Literal["process", "instance"],
         typer.Option(help="What the matrix kills: the worker's process alone, or the whole instance."),
     ] = "process",
-    seed: Annotated[int | None, typer.Option(help="Whence the random stories come; without it, a new one.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of the random stories; by default a new one.")] = None,
     count: Annotated[int, typer.Option(min=1, max=1000, help="How many random stories.")] = 30,
     number: Annotated[int | None, typer.Option(help="Only this random story of the seed.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=16, help="How many labs at a time; one needs about a core.")] = 2,
-    speed: Annotated[float, typer.Option(min=1, max=120, help="Simulated seconds in a real one.")] = 60.0,
-    trace: Annotated[bool, typer.Option("--trace", help="Tell what happened in every story.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results there.")] = None,
+    speed: Annotated[float, typer.Option(min=1, max=120, help="Simulated seconds in each real second.")] = 60.0,
+    trace: Annotated[bool, typer.Option("--trace", help="Print the events of every story.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file.")] = None,
 ) -> None:
     out = Console(highlight=False, emoji=False)
     began = time.monotonic()

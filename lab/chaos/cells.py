@@ -20,11 +20,11 @@ from lab.processor_wait import Attempt, until_it_counts
 from lab.scenario import PROJECT
 
 WHEN = ("before", "during-azure", "during-history", "after")
-"""``during`` is after a write to Azure or to the history was applied, and before the activity hears of it."""
+"""``during`` is after a write to Azure or to the history was applied, and before the activity receives the answer."""
 
 
 OUTSIDE_RUNS = frozenset({"check_itself"})
-"""Activities that change nothing and belong to no run, so that a crash in them can leave nothing behind."""
+"""Activities that change nothing and belong to no run, so that a crash in them leaves no trace."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Cell:
     seed: int = 0
     number: int = 0
     loses: Loss = "process"
-    """What goes when the worker is killed: its activities fail with a process, and wait with an instance."""
+    """What is lost when the worker is killed: activities fail with a process, and wait with an instance."""
     activities: tuple[str, ...] = field(default=(), compare=False)
 
     @property
@@ -49,7 +49,7 @@ class Cell:
 
     @property
     def command(self) -> str:
-        """What plays this cell alone."""
+        """The command that plays this cell alone."""
         words = [".venv/bin/python -m lab.chaos --only", self.kind]
         match self.kind:
             case "matrix":
@@ -63,7 +63,7 @@ class Cell:
         return " ".join(words)
 
     def told(self) -> tuple[Story, list[dict[str, Any]]]:
-        """The story of this cell, and what is added to its timeline."""
+        """The story of this cell, and the additions to its timeline."""
         match self.kind:
             case "matrix":
                 return STORIES[self.story], [self._kill()] if self.activity else []
@@ -97,7 +97,7 @@ async def _play(cell: Cell, speed: float) -> Played:
     story, more = cell.told()
     try:
         played = await play(story, speed, *more)
-    except Exception as error:  # noqa: BLE001 (one cell's trouble must not end the others)
+    except Exception as error:  # noqa: BLE001 (an error of one cell must not end the others)
         at = " < ".join(
             f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__))
         )
@@ -138,7 +138,7 @@ def matrix_cells(story: Story, occurring: dict[str, list[str]], loses: Loss = "p
 
 
 def uncovered(index: list[str], occurring: dict[str, dict[str, list[str]]]) -> list[str]:
-    """What is wrong with the matrix itself: activities that no story reaches, and crash points that never occur."""
+    """The problems of the matrix itself: activities that no story reaches, and crash points that never occur."""
     tried = {c.activity for name, found in occurring.items() for c in matrix_cells(STORIES[name], found)}
     told = [
         f"The activity {name} occurs in no story of lab/chaos/stories.py. Extend `failover` if a failover runs it, "

@@ -1,4 +1,4 @@
-"""Azure's faults, each as a story: it ends in success, or a person is told what to do and goes on or clears away."""
+"""Azure's faults, each as a story: it ends in success, or a notification says what to do and a person acts on it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ DRILLED = CLEARED | {"runs": {"drill": {"succeeded": 1}}}
 
 _EVENTS = tuple[dict[str, Any], ...]
 DRILL: _EVENTS = ({"at": "5s", "do": "operator.drill"},)
-RETRY: dict[str, Any] = {"at": "2s", "do": "operator.retry", "reason": "mended", "answer": 202}
-ABORT: dict[str, Any] = {"at": "2s", "do": "operator.abort", "reason": "clear away", "answer": 202}
+RETRY: dict[str, Any] = {"at": "2s", "do": "operator.retry", "reason": "fixed", "answer": 202}
+ABORT: dict[str, Any] = {"at": "2s", "do": "operator.abort", "reason": "clean up", "answer": 202}
 
 
 def fault(operation: str, error: str, times: int = 1, **more: Any) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def fault(operation: str, error: str, times: int = 1, **more: Any) -> dict[str, 
 
 
 def goes_on(name: str, about: str, *events: dict[str, Any], calls: dict[str, int] | None = None, **more: Any) -> Story:
-    """The failover succeeds by itself; ``calls`` counts what Azure was asked for."""
+    """The failover succeeds by itself; ``calls`` counts the requests to Azure."""
     counted = {"arm_calls": {"by_operation": calls}} if calls else {}
     return Story(name, about, (*events, *DIES), expect=SERVED | counted, **more)
 
@@ -47,13 +47,13 @@ def drills(name: str, about: str, *events: dict[str, Any], **more: Any) -> Story
 
 
 def retried(name: str, about: str, *events: dict[str, Any], says: str, mending: _EVENTS = (), **more: Any) -> Story:
-    """A person hears ``says``, mends it and retries; then it succeeds."""
+    """The run asks with ``says``; the fault is fixed and the run retried; then it succeeds."""
     chapters = (Chapter((*mending, RETRY), says=says),)
     return Story(name, f"{about} A person retries.", (*events, *DIES), chapters=chapters, expect=SERVED, **more)
 
 
 def asks(name: str, about: str, *events: dict[str, Any], says: str, mending: _EVENTS = ()) -> tuple[Story, Story]:
-    """A person hears ``says``. It is mended and retried, or it is all cleared away again."""
+    """The run asks with ``says``. The fault is fixed and the run retried, or the run is aborted and cleaned up."""
     aborted = Story(
         f"{name}-aborted",
         f"{about} A person aborts.",
@@ -81,7 +81,7 @@ STORIES = {
         # Throttling, storms, broken connections
         goes_on(
             "throttled-machine",
-            "A machine's order is answered 429 with Retry-After 20 minutes; nobody waits that long.",
+            "A machine's order is answered 429 with Retry-After 20 minutes; Coldsite does not wait that long.",
             fault(_VM, "429", 2, retry_after="20m"),
         ),
         goes_on(
@@ -121,18 +121,18 @@ STORIES = {
         ),
         goes_on(
             "answers-lost",
-            "Azure does what was ordered, and nobody hears so.",
+            "Azure carries out the order, and its answer is lost.",
             *(fault(f"PUT {kind}", "lost", 2) for kind in ("snapshots", "disks", "virtualMachines")),
             fault("POST runCommand", "lost", 1),
             fault(_PATCH, "lost", 2),
         ),
         drills(
             "resets-in-drill",
-            "Connections break off in a drill, while it builds and while it clears away.",
+            "Connections break off in a drill, while it builds and while it cleans up.",
             *(fault(f"PUT {kind}", "reset", 5) for kind in ("snapshots", "disks", "virtualMachines")),
             *(fault(f"DELETE {kind}", "lost", 2) for kind in ("snapshots", "disks", "virtualMachines")),
         ),
-        # What never ends; on retry it is made anew
+        # Operations that never end; on retry they are started again
         *asks("machine-hangs", "A machine stays in Creating.", fault(_VM, "hang"), says="in time"),
         *asks("snapshot-hangs", "A snapshot never ends.", fault("PUT snapshots", "hang"), says="too long"),
         *asks("disk-hangs", "A disk never ends.", fault("PUT disks", "hang"), says="too long"),
@@ -157,7 +157,7 @@ STORIES = {
         ),
         *asks(
             "no-size-at-all",
-            "No size can be had.",
+            "No size is available.",
             *(fault(_VM, "AllocationFailed", size=size) for size in _SIZES),
             says="No size for sql",
         ),
@@ -167,7 +167,7 @@ STORIES = {
             (*(fault(_VM, "AllocationFailed", size=size) for size in _SIZES), *DIES),
             chapters=(
                 Chapter((ABORT,), says="No size for sql"),
-                Chapter(({"at": "0s", "do": "operator.failover", "reason": "once more", "answer": 202},)),
+                Chapter(({"at": "0s", "do": "operator.failover", "reason": "again", "answer": 202},)),
             ),
             expect=SERVED | {"runs": {"failover": {"aborted": 1, "succeeded": 1}}},
             times={"nic_reserved": 240.0},
@@ -175,14 +175,14 @@ STORIES = {
         drills("drill-next-size", "A drill, too, takes the next size.", fault(_VM, "AllocationFailed", size=_SIZES[0])),
         Story(
             "drill-asks-aborted",
-            "A drill finds no size at all; a person is told and ends it, and nothing is left behind.",
+            "A drill finds no size at all; a person is notified and ends it, and nothing is left behind.",
             (*(fault(_VM, "AllocationFailed", size=size) for size in _SIZES), *DRILL),
             chapters=(Chapter((ABORT,), says="No size for sql"),),
             expect=DRILLED | {"runs": {"drill": {"aborted": 1}}},
         ),
         Story(
             "drill-asks-retried",
-            "A drill finds no size at all; later there is one, and it goes on.",
+            "A drill finds no size at all; later there is one, and it continues.",
             (*(fault(_VM, "AllocationFailed", size=size) for size in _SIZES), *DRILL),
             chapters=(Chapter((RETRY,), says="No size for sql"),),
             expect=DRILLED | {"runs": {"drill": {"succeeded": 1}}},
@@ -196,17 +196,17 @@ STORIES = {
         *asks(
             "quota-in-other-words", "Quota, as OperationNotAllowed.", fault(_VM, "OperationNotAllowed", 3), says="quota"
         ),
-        *asks("nic-in-use", "A stranger's machine has the interface.", fault(_VM, "NicInUse", 2), says="NicInUse"),
+        *asks("nic-in-use", "An unknown machine holds the interface.", fault(_VM, "NicInUse", 2), says="NicInUse"),
         *asks(
             "disk-in-use",
-            "A stranger's machine has the disk.",
+            "An unknown machine holds the disk.",
             fault(_VM, "ConflictingUserInput", 2),
             says="ConflictingUserInput",
         ),
         # The recovered machines
         goes_on(
             "sql-recovers-slowly",
-            "SQL Server recovers its database for minutes; that is waited for.",
+            "SQL Server recovers its database for minutes; the run waits for it.",
             times={"sql_recovering": 120.0},
         ),
         *asks("sql-suspect", "The database is SUSPECT.", _SUSPECT, says="SUSPECT", mending=(_ONLINE,)),
@@ -233,35 +233,35 @@ STORIES = {
         ),
         retried(
             "read-back-disagrees",
-            "Traffic Manager says yes and changes nothing; the read-back sees it.",
+            "Traffic Manager accepts an order and changes nothing; the read-back shows it.",
             fault(_PATCH, "ignored", 1, skip=1),
-            says="does not hold what was ordered",
+            says="does not show the ordered state",
             mending=(_TOO_LATE,),
         ),
         retried(
             "first-half-refused-retried",
-            "Traffic Manager refuses the first half, so nobody was moved.",
+            "Traffic Manager refuses the first half, so traffic is unchanged.",
             fault(_PATCH, "ScopeLocked", 1000),
-            says="nobody was moved",
+            says="traffic is unchanged",
             mending=({"at": "0s", "do": "arm.heal"},),
         ),
         Story(
             "first-half-refused-aborted",
-            "Traffic Manager refuses the first half, so nobody was moved, and a person ends it.",
+            "Traffic Manager refuses the first half, so traffic is unchanged, and a person ends the run.",
             (fault(_PATCH, "ScopeLocked", 1000), *DIES),
-            chapters=(Chapter((ABORT,), says="nobody was moved"),),
+            chapters=(Chapter((ABORT,), says="traffic is unchanged"),),
             expect=CLEARED | {"steps": {"enable_recovery": "failed", "disable_primary": "absent"}},
         ),
         # What Coldsite itself stands on
         goes_on(
             "storage-away",
-            "The history's storage is away for two minutes in mid-run.",
+            "The history's storage is unavailable for two minutes in mid-run.",
             {"at": "100s", "do": "storage.stop"},
             {"at": "220s", "do": "storage.start"},
         ),
         drills(
             "storage-away-in-drill",
-            "The history's storage is away for a minute while the replica is frozen.",
+            "The history's storage is unavailable for a minute while the replica is frozen.",
             {"at": "12s", "do": "storage.stop"},
             {"at": "72s", "do": "storage.start"},
         ),

@@ -1,4 +1,4 @@
-"""Random bad days. A seed and a number always tell the same story; only the invariants judge it."""
+"""Random bad days. A seed and a number always give the same story; only the invariants judge it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.chaos.story import Story
 type Events = list[dict[str, Any]]
 
 LAST = 400.0
-"""Simulated seconds until which something may happen; then everything is repaired."""
+"""Simulated seconds of possible faults; then everything is repaired."""
 
 
 def tell(seed: int, number: int, activities: list[str]) -> Story:

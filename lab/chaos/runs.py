@@ -15,7 +15,7 @@ from lab.chaos.stage import Played
 
 @dataclass
 class Result:
-    """One cell and what it came to."""
+    """One cell and its result."""
 
     cell: Cell
     played: Played
@@ -26,7 +26,7 @@ class Result:
 
 
 class Runner:
-    """``jobs`` labs at a time. ``tell`` hears of each cell as soon as it has ended."""
+    """``jobs`` labs at a time. ``tell`` is called for each cell as soon as it has ended."""
 
     def __init__(self, pool: ProcessPoolExecutor, jobs: int, speed: float, tell: Callable[[Result], None]) -> None:
         self._pool = pool
@@ -57,7 +57,7 @@ class Runner:
 
 
 def _quiet() -> None:
-    """People read the table; the details are in the lab's log files."""
+    """The console shows the table; the details are in the lab's log files."""
     logging.getLogger().setLevel(logging.CRITICAL)
 
 

@@ -1,4 +1,4 @@
-"""Plays one story in a lab of its own while somebody watches, and says how the world is at the end."""
+"""Plays one story in a lab of its own under observation, and returns the final state."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from lab.scenario import PROJECT, Event
 from lab.twin import Lab, LabOptions
 
 STORY_LIMIT = 4 * 3600.0
-"""Simulated seconds after which a story is given up."""
+"""Simulated seconds after which a story is abandoned."""
 
 PATIENCE = 3600.0
 """Simulated seconds within which every run must have ended or wait for a person."""
 
 ANSWERS = 8
-"""How often people answer a run at the end of a random story before it counts as one that never ends."""
+"""The number of answers to a run at the end of a random story before it counts as never ending."""
 
 
 @dataclass
 class Played:
-    """What a story came to. ``state`` is what may be compared with another playing of the same story."""
+    """A story's result. ``state`` can be compared with another playing of the same story."""
 
     failures: list[str] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class ChaosLab(Lab):
 
 
 async def play(story: Story, speed: float, *more: dict[str, Any]) -> Played:
-    """Plays ``story`` with ``more`` events on its timeline. What goes wrong in it is in ``failures``."""
+    """Plays ``story`` with ``more`` events on its timeline. Its problems are in ``failures``."""
     began = time.monotonic()
     played = Played()
     try:
@@ -94,7 +94,7 @@ async def _play(story: Story, speed: float, more: tuple[dict[str, Any], ...], pl
 
 
 class Stage:
-    """One lab, the one who acts in it, and those who watch. Use ``async with``."""
+    """One lab, its actor, and its observers. Use ``async with``."""
 
     def __init__(self, lab: Lab, played: Played) -> None:
         self.lab = lab
@@ -119,7 +119,7 @@ class Stage:
 
     @property
     def heard(self) -> list[str]:
-        """What the actions and the watcher complained of."""
+        """The failures of the actions and the watcher."""
         return [*self._actions.failures, *self._watcher.failures]
 
     async def perform(self, events: list[Event], zero: float) -> None:
@@ -134,7 +134,7 @@ class Stage:
             self._watcher.changed()
 
     async def _do(self, event: Event) -> None:
-        """A timer whose worker dies is fired anew by its next turn."""
+        """A timer whose worker dies fires again at its next turn."""
         while True:
             try:
                 return await self._actions.perform(event)
@@ -149,7 +149,9 @@ class Stage:
             runs = []
         waiting = " ".join(str(run["waiting_for"] or "") for run in runs if run["phase"] in WAITING)
         if says.lower() not in waiting.lower():
-            self._played.failures.append(f"Before chapter {number} a person must hear of {says!r}; heard: {waiting!r}.")
+            self._played.failures.append(
+                f"Before chapter {number} a run must ask with {says!r}; it asked: {waiting!r}."
+            )
         return self.lab.clock.now
 
     async def _still(self) -> list[dict[str, Any]] | None:
@@ -185,7 +187,7 @@ class Stage:
             await asyncio.sleep(0.1)
 
     async def _where_the_workers_stand(self) -> list[str]:
-        """What every worker is doing, and what was last said to its log: something hangs that should not."""
+        """Every worker's current work and last log lines: something hangs that should not."""
         for worker in self.lab.functions.workers:
             worker.ask_where_it_stands()
         await asyncio.sleep(1)
@@ -193,7 +195,7 @@ class Stage:
         return [*busy, *(self.lab.folder / "worker.log").read_text(errors="replace").splitlines()[-150:]]
 
     async def close(self) -> None:
-        """Mends everything, then answers whoever waits until every run has ended."""
+        """Repairs everything, then answers every waiting run until it has ended."""
         await self._mend()
         for number in range(ANSWERS):
             await self.rest()

@@ -1,4 +1,4 @@
-"""The stories whose crash points are tried. Batcher every activity of the app must occur in them."""
+"""The stories whose crash points are tried. Every activity of the app must occur in them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ STORIES = {
         ),
         Story(
             name="aborted",
-            about="No machine can be had, and a person ends the failover; the replica goes on and all is cleared away.",
+            about="No machine is available, and a person ends the failover; replication resumes, all is deleted.",
             timeline=(
                 {
                     "at": "0s",
@@ -105,7 +105,7 @@ STORIES = {
             ),
             chapters=(
                 Chapter(({"at": "0s", "do": "operator.abort", "reason": "start again"},), says="SUSPECT"),
-                Chapter(({"at": "0s", "do": "operator.failover", "reason": "once more", "answer": 202},)),
+                Chapter(({"at": "0s", "do": "operator.failover", "reason": "again", "answer": 202},)),
                 Chapter(({"at": "0s", "do": "timer.fire", "function": "housekeeping"},)),
             ),
             overrides={"recovery": {"poll_at_least": "20s"}},

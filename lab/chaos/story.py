@@ -1,4 +1,4 @@
-"""What a chaos story is: a scenario, and what people do once nothing moves any more."""
+"""A chaos story: a scenario, and people's actions once it has come to rest."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ TIMES = {
 
 @dataclass(frozen=True)
 class Chapter:
-    """What is done once every run has ended or waits for a person; ``at`` counts from that moment.
+    """The actions once every run has ended or waits for a person; ``at`` counts from that moment.
 
-    ``says`` is what the run that waits must tell the person.
+    ``says`` must be part of the waiting run's question.
     """
 
     events: tuple[dict[str, Any], ...]
@@ -72,7 +72,7 @@ class Story:
     without: tuple[str, ...] = ()
     """Timers that are switched off, where their moment would make one playing differ from another."""
     closes: bool = False
-    """At the end everything is mended, and every run that waits is answered until it ends."""
+    """At the end everything is repaired, and every run that waits is answered until it ends."""
 
     def scenario(self, *more: dict[str, Any]) -> Scenario:
         """The story's first part as a scenario; ``more`` events are added to its timeline."""

@@ -1,4 +1,4 @@
-"""What a chaos run came to, for people: one table, the totals, and each failure in sentences."""
+"""The results of a chaos run for people: one table, the totals, and each failure in sentences."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _mark(result: Result | None) -> str:
 def _matrix(table: Table, results: list[Result]) -> None:
     by_place = {(r.cell.story, r.cell.activity, r.cell.when): r for r in results}
     for story in dict.fromkeys(r.cell.story for r in results):
-        table.add_row(f"[bold]{story}[/]", "nobody is killed", _mark(by_place.get((story, "", ""))))
+        table.add_row(f"[bold]{story}[/]", "without a crash", _mark(by_place.get((story, "", ""))))
         for activity in dict.fromkeys(r.cell.activity for r in results if r.cell.story == story and r.cell.activity):
             marks = [_mark(by_place.get((story, activity, when))) for when in WHEN]
             table.add_row("", activity, *marks)

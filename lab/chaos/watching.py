@@ -1,4 +1,4 @@
-"""What must hold whatever happens. ``Watching`` sees what happens to a lab; ``broken`` says what did not hold."""
+"""The invariants of every story. ``Watching`` records a lab's events; ``broken`` lists the violations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.models.ids import parse_run_id
 from shared.models.resource_ids import take_apart
 
 CERTAIN = 120.0
-"""Simulated seconds for which the primary must have served, unbroken, before moving the customers is a wrong."""
+"""Simulated seconds for which the primary must have served, unbroken, before a cutover counts as wrong."""
 
 SLACK = 10.0
 """Simulated seconds by which the lab's clock and the app's may differ."""
@@ -34,7 +34,7 @@ class Move(NamedTuple):
 
 
 class Watching:
-    """Everything that is noted while a story is played."""
+    """The observations of a story."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
@@ -42,7 +42,7 @@ class Watching:
         self.given: set[str] = set()
         """The functions that the first worker was given; a story without a crash has no other worker."""
         self.writes: dict[str, set[str]] = {}
-        """By function: whether Azure or the history was written to while it ran; beside a writer counts, too."""
+        """By function: whether Azure or the history was written to while it ran, by this or a concurrent function."""
         self.answered: list[str] = []
         self.first_worker = lab.functions.workers[0]
         self._running: Counter[str] = Counter()
@@ -96,12 +96,12 @@ class Watching:
         return frozenset(e.name for e in self._lab.traffic.endpoints.values() if e.enabled)
 
     def before(self, event: Event) -> None:
-        """A person's hand in the portal is told apart from Coldsite's."""
+        """Distinguishes a person's change in the portal from Coldsite's."""
         if event.do.startswith("traffic."):
             self._note("coldsite")
 
     def after(self, event: Event) -> None:
-        """What an event has changed for the customers and for the observer."""
+        """The effect of an event on the customers and on the observer."""
         if event.do.startswith("traffic."):
             self._note("a person")
         if event.details.get("path") == "observer":
@@ -134,7 +134,7 @@ class Watching:
     # Judging
 
     async def broken(self, report: dict[str, Any]) -> list[str]:
-        """What did not hold, a sentence each."""
+        """The violations, one sentence each."""
         runs = report["runs"]
         return [
             *self._moves_explained(runs),
@@ -145,7 +145,7 @@ class Watching:
             *self._recovery_stands(report),
             *self._source_writes(report),
             *await self._every_run_ends(runs),
-            *(["The history's seals do not hold."] if runs and not report["journal_intact"] else []),
+            *(["The history's seals are broken."] if runs and not report["journal_intact"] else []),
         ]
 
     def _moves_explained(self, runs: list[dict[str, Any]]) -> list[str]:
@@ -190,7 +190,7 @@ class Watching:
 
     @staticmethod
     def _nothing_left(report: dict[str, Any]) -> list[str]:
-        """What failed keeps its recovery point, which may be the last one there is."""
+        """A failed run keeps its recovery point, which may be the last one."""
         failed = [short(r["run_id"]) for r in report["runs"] if (r["kind"], r["outcome"]) == ("failover", "failed")]
         names = [one.split("/")[-1] for one in report["resources_left"] if not _kept(one, failed)]
         return [f"Left behind: {', '.join(names)}."] if names else []
@@ -202,7 +202,7 @@ class Watching:
         held = any(r["kind"] == "failover" and r["outcome"] is None for r in report["runs"])
         serving = report["active_site"] != "primary"
         if self._lab.replication.frozen and not held and not serving:
-            told.append("The replica is still frozen, and no failover needs it so.")
+            told.append("The replica is still frozen, and no failover needs that.")
         return told
 
     def _recovery_stands(self, report: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a world is at the end of a story, in terms that two playings of the same story share."""
+"""The final state of a story, in terms that two playings of the same story share."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _POINT = re.compile(r"(point|thaw)-\S*\d{14,}\S*")
 
 
 def pattern(name: str) -> str:
-    """A name without what only one run has: its time and its random end."""
+    """A name without the parts of a single run: its time and its random end."""
     return _RUN.sub(lambda found: (found[1] or found[2]).upper(), _POINT.sub(r"\1", name))
 
 
 async def final_state(lab: Lab, report: dict[str, Any]) -> dict[str, Any]:
-    """Everything that must be the same whether or not somebody was killed on the way."""
+    """Everything that must be the same with and without a crash."""
     _, plan = await lab.call("GET", f"plans/{lab.plan.name}")
     return {
         "active site": report["active_site"],
@@ -45,9 +45,9 @@ def _resource(resource: dict[str, Any]) -> str:
 
 
 async def _steps(lab: Lab) -> dict[str, str]:
-    """Every step in the history, of runs and of what works between runs, with its status.
+    """Every step in the history, of runs and of the orchestrations between runs, with its status.
 
-    Where nothing was ever done, not even the table is there.
+    Without any step, the table does not exist.
     """
     async with lab.tables() as service:
         try:
@@ -62,7 +62,7 @@ async def _steps(lab: Lab) -> dict[str, str]:
 
 
 def differences(state: dict[str, Any], reference: dict[str, Any]) -> list[str]:
-    """What differs from the reference, a sentence each."""
+    """The differences from the reference, one sentence each."""
     now, then = _flat(state), _flat(reference)
     return [
         f"{key}: {then.get(key, 'nothing')} without the crash, {now.get(key, 'nothing')} with it"

@@ -1,1 +1,1 @@
-"""Simulated Azure, below the SDK: the real clients talk to it over HTTPS. What is not modelled is refused by name."""
+"""Simulated Azure, below the SDK: the real clients connect over HTTPS. Unmodelled calls are refused by name."""

@@ -51,7 +51,7 @@ class Answer:
 
 
 class NoAnswerError(Exception):
-    """The connection breaks off: nobody is answered, whatever was done."""
+    """The connection breaks off: the caller gets no answer, whatever was done."""
 
 
 type Handle = Callable[[Call], Awaitable[Answer]]
@@ -194,7 +194,7 @@ class ResourceManager:
         )
 
     def operation_headers(self, operation: Operation, location: str, api_version: str, kind: str) -> dict[str, str]:
-        """Where to ask for an operation. Real answers name both headers and no Retry-After.
+        """The polling address of an operation. Real answers have both headers and no Retry-After.
 
         Source: recordings of disk and snapshot PUT in Azure/azure-cli (DiskOperations for disks and snapshots).
         """
@@ -209,7 +209,7 @@ class ResourceManager:
         }
 
     def model_operations(self) -> None:
-        """The addresses under which operations are asked for."""
+        """The polling addresses of operations."""
 
         async def read(call: Call) -> Answer:
             operation = self.operations.all.get(call.names["id"])

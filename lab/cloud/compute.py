@@ -1,4 +1,4 @@
-"""Disks, snapshots and machines, with the conflicts that Azure has: what is in use cannot be deleted or used twice."""
+"""Disks, snapshots and machines, with Azure's conflicts: a resource in use cannot be deleted or used twice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUP = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsof
 
 
 class Machine:
-    """What the lab's sites hear of a machine."""
+    """A machine as the lab's sites see it."""
 
     def __init__(self, resource: dict[str, Any], disks: list[dict[str, Any]], nic: str) -> None:
         self.resource = resource
@@ -28,14 +28,14 @@ class Machine:
 
 
 class Compute:
-    """The compute service. ``on_created`` and ``on_deleted`` tell the sites."""
+    """The compute service. ``on_created`` and ``on_deleted`` notify the sites."""
 
     def __init__(self, arm: ResourceManager, network: Network) -> None:
         self._arm = arm
         self._network = network
         self.resources: dict[str, dict[str, Any]] = {}
         self.contents: dict[str, Any] = {}
-        """What is on a disk or a snapshot, by lower-cased id; the sites know what it means."""
+        """The content of a disk or a snapshot, by lower-cased id; the sites interpret it."""
         self.on_snapshot: Callable[[str], Any] = lambda source: self.contents.get(source)
         self.on_created: Callable[[Machine], None] = lambda machine: None
         self.on_deleted: Callable[[str], None] = lambda machine: None
@@ -109,7 +109,7 @@ class Compute:
     # Disks and snapshots
 
     def place(self, path: str, location: str, content: Any, **properties: Any) -> None:
-        """Puts a disk there that existed before the lab began."""
+        """Adds a disk that existed before the lab began."""
         self._add(path, "disks", location, {}, {"creationData": {"createOption": "Empty"}, **properties}, None)
         self.resources[path.lower()]["sku"] = {"name": "Premium_LRS", "tier": "Premium"}
         self._succeed(path)
@@ -267,7 +267,7 @@ class Compute:
         return self._run_create(call, machine, 200 if existing else 201)
 
     def _storage_view(self, storage: dict[str, Any]) -> dict[str, Any]:
-        """What Azure adds to the disks of a machine when it shows them."""
+        """Azure's additions to the disks of a machine in a response."""
 
         def view(disk: dict[str, Any]) -> dict[str, Any]:
             found = self.find(disk["managedDisk"]["id"])
@@ -363,7 +363,7 @@ class Compute:
         return Answer(202, None, headers)
 
     def place_machine(self, path: str, location: str, disks: Iterable[str] = ()) -> None:
-        """Puts a machine there that existed before the lab began: the replication machine with the disks it fills."""
+        """Adds a machine that existed before the lab began: the replication machine with its replica disks."""
         attached = [
             {"lun": lun, "createOption": "Attach", "managedDisk": {"id": disk}} for lun, disk in enumerate(disks)
         ]

@@ -9,7 +9,7 @@ from dnslib import CNAME, QTYPE, RCODE, RR, A, DNSRecord
 
 
 class DnsServer(asyncio.DatagramProtocol):
-    """Answers A queries. ``aliases`` lead a customer's name to Traffic Manager's."""
+    """Answers A queries. ``aliases`` point a customer's name to Traffic Manager's."""
 
     def __init__(
         self, resolve: Callable[[str], list[str] | None], ttl: Callable[[], int], aliases: dict[str, str]
@@ -31,7 +31,7 @@ class DnsServer(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         try:
             query = DNSRecord.parse(data)
-        except Exception:  # noqa: BLE001 (anything may arrive on a socket; what is no query gets no answer)
+        except Exception:  # noqa: BLE001 (anything may arrive on a socket; only queries are answered)
             return
         if self._transport:
             self._transport.sendto(self._answer(query).pack(), addr)

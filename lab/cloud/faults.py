@@ -12,8 +12,8 @@ class Fault:
     """``operation`` is a method and a resource type or action, for example ``PUT virtualMachines``.
 
     ``error`` is a code of Azure, ``429``, ``500``, ``hang``, ``reset`` (the connection breaks off before anything is
-    done), ``lost`` (it is done, and the connection breaks off before the answer) or ``ignored`` (Traffic Manager says
-    yes and changes nothing). With ``size`` only machines of that size are hit. The first ``skip`` that fit pass.
+    done), ``lost`` (it is done, and the connection breaks off before the answer) or ``ignored`` (Traffic Manager
+    accepts it and changes nothing). With ``size`` only machines of that size are hit. The first ``skip`` matches pass.
     """
 
     operation: str
@@ -48,11 +48,11 @@ class Faults:
         self._faults.append(fault)
 
     def clear(self) -> None:
-        """Nothing that was declared happens any more."""
+        """Removes all declared faults."""
         self._faults.clear()
 
     def take(self, method: str, words: set[str], size: str | None) -> Fault | None:
-        """The first fault that fits, used up by one."""
+        """The first matching fault, used up by one."""
         for fault in self._faults:
             if fault.fits(method, words, size):
                 if fault.skip:
@@ -66,7 +66,7 @@ class Faults:
 ASYNCHRONOUS = {"AllocationFailed", "ZonalAllocationFailed", "OverconstrainedAllocationRequest"}
 """Azure accepts the PUT and fails the operation; the failed machine stays."""
 STARTS_LATER = {"VMStartTimedOut", "OSProvisioningTimedOut"}
-"""Azure fails the operation and says itself that the machine may still start, which it does here."""
+"""Azure fails the operation and reports that the machine may still start, which it does here."""
 
 _FULL = "Allocation failed. We do not have sufficient capacity for the requested VM size in this"
 _QUOTA = "Operation could not be completed as it results in exceeding approved"

@@ -15,7 +15,7 @@ from lab.cloud.monitor import LogAnalytics
 
 
 class Front:
-    """Starts both listeners. ``notifications`` keeps what was sent to people."""
+    """Starts both listeners. ``notifications`` keeps the sent notifications."""
 
     def __init__(
         self, arm: ResourceManager, identity: Identity, logs: LogAnalytics, tls: ssl.SSLContext, subscription: str
@@ -28,10 +28,10 @@ class Front:
         self._runners: list[web.AppRunner] = []
         self.url = self.identity_url = self.notify_url = ""
         self.notify_secret = secrets.token_hex(12)
-        """Part of the address, as in Teams' and Slack's: whoever knows it can write there."""
+        """Part of the address, as in Teams' and Slack's: knowledge of it is the permission to write there."""
         self.notifications: list[dict[str, Any]] = []
         self.routes: list[Callable[[web.Application], None]] = []
-        """What else answers at the plain address."""
+        """The other routes at the plain address."""
         self.plain_url = ""
         arm.model("GET", "/subscriptions", "", {"2022-12-01"}, self._subscriptions)
 

@@ -1,4 +1,4 @@
-"""Microsoft Entra as the lab needs it: tokens, the keys that check them, and what the deployed roles allow.
+"""Microsoft Entra as the lab needs it: tokens, their signing keys, and the deployed roles' permissions.
 
 The token endpoint speaks App Service's protocol of 2019-08-01 (source: azure-identity, ``app_service.py`` and msal's
 ``managed_identity.py``). The roles are those that ``infra/`` deploys, so that a permission is written once.
@@ -25,7 +25,7 @@ TENANT = "00000000-0000-0000-0000-0000000000a1"
 APP = "00000000-0000-0000-0000-0000000000a2"
 PERSON = "00000000-0000-0000-0000-0000000000a3"
 API = "00000000-0000-0000-0000-0000000000a4"
-"""The app's own registration: for whom people's tokens and the tokens of alerts are issued."""
+"""The app's own registration: the audience of people's tokens and of alerts' tokens."""
 MONITOR = "461e8683-5575-4561-ac7f-899cc907d62a"
 """Azure Monitor's application, which sends alerts to secure webhooks."""
 A_DAY = 86400
@@ -33,14 +33,14 @@ A_DAY = 86400
 
 @dataclass(frozen=True)
 class Grant:
-    """What the app's identity may do at a scope, and below it."""
+    """The app identity's rights at a scope, and below it."""
 
     scope: str
     actions: tuple[str, ...]
 
 
 class Identity:
-    """Issues and checks tokens. ``azure_cli`` may read everything; the app may do what its roles say."""
+    """Issues and checks tokens. ``azure_cli`` may read everything; the app has its roles' rights."""
 
     def __init__(self, subscription: str, grants: Iterable[Grant]) -> None:
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -94,21 +94,21 @@ class Identity:
 
     @property
     def mark(self) -> str:
-        """How every token of this directory begins."""
+        """The common claims of every token of this directory."""
         return self.issue("", {}).partition(".")[0]
 
     def person_token(self, name: str, roles: list[str]) -> str:
-        """What somebody who signed in to Coldsite shows: one person a name."""
+        """The token of a person who signed in to Coldsite: one person for each name."""
         person = {"oid": str(uuid.uuid5(uuid.NAMESPACE_DNS, name)), "preferred_username": f"{name}@contoso.example"}
         return self.issue(API, person | {"roles": roles})
 
     def webhook_token(self, **claims: Any) -> str:
-        """What Azure Monitor shows to a secure webhook; ``claims`` replace those that it has."""
+        """Azure Monitor's token for a secure webhook; ``claims`` replace its own."""
         ours = {"oid": MONITOR, "appid": MONITOR, "roles": ["ActionGroupsSecureWebhook"]}
         return self.issue(f"api://{API}", ours | claims)
 
     async def keys(self, request: web.Request) -> web.Response:
-        """GET /TENANT/discovery/v2.0/keys: the public keys, for whoever checks a token."""
+        """GET /TENANT/discovery/v2.0/keys: the public keys that verify a token."""
         if request.match_info["tenant"] != TENANT:
             return web.json_response({"error": "invalid_tenant"}, status=400)
         public = RSAAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
@@ -125,7 +125,7 @@ class Identity:
         return found
 
     def caller(self, request: web.Request, audiences: set[str]) -> str:
-        """Who sent the request. Raises ``ArmError`` 401 for a missing, foreign or expired token."""
+        """The sender of the request. Raises ``ArmError`` 401 for a missing, foreign or expired token."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise ArmError(401, "AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing.")
@@ -147,7 +147,7 @@ class Identity:
         return str(claims["oid"])
 
     def grant(self, more: Grant) -> None:
-        """Gives the app one more right, as an administrator does."""
+        """Grants the app a further right, as an administrator does."""
         self._grants.append(more)
 
     def check(self, caller: str, action: str, scope: str) -> None:

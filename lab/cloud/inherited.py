@@ -1,4 +1,4 @@
-"""What a copy keeps of its source, and what a machine must therefore say of its system disk."""
+"""The properties that a copy keeps of its source, and that a machine must therefore declare for its system disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from lab.cloud.errors import ArmError
 
 INHERITED = ("securityProfile", "purchasePlan", "hyperVGeneration")
-"""What a copy keeps of its source without being asked."""
+"""The properties that a copy keeps of its source by default."""
 
 
 def check_start(disk: dict[str, Any], body: dict[str, Any]) -> None:

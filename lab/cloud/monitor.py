@@ -37,7 +37,7 @@ _TYPES = {
 
 class LogAnalytics:
     """One workspace. ``report`` says whether the source's agent sends a heartbeat now, ``replicates`` whether the
-    replication machine hears from the source.
+    replication machine receives from the source.
     """
 
     def __init__(

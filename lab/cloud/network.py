@@ -25,7 +25,7 @@ class Network:
         arm.model("GET", everywhere, read, API, self._list)
 
     def place(self, path: str, location: str, address: str, subnet: str) -> None:
-        """Puts an interface there that existed before the lab began."""
+        """Adds an interface that existed before the lab began."""
         name = path.split("/")[-1]
         self._nics[path.lower()] = {
             "id": path,

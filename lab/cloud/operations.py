@@ -1,4 +1,4 @@
-"""Long-running operations: accepted at once, done later, asked for by their own address."""
+"""Long-running operations: accepted at once, completed later, polled at their own address."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Operations:
 
     @property
     def running(self) -> bool:
-        """Whether anything will still change by itself."""
+        """Whether any operation is still running."""
         return any(o.end is None and o.expected_end != FOREVER for o in self.all.values())
 
     def body(self, operation: Operation) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class _Bucket:
 
 
 class Throttling:
-    """Says how long a caller must wait; 0 means that the call goes through."""
+    """Returns how long a caller must wait; 0 means that the call is allowed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

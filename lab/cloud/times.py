@@ -1,4 +1,4 @@
-"""How long Azure takes, in simulated seconds, with the source of each number.
+"""Azure's durations in simulated seconds, with the source of each number.
 
 "Recorded" means the difference of startTime and endTime in the test recordings of Azure/azure-cli (real service,
 2018-2020, mostly Linux and small disks).
@@ -35,7 +35,7 @@ class Times:
     endpoint_update: float = 1.0
     """Estimate; Traffic Manager's PATCH is synchronous."""
     dns_push: float = 10.0
-    """Estimate: until Traffic Manager's name servers answer anew."""
+    """Estimate: until Traffic Manager's name servers give the new answer."""
     log_ingestion: float = 60.0
     """MicrosoftDocs/azure-monitor-docs, logs/data-ingestion-time: 20 s to 3 min."""
     metric_alert: float = 30.0
@@ -51,7 +51,7 @@ class Times:
         return value * (1 + share)
 
     def with_changes(self, changes: dict[str, float]) -> Times:
-        """A copy with some numbers replaced. Raises ``KeyError`` for a name that is none."""
+        """A copy with some numbers replaced. Raises ``KeyError`` for an unknown name."""
         known = {field.name for field in fields(self)}
         for name in changes:
             if name not in known:

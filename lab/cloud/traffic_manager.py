@@ -31,7 +31,7 @@ class MonitorConfig:
 
 @dataclass
 class EndpointState:
-    """One endpoint. ``address`` is where its target leads; ``enabled_since`` orders the DNS push."""
+    """One endpoint. ``address`` is what its target resolves to; ``enabled_since`` orders the DNS push."""
 
     name: str
     kind: str
@@ -75,7 +75,7 @@ class TrafficManager:
         self.endpoints[endpoint.name.lower()] = endpoint
 
     def start(self) -> None:
-        """Begins to probe every endpoint that is enabled."""
+        """Starts to probe every enabled endpoint."""
         self._published = self._served()
         for endpoint in self.endpoints.values():
             if endpoint.enabled:
@@ -124,7 +124,7 @@ class TrafficManager:
         self._publish()
 
     def switch(self, name: str, enabled: bool) -> None:
-        """Enables or disables an endpoint, also for somebody in the portal."""
+        """Enables or disables an endpoint, also as a person in the portal does."""
         endpoint = self.endpoints[name.lower()]
         if endpoint.enabled == enabled:
             return
@@ -153,7 +153,7 @@ class TrafficManager:
         return [well[0].target] if well else [e.target for e in enabled]
 
     def _publish(self) -> None:
-        """The name servers answer anew a little later."""
+        """The name servers give the new answer a little later."""
         served = self._served()
 
         async def push() -> None:
@@ -164,7 +164,7 @@ class TrafficManager:
             self._pushing = asyncio.create_task(push())
 
     def resolve(self, name: str) -> list[str] | None:
-        """What the name servers answer; None for a name that is not theirs."""
+        """The name servers' answer; None for a name that is not theirs."""
         return self._published if name.lower().rstrip(".") == self.fqdn else None
 
     # Resource Manager
@@ -236,7 +236,7 @@ class TrafficManager:
         return Answer(200, self._view(self._find(call)))
 
     async def _patch(self, call: Call) -> Answer:
-        """Synchronous; what is not sent is kept."""
+        """Synchronous; omitted properties are kept."""
         endpoint = self._find(call)
         wanted = call.body.get("properties") or {}
         if set(wanted) - {"endpointStatus"} or wanted.get("endpointStatus") not in ("Enabled", "Disabled"):

@@ -1,10 +1,10 @@
 """The durable dispatcher: takes work items from the hub, gives them to a worker, and answers the hub.
 
 A worker may be killed before an activity reaches it or after its effect and before its answer: ``kill_next`` orders
-that, so that every crash point of every activity can be tried. What becomes of its work depends on what died, as in
-Azure. A process alone: the host that started it goes on, so its activities have *failed*, and its orchestrators' turns
-are run once more on the next process. The whole instance: nothing is answered, and the hub gives the work to another
-once its messages can be seen again.
+that, so that every crash point of every activity can be tried. The fate of its work depends on what died, as in Azure.
+A process alone: the host that started it continues, so its activities have *failed*, and its orchestrators' turns are
+run again on the next process. The whole instance: nothing is answered, and the hub gives the work to another instance
+once its messages are visible again.
 
 Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware.
 """
@@ -28,7 +28,7 @@ from lab.host.wire import WorkerDiedError, WorkerProcess
 
 
 class Target(NamedTuple):
-    """A durable function and how its trigger and its client binding are called."""
+    """A durable function and the names of its trigger and its client binding."""
 
     kind: str
     parameter: str
@@ -37,7 +37,7 @@ class Target(NamedTuple):
 
 
 Loss = Literal["process", "instance"]
-"""What goes when a worker is killed: its process alone, or the machine with it."""
+"""What is lost when a worker is killed: its process alone, or the machine with it."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Instance:
         self._changed = asyncio.Condition()
 
     async def has(self, process: WorkerProcess) -> None:
-        """From now on ``process`` does the work."""
+        """``process`` does the work from now on."""
         async with self._changed:
             self._process = process
             self._changed.notify_all()
@@ -100,7 +100,7 @@ class Dispatcher:
         self._limits = {"activityTrigger": activities, "orchestrationTrigger": orchestrations}
         self._kills: list[KillOrder] = []
         self.broken = False
-        """What is deployed cannot be imported: whatever is asked of it fails, and an orchestration fails for good."""
+        """The deployed code cannot be imported: every call to it fails, and an orchestration fails for good."""
         self._under_fire: dict[Instance, KillOrder] = {}
         """Instances whose next write is applied and never answered."""
 
@@ -117,7 +117,7 @@ class Dispatcher:
 
     @property
     def spared(self) -> list[str]:
-        """What was to be killed and never came: whoever believes that it was killed has tried nothing."""
+        """Ordered kills that never happened: such a test has tried nothing."""
         return [f"{order.when}:{order.activity}" for order in self._kills if not order.happened]
 
     def strike(self, write: Literal["azure", "history"]) -> bool:
@@ -129,7 +129,7 @@ class Dispatcher:
         return bool(doomed)
 
     async def status(self, instance_id: str) -> dict[str, Any] | None:
-        """What the hub knows of an instance, in the words of the extension's HTTP API; None when it knows nothing."""
+        """An instance's status in the words of the extension's HTTP API; None when it is unknown."""
         found = await self._hub.GetInstance(pb.GetInstanceRequest(instanceId=instance_id))
         if not found.exists:
             return None
@@ -144,7 +144,7 @@ class Dispatcher:
         }
 
     async def lose(self, instance_id: str) -> None:
-        """Ends an orchestration from outside, as somebody in the portal may: it is never asked and never told."""
+        """Ends an orchestration from outside, as a person in the portal may: it receives no event."""
         await self._hub.TerminateInstance(pb.TerminateRequest(instanceId=instance_id, recursive=True))
 
     async def close(self) -> None:
@@ -203,7 +203,7 @@ class Dispatcher:
     async def _answer_of_a_process(
         self, instance: Instance, function: str, inputs: list[tuple[str, str, Any]]
     ) -> dict[str, Any]:
-        """A turn changes nothing until it is answered, so the next process runs it when one dies."""
+        """A turn changes nothing until it is answered, so after a process's death the next one runs it."""
         while True:
             process = await instance.process()
             try:
@@ -237,7 +237,7 @@ class Dispatcher:
                 if answer["return"] is not None:
                     response.result.CopyFrom(wrappers_pb2.StringValue(value=answer["return"]))
             else:
-                # Azure hands on the bare class name and the first line of the message, nothing more.
+                # Azure passes on the bare class name and the first line of the message only.
                 message = answer["error"]["message"].splitlines()[0]
                 response.failureDetails.CopyFrom(_failure(answer["error"]["type"], message))
         await self._hub.CompleteActivityTask(response)
@@ -256,7 +256,7 @@ class Dispatcher:
         try:
             answer = await process.invoke(name, inputs)
         except WorkerDiedError:
-            self._under_fire.pop(instance, None)  # Its next process is not meant.
+            self._under_fire.pop(instance, None)  # Its next process is not a target.
             raise died from None
         if self._is_killed("after", name, instance):
             raise died

@@ -1,6 +1,6 @@
-"""App Service Authentication in front of the app: who shows no good token is sent away, and the app is told who calls.
+"""App Service Authentication in front of the app: calls without a valid token are rejected, others carry the caller.
 
-What a caller sends under the platform's own header names never reaches the app while it is on.
+A caller's headers with the platform's own names never reach the app while it is on.
 
 Source: MicrosoftDocs/azure-docs:articles/app-service/{overview-authentication-authorization,
 configure-authentication-user-identities}.md
@@ -19,14 +19,14 @@ OWN_HEADERS = "x-ms-client-principal"
 
 
 class EasyAuth:
-    """``verify`` returns a token's claims, or None when it is none of ours; ``excluded`` paths are let through."""
+    """``verify`` returns a token's claims, or None for a foreign token; ``excluded`` paths need none."""
 
     def __init__(self, verify: Callable[[str], dict[str, Any] | None], excluded: frozenset[str]) -> None:
         self._verify = verify
         self._excluded = excluded
 
     def headers(self, request: web.Request) -> dict[str, str] | None:
-        """What the platform adds to a request; None when the request must be answered 401."""
+        """The platform's headers for a request; None when the request must be answered 401."""
         if request.path.rstrip("/") in self._excluded:
             return {}
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -43,7 +43,7 @@ class Provider:
     poll: float
     visibility: float
     grain: float
-    """What the wait of a timer is rounded down to: a queue hides a message for whole seconds."""
+    """The granularity to which a timer's wait is rounded down: a queue hides a message for whole seconds."""
 
     @classmethod
     def of(cls, durable: dict[str, Any], speed: float) -> Provider:
@@ -123,7 +123,7 @@ class ProgramEngine:
 
 
 def chosen(program: str | None, durable: dict[str, Any], speed: float, folder: Path) -> Engine:
-    """The engine that was asked for: by option, by environment, or else the one in memory."""
+    """The requested engine: by option, by environment, or else the one in memory."""
     hub = str(durable.get("hubName", "TestHubName"))
     provider = Provider.of(durable, speed)
     wanted = program or os.environ.get(PROGRAM)

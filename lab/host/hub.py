@@ -116,7 +116,7 @@ class TaskHub(InMemoryOrchestrationBackend):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"The instance {request.instanceId} has ended.")
             return super().RaiseEvent(request, context)
 
-    # What runs is not purged; the backend would say that it did nothing.
+    # A running instance is not purged; the backend would report that it did nothing.
     # Source: Azure/azure-functions-durable-extension, TaskHubGrpcServer.PurgeInstances.
     def PurgeInstances(self, request: pb.PurgeInstancesRequest, context: Any) -> pb.PurgeInstancesResponse:
         with self._lock:
@@ -125,7 +125,7 @@ class TaskHub(InMemoryOrchestrationBackend):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"The instance {request.instanceId} is running.")
             return super().PurgeInstances(request, context)
 
-    # What a stream was given and did not answer is given again, once its messages can be seen, when the stream ends.
+    # When a stream ends, its unanswered work is redelivered once its messages are visible.
     def GetWorkItems(self, request: pb.GetWorkItemsRequest, context: Any) -> Iterator[pb.WorkItem]:
         stream = next(self._streams)
         context.add_callback(lambda: self._alarms.at(self._visibility, lambda: self._give_again(stream)))
@@ -221,7 +221,7 @@ class TaskHub(InMemoryOrchestrationBackend):
         if complete_action.orchestrationStatus == pb.ORCHESTRATION_STATUS_CONTINUED_AS_NEW:
             _begin_generation(instance)
 
-    # A child knows its parent, and its parent hears of its end whenever that comes, with the failure's details.
+    # A child knows its parent, and its parent always receives its end, with the failure's details.
     def _process_create_sub_orchestration_action(
         self, instance: OrchestrationInstance, action: pb.OrchestratorAction
     ) -> None:
@@ -299,8 +299,12 @@ def _say_something(details: pb.TaskFailureDetails) -> None:
 def main() -> None:
     """Serves until standard input closes, which happens when the process that started it is gone."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--visibility", type=float, default=0.0, help="Seconds until a lost instance's work is given.")
-    parser.add_argument("--grain", type=float, default=0.0, help="What a timer's wait is rounded down to, in seconds.")
+    parser.add_argument(
+        "--visibility", type=float, default=0.0, help="Seconds until a lost instance's work is redelivered."
+    )
+    parser.add_argument(
+        "--grain", type=float, default=0.0, help="The granularity to which a timer's wait is rounded down, in seconds."
+    )
     arguments = parser.parse_args()
     hub = TaskHub(arguments.visibility, arguments.grain)
     print(json.dumps({"address": hub.start()}), flush=True)

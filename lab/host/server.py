@@ -1,7 +1,7 @@
 """The Functions host: HTTP routes with their keys, timers, and the durable dispatcher, around one or more workers.
 
-What it promises is what Azure Functions promises: an HTTP request is given once and answered 502 when its worker
-dies; for activities and orchestrators' turns see ``lab.host.dispatch``.
+Its guarantees are those of Azure Functions: an HTTP request is delivered once and answered 502 when its worker dies;
+for activities and orchestrators' turns see ``lab.host.dispatch``.
 
 Sources: azure-functions-host's ``/admin/functions/{name}`` and key rules as documented in
 MicrosoftDocs/azure-docs:articles/azure-functions/{functions-bindings-http-webhook-trigger,security-concepts}.md.
@@ -92,7 +92,7 @@ class FunctionsHost:
         self.timers: dict[str, Timer] = {}
         self.index: list[dict[str, Any]] = []
         self.function_key = secrets.token_urlsafe(24)
-        """The host's key, good for every function; ``keys`` holds one a function, good for no other."""
+        """The host's key, valid for every function; ``keys`` holds one for each function, valid for no other."""
         self.keys: dict[str, str] = {}
         self.master_key = secrets.token_urlsafe(24)
         self.url = ""
@@ -212,7 +212,7 @@ class FunctionsHost:
         self.routes.sort(key=lambda route: route.specificity, reverse=True)
 
     def _client_binding(self) -> str:
-        """What the Durable extension tells a durable client about itself."""
+        """The Durable extension's information for a durable client."""
         return json.dumps(
             {
                 "taskHubName": self.engine.hub,
@@ -340,7 +340,7 @@ class FunctionsHost:
         return {timer.function: timer.begun for timer in self.timers.values() if timer.schedule}
 
     def came_round(self, since: dict[str, int]) -> bool:
-        """Whether every scheduled timer has begun and ended once more: the app has seen what there was to see."""
+        """Whether every scheduled timer has begun and ended again: the app has seen the current state."""
         return all(self.timers[name].ended > begun for name, begun in since.items())
 
 

@@ -98,8 +98,8 @@ class WorkerProcess:
             self._waiting.pop(message["id"], None)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Hands out answers until the connection ends. How it ends does not matter: a write that comes before the end
-        was read makes it a broken pipe, and nobody may wait for a dead worker.
+        """Delivers answers until the connection ends. How it ends does not matter: a write before the end is read makes
+        it a broken pipe, and no call may wait for a dead worker.
         """
         try:
             with contextlib.suppress(OSError, ValueError):
@@ -112,7 +112,7 @@ class WorkerProcess:
             self._bury()
 
     def _bury(self) -> None:
-        """Tells everybody who waits that the worker is gone."""
+        """Fails every waiting call: the worker is gone."""
         self.kill()
         self.gone.set()
         for waiting in self._waiting.values():

@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--app", required=True)
     parser.add_argument("--log-level", default="WARNING")
     arguments = parser.parse_args()
-    faulthandler.register(signal.SIGUSR1)  # Whoever waits for a worker in vain asks it where it stands.
+    faulthandler.register(signal.SIGUSR1)  # A call that waits too long asks the worker for its stack.
     logging.basicConfig(level=arguments.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     asyncio.run(serve(arguments.socket, arguments.app))
 

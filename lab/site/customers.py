@@ -1,4 +1,4 @@
-"""Customers: they resolve the shop's name through the lab's DNS, keep the answer for its TTL, read pages, place orders.
+"""Customers: they resolve the shop's name through the lab's DNS, cache it for its TTL, read pages, place orders.
 
 So downtime, lost orders and double service are measured, not assumed.
 """
@@ -19,7 +19,7 @@ from lab.site.iis import Page
 
 @dataclass
 class Acknowledged:
-    """An order that a site said yes to, in simulated seconds."""
+    """An order that a site acknowledged, in simulated seconds."""
 
     number: str
     at: float
@@ -28,7 +28,7 @@ class Acknowledged:
 
 @dataclass
 class Tally:
-    """What the customers saw."""
+    """The customers' observations."""
 
     requests: int = 0
     failed: int = 0
@@ -73,12 +73,12 @@ class Customers:
         return self._every * 2
 
     def restart(self) -> None:
-        """Forgets what was seen so far: the timeline begins now."""
+        """Discards the observations so far: the timeline begins now."""
         self._cached = ([], -1.0)
         self.tally = Tally()
 
     async def run(self) -> None:
-        """One page view or order every few simulated seconds, whatever became of the one before."""
+        """One page view or order every few simulated seconds, whatever the result of the one before."""
         running: set[asyncio.Task[None]] = set()
         timeout = aiohttp.ClientTimeout(total=2.5)
         async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(force_close=True)) as session:

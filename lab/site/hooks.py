@@ -1,4 +1,4 @@
-"""The hooks that a plan names: addresses at which people's own automation answers, truthfully or not."""
+"""The hooks that a plan names: the business's own automation, which answers truthfully or not."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Hooks:
         app.router.add_post(f"/hooks/{self._secret}/{{name}}", self._answer)
 
     def addresses(self, base: str) -> dict[str, str]:
-        """The app settings that lead here."""
+        """The app settings with the address of this hook."""
         return {name: f"{base}/hooks/{self._secret}/{name}" for name in self.behaviours}
 
     async def _answer(self, request: web.Request) -> web.Response:

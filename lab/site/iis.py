@@ -17,7 +17,7 @@ from lab.site.listening import stop_listening
 
 @dataclass
 class Override:
-    """What somebody made the site answer instead."""
+    """The site's answer when a scenario overrides it."""
 
     status: int
     body: str
@@ -101,7 +101,7 @@ class IisServer:
         return Page(status, text, self._site)
 
     async def _health(self) -> Page:
-        """Healthy only when SQL answers: a page that does not ask would prove nothing."""
+        """Healthy only when SQL answers: a page without a query would prove nothing."""
         if self._database is None:
             return self._answer("healthy")
         try:

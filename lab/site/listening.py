@@ -8,8 +8,8 @@ import asyncio
 async def stop_listening(server: asyncio.Server) -> None:
     """Accepts nothing more, and cuts every connection that was accepted.
 
-    asyncio accepts in two turns of the loop; a server that is closed between them leaves a socket behind that nobody
-    closes. So it is made deaf first, and closed when what was under way has arrived.
+    asyncio accepts in two turns of the loop; a server that is closed between them leaves an open socket behind. So it
+    stops accepting first, and is closed when pending connections have arrived.
     """
     loop = asyncio.get_running_loop()
     for socket in server.sockets:

@@ -16,12 +16,12 @@ from lab.clock import Clock
 from lab.site.sql_server import Order
 
 State = Literal["good", "mirroring", "stopped", "unknown", "unpausable"]
-"""``unknown``: the replica is as it was, and the scripts find nothing but nulls."""
+"""``unknown``: the replica is unchanged, and the scripts report only nulls."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a replica disk, or a snapshot of it, holds. ``workload`` says whose disk it is."""
+    """The content of a replica disk, or of a snapshot of it. ``workload`` names the disk's owner."""
 
     workload: str
     label: str
@@ -53,7 +53,7 @@ class Replication:
         self._scripts = {_normal(text): name for name, text in texts.items()}
 
     async def run(self) -> None:
-        """Sends and applies for ever."""
+        """Sends and applies until cancelled."""
         while True:
             self.step()
             await self._clock.sleep(max(1.0, self._clock.speed * 0.05))
@@ -72,13 +72,13 @@ class Replication:
         if receives and self._applied == len(self._received) and self._whole:
             self._whole_at = datetime.now(UTC)
         elif self._applied and self._applied < len(self._received):
-            # Something is on its way, so the replica is as old as its newest change.
+            # Changes are in transit, so the replica is as old as its newest change.
             placed = datetime.fromisoformat(self._received[self._applied - 1][1].placed_at)
             self._whole_at = max(self._whole_at or placed, placed)
 
     @property
     def connected(self) -> bool:
-        """Whether the source sends, and what it sends can be used."""
+        """Whether the source sends, and the target can use it."""
         return self._connected() and not self.paused and self._whole
 
     @property
@@ -97,7 +97,7 @@ class Replication:
         )
 
     def snapshot(self, disk: Content) -> Content:
-        """What a snapshot of a replica disk holds."""
+        """The content of a snapshot of a replica disk."""
         self.step()
         if self.state == "mirroring":
             return replace(disk, orders=self.applied, damage="mirroring")

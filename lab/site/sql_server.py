@@ -29,7 +29,7 @@ LOGIN_REFUSALS = {
     17187: "SQL Server is not ready to accept new client connections.",
     17809: "Could not connect because the maximum number of user connections has been reached.",
 }
-"""How SQL Server refuses a login, by error number; the server itself goes on.
+"""SQL Server's refusals of a login, by error number; the server itself keeps running.
 Source: MicrosoftDocs/sql-docs:docs/relational-databases/errors-events (numbers; the words are our own)."""
 PROBE = "coldsite"
 """How the probe names its application."""
@@ -37,7 +37,7 @@ PROBE = "coldsite"
 
 @dataclass
 class Oddity:
-    """What is odd about a server for the probe alone, while it serves everybody else.
+    """A server's misbehaviour for the probe alone, while it serves all other clients.
 
     ``login_number`` refuses its login, ``use_number`` its right to the database, ``query_number`` the query that
     measures the recovery point; that query takes ``query_seconds`` real seconds, and its clock is ``hours`` ahead.
@@ -160,7 +160,7 @@ class SqlServer:
                 connection.close()
 
     async def _after_a_while(self, session: Session, kind: int, body: bytes) -> bytes:
-        """The answer, held back where the measure is slow: others are answered meanwhile."""
+        """The answer, delayed where the measurement is slow: other clients are answered meanwhile."""
         if session.is_probe and self.odd.query_seconds and "MAX(".encode("utf-16-le") in body.upper():
             await asyncio.sleep(self.odd.query_seconds)
         return self._answer(session, kind, body)

@@ -1,6 +1,6 @@
 """The Tabular Data Stream, server side: packets, login, batches, sp_executesql, result sets. TDS 7.4 with TLS.
 
-Source: the published protocol specification [MS-TDS]. Only what SQL clients need to log in and to ask simple questions.
+Source: the published protocol specification [MS-TDS]. Only the parts that SQL clients need for a login and a query.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ Line = Literal["public", "private", "observer"]
 
 
 class UnknownTargetError(Exception):
-    """A scenario names a machine or an endpoint that is none of this plan's."""
+    """A scenario names a machine or an endpoint that is not part of this plan."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Stand:
     cut: set[str] = field(default_factory=set)
 
     async def apply(self) -> None:
-        """Listens where it should and nowhere else."""
+        """Listens on exactly the right addresses."""
         for line, (address, port, tls) in self.places.items():
             if self.running and line not in self.cut:
                 if isinstance(self.server, SqlServer):
@@ -286,7 +286,7 @@ class Sites:
             self._pending_states[target] = state
 
     def be_odd(self, target: str, changes: dict[str, Any]) -> None:
-        """Makes SQL Server odd for the probe; on an unborn machine it applies at boot."""
+        """Makes SQL Server misbehave for the probe; on an unborn machine it applies at boot."""
         sites = {target} if "/" in target else {f"{target}/{name}" for name in self._plan.recovery.workloads}
         self._chosen(target)
         for key in sites:

@@ -1,4 +1,4 @@
-"""What stands in Azure before anything happens: read from ``infra/``'s templates, as a deployment would make it.
+"""The resources in Azure before anything happens: read from ``infra/``'s templates, as a deployment creates them.
 
 The reference architecture comes whole from ``infra/contoso.parameters.json``. What another plan names beyond that is
 placed as the plan says. The permissions always come from the templates.
@@ -49,7 +49,7 @@ def deployment(name: str, subscription: str) -> Deployment | None:
 
 
 def grants(recovery: str, replica: str, profile: str) -> list[Grant]:
-    """What the identity for recovery actions may do, as ``permissions.bicep`` grants it for these places."""
+    """The rights of the identity for recovery actions, as ``permissions.bicep`` grants them for these scopes."""
     edge = take_apart(profile)
     parameters = {
         "environmentName": "lab",
@@ -77,7 +77,7 @@ def assigned(made: Deployment, principal: str) -> list[Grant]:
 
 
 def standing(plan: RecoveryPlan) -> Standing:
-    """What stands before a plan is run.
+    """The resources before a plan is run.
 
     Where the plan has templates, it stands on what they make and on nothing else, so that a name that does not line up
     is found missing; only workloads that the templates do not know are placed as the plan says. Without templates the

@@ -1,1 +1,1 @@
-"""What Coldsite asks of Azure: thin adapters over the real SDKs, with Azure's expected answers as results."""
+"""Calls to Azure: thin adapters over the real SDKs, with Azure's expected answers as results."""

@@ -1,4 +1,4 @@
-"""Removing what a run built. Only what carries both the run's tag and a name derived from the run is ever deleted."""
+"""Deleting what a run built. Only resources with both the run's tag and a name derived from the run are deleted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.models.resource_ids import take_apart
 
 
 async def clean_up(order: CleanUpOrder) -> CleanedUp:
-    """Starts every deletion that is possible now and says what is left: machines first, then disks, then snapshots.
+    """Starts every deletion that is possible now and returns what is left: machines first, then disks, then snapshots.
 
     Safe to repeat: it is called until nothing is left. A disk stays in use until its machine is gone.
     """
@@ -55,7 +55,7 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
 
 
 async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] = lambda item: False) -> list[Any]:
-    """What the run built, but for what is spared; ``goes`` says what is not spared although Azure has finished it."""
+    """What the run built, except what is spared; ``goes`` selects finished resources that are not spared."""
     run_id = order.of_run or order.run.run_id
     run = ids.parse_run_id(run_id)
     short = run.short if run else run_id
@@ -70,7 +70,7 @@ async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] 
 
 
 async def holder_of(group: str, run_id: str, nic: str, disks: list[str]) -> Holder | None:
-    """The machine of another run of Coldsite that has the interface or one of the disks; None for a stranger's."""
+    """The machine of another run of Coldsite that holds the interface or one of the disks; None for any other."""
     place = take_apart(group)
     wanted = {nic.lower(), *(disk.lower() for disk in disks)}
     async for machine in clients.compute(place.subscription).virtual_machines.list(place.group):
@@ -90,7 +90,7 @@ def _held_by(machine: Any) -> set[str]:
 
 
 async def standing(group: str, plan: str) -> dict[str, set[str]]:
-    """What stands in the recovery group of a plan's runs: by run id, the kinds of resources."""
+    """The resources of a plan's runs in the recovery group: by run id, the kinds of resources."""
     place = take_apart(group)
     client = clients.compute(place.subscription)
     listings = {
@@ -111,7 +111,7 @@ async def standing(group: str, plan: str) -> dict[str, set[str]]:
 
 
 async def forget_points(group: str, plan: str, keep: int) -> None:
-    """Keeps the timer's newest whole sets and deletes what is older; half a set counts for nothing.
+    """Keeps the timer's newest complete sets and deletes older ones; incomplete sets do not count.
 
     Only what carries the plan's and a set's tag, no run's, and a name that ends in the set's id is ever deleted.
     """

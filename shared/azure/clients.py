@@ -23,7 +23,7 @@ _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKey
 
 
 class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
-    """Retries faults of the moment a few times and leaves throttling to the caller.
+    """Retries transient faults a few times and leaves throttling to the caller.
 
     azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST on 500, 503 and 504 only
     (source: Azure/azure-sdk-for-python:sdk/core/azure-core/azure/core/pipeline/policies/_retry.py).
@@ -33,7 +33,7 @@ class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
         super().__init__(retry_total=3, retry_backoff_factor=0.2, retry_backoff_max=2, retry_on_status_codes=[])
 
     def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
-        """azure-core would retry any answer that carries Retry-After, a 429 above all."""
+        """azure-core would retry any response that carries Retry-After, a 429 in particular."""
         return response.http_response.status_code != 429 and super().is_retry(settings, response)
 
     def get_retry_after(self, response: Any) -> float | None:

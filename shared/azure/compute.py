@@ -1,6 +1,6 @@
-"""Snapshots, disks and machines: started without waiting, safe to start twice, looked at until they are done.
+"""Snapshots, disks and machines: started without waiting, safe to start twice, polled until they are done.
 
-Every function looks before it acts, so a step that was cut off anywhere may simply run again.
+Every function reads before it acts, so a step that was interrupted anywhere may simply run again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.models.resource_ids import compute_id, take_apart
 
 
 async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:
-    """A disk or snapshot that exists is watched; one that failed is removed, and asked for again a little later."""
+    """A disk or snapshot that exists is watched; a failed one is deleted, and ordered again a little later."""
     group = take_apart(order.group).group
     try:
         found = await operations.get(group, order.name)
@@ -28,7 +28,7 @@ async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, reso
         return None
     if found.properties and found.properties.provisioning_state == "Failed":
         await operations.begin_delete(group, order.name, polling=False)
-        failed = Refusal(kind="conflict", code="Failed", message=f"{order.name} failed before and is made anew.")
+        failed = Refusal(kind="conflict", code="Failed", message=f"{order.name} failed before and is being recreated.")
         return Refused(refusal=failed)
     return Started(operation=Operation(resource=resource))
 
@@ -95,8 +95,8 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
 @refusable
 async def start_machine(order: MachineOrder) -> Started | Refused:
     """Starts the machine. One that exists and failed is PUT again, with the size of this order: it stays the same
-    machine. Any other is taken as it is, whatever its size: a retry must not resize a machine that runs, nor one that
-    may, since Azure only gave up waiting for it.
+    machine. Any other is used as it is, whatever its size: a retry must not resize a machine that runs, or that may
+    still start, since Azure only gave up waiting for it.
 
     Attaching a specialised disk takes no osProfile and no imageReference
     (source: Azure/azure-rest-api-specs, Microsoft.Compute virtualMachines, osDisk.createOption Attach).

@@ -19,18 +19,18 @@ from shared.models.errors import AccessError, DirectoryUnavailableError
 from shared.settings import AlertTokens
 
 LEEWAY = 300
-"""Seconds by which clocks may differ, as in Microsoft's own libraries."""
+"""Seconds of allowed clock skew, as in Microsoft's own libraries."""
 KEYS_KEPT_FOR = 24 * 3600.0
 ASK_AGAIN_AFTER = 60.0
-"""Seconds. A forged token names a key that nobody has; it must not make us ask for the keys at each call."""
+"""Seconds. A forged token names an unknown key; it must not cause a fetch of the keys at each call."""
 FETCH_LIMIT = 3.0
 MAX_KEYS_BYTES = 256 * 1024
 
-NOT_KNOWN = "A token of this directory, issued for Coldsite and still valid, is needed."
+NOT_KNOWN = "A valid token of this directory, issued for Coldsite, is required."
 
 
 class _Keys:
-    """The directory's public keys by ``kid``, fetched when they are old or lack one; whoever waits shares one fetch."""
+    """The directory's public keys by ``kid``, fetched when they are old or lack one; callers share a fetch."""
 
     def __init__(self) -> None:
         self._keys: dict[str, jwt.PyJWK] = {}
@@ -40,7 +40,7 @@ class _Keys:
     async def find(self, kid: str, wanted: AlertTokens) -> jwt.PyJWK | None:
         """The key, or None when the directory, asked a moment ago, has none of that name.
 
-        Raises ``DirectoryUnavailableError`` when it cannot be asked. Known keys serve on meanwhile.
+        Raises ``DirectoryUnavailableError`` when it cannot be asked. Known keys remain in use meanwhile.
         """
         now = time.monotonic()
         known = kid in self._keys
@@ -83,16 +83,16 @@ async def _fetch(wanted: AlertTokens) -> dict[str, jwt.PyJWK]:
 
 
 async def verified_claims(token: str, wanted: AlertTokens) -> dict[str, Any]:
-    """The claims of a token that Entra issued for us and that is valid now; else ``AccessError`` 401.
+    """The claims of a token that Entra issued for this app and that is valid now; else ``AccessError`` 401.
 
-    Raises ``DirectoryUnavailableError`` while the signing keys cannot be read: an action group then sends again.
+    Raises ``DirectoryUnavailableError`` while the signing keys cannot be read: an action group then resends.
     """
     keys = _known.setdefault(asyncio.get_running_loop(), _Keys())
     issuers = [f"https://sts.windows.net/{wanted.tenant}/", f"https://login.microsoftonline.com/{wanted.tenant}/v2.0"]
     try:
         key = await keys.find(str(jwt.get_unverified_header(token).get("kid")), wanted)
         if key is None:
-            raise AccessError(401, NOT_KNOWN, "the token is signed by no key of the directory")
+            raise AccessError(401, NOT_KNOWN, "no key of the directory signed the token")
         claims: dict[str, Any] = jwt.decode(
             token,
             key.key,
@@ -103,5 +103,5 @@ async def verified_claims(token: str, wanted: AlertTokens) -> dict[str, Any]:
             options={"require": ["exp", "nbf", "aud", "iss"]},
         )
     except jwt.PyJWTError as error:
-        raise AccessError(401, NOT_KNOWN, f"the token is no good: {type(error).__name__}") from error
+        raise AccessError(401, NOT_KNOWN, f"the token is invalid: {type(error).__name__}") from error
     return claims

@@ -1,4 +1,4 @@
-"""What copies and machines take over from the disk that they come from, where Azure does not do it by itself."""
+"""Properties that copies and machines must inherit from their source disk, where Azure does not do it by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 def protected_as(source: Any) -> dict[str, Any]:
     """A copy is encrypted with the key of its source, and cannot be downloaded.
 
-    Azure gives a copy its own key unless told otherwise, and lets everybody with the right make a download link.
+    By default Azure uses its own key for a copy, and allows download links to every identity with the right.
     Source: Azure/azure-rest-api-specs, Microsoft.Compute disks, encryption and networkAccessPolicy.
     """
     closed = {"networkAccessPolicy": "DenyAll", "publicNetworkAccess": "Disabled"}
@@ -19,7 +19,7 @@ def protected_as(source: Any) -> dict[str, Any]:
 
 
 def started_as(os_disk: Any) -> dict[str, Any]:
-    """What a machine must say of its system disk, or Azure refuses it: how it starts, and whose image it was.
+    """What a machine must declare about its system disk, or Azure refuses it: its security type and its image's plan.
 
     A disk keeps both from the machine or image that it comes from, through every copy.
     Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/trusted-launch.md

@@ -18,8 +18,8 @@ LOOK_BACK = 12
 async def newest_sign(query: str, stale_after: timedelta) -> datetime | None:
     """Runs a plan's KQL and returns the newest time that it answers, or None when there is none.
 
-    The time may stand in any column and any row: the commonest heartbeat query names the computer first. The query gets
-    its window as ``look_back``, filled from the plan, so that no literal is in it. Raises azure-core's errors, and
+    The time may be in any column and any row: the commonest heartbeat query names the computer first. The query gets
+    its window as ``look_back``, filled from the plan, so that it needs no literal. Raises azure-core's errors, and
     ``QueryAnswerError`` for rows without a single time in them; a partial result counts as no answer.
     """
     window = max(1, round(stale_after.total_seconds() * LOOK_BACK))
@@ -31,7 +31,7 @@ async def newest_sign(query: str, stale_after: timedelta) -> datetime | None:
     times = [moment for value in values if (moment := _moment(value))]
     if values and not times:
         raise QueryAnswerError(
-            f"The query answers {str(values[0])[:60]!r} and no time. It must answer the time of the newest sign of "
+            f"The query returns {str(values[0])[:60]!r} and no time. It must return the time of the newest sign of "
             "life, for example with summarize LastSign = max(TimeGenerated)."
         )
     return max(times, default=None)

@@ -1,4 +1,4 @@
-"""Long-running operations of Azure Resource Manager: started without waiting, looked at until they are done."""
+"""Long-running operations of Azure Resource Manager: started without waiting, polled until they are done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.policy.capacity import MAY_BE_UP, classify
 
 
 def refusal_of(error: HttpResponseError) -> Refusal:
-    """Azure's error as data: its code and words survive to the decision."""
+    """Azure's error as data: its code and message reach the decision."""
     code, message = getattr(error.error, "code", None), getattr(error.error, "message", None)
     headers = getattr(error.response, "headers", None) or {}
     header = headers.get("Retry-After")
@@ -26,7 +26,7 @@ def refusal_of(error: HttpResponseError) -> Refusal:
 
 
 async def refusal_or_none(call: Awaitable[Any]) -> Refusal | None:
-    """Azure's "no" (any 4xx) to a call, as data. What is no answer, and any 5xx, is raised."""
+    """Azure's refusal (any 4xx) of a call, as data. A missing answer, and any 5xx, is raised."""
     try:
         await call
     except HttpResponseError as error:
@@ -39,7 +39,7 @@ async def refusal_or_none(call: Awaitable[Any]) -> Refusal | None:
 async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -> Started:
     """Sends one PUT or POST and keeps the address of its operation.
 
-    412 means that somebody was quicker (IfMissing): the resource is there, and is watched instead.
+    412 means a concurrent create (IfMissing): the resource exists, and is watched instead.
     """
     seen: dict[str, str] = {}
 
@@ -61,7 +61,7 @@ async def start_operation(resource: str, put: Callable[[Any], Awaitable[Any]]) -
 def refusable[O: Order](
     start: Callable[[O], Awaitable[Started | Refused]],
 ) -> Callable[[O], Awaitable[Started | Refused]]:
-    """Turns every "no" of Azure (4xx, wherever it comes in the course of the order) into a result."""
+    """Turns every refusal by Azure (4xx, at any point of the order) into a result."""
 
     @functools.wraps(start)
     async def run(order: O) -> Started | Refused:
@@ -76,7 +76,7 @@ def refusable[O: Order](
 
 
 async def look(operation: Operation) -> OperationState:
-    """One look at an operation, by its own address where known, else at its resource."""
+    """Polls an operation once, at its own address where known, else at its resource."""
     place = take_apart(operation.resource)
     client = clients.compute(place.subscription)
     try:
@@ -105,7 +105,7 @@ async def look(operation: Operation) -> OperationState:
 
 
 async def _without_address(operation: Operation) -> OperationState:
-    """An operation whose address is forgotten is known by its resource; a resource that is not there is gone."""
+    """The state of an operation without an address, from its resource; a missing resource is gone."""
     return await look(Operation(resource=operation.resource)) if operation.url else OperationState(state="gone")
 
 
@@ -127,7 +127,7 @@ def _from_status(body: dict[str, Any], status_code: int) -> OperationState:
 
 
 async def may_be_up(client: Any, group: str, machine: Any) -> bool:
-    """Whether Azure calls a machine failed only because it gave up waiting for its start."""
+    """Whether Azure reports a machine as failed only because it gave up waiting for its start."""
     if machine.properties is None or machine.properties.provisioning_state != "Failed":
         return False
     return (await _why_failed(client, "virtualMachines", group, machine.name)).code.lower() in MAY_BE_UP
@@ -141,4 +141,4 @@ async def _why_failed(client: Any, kind: str, group: str, name: str) -> Refusal:
             parts = (status.code or "").split("/")
             if len(parts) == 3 and parts[1] == "failed":
                 return classify(0, parts[2], status.message or parts[2])
-    return classify(0, "ProvisioningFailed", f"{name} did not become ready, and Azure names no reason.")
+    return classify(0, "ProvisioningFailed", f"{name} did not become ready; Azure reported no reason.")

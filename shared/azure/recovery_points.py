@@ -1,4 +1,4 @@
-"""The recovery points that exist: whole sets of snapshots, by their tags."""
+"""The existing recovery points: complete sets of snapshots, by their tags."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("coldsite.compute")
 
 
 class _Tags(Strict):
-    """What the tags of one snapshot say of its set."""
+    """The set of one snapshot, by its tags."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -32,9 +32,9 @@ class _Tags(Strict):
 
 
 async def recovery_points(group: str, plan: str) -> list[PointInTime]:
-    """Every set of this plan's snapshots that is whole and finished, newest first.
+    """Every set of this plan's snapshots that is complete and finished, newest first.
 
-    A snapshot whose tags were changed or lost by others makes its own set incomplete, and no other.
+    A snapshot whose tags were changed or removed makes its own set incomplete, and no other.
     """
     place = take_apart(group)
     sets: dict[str, dict[str, str]] = {}
@@ -49,7 +49,7 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
         except ValidationError as error:
             wrong = ", ".join(sorted({str(one["loc"][0]) for one in error.errors()}))
             _log.warning(
-                "The tags of snapshot %s are not as Coldsite wrote them (%s); its set is not used.",
+                "The tags of snapshot %s were changed (%s); its set is not used.",
                 snapshot.name,
                 wrong,
             )

@@ -1,7 +1,7 @@
 """The replication machine: Run Command starts the plan's scripts there, and nowhere else.
 
-A script's contract is one JSON line on standard output. Run Command hands back the last 4096 bytes; one command runs at
-a time, and a second one gets 409.
+A script's contract is one JSON line on standard output. Run Command returns the last 4096 bytes; one command runs at a
+time, and a second one gets 409.
 Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-command.md
 """
 

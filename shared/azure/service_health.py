@@ -1,4 +1,4 @@
-"""Azure's own health: Service Health's active issues that would stand in a recovery's way."""
+"""Azure's own health: Service Health's active issues that would affect a recovery."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ NEEDED_SERVICES = frozenset(
         "traffic manager",
     }
 )
-"""What a recovery is made of. Trouble with any other service is no reason to hesitate."""
+"""The services that a recovery needs. An issue of any other service is no reason to hesitate."""
 
 
 async def active_issues(subscription: str, location: str) -> list[str]:
-    """The titles of active service issues that touch ``location``, or the whole world, and a service that is needed.
+    """The titles of active service issues that affect ``location``, or the whole world, and a needed service.
 
     Raises azure-core's errors when Service Health does not answer. Source: Azure/azure-rest-api-specs,
     Microsoft.ResourceHealth 2025-05-01, Events_ListBySubscriptionId.

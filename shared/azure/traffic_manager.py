@@ -1,4 +1,4 @@
-"""Traffic Manager: what it says of the primary, and the cutover.
+"""Traffic Manager: its view of the primary, and the cutover.
 
 Endpoints are enabled and disabled, never re-prioritised: priorities must stay unique, so two endpoints cannot swap them
 one at a time (source: azure-mgmt-trafficmanager 2.0.0, and
@@ -31,12 +31,12 @@ async def read_endpoint(traffic: Traffic, endpoint: Endpoint) -> EndpointView:
 
 
 def _word(value: Any) -> str:
-    """The SDK gives known values as enumerations and others as text."""
+    """The SDK returns known values as enumerations and others as text."""
     return str(getattr(value, "value", value) or "")
 
 
 async def read_routing(traffic: Traffic) -> Routing:
-    """Reads both endpoints, side by side."""
+    """Reads both endpoints in parallel."""
     primary, recovery = await asyncio.gather(
         read_endpoint(traffic, traffic.primary), read_endpoint(traffic, traffic.recovery)
     )
@@ -44,7 +44,7 @@ async def read_routing(traffic: Traffic) -> Routing:
 
 
 async def switch(traffic: Traffic, endpoint: Endpoint, to: Switch) -> None:
-    """Enables or disables one endpoint; safe to repeat. What azure-core does not retry, the caller does."""
+    """Enables or disables one endpoint; safe to repeat. The caller retries what azure-core does not."""
     place = take_apart(traffic.profile)
     await clients.traffic(place.subscription).endpoints.update(
         place.group, place.name, endpoint.type, endpoint.endpoint, {"properties": {"endpointStatus": to}}

@@ -1,1 +1,1 @@
-"""The nouns, as plain data. No I/O, and no import but of other models."""
+"""The nouns, as plain data. No I/O, and no imports but other models."""

@@ -10,9 +10,9 @@ Meaning = Literal["primary_down", "primary_resolved", "noted"]
 
 
 class Alert(Strict):
-    """What Coldsite needs of an alert. ``dedupe_key`` is equal for a repetition of the same news.
+    """What Coldsite needs of an alert. ``dedupe_key`` is equal for repetitions of the same alert.
 
-    ``says_offline`` is False for a metric alert whose rule is about something else than an endpoint that is not online.
+    ``says_offline`` is False for a metric alert whose rule is not about an endpoint that is offline.
     """
 
     alert_id: str

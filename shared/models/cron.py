@@ -15,11 +15,11 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 _FIELD = re.compile(r"[0-9A-Za-z*,/-]+")
 _NAMES = re.compile(r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)")
 _YEARS = 10
-"""A date that has not come within so many years (29 February comes within eight) never comes."""
+"""A date that does not occur within so many years (29 February occurs within eight) never occurs."""
 
 
 def schedule_problem(value: str) -> str | None:
-    """Why a text is no schedule, as the end of a sentence that begins with it; None when it is one."""
+    """Why a text is not a schedule, as the end of a sentence that begins with it; None when it is one."""
     wrong = "is not a schedule of six fields, for example 0 0 3 1 1,4,7,10 * (three o'clock, once a quarter)"
     fields = value.split()
     letters = "".join(_NAMES.sub("", field.upper()) for field in fields)
@@ -28,17 +28,16 @@ def schedule_problem(value: str) -> str | None:
     try:
         _reader(value, datetime(2027, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
-        return "is a date that never comes"
+        return "is a date that never occurs"
     except (CroniterError, ValueError, KeyError):
         return wrong
     return None
 
 
 def due_before(schedule: str, zone: str, now: datetime) -> datetime:
-    """The newest moment at or before ``now`` for which the schedule asks, in UTC.
+    """The newest due moment at or before ``now``, in UTC.
 
-    The schedule is read in local time. An hour that clocks repeat is due once, the first time; one that they skip is
-    due at the change.
+    The schedule is in local time. A repeated hour is due once, the first time; a skipped one is due at the change.
     """
     local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
     due = _reader(schedule, local + timedelta(microseconds=1)).get_prev(datetime)

@@ -1,4 +1,4 @@
-"""How a plan decides that the primary is unreachable: its signals, and whom it asks."""
+"""How a plan decides that the primary is unreachable: its signals, quorum and approvals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TrafficManagerSignal(Strict):
 
 
 class AzureHealthSignal(Strict):
-    """Azure's own word on the recovery region: Service Health's active issues there."""
+    """Azure's own report on the recovery region: Service Health's active issues there."""
 
 
 class LogsSignal(Strict):
@@ -36,7 +36,7 @@ class Signal(Strict):
 
     path: Path = "control"
     role: Literal["evidence", "control", "recovery"] = "evidence"
-    """``recovery`` is about where to go: trouble there makes automatic ask a person first."""
+    """``recovery`` is about the recovery region: an incident there makes automatic require approval."""
     no_data: Literal["down", "ignored"] = "ignored"
     http: HttpProbe | None = None
     sql: SqlProbe | None = None
@@ -50,9 +50,11 @@ class Signal(Strict):
         if sum(source is not None for source in sources) != 1:
             raise ValueError("needs exactly one of http, sql, traffic_manager, logs, azure_health")
         if (self.azure_health is not None) != (self.role == "recovery"):
-            raise ValueError("azure_health and role: recovery belong together: it says nothing of the primary site")
+            raise ValueError(
+                "azure_health and role: recovery require each other: it says nothing about the primary site"
+            )
         if self.role == "evidence" and self.path == "control":
-            raise ValueError("needs a path: public, private or another line that can fail on its own")
+            raise ValueError("needs a path: public, private or another line that can fail independently")
         return self
 
 
@@ -67,7 +69,7 @@ class Approval(Strict):
     deadline: Duration = timedelta(minutes=30)
     then: Literal["expire", "proceed"] = "expire"
     four_eyes: bool = False
-    """Whether a failover that a person starts waits for a second person. It needs sign-in, which tells people apart."""
+    """Whether a failover that a person starts waits for a second person. It needs sign-in, which identifies people."""
 
 
 class Detection(Strict):
@@ -82,10 +84,10 @@ class Detection(Strict):
     signals: dict[str, Signal]
     approval: Approval = Approval()
     loss_limit: Duration | None = None
-    """Automatic never moves customers to older data without asking; by default four times the recovery point
-    objective. ``RecoveryPlan.loss_limit`` is the one in force."""
+    """Automatic never cuts over to older data without approval; by default four times the recovery point objective.
+    ``RecoveryPlan.loss_limit`` is the one in force."""
     cooldown: Duration = timedelta(minutes=10)
-    """Postpones the next look after a run that moved no customers. News ends it: see ``shared.services.news``."""
+    """Postpones the next check after a run without a cutover. A new failed check ends it: ``shared.services.news``."""
 
     @property
     def slowest_answer(self) -> timedelta:
@@ -95,7 +97,7 @@ class Detection(Strict):
 
     @property
     def patience(self) -> timedelta:
-        """How old a look may be, at most, to be taken for what is so now: one look may be missed."""
+        """The maximum age of evidence that counts as current: one round may be missed."""
         return 2 * (self.interval + self.slowest_answer)
 
     @property

@@ -14,7 +14,7 @@ _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 
 
 def parse_duration(value: Any) -> timedelta:
-    """Reads ``90s``, ``1.5h`` or ``1h30m``. Raises ``ValueError`` for anything else, above all for a bare number."""
+    """Reads ``90s``, ``1.5h`` or ``1h30m``. Raises ``ValueError`` for anything else, a bare number in particular."""
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, str) or not _WHOLE.fullmatch(value):
@@ -22,7 +22,7 @@ def parse_duration(value: Any) -> timedelta:
     try:
         return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value)))
     except OverflowError as error:
-        raise ValueError("is longer than time can be counted") from error
+        raise ValueError("is too long") from error
 
 
 def format_duration(value: timedelta) -> str:
@@ -50,7 +50,7 @@ def spoken(seconds: float) -> str:
 
 
 class IoTimeoutMark:
-    """Marks a time-out of real input and output, which the lab must not shorten to nothing."""
+    """Marks a time-out of real I/O, which the lab must not shorten to nothing."""
 
 
 _schema = WithJsonSchema({"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$", "examples": ["90s", "1h30m"]})

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Each error carries its facts as fields and says what to do next.
+"""All errors, as one tree. Each error carries its facts as fields and says what to do next.
 
 ColdsiteError
 ├── PlanError              a plan file cannot be used; lists every problem found
@@ -7,18 +7,18 @@ ColdsiteError
 ├── UnknownRunError        no run of that id is on record
 ├── PlanBusyError          another run holds the plan
 ├── RefusedError           an operation would be unsafe now
-├── AlertError             an alert that cannot be used
+├── AlertError             an alert that is not usable
 │   ├── MalformedAlertError    not JSON
-│   ├── UnusableAlertError     not the common alert schema, or from nobody we know
+│   ├── UnusableAlertError     not the common alert schema, or not about any plan
 │   └── AlertTooLargeError     longer than any alert of Azure Monitor
-├── AccessError            the caller may not do this, or did not say who it is
+├── AccessError            the caller may not do this, or is not authenticated
 ├── DirectoryUnavailableError  the directory's signing keys cannot be read
 ├── StorageUnavailableError    the history cannot be reached
-├── StateConflictError     somebody else changed the plan's state first
+├── StateConflictError     a concurrent writer changed the plan's state first
 ├── LostLockError          this run no longer holds its plan
-├── NotDeliveredError      a message to people that was not taken
-├── QueryAnswerError       a plan's KQL answers something else than a time
-└── ReplicationError       the replication machine answered something that cannot be trusted
+├── NotDeliveredError      a notification that was not delivered
+├── QueryAnswerError       a plan's KQL returns something other than a time
+└── ReplicationError       the replication machine's answer cannot be trusted
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ColdsiteError(Exception):
 
 
 class PlanError(ColdsiteError):
-    """``problems`` holds one line a problem: key, value and what was expected."""
+    """``problems`` holds one line for each problem: key, value and what was expected."""
 
     def __init__(self, file: str, problems: list[str]) -> None:
         self.file = file
@@ -62,7 +62,7 @@ class PlanBusyError(ColdsiteError):
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        super().__init__(f"The plan is busy with run {run_id}. Follow it, or abort it first.")
+        super().__init__(f"Run {run_id} holds the plan. Wait for its end, or end it with `coldsite abort {run_id}`.")
 
 
 class RefusedError(ColdsiteError):
@@ -92,9 +92,9 @@ class AlertTooLargeError(AlertError):
 
 
 class AccessError(ColdsiteError):
-    """``status`` is 401 when nobody known is calling, 403 when somebody known may not, and 409 when another must.
+    """``status`` is 401 without authentication, 403 without the role, and 409 when another person must act.
 
-    ``because`` is for the record and never shown: it may say what a forger should not learn. ``at`` is the door.
+    ``because`` is for the record and never shown: it may help an attacker. ``at`` is the route.
     """
 
     at: Literal["people", "alerts"] = "people"
@@ -106,10 +106,10 @@ class AccessError(ColdsiteError):
 
 
 class DirectoryUnavailableError(ColdsiteError):
-    """Who is calling cannot be checked now; whoever calls sends again."""
+    """The caller's token cannot be checked now; the caller must send it again."""
 
     def __init__(self) -> None:
-        super().__init__("The directory's signing keys cannot be read. Send it again.")
+        super().__init__("The directory's signing keys cannot be read. Send the request again.")
 
 
 class StorageUnavailableError(ColdsiteError):
@@ -121,15 +121,15 @@ class StateConflictError(ColdsiteError):
 
 
 class LostLockError(ColdsiteError):
-    """A write of a former run was refused: its epoch is over."""
+    """A write of an earlier run was refused: its epoch is over."""
 
 
 class NotDeliveredError(ColdsiteError):
-    """A message to people that its address did not take. The message names the setting, never the address."""
+    """A notification that its address did not accept. The message names the setting, never the address."""
 
 
 class QueryAnswerError(ColdsiteError):
-    """A plan's KQL answers something else than the time of a sign of life; the message says what it must answer."""
+    """A plan's KQL returns something other than the time of a sign of life; the message says what it must return."""
 
 
 class ReplicationError(ColdsiteError):

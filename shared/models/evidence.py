@@ -10,15 +10,15 @@ from shared.models.durations import spoken
 
 State = Literal["up", "down", "no_data"]
 SignalRole = Literal["evidence", "control", "recovery"]
-"""``evidence`` is about the primary site, ``control`` about the observer itself, ``recovery`` about where to go."""
+"""``evidence`` is about the primary site, ``control`` about the observer, ``recovery`` about the recovery region."""
 
 
 class Evidence(Strict):
-    """One signal's answer. ``age`` is how many seconds old the observation was when it was asked for; ``direct`` is
-    whether we asked the site ourselves, or Traffic Manager or a log did, which may be slow to notice.
+    """One signal's answer. ``age`` is how many seconds old the observation was; ``direct`` is whether Coldsite probed
+    the site itself, rather than Traffic Manager or a log, which may be slow to notice.
 
-    ``spoke``: the site answered, but refused our own login, certificate or query. That says nothing of its health, and
-    proves that it lives and that the path to it works.
+    ``spoke``: the site answered, but refused Coldsite's login, certificate or query. That says nothing of its health,
+    and proves that it is alive and that the path to it works.
     """
 
     signal: str
@@ -40,8 +40,8 @@ class Round(Strict):
 
 
 class RoundView(Strict):
-    """What one round says. ``veto`` names the signals on the private path that reach the site, ``trouble`` those that
-    see the recovery region in trouble."""
+    """The result of one round. ``veto`` names the signals on the private path that reach the site, ``trouble`` those
+    that report an incident in the recovery region."""
 
     says: Literal["down", "up", "unclear", "blind"]
     down_paths: list[str]
@@ -51,7 +51,7 @@ class RoundView(Strict):
 
 
 class Verdict(Strict):
-    """The decision so far. Sentences are rendered from these fields, so that the lab can speak in simulated time."""
+    """The decision so far. Sentences are rendered from these fields, so that the lab can use simulated time."""
 
     decision: Literal["keep_looking", "confirmed", "ask", "stand_down"]
     reason: Literal[
@@ -86,13 +86,14 @@ class Verdict(Strict):
             "recovering": f"The primary site answers, for {agreed} so far; {spoken(self.needed_for * time_factor)} are "
             "needed",
             "flapping": f"{down} of {len(checks)} checks say unreachable; they do not agree for long enough",
-            "partial_outage": f"A partial outage: {down} of {len(checks)} checks say unreachable, but the private path "
+            "partial_outage": f"Partial outage: {down} of {len(checks)} checks say unreachable, but the private path "
             "still reaches the site, so a person must decide",
-            "recovery_in_trouble": f"{down} of {len(checks)} checks say unreachable, but Azure reports trouble in the "
-            "recovery region, so a person must decide",
+            "recovery_in_trouble": f"{down} of {len(checks)} checks say unreachable, but Azure reports an incident in "
+            "the recovery region, so a person must decide",
             "never_agreed": f"The checks did not agree within {looked}, so a person must decide: now {down} of "
             f"{len(checks)} say unreachable",
-            "observer_cut_off": "The observer itself is cut off: its control check fails, so nothing is concluded",
+            "observer_cut_off": "Coldsite has lost connectivity (control check failing); the state of the primary site "
+            "is unknown",
             "operator": f"Started by a person: {down} of {len(checks)} checks say unreachable",
         }[self.reason]
         return f"{opening}. {self._details(time_factor)}"
@@ -102,7 +103,7 @@ class Verdict(Strict):
 
 
 def spoken_evidence(evidence: list[Evidence], time_factor: float = 1.0) -> str:
-    """What every signal says, in one sentence. ``time_factor`` multiplies ages."""
+    """The answer of every signal, in one sentence. ``time_factor`` multiplies ages."""
     parts = []
     for item in evidence:
         old = f", {spoken(item.age * time_factor)} ago" if item.age * time_factor >= 1 else ""

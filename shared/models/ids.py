@@ -28,14 +28,14 @@ UNKNOWN: Literal["unknown"] = "unknown"
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
 PLAN_NAME = r"[a-z][a-z0-9]{0,30}(-[a-z0-9]+)*"
-"""As people may choose it; at most forty characters."""
+"""A plan's name; at most forty characters."""
 _RUN_ID = re.compile(r"(?P<plan>[a-z][a-z0-9-]{0,39})-(?P<kind>[fdb])(?P<at>[0-9]{17})-(?P<salt>[0-9a-f]{4})")
 RUN_ID = re.sub(r"\?P<\w+>", "", _RUN_ID.pattern)
-"""The same for those who read it elsewhere, without the names of its parts."""
+"""The same for use elsewhere, without the names of its groups."""
 
 
 class RunName(NamedTuple):
-    """What a run id says: its plan, kind, time and a random end."""
+    """The parts of a run id: its plan, kind, time and a random end."""
 
     plan: str
     kind: Kind
@@ -44,7 +44,7 @@ class RunName(NamedTuple):
 
     @property
     def row_key(self) -> str:
-        """Newest first without a scan: Table Storage sorts row keys upwards, so the time is inverted."""
+        """Newest first without a scan: Table Storage sorts row keys in ascending order, so the time is inverted."""
         return f"{10**17 - int(self.at):017d}-{self.salt}"
 
     @property
@@ -79,7 +79,7 @@ def _short(run_id: str) -> str:
 
 
 def machine_name(run_id: str, workload: str) -> str:
-    """From run and workload, never from the size tried: a second attempt is the same machine."""
+    """From run and workload, never from the tried size: a second attempt is the same machine."""
     return f"{workload}-{_short(run_id)}"
 
 

@@ -1,4 +1,4 @@
-"""Limits on what comes from outside, so that no input costs more than it can be worth."""
+"""Limits on input from outside, so that no request is too expensive to parse."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ VALUES = 20_000
 
 
 class OverLimitError(ValueError):
-    """JSON that is deeper or longer than anything that makes sense here."""
+    """JSON that is deeper or longer than any valid input."""
 
 
 def read_json(raw: bytes) -> Any:
-    """Reads strict JSON in UTF-8: no NaN, nothing infinite, no key twice in one object, at most ``DEPTH`` deep and
+    """Reads strict JSON in UTF-8: no NaN or infinity, no duplicate key in one object, at most ``DEPTH`` deep and
     ``VALUES`` values.
 
-    Raises ``OverLimitError``, or another ``ValueError`` for what is not JSON.
+    Raises ``OverLimitError``, or another ``ValueError`` for anything but JSON.
     """
     try:
         data = json.loads(raw.decode(), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
     except RecursionError as error:
-        raise ValueError("deeper than can be read") from error
+        raise ValueError("too deeply nested") from error
     check_size(data)
     return data
 
 
 def check_size(data: Any) -> None:
-    """Raises ``OverLimitError`` for what is deeper or has more values than makes sense, however it came about."""
+    """Raises ``OverLimitError`` for data that are too deep or have too many values, whatever their origin."""
     level, depth, count = [data], 0, 0
     while level:
         depth, count = depth + 1, count + len(level)
@@ -58,5 +58,5 @@ def _finite(text: str) -> float:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is given twice")
+        raise ValueError("a duplicate key is present")
     return found

@@ -10,11 +10,11 @@ from shared.models.base import Strict
 
 RefusalKind = Literal["capacity", "quota", "throttled", "conflict", "in_use", "permanent"]
 OWN_CODES = {"NotTheHolder", "NotFrozen", "TooLate"}
-"""Refusals of Coldsite itself: another run holds the plan, the replica is not frozen for this, the time is over."""
+"""Refusals by Coldsite itself: another run holds the plan, the replica is not frozen for this, the deadline passed."""
 
 
 class Refusal(Strict):
-    """Azure's expected "no", with its code and words. ``retry_after`` is in seconds, as Azure said it."""
+    """Azure's expected refusal, with its code and message. ``retry_after`` is in seconds, as Azure gave it."""
 
     kind: RefusalKind
     code: str
@@ -27,7 +27,7 @@ class Refusal(Strict):
 
 
 class Operation(Strict):
-    """A long-running operation. Without ``url`` (it was started before a crash) the resource itself is asked."""
+    """A long-running operation. Without ``url`` (it was started before a crash) the resource itself is polled."""
 
     resource: str
     url: str | None = None
@@ -58,8 +58,8 @@ class OperationState(Strict):
 
 class PointInTime(Strict):
     """One recovery point on record in Azure: the snapshots of one set. ``run_id`` is the run that took it, if any;
-    ``data_until`` is from when its data are at least, as was known when it was taken; None for a set from before that
-    was noted.
+    ``data_until`` is the moment its data reach at least, as known when it was taken; None for a set from before this
+    was recorded.
     """
 
     set_id: str
@@ -71,8 +71,8 @@ class PointInTime(Strict):
 
     @property
     def holds_until(self) -> datetime | None:
-        """From when the data are; None when that is not known. A replica that heard nothing from its source is older
-        than the set that was taken of it.
+        """The moment that the data reach; None when unknown. The data of a disconnected replica are older than a set
+        that was taken of it.
         """
         if self.data_until == ids.UNKNOWN:
             return None

@@ -1,4 +1,4 @@
-"""What activities are told to do: plain data that crosses the durable engine."""
+"""The orders to activities: plain data that crosses the durable engine."""
 
 from __future__ import annotations
 
@@ -85,16 +85,16 @@ class MachineOrder(Order):
 
 
 POINT = "point-"
-"""What the ids of the timer's sets begin with; the time follows, so that they sort by age."""
+"""The prefix of the ids of the timer's sets; the time follows, so that they sort by age."""
 
 
 class CleanUpOrder(Order):
-    """Remove what the run built in the recovery group, or only one workload of it.
+    """Delete what the run built in the recovery group, or only one workload of it.
 
     ``keep_snapshots`` spares the run's recovery point; ``unfinished`` spares all that Azure has finished, and a machine
-    whose start it only gave up waiting for, so that only what failed or hangs goes; ``loose`` then takes disks that no
-    machine uses, too: they may lie in another zone than the one that is tried next. ``of_run`` names an ended run whose
-    leftovers are meant instead.
+    whose start it only gave up waiting for, so that only failed or hanging resources are deleted; ``loose`` then
+    includes disks that no machine uses: the next zone may be another. ``of_run`` names an ended run whose leftovers are
+    to be deleted instead.
     """
 
     group: str
@@ -106,8 +106,8 @@ class CleanUpOrder(Order):
 
 
 class CleanedUp(Strict):
-    """What is still there. An empty ``left`` means that nothing is left; ``refused`` says by name why something cannot
-    go.
+    """The remaining resources. An empty ``left`` means that nothing is left; ``refused`` says by name why a resource
+    cannot be deleted.
     """
 
     left: list[str]
@@ -115,7 +115,7 @@ class CleanedUp(Strict):
 
     @property
     def reasons(self) -> list[str]:
-        """What Azure refuses to delete, one sentence for each of its codes: one lock stops everything below it."""
+        """Azure's refusals to delete, one sentence for each code: a single lock blocks everything below it."""
         by_code: dict[str, list[str]] = {}
         for name, refusal in sorted(self.refused.items()):
             by_code.setdefault(refusal.code, []).append(name)
@@ -133,7 +133,7 @@ class CleanedUp(Strict):
 
 
 class Holder(Strict):
-    """A machine of some run that has an interface or a disk which another run needs."""
+    """A machine of some run that holds an interface or a disk which another run needs."""
 
     machine: str
     run_id: str
@@ -143,10 +143,10 @@ ScriptName = Literal["status", "freeze", "thaw", "reverse"]
 
 
 class ScriptOrder(Order):
-    """Run one of the plan's scripts on the replication machine. ``freezing``: when the freezing began that this does or
-    ends, by which it is known.
+    """Run one of the plan's scripts on the replication machine. ``freezing``: the beginning of the freezing that this
+    starts or ends, which identifies it.
 
-    ``not_after``: an order that comes later than that is refused, since the replica is being thawed by then.
+    ``not_after``: a later order is refused, since the replica is being thawed by then.
     """
 
     replication: Replication
@@ -156,8 +156,8 @@ class ScriptOrder(Order):
 
 
 class TrafficOrder(Order):
-    """``holds`` is how often the run had stopped for a person when this was ordered: what comes later is too late, and
-    so is what comes after ``not_after``, when the last look at the sites has grown old.
+    """``holds`` is the number of the run's questions when this was ordered: after another question the order is too
+    late, and so it is after ``not_after``, when the last check of the sites is too old.
     """
 
     traffic: Traffic

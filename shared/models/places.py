@@ -1,4 +1,4 @@
-"""Addresses as people write them: an IPv4 or IPv6 address or a host name, with an optional port."""
+"""Addresses in plans and settings: an IPv4 or IPv6 address or a host name, with an optional port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def is_setting(value: str) -> bool:
 
 
 def split_place(value: str) -> tuple[str, int | None] | None:
-    """Address and port, or None when it is neither an address, nor a host name, with an optional port."""
+    """Address and port, or None when it is neither an address nor a host name with an optional port."""
     match = _PLACE.fullmatch(value.strip())
     if match is None:
         with contextlib.suppress(ValueError):

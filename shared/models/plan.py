@@ -42,7 +42,7 @@ Purpose = Literal["failover", "drill"]
 
 
 class Objectives(Strict):
-    """What the business wants: RTO and RPO. What was reached is measured by every run."""
+    """The business's RTO and RPO. Every run measures the actuals."""
 
     recovery_time: Duration
     recovery_point: Duration
@@ -54,7 +54,7 @@ class Endpoint(Strict):
 
 
 class Traffic(Strict):
-    """The Traffic Manager profile that moves the customers. ``verify`` must pass before they move."""
+    """The Traffic Manager profile for the cutover. ``verify`` must pass first."""
 
     profile: ProfileId
     hostname: HostName
@@ -62,8 +62,8 @@ class Traffic(Strict):
     recovery: Endpoint
     verify: list[Probe] = Field(min_length=1)
     latch_again: bool = False
-    """Whether housekeeping locks the primary out again when somebody enables its endpoint after a failover. It says so
-    in any case; during a pause it only says so."""
+    """Whether housekeeping disables the primary endpoint again when it is enabled by hand after a failover. It warns in
+    any case; during a pause it only warns."""
     dns_timeout: Duration = timedelta(minutes=10)
 
 
@@ -79,7 +79,7 @@ class Replication(Strict):
     scripts: str | None = None
     pause_limit: Duration = timedelta(minutes=5)
     look_every: Duration = timedelta(minutes=5)
-    """How often ``status.ps1`` is asked, between runs, how the replica is."""
+    """How often ``status.ps1`` reads the replica's state between runs."""
     recovery_points: RecoveryPoints | None = None
     script_texts: dict[str, str] = Field(default_factory=dict)
     """Filled by the loader, so that a run carries the scripts it started with."""
@@ -144,7 +144,7 @@ class ProbeRhythm(Strict):
 
 
 class ExpectedDurations(Strict):
-    """When to ask first whether an operation of Azure is done. Too early costs calls, too late costs time."""
+    """When to poll an operation of Azure first. Too early costs calls, too late costs time."""
 
     run_command: Duration = _seconds(30)
     snapshot: Duration = _seconds(5)
@@ -154,12 +154,12 @@ class ExpectedDurations(Strict):
 
 
 class RecoveryTerms(Strict):
-    """Where the workloads are rebuilt, and with how much patience."""
+    """Where the workloads are rebuilt, and with which time-outs."""
 
     resource_group: GroupId
     location: Region
     tags: dict[TagName, Annotated[str, Field(max_length=256)]] = {}
-    """Put on everything that Coldsite makes, where a policy of the subscription asks for tags."""
+    """Tags on every resource that Coldsite creates, where a policy of the subscription requires them."""
     probe: ProbeRhythm = ProbeRhythm()
     operation_timeout: Duration = timedelta(minutes=30)
     poll_at_least: Duration = _seconds(2)
@@ -176,12 +176,12 @@ class Recovery(RecoveryTerms):
 
     @property
     def terms(self) -> RecoveryTerms:
-        """Everything but the workloads: what each of them needs to know."""
+        """The terms that all workloads share."""
         return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads"}))
 
 
 class Fence(Strict):
-    """Stops the source's writes, if it can be reached, and lets it write again when customers stay there.
+    """Stops the source's writes, if it can be reached, and resumes them when customers stay there.
 
     ``hook`` names a setting that holds the URL. It gets ``{"run_id", "plan", "action": "stop" | "resume"}``.
     """
@@ -202,7 +202,7 @@ class Failback(Strict):
 
 
 class MaintenanceWindow(Strict):
-    """Between ``start`` and ``end`` nothing fails over by itself; it still observes."""
+    """Between ``start`` and ``end`` automatic failover is off; Coldsite still observes."""
 
     start: datetime
     end: datetime
@@ -238,12 +238,12 @@ class RecoveryPlan(Strict):
 
     @property
     def loss_limit(self) -> timedelta:
-        """How old the data may be, at the start of an outage, for which nobody is asked."""
+        """The maximum age of the data, at the start of an outage, that needs no approval."""
         return self.detection.loss_limit or 4 * self.objectives.recovery_point
 
     @property
     def measured_databases(self) -> set[str]:
-        """The databases, in small letters, whose newest commit a probe of a recovered machine asks for."""
+        """The databases, in lower case, whose newest commit a probe of a recovered machine reads."""
         probes = (probe.sql for workload in self.recovery.workloads.values() for probe in workload.probes)
         return {sql.database.lower() for sql in probes if sql and sql.recovery_point_query}
 

@@ -16,7 +16,7 @@ UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1000)]
 
 
 def _resource(kind: str, example: str) -> Any:
-    """A resource id of one type: an id of another type would be refused by Azure on the worst night."""
+    """A resource id of one type: Azure would refuse an id of another type in the middle of a failover."""
     pattern = re.compile(rf"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/{re.escape(kind)}/[^/]+", re.IGNORECASE)
 
     def check(value: str) -> str:
@@ -46,15 +46,15 @@ ProfileId = Annotated[
     ),
 ]
 Storage = Literal["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]
-"""What a disk with an operating system may be. Premium SSD v2 and Ultra disks cannot hold one.
+"""The allowed types of a system disk. Premium SSD v2 and Ultra disks cannot hold one.
 Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/disks-types.md"""
 Size = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z]+[0-9][A-Za-z0-9_-]*$")]
 Region = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
-"""As Azure's API names it: ``westeurope``, not ``West Europe``."""
+"""As in Azure's API: ``westeurope``, not ``West Europe``."""
 SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
-"""Files of the time zone database that name no zone: what they mean depends on the machine."""
+"""Files of the time zone database that name no zone: their meaning depends on the machine."""
 
 
 def _known_zone(value: str) -> str:
@@ -75,7 +75,7 @@ def _valid_schedule(value: str) -> str:
 
 def _own_tag(value: str) -> str:
     if value.lower().startswith("coldsite-"):
-        raise ValueError("begins as Coldsite's own tags do; choose another name")
+        raise ValueError("begins like Coldsite's own tags; choose another name")
     return value
 
 
@@ -97,7 +97,7 @@ HostName = Annotated[
 
 
 def _a_place(value: str) -> str:
-    """An app setting's name is read when it is used; an address that stands in the plan can be judged now."""
+    """An app setting's name is resolved when it is used; an address in the plan can be checked now."""
     if not is_setting(value) and split_place(value) is None:
         raise ValueError(
             "is neither an address with an optional port (203.0.113.10:8443) nor the name of an app setting that holds "
@@ -107,11 +107,11 @@ def _a_place(value: str) -> str:
 
 
 def _known_path(value: str) -> str:
-    """Any name will do for a path of one's own, but a misspelt "private" would silently lose its veto."""
+    """A path may have any name, but a misspelt "private" would silently lose its veto."""
     known = ("public", "private", "agent", "control")
     near = difflib.get_close_matches(value.lower(), known, n=1, cutoff=0.75)
     if near and value not in known:
-        raise ValueError(f"is nearly {near[0]}; did you mean that?")
+        raise ValueError(f"is not {near[0]!r}; did you mean that?")
     return value
 
 

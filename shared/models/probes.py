@@ -1,4 +1,4 @@
-"""What a probe asks and what it expects, as a plan says it."""
+"""A plan's probes: their requests and expected answers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class HttpProbe(Strict):
     path: UrlPath = "/"
     port: int | None = Field(default=None, ge=1, le=65535)
     certificate_authority: SettingName | None = None
-    """An app setting naming a CA bundle file, where the site's certificate is of an authority of its own."""
+    """An app setting naming a CA bundle file, where a private authority issued the site's certificate."""
     expect: HttpExpectation = HttpExpectation()
     timeout: IoTimeout = _seconds(5)
 
 
 class SqlProbe(Strict):
-    """Asks whether ``database`` is ONLINE; only ONLINE is healthy. ``recovery_point_query`` answers the newest commit's
+    """Asks whether ``database`` is ONLINE; only ONLINE is healthy. ``recovery_point_query`` returns the newest commit's
     time in UTC; a column in local time needs ``AT TIME ZONE`` there.
     """
 

@@ -1,4 +1,4 @@
-"""How the replica is, as a script on the replication machine says it in one JSON line."""
+"""The replica's state, as a script on the replication machine reports it in one JSON line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shared.models.errors import ReplicationError
 
 
 def _known_state(value: Any) -> Any:
-    """Double-Take has states that say nothing, null and ``Unknown`` among them, while a job has no connection."""
+    """Double-Take reports meaningless states, null and ``Unknown`` among them, while a job has no connection."""
     return value if value in ("good", "mirroring", "stopped") else "unknown"
 
 
 _AHEAD = timedelta(minutes=2)
-"""How far two clocks may differ."""
+"""Allowed clock skew."""
 
 
 def _as_utc(value: datetime) -> datetime:
@@ -26,8 +26,8 @@ def _as_utc(value: datetime) -> datetime:
 
 
 class ReplicaState(Strict):
-    """What a script says. ``replicated_until`` is the newest source change that the replica holds, also when the source
-    is gone; None where that is not known. ``connected`` is whether the source sends; None where a script does not say.
+    """A script's report. ``replicated_until`` is the newest source change that the replica holds, also when the source
+    is gone; None where unknown. ``connected`` is whether the source sends; None where the script does not report it.
     """
 
     state: Annotated[Literal["good", "mirroring", "stopped", "unknown"], BeforeValidator(_known_state)]
@@ -39,15 +39,15 @@ class ReplicaState(Strict):
 
     @property
     def usable(self) -> bool:
-        """A replica that is mirroring, stopped in mid-write or in an unknown state must not be snapshot."""
+        """A replica that is mirroring, stopped in mid-write or in an unknown state must not be copied."""
         return self.state == "good"
 
     @property
     def not_copyable(self) -> str | None:
-        """Once it was to be frozen: why its disks must not be copied now, or None when they agree in time."""
+        """After a freeze: why its disks must not be copied now, or None when they agree in time."""
         if not self.usable:
             return self.trouble
-        return None if self.frozen else f"it could not be paused: {self.message or 'its script does not say why'}"
+        return None if self.frozen else f"it could not be paused: {self.message or 'its script reported no reason'}"
 
     @property
     def in_order(self) -> bool:
@@ -55,21 +55,21 @@ class ReplicaState(Strict):
         return self.usable and self.connected is True and self.queue_bytes == 0
 
     def until(self, now: datetime) -> datetime | None:
-        """``replicated_until``, unless it is still to come: a script that answers local time would hide old data."""
+        """``replicated_until``, unless it is in the future: a script that returns local time would hide old data."""
         told = self.replicated_until
         return told if told and told <= now + _AHEAD else None
 
     def trouble_at(self, now: datetime) -> str | None:
-        """As ``trouble``; also a script whose time is still to come."""
+        """As ``trouble``; also a script whose time is in the future."""
         if self.replicated_until and self.until(now) is None:
-            return "its script answers a replicated_until in the future; it must be UTC"
+            return "its script reports a replicated_until in the future; it must be UTC"
         return self.trouble
 
     @property
     def trouble(self) -> str | None:
-        """What is wrong with replication, in a few words; None when it is in order or only behind."""
+        """The problem with replication, in a few words; None when it is healthy or only behind."""
         if not self.usable:
-            return {"mirroring": "it is mirroring anew", "stopped": "it has stopped"}.get(
+            return {"mirroring": "it is mirroring again", "stopped": "it has stopped"}.get(
                 self.state, "its state is unknown"
             )
         return "the source is not connected" if self.connected is False else None
@@ -86,5 +86,5 @@ def read_output(output: list[dict[str, Any]] | None) -> ReplicaState:
     except (IndexError, ValueError, ValidationError) as error:
         heard = (stderr or stdout.strip() or "nothing")[:200]
         raise ReplicationError(
-            f"The replication script's last line is not its one JSON line. It said: {heard}"
+            f"The last line of the replication script's output is not its JSON line. Output: {heard}"
         ) from error

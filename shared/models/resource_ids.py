@@ -1,4 +1,4 @@
-"""Azure resource ids, taken apart and put together."""
+"""Azure resource ids, parsed and composed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class ResourceName(NamedTuple):
     name: str
 
     def is_in_group_of(self, other: ResourceName) -> bool:
-        """Whether both lie in one resource group; Azure does not tell large letters from small ones."""
+        """Whether both are in one resource group; Azure ignores case."""
         mine, theirs = (self.subscription, self.group), (other.subscription, other.group)
         return [one.lower() for one in mine] == [one.lower() for one in theirs]
 

@@ -1,4 +1,4 @@
-"""Traffic Manager's two endpoints, as they were read."""
+"""Traffic Manager's two endpoints, as read back."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ActiveSite = Literal["primary", "recovery", "both", "none"]
 
 
 class EndpointView(Strict):
-    """``enabled`` is what was configured; ``monitor`` is what Traffic Manager's probes say."""
+    """``enabled`` is the configuration; ``monitor`` is the result of Traffic Manager's probes."""
 
     enabled: bool
     monitor: str
@@ -26,9 +26,9 @@ class EndpointView(Strict):
         if not self.enabled:
             return None
         return {
-            "Inactive": "The Traffic Manager profile is disabled, so the customers' name does not resolve. Enable it "
+            "Inactive": "The Traffic Manager profile is disabled, so the host name does not resolve. Enable it "
             "in the portal.",
-            "Stopped": "The Azure service behind an endpoint is stopped, so Traffic Manager sends no customers there. "
+            "Stopped": "The Azure service behind an endpoint is stopped, so Traffic Manager does not route there. "
             "Start that service.",
         }.get(self.monitor)
 

@@ -14,14 +14,14 @@ from shared.models.plan import RecoveryPlan
 from shared.models.steps import RunRef
 
 Verb = Literal["approve", "reject", "proceed", "abort", "retry"]
-"""What a person can tell a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question
-just before customers move, ``retry`` says that something was repaired."""
+"""The answers to a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question just
+before the cutover, ``retry`` says that a problem was fixed."""
 Trigger = Literal["alert", "watch", "operator", "schedule"]
 Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
 
 
 class Phase(StrEnum):
-    """Where a run stands. ``needs_operator`` is no end: the lock and what was built are kept."""
+    """The phase of a run. ``needs_operator`` is not an end: the lock and what was built are kept."""
 
     CONFIRMING = "confirming"
     WAITING_FOR_APPROVAL = "waiting_for_approval"
@@ -56,10 +56,10 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
     Phase.COMPLETED: frozenset(),
 }
-"""What may follow what. Data that are too old are asked about before anything is built of them. A drill that could not
-be started at all goes from its first phase to completed; a cutover that moved nobody steps back."""
+"""Allowed transitions. The question about data that are too old comes before anything is built of them. A drill that
+could not be started goes from its first phase to completed; a cutover without effect steps back."""
 FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
-"""Once the cutover has begun these are the only phases left, unless it moved nobody and steps back."""
+"""Once the cutover has begun these are the only phases left, unless it had no effect and steps back."""
 FIRST_PHASE: dict[Kind, Phase] = {
     "failover": Phase.CONFIRMING,
     "drill": Phase.RECOVERING,
@@ -75,19 +75,19 @@ def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool
 
 
 class Person(Strict):
-    """Somebody who acts. ``id`` tells two people of one name apart; who holds a function key has none."""
+    """A person who acts. ``id`` distinguishes people of one name; a holder of a function key has none."""
 
     name: str
     id: str | None = None
 
     @property
     def known_as(self) -> str:
-        """For the record: a name may change hands, an id does not."""
+        """For the record: a name may be reassigned, an id is not."""
         return f"{self.name} ({self.id})" if self.id else self.name
 
 
 class RunInput(Strict):
-    """What an orchestration starts with: everything it will ever need to know."""
+    """An orchestration's input: everything that it will ever need."""
 
     run: RunRef
     kind: Kind
@@ -106,9 +106,9 @@ class RunInput(Strict):
 
 
 class Hindsight(Strict):
-    """Whether a failover that was only observed would have been right, as far as that shows later. Seconds.
+    """Whether an observed failover would have been right, judged later. Seconds.
 
-    ``out_for`` is how long the primary was out after the decision, as far as was seen; ``back`` whether it was back.
+    ``out_for`` is how long the primary was out after the decision, as far as seen; ``back`` whether it was back.
     """
 
     out_for: float
@@ -121,7 +121,7 @@ class Hindsight(Strict):
         return self.out_for > self.failover_takes
 
     def sentence(self, time_factor: float = 1.0) -> str:
-        """In plain words; ``time_factor`` multiplies every duration."""
+        """A sentence; ``time_factor`` multiplies every duration."""
         word = "would have been right" if self.right else "would have been a mistake"
         when = "back" if self.back else "still not back"
         out, takes = spoken(self.out_for * time_factor), spoken(self.failover_takes * time_factor)
@@ -129,7 +129,7 @@ class Hindsight(Strict):
 
 
 class RecoveryRun(Strict):
-    """A run as the history tells it. ``outcome`` is None while it is unfinished; durations are seconds."""
+    """A run in the history. ``outcome`` is None while it is unfinished; durations are seconds."""
 
     run_id: str
     plan: str
@@ -142,26 +142,26 @@ class RecoveryRun(Strict):
     person_id: str | None = None
     approved_by: str | None = None
     four_eyes: bool = False
-    """Whether somebody else than the one who started it must approve: as the plan was when the run began."""
+    """Whether a person other than the starter must approve: as the plan was when the run began."""
     phase: Phase
     recorded: int = 0
     """The number of the newest change of this row that the run itself has made."""
     cutover_began: bool = False
     abort_asked_by: str | None = None
-    """Somebody ended the run before its cutover began."""
+    """The caller who ended the run before its cutover began."""
     outcome: Outcome | None = None
     verdict: str | None = None
     verdict_detail: dict[str, Any] | None = None
     last_look: dict[str, Any] | None = None
-    """The evidence just before the customers were moved."""
+    """The evidence just before the cutover."""
     waiting_for: str | None = None
     answers: list[Verb] = []
-    """What a person can answer to ``waiting_for``."""
+    """The valid answers to ``waiting_for``."""
     waiting_until: datetime | None = None
-    """When the plan's default answers it; None where only a person does."""
+    """When the plan's default applies; None where only a person may answer."""
     holds: int = 0
     builds: int = 0
-    """How often building the workloads was begun: each time has child orchestrations of its own."""
+    """How often the rebuild was begun: each attempt has child orchestrations of its own."""
     ended_because: str | None = None
     started_at: datetime
     ended_at: datetime | None = None
@@ -171,14 +171,14 @@ class RecoveryRun(Strict):
     seal: str | None = None
     sealed_over: str | None = None
     hindsight: Hindsight | None = None
-    """Judged later, so it is no part of the seal."""
+    """Judged later, so it is not part of the seal."""
 
     def takes(self, changes: dict[str, Any], *, forced: bool = False, number: int | None = None) -> dict[str, Any]:
-        """What of these changes the row still takes, with what follows from them: the row decides what came first.
+        """Those of the changes that the row accepts, with their consequences: the row decides the order.
 
-        The run numbers its own changes; one that comes once more, after a later one, is not taken. A phase that may not
-        follow the present one is not written back in time, unless the end of the run is ``forced``. Either the cutover
-        begins or an abort is asked for, never both. An outcome stays as it is.
+        The run numbers its own changes; a redelivery after a later change is dropped. A phase that may not follow the
+        current one is dropped too, unless the end of the run is ``forced``. Either the cutover begins or an abort is
+        accepted, never both. An outcome never changes.
         """
         if number is not None and number < self.recorded:
             return {}
@@ -199,10 +199,10 @@ class RecoveryRun(Strict):
 
     @property
     def is_leftover(self) -> bool:
-        """Whether what this run built may go. Once customers were being moved, it may be what serves them."""
+        """Whether the run's resources may be deleted. Once the cutover has begun, they may serve customers."""
         return self.outcome is not None and not self.cutover_began
 
     @property
     def keeps_its_point(self) -> bool:
-        """Whether the recovery point stays although the rest goes: it may be the last one there is."""
+        """Whether the recovery point stays although the rest is deleted: it may be the last one."""
         return self.kind == "failover" and self.outcome is Outcome.FAILED

@@ -11,7 +11,7 @@ StepStatus = Literal["running", "succeeded", "failed", "skipped"]
 
 
 class RunRef(Strict):
-    """Who is acting: a run and the epoch under which it holds its plan."""
+    """The acting run, and the epoch under which it holds its plan."""
 
     run_id: str
     plan: str
@@ -21,8 +21,8 @@ class RunRef(Strict):
 class Order(Strict):
     """The base of every activity's input.
 
-    ``target`` names in the history what the step works on. A step that looks again and again carries ``began_at``, the
-    time of its first look, so that every look writes the same row.
+    ``target`` names the step's object in the history. A polling step carries ``began_at``, the time of its first poll,
+    so that every poll writes the same row.
     """
 
     run: RunRef
@@ -32,7 +32,7 @@ class Order(Strict):
 
 
 class StepEnd(Strict):
-    """How a step ended, for the history. A result tells it by ``as_step()``; without one it has succeeded."""
+    """How a step ended, for the history. A result reports it by ``as_step()``; without one it has succeeded."""
 
     status: StepStatus = "succeeded"
     error: str | None = None
@@ -40,7 +40,7 @@ class StepEnd(Strict):
 
 
 class Step(Strict):
-    """One thing a run did, as the history tells it."""
+    """One step of a run in the history."""
 
     name: str
     target: str

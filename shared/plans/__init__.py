@@ -1,1 +1,1 @@
-"""Reading plan files. Nothing here asks anything but the disk."""
+"""Reading plan files. The disk is the only input."""

@@ -21,7 +21,7 @@ SCRIPTS = ("status", "freeze", "thaw", "reverse")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without its two traps: the last of two equal keys winning silently, and on, off, yes, no as booleans."""
+    """YAML without its two traps: the last of two duplicate keys wins silently; on, off, yes, no are booleans."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
@@ -33,9 +33,9 @@ class _StrictLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.YAMLError(f"a key is no plain word (line {key_node.start_mark.line + 1})")
+                raise yaml.YAMLError(f"a key is not a plain word (line {key_node.start_mark.line + 1})")
             if key in seen:
-                raise yaml.YAMLError(f"key {key!r} stands twice (line {key_node.start_mark.line + 1})")
+                raise yaml.YAMLError(f"duplicate key {key!r} (line {key_node.start_mark.line + 1})")
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -46,12 +46,12 @@ _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:t
 def read_yaml(path: Path) -> Any:
     """Reads one YAML file.
 
-    Raises ``PlanError`` for a missing file, broken YAML, a key that stands twice, or more than a plan can be.
+    Raises ``PlanError`` for a missing file, broken YAML, a duplicate key, or an oversized plan.
     """
     try:
         raw = path.read_bytes()
         if len(raw) > MAX_FILE:
-            raise PlanError(str(path), [f"is longer than {MAX_FILE // 1024} KiB, which no plan is"])
+            raise PlanError(str(path), [f"is longer than {MAX_FILE // 1024} KiB, the limit for a plan"])
         data = yaml.load(decode_text(path, raw), Loader=_StrictLoader)  # noqa: S506 (a SafeLoader)
         check_size(data)
     except PlanError:
@@ -59,7 +59,7 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise PlanError(str(path), [f"cannot be read: {error.strerror}"]) from error
     except OverLimitError as error:
-        raise PlanError(str(path), [f"is {error}, which no plan is"]) from error
+        raise PlanError(str(path), [f"is not a plan: {error}"]) from error
     except RecursionError as error:
         raise PlanError(str(path), ["is not YAML: it is nested too deeply"]) from error
     except (yaml.YAMLError, ValueError) as error:
@@ -68,7 +68,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def decode_text(path: Path, raw: bytes) -> str:
-    """A text file that a person edits, in UTF-8, with or without the mark that Windows' tools put in front.
+    """A hand-written text file in UTF-8, with or without the byte order mark of Windows' tools.
 
     Raises ``PlanError`` for another encoding, with the file and how to save it.
     """
@@ -76,12 +76,14 @@ def decode_text(path: Path, raw: bytes) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise PlanError(str(path), [f"is UTF-16, and {said.removeprefix('is ')}"])
     if b"\0" in raw:
-        raise PlanError(str(path), [f"holds bytes that are no text (UTF-16 without its mark?), so it {said}"])
+        raise PlanError(
+            str(path), [f"contains bytes that are not text (UTF-16 without a byte order mark?), so it {said}"]
+        )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise PlanError(str(path), [f"{said}; line {line} holds a letter in another encoding"]) from None
+        raise PlanError(str(path), [f"{said}; line {line} contains a character in another encoding"]) from None
 
 
 def load_plan(path: Path) -> RecoveryPlan:
@@ -90,7 +92,7 @@ def load_plan(path: Path) -> RecoveryPlan:
 
 
 def load_plans(folder: Path) -> dict[str, RecoveryPlan]:
-    """Reads every plan of a folder by name. One bad plan stops the start: better at noon than in the disaster."""
+    """Reads every plan of a folder by name. An invalid plan prevents the start: better at noon than in the disaster."""
     plans: dict[str, RecoveryPlan] = {}
     for path in sorted(folder.glob("*.yaml")):
         plan = load_plan(path)
@@ -108,7 +110,7 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
     if isinstance(data.get("replication"), dict) and "script_texts" in data["replication"]:
         reserved.append("replication.script_texts")
     if reserved:
-        raise PlanError(str(path), [f"{key}: unknown key; the files' texts are read by Coldsite" for key in reserved])
+        raise PlanError(str(path), [f"{key}: unknown key; Coldsite reads the files' texts itself" for key in reserved])
     try:
         plan = RecoveryPlan.model_validate(data)
     except ValidationError as error:
@@ -121,7 +123,7 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
 
 
 def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]]:
-    """Brings in the texts of the scripts and queries that the plan names."""
+    """Loads the texts of the scripts and queries that the plan names."""
     problems: list[str] = []
     queries: dict[str, str] = {}
     folder = path.parent / plan.name
@@ -139,7 +141,7 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
         for script in SCRIPTS:
             file = scripts_folder / f"{script}.ps1" if scripts_folder else None
             if file is None or not file.is_file():
-                problems.append(f"replication.scripts: {plan.replication.scripts!r} holds no {script}.ps1")
+                problems.append(f"replication.scripts: {plan.replication.scripts!r} does not contain {script}.ps1")
             else:
                 scripts[script] = decode_text(file, file.read_bytes())
     replication = plan.replication.model_copy(update={"script_texts": scripts})

@@ -1,4 +1,4 @@
-"""What is wrong with a plan file, in words that name key, value and what was expected."""
+"""The problems of a plan file, in words that name key, value and what was expected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.models.plan import RecoveryPlan
 
 
 def problems_of(errors: list[ErrorDetails]) -> list[str]:
-    """One line a problem. Where a key may be a word or a mapping, only what fits the given value is said."""
+    """One line for each problem. Where a key may be a word or a mapping, only what fits the given value is shown."""
     mappings = {".".join(_walk(e["loc"])[0]) for e in errors if e["type"] == "model_type"}
     told: list[str] = []
     for error in errors:
@@ -41,7 +41,7 @@ def _explain(key: str, error: ErrorDetails) -> str:
             said = str(error["ctx"]["error"])
             return f"{key}: {_short(value)} {said}" if not isinstance(value, dict) else f"{key}: {said}"
         case "string_pattern_mismatch":
-            return f"{key}: {value!r} does not look like {error['ctx']['pattern']}"
+            return f"{key}: {value!r} does not match {error['ctx']['pattern']}"
         case _:
             message = error["msg"]
             return f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}"
@@ -63,7 +63,7 @@ def _suggestion(error: ErrorDetails) -> str:
 
 
 def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """The keys of an error's location, without the names that pydantic puts in for unions, and the type there."""
+    """The keys of an error's location, without pydantic's names for unions, and the type there."""
     here: Any = RecoveryPlan
     keys: list[str] = []
     for part in location:

@@ -1,4 +1,4 @@
-"""What no single field of a plan shows: contradictions between fields."""
+"""Contradictions between a plan's fields, which no single field shows."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
         paths = _list(detection.paths)
         yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {paths}"
     if detection.confirm_deadline <= detection.confirm_for:
-        yield "detection.confirm_deadline: must be longer than confirm_for, or nothing could ever be confirmed"
+        yield "detection.confirm_deadline: must be longer than confirm_for, or no outage could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":
-        yield "detection.approval.then: 'proceed' would go on without the second person that four_eyes asks for"
+        yield "detection.approval.then: 'proceed' would bypass the second person that four_eyes requires"
     if detection.cooldown > plan.objectives.recovery_time:
         yield (
             f"detection.cooldown: {format_duration(detection.cooldown)} is longer than objectives.recovery_time "
-            f"({format_duration(plan.objectives.recovery_time)}): a second outage would not be looked at in time"
+            f"({format_duration(plan.objectives.recovery_time)}): a second outage would not be checked in time"
         )
     if plan.loss_limit < plan.replication.look_every:
         yield (
@@ -37,7 +37,7 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
     if detection.mode == "automatic" and not plan.replication.scripts:
         yield (
             "replication.scripts: is missing. Without status.ps1 the age of the data is never known, and automatic may "
-            "not move customers to data of unknown age; name the scripts, or use mode approve"
+            "not cut over to data of unknown age; name the scripts, or use mode approve"
         )
     if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():
         yield f"traffic.recovery.endpoint: {plan.traffic.recovery.endpoint!r} is the primary's endpoint too"
@@ -63,8 +63,8 @@ def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:
             yield f"{key}.port: 80 with a host: a probe with a host speaks TLS. Remove host, or ask port 443"
         if not probe.connect_to:
             yield (
-                f"{key}.connect_to: is missing. The name {probe.host!r} leads where customers are sent, so the probe "
-                "would follow them to the other site; name the site's own address"
+                f"{key}.connect_to: is missing. The name {probe.host!r} resolves to the active site, so the probe "
+                "would follow the customers to the other site; name the site's own address"
             )
         elif _leads_to_customers(plan, probe.connect_to):
             yield f"{key}.connect_to: {probe.connect_to!r} is traffic.hostname: the probe would follow the customers"
@@ -101,34 +101,34 @@ def _bad_dependencies(plan: RecoveryPlan) -> Iterator[str]:
     try:
         TopologicalSorter({name: list(w.depends_on) for name, w in workloads.items()}).prepare()
     except CycleError as error:
-        yield f"recovery.workloads: depends_on goes round in a circle: {' -> '.join(error.args[1])}"
+        yield f"recovery.workloads: depends_on is circular: {' -> '.join(error.args[1])}"
 
 
 def _places_without_rights(plan: RecoveryPlan) -> Iterator[str]:
-    """Coldsite's identity may join interfaces in the recovery group only, and read disks only beside the replication
-    machine: Azure would refuse others in the middle of a failover. Source: infra/coldsite/permissions.bicep
+    """Coldsite's identity may join interfaces in the recovery group only, and read disks only in the replication
+    machine's group: Azure would refuse others in the middle of a failover. Source: infra/coldsite/permissions.bicep
     """
     recovery, replica = take_apart(plan.recovery.resource_group), take_apart(plan.replication.machine)
     for name, workload in plan.recovery.workloads.items():
         for role in ("failover", "drill"):
             if not take_apart(workload.nic.of(role)).is_in_group_of(recovery):
                 yield (
-                    f"recovery.workloads.{name}.nic.{role}: lies outside {plan.recovery.resource_group}, the only "
-                    "resource group in which the deployment lets Coldsite use interfaces. Create it there"
+                    f"recovery.workloads.{name}.nic.{role}: is outside {plan.recovery.resource_group}, the only "
+                    "resource group in which the deployment allows Coldsite to use interfaces. Create it there"
                 )
         places = [("os", workload.disks.os)]
         places += [(f"data.{number}", data.disk) for number, data in enumerate(workload.disks.data)]
         for label, disk in places:
             if not take_apart(disk).is_in_group_of(replica):
                 yield (
-                    f"recovery.workloads.{name}.disks.{label}: lies outside resource group {replica.group} of "
-                    f"subscription {replica.subscription}, where the replication machine is, and where alone the "
-                    "deployment lets Coldsite read disks. Move it there"
+                    f"recovery.workloads.{name}.disks.{label}: is outside resource group {replica.group} of "
+                    f"subscription {replica.subscription}, the replication machine's and the only one in which the "
+                    "deployment allows Coldsite to read disks. Move it there"
                 )
 
 
 def _shared_places(plan: RecoveryPlan) -> Iterator[str]:
-    """Two workloads, or a drill and a failover, must never want the same NIC, address or disk."""
+    """Two workloads, or a drill and a failover, must never need the same NIC, address or disk."""
     taken: dict[str, str] = {}
     for name, workload in plan.recovery.workloads.items():
         places = [

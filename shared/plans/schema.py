@@ -8,7 +8,7 @@ from shared.models.plan import RecoveryPlan
 
 
 def json_schema() -> dict[str, Any]:
-    """The plan file's JSON Schema, for editors. What only the loader fills is left out."""
+    """The plan file's JSON Schema, for editors. Fields that only the loader fills are left out."""
     schema = RecoveryPlan.model_json_schema()
     schema["properties"].pop("query_texts")
     schema["$defs"]["Replication"]["properties"].pop("script_texts")

@@ -1,4 +1,4 @@
-"""The capacity ladder: which size to try next, and when a person must be asked."""
+"""The capacity ladder: which size to try next, and when the operator must act."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ABOUT_THE_SIZE = re.compile(
     r"\b(vm size|size of vm|data disks allowed to be attached to a vm of this size|cannot boot hypervisor)\b",
     re.IGNORECASE,
 )
-"""Azure says under general codes that a size does not fit: its disk controller, generation, storage or region."""
+"""Azure reports with general codes that a size does not fit: disk controller, generation, storage or region."""
 _QUOTA = {"quotaexceeded", "resourcequotaexceeded"}
 _CONFLICT = {
     "nicreservedforanothervm",
@@ -29,19 +29,19 @@ _CONFLICT = {
     "attachdiskwhilebeingdetached",
     "referencedresourcenotprovisioned",
 }
-"""Codes that pass by themselves. Other conflicts (a lock, a stopped machine) need a person."""
+"""Codes of transient conflicts. Other conflicts (a lock, a stopped machine) need the operator."""
 _PASSES = re.compile(r"^(networking)?internal|^retryable|^cancel+ed|timeout$|^servertimeout|^serviceunavailable$")
-"""How the codes of what passes begin or end: new ones of the same kind come with every service of Azure."""
+"""Prefixes and suffixes of transient codes: every service of Azure adds new ones of the same kind."""
 _PASSING_WORDS = re.compile(r"retry later|try again later|being used by another operation", re.IGNORECASE)
 _IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse", "diskalreadyattached"}
-"""Another machine has the interface or the disk: a leftover, which may be cleared away, or a stranger's."""
+"""Another machine holds the interface or the disk: a leftover, which may be deleted, or an unknown machine."""
 MAY_BE_UP = {"vmstarttimedout", "osprovisioningtimedout"}
 """Azure gave up waiting for a machine that exists and may still start: its probes decide, and it is not deleted.
 Source: scylladb/scylla-cluster-tests#15004, Azure/azure-sdk-for-node#1491"""
 
 
 def classify(status: int, code: str, message: str, retry_after: float | None = None) -> Refusal:
-    """Sorts an error of Azure into what can be done about it.
+    """Classifies an error of Azure by its remedy.
 
     The HTTP status comes first, since ``OperationNotAllowed`` is the code of both throttling and quota.
     Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/troubleshoot (allocation failures, throttling).
@@ -76,9 +76,9 @@ def cores(size: str) -> int:
 
 
 def next_rung(sizes: list[str], rung: int, refusal: Refusal) -> int | None:
-    """The next rung to try after ``rung`` was refused, or None when the ladder is used up.
+    """The next rung after ``rung`` was refused, or None when the ladder is exhausted.
 
-    Capacity: the next size. Quota: the next size that asks for less, or for another family's quota.
+    Capacity: the next size. Quota: the next size that needs less, or another family's quota.
     """
     for candidate in range(rung + 1, len(sizes)):
         other, smaller = family(sizes[candidate]) != family(sizes[rung]), cores(sizes[candidate]) < cores(sizes[rung])

@@ -1,4 +1,4 @@
-"""How old the data are to which customers would be moved, and whether a person must be asked first.
+"""The age of the data that customers would get, and whether it needs approval.
 
 Source of the habit: orchestrator's ``FailMasterPromotionOnLagMinutes`` and Patroni's ``maximum_lag_on_failover``, which
 refuse to promote data that are too old.
@@ -12,14 +12,14 @@ from shared.models.durations import spoken
 
 
 def loss_question(data_until: datetime | None, outage_at: datetime, limit: timedelta) -> str | None:
-    """What a person must be asked before customers are moved to data of this age, as a statement; None when nothing.
+    """The question about data of this age before the cutover, as a statement; None when there is none.
 
-    ``data_until`` is the newest moment whose changes the data are known to hold: the newest of what the replication
-    says and of when it was seen good with nothing queued; for an older recovery point, of when that was. None where it
-    is not known at all, which is a reason to ask, too.
+    ``data_until`` is the newest moment whose changes the data are known to hold: the newest of replication's report and
+    of the last time it was healthy with an empty queue; for an older recovery point, of its own time. None where
+    unknown, which is a reason to ask, too.
     """
     if data_until is None:
-        return "It is not known from when Azure's data are: replication has never been seen in order."
+        return "The age of Azure's data is unknown: replication has never been seen healthy."
     age = outage_at - data_until
     if age <= limit:
         return None
@@ -32,8 +32,8 @@ def loss_question(data_until: datetime | None, outage_at: datetime, limit: timed
 def commit_question(
     recovered: dict[str, datetime], home: dict[str, datetime], outage_at: datetime, limit: timedelta
 ) -> str | None:
-    """The same, judged by what was recovered: each database's newest commit against the newest that was seen at the
-    primary. The one that would lose most is named.
+    """The same, measured on the recovered data: each database's newest commit against the newest seen at the primary.
+    The sentence names the database with the largest loss.
 
     A quiet shop has no commits for hours and loses nothing, so an old commit alone is no reason to ask.
     """

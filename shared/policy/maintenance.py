@@ -1,4 +1,4 @@
-"""Maintenance: while a pause or a window of the plan lasts, nothing fails over by itself. It is still observed."""
+"""Maintenance: during a pause or a window of the plan, automatic failover is off. Coldsite still observes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.models.plan import MaintenanceWindow
 
 
 class Maintenance(Strict):
-    """``because`` is a sentence for people; ``until`` is when the watch takes over again."""
+    """``because`` is a sentence for the operator; ``until`` is when the watch resumes."""
 
     until: datetime
     because: str
@@ -18,9 +18,9 @@ class Maintenance(Strict):
 def maintenance(
     windows: list[MaintenanceWindow], paused_until: datetime | None, pause_reason: str | None, now: datetime
 ) -> Maintenance | None:
-    """The maintenance that lasts longest of those that are open now; None when there is none.
+    """The open maintenance that ends last; None when there is none.
 
-    Consequence: a run that nobody asked for ends as observed, and the next look is due at ``until``.
+    Consequence: an automatic run ends as observed, and the next check is due at ``until``.
     """
     open_now = [
         Maintenance(until=w.end, because=f"A maintenance window is open until {w.end:%Y-%m-%d %H:%M %Z}: {w.reason}.")

@@ -1,6 +1,6 @@
 """Is the primary unreachable? Evidence in rounds goes in; a verdict with its sentence comes out.
 
-The verdict says "unreachable", never "dead": nobody can see the difference from outside.
+The verdict says "unreachable", never "dead": the difference cannot be seen from outside.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Doubt = Literal["serves", "blind", "partial", "unclear"]
 def view(evidence: list[Evidence], quorum: int) -> RoundView:
     """Reads one round. A path is down when something on it is down and nothing on it is up, and the other way round.
 
-    Signals of one path share a line: their disagreement means that the path is not known. While customers are served, a
-    round never says down, however many other paths do.
+    Signals of one path share a line: their disagreement makes the path unknown. While customers are served, a round
+    never says down, however many other paths do.
     """
     control = [e for e in evidence if e.role == "control"]
     checks = [e for e in evidence if e.role == "evidence"]
@@ -45,10 +45,10 @@ def view(evidence: list[Evidence], quorum: int) -> RoundView:
 def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     """Decides from every round so far, oldest first; ``rounds`` must not be empty.
 
-    Agreement must be unbroken: one round that says otherwise starts the count again, and so does a gap in which nobody
-    looked (the app was restarted, say). Evidence that never agrees ends at ``confirm_deadline`` with a person being
-    asked, and an observer that is cut off concludes nothing. A time in which nobody looked is no disagreement, so of a
-    gap only as much as may lie between two looks counts towards that deadline.
+    Agreement must be unbroken: a round that disagrees restarts the count, and so does a gap without rounds (after a
+    restart of the app, say). Evidence that never agrees ends at ``confirm_deadline`` with a question to the operator,
+    and an observer without connectivity decides nothing. A gap is not a disagreement, so only its first part, up to the
+    normal interval between rounds, counts towards that deadline.
     """
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
@@ -115,12 +115,12 @@ def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetim
 
 
 def doubt(seen: list[Evidence], known: list[Evidence], quorum: int) -> Doubt | None:
-    """Why the customers must not be moved yet, just before they are: what is ``seen`` then, and was not ``known`` when
-    it was decided. None when nothing speaks against it.
+    """The reason against the cutover just before it: a difference between the evidence ``seen`` then and the evidence
+    ``known`` at the decision. None when there is none.
 
-    ``serves``: the primary serves. ``blind``: the observer is cut off, so what it sees of the primary means nothing.
-    ``partial``: the private path is up, though it was not. A person must choose then. ``unclear``: fewer paths say
-    unreachable than did; that needs no person, but another confirmation.
+    ``serves``: the primary serves. ``blind``: the observer has no connectivity, so its evidence means nothing.
+    ``partial``: the private path is up again. A person must choose then. ``unclear``: fewer paths say unreachable than
+    before; that needs no person, but another confirmation.
     """
     if primary_serves(seen):
         return "serves"
@@ -133,10 +133,10 @@ def doubt(seen: list[Evidence], known: list[Evidence], quorum: int) -> Doubt | N
 
 
 def lived_again(seen: list[Evidence], at: datetime, known: Round) -> datetime | None:
-    """When the primary last gave a sign of life, if that was after the outage had been ``known``: it may have taken
-    orders until then. None when it gave none, or when it was known to be alive in part.
+    """The primary's last sign of life, if it came after the outage was ``known``: it may have taken orders until then.
+    None without one, or when it was known to be partly alive.
 
-    Signs of life are what arrives in logs; ``at`` is when they were ``seen``.
+    Signs of life are log entries; ``at`` is when they were ``seen``.
     """
     ages = [e.age for e in seen if e.role == "evidence" and e.age > 0]
     in_part = any(e.direct and e.counts_as == "up" for e in known.evidence if e.role == "evidence")
@@ -145,10 +145,10 @@ def lived_again(seen: list[Evidence], at: datetime, known: Round) -> datetime | 
 
 
 def primary_serves(evidence: list[Evidence]) -> bool:
-    """Whether customers are served by the primary: its public path is up, whatever else is silent or slow to notice.
+    """Whether the primary serves customers: its public path is up, whatever else is silent or slow to notice.
 
-    What we asked ourselves counts before what we were told: Traffic Manager notices an end, and a return, only after
-    several probes. Where no signal is on the public path, something must be up and nothing down.
+    Coldsite's own probes count before Traffic Manager, which notices an outage, and a return, only after several
+    probes. Without a signal on the public path, at least one signal must be up and none down.
     """
     checks = [e for e in evidence if e.role == "evidence"]
     public = [e for e in checks if e.path == "public"]

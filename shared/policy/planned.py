@@ -1,4 +1,4 @@
-"""Whether a planned failover can keep its promise, which is to lose nothing."""
+"""Whether a planned failover can keep its promise of no data loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def planned_limitation(plan: RecoveryPlan, recovery_point: str = "latest") -> st
     sides before customers move, so the plan must say how to do each.
     """
     if recovery_point != "latest":
-        return "A planned failover loses nothing, so it takes the latest recovery point. An older one is unplanned."
+        return "A planned failover loses nothing, so it needs the latest recovery point. An older one is unplanned."
     missing = []
     if plan.fence is None:
         missing.append("fence (a hook that stops the source's writes)")
@@ -26,6 +26,6 @@ def planned_limitation(plan: RecoveryPlan, recovery_point: str = "latest") -> st
     if not missing:
         return None
     return (
-        f"A planned failover loses nothing, and this plan cannot promise that: it lacks {'; '.join(missing)}. To "
-        "accept a loss, start an unplanned one and acknowledge that the primary serves."
+        f"A planned failover loses nothing, which this plan cannot guarantee: it lacks {'; '.join(missing)}. To "
+        "accept a loss, start an unplanned failover and acknowledge that the primary is serving."
     )

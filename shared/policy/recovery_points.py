@@ -1,4 +1,4 @@
-"""Which recovery point to use: a fresh set, or one that was taken before."""
+"""Which recovery point to use: a fresh set, or one on record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.models.durations import spoken
 
 
 class Candidate(Strict):
-    """A whole set on record."""
+    """A complete set on record."""
 
     set_id: str
     taken_at: datetime
@@ -18,7 +18,7 @@ class Candidate(Strict):
 
 
 class Choice(Strict):
-    """``take_new`` or a ``set_id``, or neither: then a person must act. ``because`` says why in plain words."""
+    """``take_new`` or a ``set_id``, or neither: then the operator must act. ``because`` gives the reason."""
 
     take_new: bool = False
     set_id: str | None = None
@@ -28,12 +28,12 @@ class Choice(Strict):
 def choose(wanted: str, replica_usable: bool, replica_says: str, points: list[Candidate], now: datetime) -> Choice:
     """Chooses by ``wanted``: latest, latest_good, a set's id, or ``before:`` a time. ``points`` are newest first.
 
-    A replica that is mirroring or was stopped in mid-write is never used: the newest set on record is, and its age is
-    said.
+    A replica that is mirroring or was stopped in mid-write is never used: the newest set on record is, with its age
+    stated.
     """
     if wanted == "latest" and replica_usable:
-        return Choice(take_new=True, because=f"The replica is good ({replica_says}); a fresh recovery point is taken.")
-    prefix = "" if wanted != "latest" else f"The replica cannot be used ({replica_says}). "
+        return Choice(take_new=True, because=f"The replica is healthy ({replica_says}); a new recovery point is taken.")
+    prefix = "" if wanted != "latest" else f"The replica is not usable ({replica_says}). "
     if wanted in ("latest", "latest_good"):
         fit = points[:1]
     elif wanted.startswith("before:"):
@@ -43,7 +43,7 @@ def choose(wanted: str, replica_usable: bool, replica_says: str, points: list[Ca
     else:
         fit = [p for p in points if p.set_id == wanted]
     if not fit:
-        return Choice(because=f"{prefix}There is no recovery point that fits '{wanted}'.")
+        return Choice(because=f"{prefix}No recovery point matches '{wanted}'.")
     point = fit[0]
     age = spoken((now - point.taken_at).total_seconds())
-    return Choice(set_id=point.set_id, because=f"{prefix}The recovery point {point.set_id}, {age} old, is used.")
+    return Choice(set_id=point.set_id, because=f"{prefix}Recovery point {point.set_id}, {age} old, is used.")

@@ -1,4 +1,4 @@
-"""Whether automatic failover has been earned: a recent drill, and a time of observing."""
+"""Whether automatic failover is trusted: a recent drill, and enough observation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.models.durations import spoken
 def trust_limitation(
     trust: Trust | Literal["off"], last_good_drill: datetime | None, observing_since: datetime, now: datetime
 ) -> str | None:
-    """Why an automatic failover must ask a person first, in a sentence; None when it need not."""
+    """Why an automatic failover needs approval, in a sentence; None when it does not."""
     if trust == "off":
         return None
     if last_good_drill is None or now - last_good_drill > trust.drill_within:

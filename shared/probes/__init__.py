@@ -1,1 +1,1 @@
-"""What Coldsite asks of a site: one question a call, an answer with words, never an exception for an unwell site."""
+"""Probes of a site: one question for each call, an answer with a detail, never an exception for an unhealthy site."""

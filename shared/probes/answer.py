@@ -8,11 +8,11 @@ from shared.models.base import Strict
 
 
 class ProbeAnswer(Strict):
-    """``detail`` says what was seen in a few words. ``answered`` means that something spoke, if only nonsense.
+    """``detail`` describes the result in a few words. ``answered`` means any answer, even an invalid one.
 
-    ``untrusted``: the reason lies with our own login, certificate, address, query or client, so the answer says
-    nothing about the health of the site. ``hopeless``: waiting longer cannot help. ``unmeasured`` says why a healthy
-    database has no ``newest_commit`` although the plan asks for one: a measure never decides health.
+    ``untrusted``: Coldsite's own login, certificate, address, query or client is the cause, so the answer says nothing
+    about the health of the site. ``hopeless``: waiting longer cannot help. ``unmeasured`` says why a healthy database
+    has no ``newest_commit`` although the plan asks for one: a measurement never decides health.
     """
 
     healthy: bool

@@ -1,4 +1,4 @@
-"""The DNS probe: where are customers sent?"""
+"""The DNS probe: where does the host name resolve to?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared import settings
 
 
 async def resolve(name: str, timeout: float = 3.0) -> list[str]:
-    """The addresses that ``name`` leads to now, following aliases; empty when there is no answer."""
+    """The addresses that ``name`` resolves to now, following aliases; empty when there is no answer."""
     server = settings.dns_server()
     resolver = dns.asyncresolver.Resolver(configure=server is None)
     if server:
@@ -25,7 +25,7 @@ async def resolve(name: str, timeout: float = 3.0) -> list[str]:
 
 
 async def same_place(hostname: str, target: str) -> bool:
-    """Whether ``hostname`` leads to the same address as ``target``, which is a name or an address."""
+    """Whether ``hostname`` resolves to the same address as ``target``, which is a name or an address."""
     found = set(await resolve(hostname))
     wanted = {target} if target.replace(".", "").isdigit() else set(await resolve(target))
     return bool(found) and found <= wanted

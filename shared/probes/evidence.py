@@ -1,4 +1,4 @@
-"""Gathering evidence: every signal of a plan is asked at once, and each answers up, down or no data."""
+"""Gathering evidence: all signals of a plan are asked in parallel, and each answers up, down or no data."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from shared.probes.sql import probe_sql
 
 _MONITOR_STATES: dict[str, State] = {"Online": "up", "Degraded": "down", "CheckingEndpoint": "no_data"}
 _MARGIN = 2.0
-"""Seconds beyond the slowest time-out: a probe's own word about silence must come before the round gives it up."""
+"""Seconds beyond the slowest time-out: a probe must report its own time-out before the round gives up on it."""
 _LONGEST_DETAIL = 300
 
 
 async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
-    """Asks every signal once, side by side. It never raises for a signal that fails: that is what "no data" is for.
+    """Asks every signal once, in parallel. It never raises for a failing signal: that is "no data".
 
-    A signal that takes longer than the plan's slowest probe may (or than ``at_most`` seconds) has no data, so that one
-    slow answer holds up none of the others. Whatever one signal raises is that signal's "no data", with its reason.
+    A signal that takes longer than the plan's slowest time-out (or than ``at_most`` seconds) has no data, so that a
+    slow answer does not delay the others. Any exception of a signal is its "no data", with its reason.
     """
     at = datetime.now(UTC)
     limit = order.detection.slowest_answer.total_seconds() + _MARGIN
@@ -42,7 +42,7 @@ async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
 
 
 class _Said(NamedTuple):
-    """What a signal says. ``age`` in seconds; ``spoke``: it answered, though not about its health."""
+    """A signal's answer. ``age`` in seconds; ``spoke``: it answered, but not about its health."""
 
     state: State
     detail: str
@@ -76,12 +76,12 @@ async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _
         return _Said("no_data", str(error))
     except AzureError as error:
         return _Said("no_data", f"Azure did not answer ({_azure_words(error)})")
-    except Exception as error:  # noqa: BLE001 (one signal's trouble must not take the evidence of the others away)
-        return _Said("no_data", f"it could not be asked ({type(error).__name__}: {error})")
+    except Exception as error:  # noqa: BLE001 (an error of one signal must not lose the evidence of the others)
+        return _Said("no_data", f"it could not be probed ({type(error).__name__}: {error})")
 
 
 def _azure_words(error: AzureError) -> str:
-    """The code of a refusal, which names the missing right or the wrong query; else the kind of trouble."""
+    """The code of a refusal, which names the missing right or the wrong query; else the type of the error."""
     code = getattr(error.error, "code", None) if isinstance(error, HttpResponseError) else None
     return str(code or type(error).__name__)
 
@@ -103,14 +103,14 @@ async def _ask(order: EvidenceOrder, signal: Signal) -> _Said:
 
 
 def _from_probe(answer: ProbeAnswer) -> _Said:
-    """What is wrong with our own asking says nothing of the site's health, but whatever spoke is alive."""
+    """A fault of the probe itself says nothing of the site's health, but any answer proves that it is alive."""
     if answer.untrusted:
         return _Said("no_data", answer.detail, spoke=answer.answered)
     return _Said("up" if answer.healthy else "down", answer.detail)
 
 
 async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Said:
-    """A page of the primary. Whatever the recovery site's own address answers says nothing of the primary."""
+    """A page of the primary. An answer of the recovery site's address says nothing of the primary."""
     recovery = await _recovery_addresses(order.traffic)
     if same := await resolved(probe) & recovery:
         where = ", ".join(sorted(same))

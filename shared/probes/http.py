@@ -1,8 +1,8 @@
-"""The HTTP probe: one GET to a given address, whatever DNS says.
+"""The HTTP probe: one GET to a given address, independent of DNS.
 
-A server that speaks is alive. What a strict HTTP client refuses (an odd header, a body that cannot be unpacked) is read
-once more as plain bytes: a status line is an answer, whatever follows it. A handshake that fails says nothing of the
-site's health, so it is untrusted, with the reason that TLS gives.
+A server that answers is alive. A response that a strict HTTP client refuses (an odd header, a body that cannot be
+decompressed) is read again as plain bytes: a status line is an answer, whatever follows it. A failed handshake says
+nothing of the site's health, so it is untrusted, with TLS's reason.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from shared.probes.answer import ProbeAnswer
 MAX_TEXT = 64 * 1024
 _MAX_HEADER = 64 * 1024
 _PATIENCE = 1.0
-"""Seconds for a second, plain question after a handshake that failed."""
+"""Seconds for a second, plain request after a failed handshake."""
 _SHARE = 0.5
-"""How much of a probe's time-out the page may take that follows its head."""
+"""The share of a probe's time-out for the body after the head."""
 _READABLE = {"", "identity", "gzip", "deflate", "utf-8"}
 _STATUS_LINE = re.compile(rb"\s*HTTP/\d(?:\.\d)? (\d{3})\b")
 
 
 class _Fixed(AbstractResolver):
-    """Leads every name to one address, so that TLS and the Host header keep the site's name."""
+    """Resolves every name to one address, so that TLS and the Host header keep the site's name."""
 
     def __init__(self, address: str) -> None:
         self._address = address
@@ -54,15 +54,15 @@ class _Fixed(AbstractResolver):
 
 @lru_cache(maxsize=8)
 def _verifying(authority: str | None = None) -> ssl.SSLContext:
-    """Making a context reads the whole CA bundle, so it is made once."""
+    """Creating a context reads the whole CA bundle, so it is created once."""
     return ssl.create_default_context(cafile=authority)
 
 
 async def probe_http(probe: HttpProbe, default_address: str | None = None) -> ProbeAnswer:
-    """Asks once and judges by status and text.
+    """Sends one request and judges status and text.
 
     The certificate is verified against ``host``; a redirect is an answer of its own and is not followed. The text is
-    looked for in the first 64 KiB. Raises ``SettingError`` when a setting that the probe names is missing or is no
+    searched in the first 64 KiB. Raises ``SettingError`` when a setting that the probe names is missing or is not an
     address.
     """
     address, port = settings.place(probe.connect_to or default_address or "", _default_port(probe))
@@ -73,7 +73,7 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
             return await _ask(probe, address, port, _verifying(authority) if probe.host else None)
     except TimeoutError:
         if probe.host and await _status_line(address, port, b"GET / HTTP/1.0\r\n\r\n", None):
-            said = f"{address} speaks plain HTTP on port {port}, and the probe expects TLS"
+            said = f"{address} uses plain HTTP on port {port}, and the probe expects TLS"
             return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
 
@@ -101,7 +101,7 @@ async def _ask(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | 
             judged = _judge(probe, address, response.status, _unpacked(body, coding), response.charset)
             if judged.healthy or response.status not in probe.expect.status or coding in _READABLE:
                 return judged
-            return _refused_by_us(f"{address} answered {response.status} with a page packed as {coding}")
+            return _refused_by_us(f"{address} answered {response.status} with a page compressed as {coding}")
     except aiohttp.ClientConnectorCertificateError as error:
         return _refused_by_us(f"{address} answered, but {_certificate_trouble(error)}", hopeless=True)
     except aiohttp.ClientConnectorSSLError as error:
@@ -112,11 +112,11 @@ async def _ask(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | 
         return await _read_leniently(probe, address, port, tls)
     except aiohttp.ServerDisconnectedError as error:
         if tls:
-            said = f"{address} completed the TLS handshake and closed without an answer (a client certificate wanted?)"
+            said = f"{address} completed the TLS handshake and closed without an answer (client certificate required?)"
             return _refused_by_us(said)
         return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
     except aiohttp.InvalidURL as error:
-        return ProbeAnswer(healthy=False, detail=f"{address} cannot be asked ({error})", untrusted=True)
+        return ProbeAnswer(healthy=False, detail=f"{address} cannot be probed ({error})", untrusted=True)
     except aiohttp.ClientError as error:
         return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
 
@@ -131,7 +131,7 @@ def _judge(probe: HttpProbe, address: str, status: int, body: bytes, charset: st
 
 
 def _says(body: bytes, text: str, charset: str | None) -> bool:
-    """Whether a page holds a text, in the letters that it declares or in those that old pages are written in."""
+    """Whether a page contains a text, in its declared encoding or in those of old pages."""
     for letters in (charset, "utf-8", "utf-16" if body[:2] in (b"\xff\xfe", b"\xfe\xff") else None, "cp1252"):
         with contextlib.suppress(LookupError, ValueError):
             if letters and text in body.decode(letters, errors="replace"):
@@ -140,7 +140,7 @@ def _says(body: bytes, text: str, charset: str | None) -> bool:
 
 
 def _unpacked(body: bytes, coding: str) -> bytes:
-    """A page that was packed although nothing was asked for; one that only says so is taken as it is."""
+    """A page that was compressed without being requested; one that only claims to be is used as it is."""
     with contextlib.suppress(OSError, EOFError, zlib.error):
         if coding == "gzip":
             return gzip.decompress(body)
@@ -150,7 +150,7 @@ def _unpacked(body: bytes, coding: str) -> bytes:
 
 
 async def resolved(probe: HttpProbe) -> set[str]:
-    """The numeric addresses that a probe with an address of its own would ask; none when the name leads nowhere."""
+    """The numeric addresses of a probe with an address of its own; none when the name does not resolve."""
     address, port = settings.place(probe.connect_to or "", _default_port(probe))
     try:
         found = await asyncio.get_running_loop().getaddrinfo(address, port, type=socket.SOCK_STREAM)
@@ -160,8 +160,8 @@ async def resolved(probe: HttpProbe) -> set[str]:
 
 
 async def _read(response: aiohttp.ClientResponse, seconds: float) -> bytes:
-    """The first 64 KiB, however many pieces they come in. What a page has sent that breaks off, or that does not end
-    within ``seconds``, counts.
+    """The first 64 KiB, in any number of chunks. The part of a page that arrives before a disconnect, or within
+    ``seconds``, counts.
     """
     body = b""
     with contextlib.suppress(aiohttp.ClientPayloadError, TimeoutError):
@@ -172,12 +172,12 @@ async def _read(response: aiohttp.ClientResponse, seconds: float) -> bytes:
 
 
 async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | None) -> ProbeAnswer:
-    """What aiohttp refuses to read: the status line counts, and the text is looked for in everything after it."""
+    """A response that aiohttp refuses: the status line counts, and the text is searched in everything after it."""
     host = probe.host or _bracketed(address)
     request = f"GET {probe.path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
     answer = await _bytes_of(address, port, request, tls, probe.host, probe.timeout.total_seconds() * _SHARE)
     if not (found := _STATUS_LINE.match(answer)):
-        return ProbeAnswer(healthy=False, detail=f"{address} broke off (it does not speak HTTP)")
+        return ProbeAnswer(healthy=False, detail=f"{address} broke off (it does not use HTTP)")
     status, text = int(found[1]), probe.expect.text
     if status in probe.expect.status and text and not _says(answer, text, None):
         said = f"{address} answered {status} with a page that cannot be read"
@@ -186,14 +186,14 @@ async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SS
 
 
 async def _status_line(address: str, port: int, request: bytes, tls: ssl.SSLContext | None) -> bool:
-    """Whether a brief second question is answered with an HTTP status line."""
+    """Whether a brief second request is answered with an HTTP status line."""
     return _STATUS_LINE.match(await _bytes_of(address, port, request, tls, None, _PATIENCE)) is not None
 
 
 async def _bytes_of(
     address: str, port: int, request: bytes, tls: ssl.SSLContext | None, name: str | None, seconds: float
 ) -> bytes:
-    """The first bytes of an answer that come within ``seconds``; empty when there is none."""
+    """The first bytes of an answer that arrive within ``seconds``; empty when there is none."""
     answer, writer = b"", None
     try:
         async with asyncio.timeout(seconds):
@@ -215,15 +215,15 @@ async def _bytes_of(
 async def _no_connection(
     error: aiohttp.ClientConnectorError | ConnectionError, address: str, port: int, tls: ssl.SSLContext | None
 ) -> ProbeAnswer:
-    """A connection that never stood means that nothing answered; one that was cut off in the handshake does not."""
+    """A failed connection means that nothing answered; one that was closed in the handshake does not."""
     inner = getattr(error, "os_error", error)
     if isinstance(inner, socket.gaierror):
-        said = f"{address} is a name that leads to no address"
+        said = f"{address} is a name that does not resolve"
         return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     cut_off = isinstance(inner, ConnectionError) and not isinstance(inner, ConnectionRefusedError)
     if tls and cut_off and await _accepts(address, port):
-        # It has not spoken: a device in front may accept connections for a server that is gone.
-        said = f"{address} accepts connections and cuts the TLS handshake off"
+        # No answer: a device in front may accept connections for a server that is gone.
+        said = f"{address} accepts connections and closes them in the TLS handshake"
         return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     return ProbeAnswer(healthy=False, detail=f"{address} {_why(inner)}")
 
@@ -243,7 +243,7 @@ def _refused_by_us(detail: str, *, hopeless: bool = False) -> ProbeAnswer:
 
 
 def _certificate_trouble(error: aiohttp.ClientConnectorCertificateError) -> str:
-    """What is wrong with a certificate, in OpenSSL's words."""
+    """The problem with a certificate, in OpenSSL's words."""
     inner = error.certificate_error
     why = str(getattr(inner, "verify_message", "") or inner).rstrip(".")
     hint = ""

@@ -1,4 +1,4 @@
-"""What is asked of the primary's database beside its health: the newest commit there."""
+"""The newest commit in the primary's databases, measured beside their health."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _log = logging.getLogger("coldsite.primary")
 
 
 async def newest_commits(probes: Sequence[SqlProbe]) -> dict[str, datetime]:
-    """The newest commit of each database that the probes can ask, by its name in small letters.
+    """The newest commit of each database that the probes can ask, by its name in lower case.
 
-    A database that does not answer, or cannot be asked, is left out: another one does not stand for it.
+    A database that does not answer, or cannot be asked, is left out: no other may replace it.
     """
     newest: dict[str, datetime] = {}
     for probe in probes:
         name = probe.database.lower()
         try:
             commit = (await probe_sql(probe)).newest_commit
-        except Exception as error:  # noqa: BLE001 (what one database meets must not hide the others)
+        except Exception as error:  # noqa: BLE001 (an error of one database must not hide the others)
             _log.warning("The newest change of %s could not be read (%s).", name, type(error).__name__)
             continue
         if commit:

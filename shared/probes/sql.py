@@ -1,7 +1,7 @@
 """The SQL probe: is the database ONLINE, and what is its newest commit?
 
-A server that speaks is alive. What it says about our login, or about our right to one database, says nothing of the
-site (``untrusted``). Whatever goes wrong after ONLINE was read concerns the measure alone, never health.
+A server that answers is alive. A refused login, or a missing right to one database, says nothing of the site
+(``untrusted``). An error after ONLINE was read affects the measurement alone, never health.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from shared.models.probes import SqlProbe
 from shared.probes.answer import ProbeAnswer
 
 _LASTING = {"SUSPECT", "RECOVERY_PENDING", "EMERGENCY", "OFFLINE", "RESTORING", "OFFLINE_SECONDARY"}
-"""States that do not pass by themselves: RESTORING waits for a RESTORE command that a person gives. RECOVERING and
-COPYING do pass. Repairing with data loss is never automated.
+"""States that do not pass by themselves: RESTORING waits for a RESTORE command from an administrator. RECOVERING and
+COPYING do pass. Repair with data loss is never automated.
 Source: MicrosoftDocs/sql-docs:docs/relational-databases/databases/database-states.md"""
 
 _STARTING = {18401, 17187, 17142, 17809, 17830, 17803}
-"""What a server says that starts, is paused or is full: it may pass.
+"""Errors of a server that is starting, paused or full: they may pass.
 Source: MicrosoftDocs/sql-docs:docs/relational-databases/errors-events/database-engine-events-and-errors-*.md"""
 
 _AHEAD = timedelta(minutes=2)
-"""How far two clocks may differ; a commit later than that from now is no time in UTC."""
+"""Allowed clock skew; a commit further in the future is not in UTC."""
 
 
 async def probe_sql(probe: SqlProbe, default_address: str | None = None) -> ProbeAnswer:
     """Asks once, in a thread, since the driver blocks. Only ONLINE is healthy.
 
-    The measure has the probe's time-out again for itself. Raises ``SettingError`` when a setting is missing.
+    The measurement has the probe's time-out of its own. Raises ``SettingError`` when a setting is missing.
     """
     address = probe.server or default_address or ""
     user, password = settings.credential(probe.credential)
@@ -43,14 +43,14 @@ async def probe_sql(probe: SqlProbe, default_address: str | None = None) -> Prob
     seconds = probe.timeout.total_seconds()
     try:
         async with asyncio.timeout(seconds):
-            # The driver tries a refused connection again until its time is up; a refusal is an answer.
+            # The driver retries a refused connection until its time-out; a refusal is an answer.
             _, writer = await asyncio.open_connection(address, probe.port)
             writer.close()
         return await asyncio.wait_for(
             asyncio.to_thread(_ask, probe, address, user, password, authority, seconds), 2 * seconds + 1
         )
     except socket.gaierror:
-        said = f"{address} is a name that leads to no address"
+        said = f"{address} is a name that does not resolve"
         return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     except TimeoutError:
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
@@ -89,7 +89,7 @@ def _look(probe: SqlProbe, address: str, cursor: Any) -> ProbeAnswer:
     found: dict[str, str] = {str(name): str(state) for name, state in cursor.fetchall()}
     name = probe.database if probe.database in found else next(iter(found), None)
     if name is None:
-        said = f"{address}: database {probe.database} is not there, or is not visible to the probe's login"
+        said = f"{address}: database {probe.database} does not exist, or is not visible to the probe's login"
         return _refused(said, number=None)
     if found[name] != "ONLINE":
         detail = f"{address}: database {name} is {found[name]}"
@@ -126,7 +126,7 @@ def _measure(probe: SqlProbe, cursor: Any) -> tuple[datetime | None, str | None]
 def _moment(value: Any) -> datetime | None:
     """A commit's time. It must be UTC: a column in local time needs ``AT TIME ZONE`` in the query.
 
-    Raises ``ValueError`` for what is no time, and for a time that has not come yet.
+    Raises ``ValueError`` for a value that is not a time, and for a time in the future.
     """
     if value is None:
         return None
@@ -134,31 +134,31 @@ def _moment(value: Any) -> datetime | None:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise ValueError(f"it answered {value[:40]!r}, which is not a time such as 2027-01-15T20:00:00") from error
+            raise ValueError(f"it returned {value[:40]!r}, which is not a time such as 2027-01-15T20:00:00") from error
     if not isinstance(value, datetime):
-        raise ValueError(f"it answered {str(value)[:40]}, which is not a time")
+        raise ValueError(f"it returned {str(value)[:40]}, which is not a time")
     moment = value if value.tzinfo else value.replace(tzinfo=UTC)
     if moment > datetime.now(UTC) + _AHEAD:
-        raise ValueError(f"it answered {moment:%Y-%m-%d %H:%M}, which is in the future: it must answer UTC")
+        raise ValueError(f"it returned {moment:%Y-%m-%d %H:%M}, which is in the future: it must return UTC")
     return moment
 
 
 def _without_connection(error: Exception, address: str) -> ProbeAnswer:
-    """Why there is no connection: the network, or something that spoke and did not let us in."""
+    """Why there is no connection: the network, or a server that answered and refused it."""
     chain = list(_chain(error))
     if refusal := next((one for one in chain if isinstance(one, pytds.DatabaseError)), None):
         return _refused(f"{address} answered and refused the login: {_words(refusal)}", number=_number(refusal))
     if any(isinstance(one, OpenSSL.SSL.Error) for one in chain):
         return _refused(f"{address} answered, but its certificate is not trusted", number=None)
     if any(isinstance(one, pytds.ClosedConnectionError) for one in chain):
-        # It has not spoken: a device in front may accept connections for a server that is gone.
-        said = f"{address} accepts connections and closes them; it may ask for strict encryption"
+        # No answer: a device in front may accept connections for a server that is gone.
+        said = f"{address} accepts connections and closes them; it may require strict encryption"
         return ProbeAnswer(healthy=False, detail=said, untrusted=True)
     if isinstance(error, OSError):
         return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
     if "encryption" in str(error) or "tls_ctx" in str(error):
         said = (
-            f"{address} answered and asks for encryption: set certificate_authority in this probe to the app setting "
+            f"{address} answered and requires encryption: set certificate_authority in this probe to the app setting "
             "that names its authority's file"
         )
         return _refused(said, number=None)
@@ -167,7 +167,7 @@ def _without_connection(error: Exception, address: str) -> ProbeAnswer:
 
 
 def _refused(detail: str, number: int | None) -> ProbeAnswer:
-    """A living server that refuses us. What does not pass by itself needs a person at once where we wait for it."""
+    """A live server that refuses Coldsite. A refusal that does not pass by itself needs the operator at once."""
     return ProbeAnswer(healthy=False, detail=detail, answered=True, untrusted=True, hopeless=number not in _STARTING)
 
 
@@ -176,7 +176,7 @@ def _number(error: BaseException) -> int:
 
 
 def _words(error: BaseException) -> str:
-    """What went wrong, in one line: a server's own words without the driver's wrapping."""
+    """The error in one line: the server's own message without the driver's wrapping."""
     said = getattr(error, "text", None) or (str(error) or type(error).__name__)
     line = " ".join(str(said).split())[:200]
     number = _number(error)

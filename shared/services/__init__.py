@@ -1,1 +1,1 @@
-"""What triggers ask for, each a use case: start a run, handle an alert, look between runs. No trigger, no HTTP."""
+"""The use cases behind the triggers: start a run, handle an alert, check between runs. No trigger, no HTTP."""

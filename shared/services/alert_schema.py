@@ -20,7 +20,7 @@ STATE_METRIC = "ProbeAgentCurrentEndpointStateByProfileResourceId"
 ``QpsByEndpoint``, counts queries and says nothing of health.
 Source: MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-metrics-alerts.md"""
 _TEST = "/subscriptions/11111111-1111-1111-1111-111111111111/"
-"""The made-up subscription of the notifications that an action group's *Test* sends."""
+"""The fictitious subscription in the notifications of an action group's *Test*."""
 UNREADABLE = "(unreadable)"
 PLAN_PROPERTY = "coldsite-plan"
 
@@ -28,20 +28,20 @@ PLAN_PROPERTY = "coldsite-plan"
 def parse_alert(body: bytes) -> Alert:
     """Reads a webhook body.
 
-    Raises ``AlertTooLargeError`` beyond 256 KiB, ``MalformedAlertError`` for what is not JSON, and
+    Raises ``AlertTooLargeError`` beyond 256 KiB, ``MalformedAlertError`` for anything but JSON, and
     ``UnusableAlertError`` for another schema or for missing essentials (budget alerts carry nulls).
     """
     if len(body) > MAX_BYTES:
         raise AlertTooLargeError(
-            f"The body is longer than {MAX_BYTES // 1024} KiB, which no alert of Azure Monitor is."
+            f"The body is longer than {MAX_BYTES // 1024} KiB, the limit for an alert of Azure Monitor."
         )
     try:
         data = read_json(body)
     except OverLimitError as error:
-        raise UnusableAlertError(f"The body is {error}, which no alert of Azure Monitor is.") from error
+        raise UnusableAlertError(f"The body is not an alert of Azure Monitor: it is {error}.") from error
     except ValueError as error:
         raise MalformedAlertError(
-            "The body is not JSON. Point an Azure Monitor action group's webhook here."
+            "The body is not JSON. This route is for the webhook of an Azure Monitor action group."
         ) from error
     if not isinstance(data, dict) or data.get("schemaId") != SCHEMA:
         raise UnusableAlertError(
@@ -65,9 +65,7 @@ def parse_alert(body: bytes) -> Alert:
     if not isinstance(targets, list) or not targets or not all(isinstance(t, str) and t for t in targets):
         missing.append("alertTargetIDs")
     if missing or not alert_id or not rule or not service:
-        raise UnusableAlertError(
-            f"data.essentials lacks {', '.join(missing)}. Coldsite cannot tell what the alert is about."
-        )
+        raise UnusableAlertError(f"data.essentials lacks {', '.join(missing)}, so the subject of the alert is unknown.")
     if condition not in ("Fired", "Resolved"):
         raise UnusableAlertError("data.essentials.monitorCondition is neither Fired nor Resolved.")
     context = _mapping(content.get("alertContext"))
@@ -100,8 +98,8 @@ def _plan_hint(*places: Any) -> str | None:
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
-    """A text in letters that can be stored and shown: an odd blank or a zero-width letter is no reason to lose an
-    alert. What is left is cut after ``MAX_TEXT``.
+    """A text that can be stored and shown: an odd space or a zero-width character is no reason to lose an alert. The
+    result is cut after ``MAX_TEXT``.
     """
     value = mapping.get(key)
     if not isinstance(value, str):
@@ -116,8 +114,8 @@ def _conditions(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _endpoint(context: Mapping[str, Any]) -> str | None:
-    """The EndpointName dimension of a metric alert, wherever its conditions put it. One that cannot be read is some
-    endpoint, and not none.
+    """The EndpointName dimension of a metric alert, anywhere in its conditions. An unreadable one counts as an unknown
+    endpoint, not as none.
     """
     for condition in _conditions(context):
         dimensions = condition.get("dimensions")
@@ -128,7 +126,7 @@ def _endpoint(context: Mapping[str, Any]) -> str | None:
 
 
 def _says_offline(context: Mapping[str, Any]) -> bool:
-    """Whether the conditions of a metric alert mean an endpoint that is not online. Where there are none, it may."""
+    """Whether the conditions of a metric alert mean an offline endpoint. Without conditions they may."""
     named = [one for one in _conditions(context) if "metricName" in one]
     return not named or any(map(_is_offline, named))
 
@@ -164,10 +162,12 @@ def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPla
             return plan, "noted"
     if any(target.startswith(_TEST) for target in alert.targets):
         raise UnusableAlertError(
-            "This is an action group's own test, and it has arrived. It names no resource of a plan, so nothing starts."
+            "The test of the action group has arrived. It names no resource of a plan, so nothing starts."
         )
     if endpoint_seen:
-        raise UnusableAlertError(f"The alert is about endpoint {endpoint_seen}, which is no plan's primary endpoint.")
+        raise UnusableAlertError(
+            f"The alert is about endpoint {endpoint_seen}, which is not a plan's primary endpoint."
+        )
     raise UnusableAlertError(
         "No plan names the alert's target. Compare alertTargetIDs with traffic.profile in the plans, "
         f"or give the alert rule the custom property {PLAN_PROPERTY}."

@@ -1,6 +1,6 @@
-"""What people are told: each address by itself, so that one that is broken silences none of the others.
+"""Notifications: each address is notified separately, so that a broken one does not silence the others.
 
-An address that takes no messages is a warning of the plan until it takes one again.
+A failing address is a warning of the plan until a message is delivered there again.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from shared.store.events import record_event
 from shared.store.site_state import SiteState
 
 WARNS, FAILED = "Coldsite warns:", "Coldsite failed:"
-"""How the log begins where a person must hear of it; the alert rules of ``infra/coldsite/`` look for these words."""
+"""The start of log lines that need the operator; the alert rules of ``infra/coldsite/`` look for these words."""
 UNDELIVERED = "undelivered/"
-"""How the keys of warnings about addresses begin."""
+"""The prefix of the keys of warnings about addresses."""
 _log = logging.getLogger("coldsite.telling")
 
 
 async def deliver(order: NotifyOrder) -> None:
-    """Sends one message to one address, and keeps the plan's warning about that address as it is.
+    """Sends one message to one address, and updates the plan's warning about that address.
 
-    Raises ``NotDeliveredError`` when the message was not taken.
+    Raises ``NotDeliveredError`` when the message was not delivered.
     """
     try:
         await send(order)
@@ -39,9 +39,9 @@ async def deliver(order: NotifyOrder) -> None:
 
 
 async def _warn_of(order: NotifyOrder, trouble: str | None) -> None:
-    """Trouble with remembering must not hide what became of the message."""
+    """A failure to store the warning must not hide the result of the delivery."""
     key = UNDELIVERED + order.url_setting
-    said = f"Messages do not arrive: {trouble} Correct the setting, or the service." if trouble else None
+    said = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
 
     def change(state: SiteState) -> dict[str, Any]:
         if state.warnings.get(key) == said:
@@ -60,19 +60,19 @@ async def _warn_of(order: NotifyOrder, trouble: str | None) -> None:
 
 
 async def tell(plan: RecoveryPlan, said: str) -> bool:
-    """Writes a sentence into the site's story and sends it to every address that wants to know when it is needed.
+    """Records a sentence in the site's events and sends it to every address that subscribes to ``needs_operator``.
 
-    Returns False when there are addresses and none of them took it: then it should be told again.
+    Returns False when there are addresses and none accepted it: then the notification should be repeated.
     """
     await record_event(plan.name, said)
     return await send_to_all(plan, said)
 
 
 async def send_to_all(plan: RecoveryPlan, said: str) -> bool:
-    """As ``tell``, for a sentence that is in the story already."""
+    """As ``tell``, for a sentence that is recorded already."""
     wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
     between_runs = RunRef(run_id="", plan=plan.name, epoch=0)
-    title, text = f"{plan.title} needs you", f"{said}\nStatus: coldsite plan show {plan.name}"
+    title, text = f"Action required: {plan.title}", f"{said}\nStatus: coldsite plan show {plan.name}"
     orders = [NotifyOrder(run=between_runs, url_setting=one, title=title, text=text) for one in wanted]
     results = await asyncio.gather(*(deliver(order) for order in orders), return_exceptions=True)
     for result in results:

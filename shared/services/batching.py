@@ -1,4 +1,4 @@
-"""Many ask the same thing at once: they are answered together, so that a storm costs little more than one question."""
+"""Concurrent identical requests are answered together, so that a storm costs little more than one request."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 
 
 class Batcher[Q, A]:
-    """Gathers the questions that arrive while earlier ones are being worked on, and works on them as one.
+    """Gathers the questions that arrive during earlier work, and works on them as one batch.
 
-    ``work`` takes up to ``most`` questions and returns one answer for each, in their order; what it raises is raised
-    for every one of them, and so is ``TimeoutError`` after ``seconds``: one that hangs must not hold up the next.
+    ``work`` takes up to ``most`` questions and returns one answer for each, in their order; its exception is raised for
+    every one of them, and so is ``TimeoutError`` after ``seconds``: a hanging batch must not block the next.
     """
 
     def __init__(self, work: Callable[[list[Q]], Awaitable[list[A]]], most: int, seconds: float = 10.0) -> None:
@@ -21,7 +21,7 @@ class Batcher[Q, A]:
         self._serving: asyncio.Task[None] | None = None
 
     async def ask(self, question: Q) -> A:
-        """The answer, once those before have had theirs."""
+        """The answer, after those of earlier questions."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[A] = loop.create_future()
         self._waiting.append((question, future))
@@ -36,7 +36,7 @@ class Batcher[Q, A]:
             try:
                 async with asyncio.timeout(self._seconds):
                     answers = await self._work([question for question, _ in open_ones]) if open_ones else []
-            except Exception as error:  # noqa: BLE001 (whoever asked must hear it)
+            except Exception as error:  # noqa: BLE001 (the caller must receive it)
                 for _, future in open_ones:
                     if not future.done():
                         future.set_exception(error)

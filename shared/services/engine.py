@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 
 class Engine(Protocol):
-    """What is asked of the durable engine."""
+    """The services' calls to the durable engine."""
 
     async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None: ...
 

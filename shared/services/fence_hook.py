@@ -14,7 +14,7 @@ from shared.models.steps import RunRef, StepEnd
 
 
 class Fenced(Strict):
-    """``reached`` is False where it is certain that the hook heard nothing."""
+    """``reached`` is False where it is certain that the hook did not receive the call."""
 
     done: bool
     detail: str
@@ -25,7 +25,7 @@ class Fenced(Strict):
 
 
 async def call_hook(fence: Fence, run: RunRef, action: Literal["stop", "resume"]) -> Fenced:
-    """One call of the hook. Whatever it answers, also silence, is a result."""
+    """One call of the hook. Any answer is a result, and so is a time-out."""
     timeout = aiohttp.ClientTimeout(total=fence.timeout.total_seconds())
     try:
         url = settings.named(fence.hook)
@@ -38,5 +38,5 @@ async def call_hook(fence: Fence, run: RunRef, action: Literal["stop", "resume"]
             return Fenced(done=200 <= response.status < 300, detail=f"the hook answered {response.status}")
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, SettingError) as error:
         return Fenced(done=False, detail=f"the hook was not reached ({type(error).__name__})", reached=False)
-    except Exception as error:  # noqa: BLE001 (a hook's trouble is an answer; its address may hold a secret)
+    except Exception as error:  # noqa: BLE001 (a hook's error is a result; its address may contain a secret)
         return Fenced(done=False, detail=f"the hook did not answer ({type(error).__name__})")

@@ -1,4 +1,4 @@
-"""An alert that arrives: it starts a run, informs one, or is only kept."""
+"""An incoming alert: it starts a run, informs one, or is only stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ANSWER_WITHIN = 4.0
 
 
 class AlertAnswer(Strict):
-    """What became of an alert. ``run_id`` is the run that it started or that it belongs to."""
+    """The result of an alert. ``run_id`` is the run that it started or that it belongs to."""
 
     plan: str
     run_id: str | None
@@ -34,7 +34,7 @@ class AlertAnswer(Strict):
 
 
 class News(NamedTuple):
-    """An alert, the plan that it is about, and what it means there."""
+    """An alert, its plan, and its meaning there."""
 
     alert: Alert
     plan: RecoveryPlan
@@ -43,8 +43,8 @@ class News(NamedTuple):
 
 
 async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], engine: Engine) -> AlertAnswer:
-    """Parses, matches, remembers and acts. Raises ``AlertError`` for what cannot be used, and
-    ``StorageUnavailableError`` when there is no answer within ``ANSWER_WITHIN``: an action group then sends again.
+    """Parses, matches, stores and acts. Raises ``AlertError`` for an unusable alert, and ``StorageUnavailableError``
+    when there is no answer within ``ANSWER_WITHIN``: an action group then resends.
 
     "Fired" starts a run where none is active; "Resolved" informs a run and never starts a failback. Alerts that arrive
     together are answered together.
@@ -55,11 +55,13 @@ async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], engine: Eng
     try:
         return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, engine)), ANSWER_WITHIN)
     except TimeoutError:
-        raise StorageUnavailableError("Too many alerts at once, or the history is slow. Send it again.") from None
+        raise StorageUnavailableError(
+            "Too many alerts at once, or the history is slow. Send the alert again."
+        ) from None
 
 
 async def _react(news: list[News]) -> list[AlertAnswer]:
-    """Answers alerts of one plan: each is written down first, so that none is lost, and acted on after."""
+    """Answers alerts of one plan: each is stored first, so that none is lost, and acted on after."""
     plan = news[0].plan
     unique = {one.alert.dedupe_key: one for one in news}
     opening = {one.alert.alert_id for one in news if one.meaning == "primary_down"}
@@ -68,7 +70,7 @@ async def _react(news: list[News]) -> list[AlertAnswer]:
     became = await _act(plan, fresh)
     await alerts.answer(plan.name, became)
     again = {
-        key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This news was already received.")
+        key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This alert was already received.")
         for key, one in told.items()
     }
     first = {key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer=one.answer) for key, one in became.items()}
@@ -76,7 +78,7 @@ async def _react(news: list[News]) -> list[AlertAnswer]:
 
 
 async def _act(plan: RecoveryPlan, fresh: dict[str, News]) -> dict[str, Received]:
-    noted = Received(run_id=None, answer="Noted; an alert of this kind starts nothing.")
+    noted = Received(run_id=None, answer="Recorded; an alert of this kind starts nothing.")
     became = dict.fromkeys(fresh, noted)
     firing = [key for key, one in fresh.items() if one.meaning == "primary_down"]
     if firing:
@@ -93,29 +95,29 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
     await alerts.close(plan.name, news.alert.alert_id)
     state = await site_state.read_state(plan.name)
     if state.active_run is None:
-        return Received(run_id=None, answer="Noted: the alert is resolved. Going back is never automatic.")
+        return Received(run_id=None, answer="Recorded: the alert is resolved. Failback is never automatic.")
     if state.active_kind != "failover":
-        return Received(run_id=None, answer="Noted: the alert is resolved.")
+        return Received(run_id=None, answer="Recorded: the alert is resolved.")
     told = {"rule": news.alert.rule, "condition": news.alert.condition}
     await news.engine.send(state.active_run, EVENT_ALERT, told)
-    return Received(run_id=state.active_run, answer="The run that is under way was told that the alert is resolved.")
+    return Received(run_id=state.active_run, answer="The run in progress was informed that the alert is resolved.")
 
 
 async def _look(plan: RecoveryPlan, engine: Engine, reason: str) -> tuple[str | None, str]:
-    """Starts a run for an alert, or says why none is started. An alert is news, so it ends a cooldown; not so where
-    everything that is bad now was known then: a second rule of the same outage must not undo what a person decided.
+    """Starts a run for an alert, or returns why none is started. An alert ends a cooldown, unless every failing check
+    was known when it began: a second rule of the same outage must not undo a person's decision.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
-        return state.active_run, "A run is already under way."
+        return state.active_run, "A run is already in progress."
     if why_not := may_look(state):
         return None, f"Noted. {why_not}"
     if is_postponed(state, datetime.now(UTC)) and await was_known(plan, state):
-        return None, f"Noted. What is bad was known when the last run ended; the next look is due at {due(state)}."
+        return None, f"Recorded. All failing checks were known when the last run ended; next check at {due(state)}."
     try:
         run = await begin_run(engine, plan, "failover", plan.detection.mode, "alert", reason)
     except PlanBusyError as busy:
-        return busy.run_id, "A run is already under way."
+        return busy.run_id, "A run is already in progress."
     except RefusedError as refused:
         return None, f"Noted. {refused}"
     return run.run_id, "A run was started."

@@ -1,4 +1,4 @@
-"""Whether observing was right: what became of the primary after a run that only observed."""
+"""Whether observing was right: the state of the primary after a run that only observed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LOOKS_BACK_ON = 20
 
 
 async def look_back(plan: RecoveryPlan) -> None:
-    """Judges what was only observed: would a failover have been right?
+    """Judges an observed failover: would it have been right?
 
-    A failover takes what the last good drill measured, else the objective. The answer is as fine as the rhythm of
-    housekeeping.
+    A failover takes as long as the last successful drill, else the objective. The resolution is housekeeping's
+    interval.
     """
     runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
     waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and _decided(r)]
@@ -36,7 +36,7 @@ async def look_back(plan: RecoveryPlan) -> None:
 
 
 def _decided(run: RecoveryRun) -> bool:
-    """Whether it would have failed over by itself: a run that would have asked a person is not judged."""
+    """Whether the run would have failed over by itself: a run that would have required approval is not judged."""
     return run.ended_at is not None and (run.verdict_detail or {}).get("decision") == "confirmed"
 
 

@@ -1,4 +1,4 @@
-"""What is put in order between runs: a frozen replica, stopped writes, leftovers, old orchestrations."""
+"""Housekeeping between runs: a frozen replica, stopped writes, leftovers, old orchestrations."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
 
 
 async def _thaw(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
-    """A run that broke off may have left the replica frozen."""
+    """A lost run may have left the replica frozen."""
     froze, freezing = state.frozen_by, state.frozen_at
     if froze and freezing and state.active_site == "primary" and await engine.state(froze) != "running":
         await start_once(
@@ -51,9 +51,9 @@ async def _thaw(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
 
 
 async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
-    """A run that broke off may have left the source's writes stopped. They are resumed in its name, unless it moved
-    customers. A failover may stop them at any moment, so the state is read directly before the hook is called, and a
-    stop that the call may have undone is ordered again.
+    """A lost run may have left the source's writes stopped. They are resumed in its name, unless it has cut over. A
+    failover may stop them at any moment, so the state is read directly before the hook is called, and a stop that the
+    call may have undone is ordered again.
     """
     fence, fenced = plan.fence, state.fenced_by
     if fence is None or fenced is None or state.active_site != "primary" or await engine.state(fenced) == "running":
@@ -78,8 +78,8 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
 
 
 async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
-    """Only while the replica matters: customers are at the primary, and the plan has a script to ask with. A drill that
-    waits for a person does not keep the age of the data from being known.
+    """Only while the replica matters: customers are at the primary, and the plan has a status script. A drill that
+    waits for the operator does not stop the measurement of the data's age.
     """
     seen, now = state.replica, datetime.now(UTC)
     due = seen is None or now - seen.at >= plan.replication.look_every
@@ -89,7 +89,7 @@ async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, engine: 
 
 
 async def _forget_old_orchestrations(plan: RecoveryPlan, engine: Engine) -> None:
-    """Once a day. What happened is in the history; the engine's own record of what has ended only grows."""
+    """Once a day. The history keeps the facts; the engine's own record of ended orchestrations only grows."""
     now = datetime.now(UTC)
 
     def claim(state: SiteState) -> dict[str, Any]:
@@ -101,14 +101,14 @@ async def _forget_old_orchestrations(plan: RecoveryPlan, engine: Engine) -> None
 
 
 async def warn_of_plans_that_are_gone(deployed: Collection[str]) -> None:
-    """A plan that is no longer deployed is watched by no timer: what it left locked, frozen or away is a person's."""
+    """No timer watches a plan that is no longer deployed: its locks, frozen replica and traffic need the operator."""
     for name in set(await site_state.list_plans()) - set(deployed):
         state = await site_state.read_state(name)
         left = [
             f"run {state.active_run} holds it" if state.active_run else None,
             "its replica is frozen" if state.frozen_by else None,
             "its source's writes are stopped" if state.fenced_by else None,
-            f"its customers are sent to: {state.active_site}" if state.active_site != "primary" else None,
+            f"its active site is: {state.active_site}" if state.active_site != "primary" else None,
         ]
         if told := [one for one in left if one]:
             _log.warning("%s plan %s is no longer deployed, and %s. Deploy it again.", WARNS, name, "; ".join(told))

@@ -1,4 +1,4 @@
-"""Runs whose orchestration is gone: their rows are ended, their lock is taken over, what they began is looked at."""
+"""Runs whose orchestration is gone: their rows are ended, their lock is taken over, their cutover is checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LOOKS_BACK_ON = 20
 
 
 async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
-    """Ends runs whose orchestration is gone, whether they hold the plan or not, and frees the plan from them.
+    """Ends runs whose orchestration is gone, whether they hold the plan or not, and releases the plan.
 
     The runs are listed before the state is read: a drill that begins in between is not in the list.
     """
@@ -42,13 +42,13 @@ async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
         if await _is_lost(run, engine):
             state = await end_lost(plan, run.run_id, engine)
         elif run.kind == "drill" and run.phase is not Phase.CLEANING_UP and not _is_young(run):
-            # Whoever took the plan from it may have died before saying so.
+            # The run that took the plan from it may have died before recording that.
             await engine.send(run.run_id, EVENT_ABORT, {"by": state.active_run or "a failover", "preempted": True})
     return state
 
 
 async def _is_lost(run: RecoveryRun, engine: Engine) -> bool:
-    """A run that does not hold the plan may still be clearing away, or be just beginning."""
+    """A run that does not hold the plan may still be cleaning up, or be just beginning."""
     return not _is_young(run) and await engine.state(run.run_id) != "running"
 
 
@@ -56,18 +56,18 @@ def _is_young(run: RecoveryRun) -> bool:
     return datetime.now(UTC) - run.started_at < START_GRACE
 
 
-_GONE = "The run broke off without a result."
-_HALF_MOVED = "Customers were being moved; where they are sent now was read from Traffic Manager."
+_GONE = "The run stopped unexpectedly: its orchestration no longer exists."
+_HALF_MOVED = "The run stopped during the cutover; the active site was read from Traffic Manager."
 
 
 async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState:
-    """Ends the row of a run that nobody carries on, says so, and returns the site's state as it is then.
+    """Ends the row of a run without an orchestration, notifies, and returns the resulting state of the site.
 
-    What still builds in its name is ended first; while it does, the row stays open, and this is to be called again.
+    Children that still build in its name are ended first; until then the row stays open, and this must be called again.
 
-    A failover that was lost while it moved the customers leaves them where Traffic Manager sends them, so that is read
-    and remembered: unless it moved nobody, what it built may be what serves them, and is never cleared away. Raises
-    azure-core's errors when Traffic Manager cannot be read. Safe to repeat.
+    After a failover that was lost during the cutover the active site is read from Traffic Manager and stored: unless
+    traffic stayed on the primary, the built resources may serve customers, and are never deleted. Raises azure-core's
+    errors when Traffic Manager cannot be read. Safe to repeat.
     """
     state = await site_state.read_state(plan.name)
     try:
@@ -81,18 +81,19 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
         site = (await read_routing(plan.traffic)).active_site
         state = await site_state.change_state(plan.name, lambda before: site_state.routed(site, before))
         because = f"{_GONE} {_HALF_MOVED}"
-        if site == "primary":  # Nobody was moved, so what it built serves nobody.
+        if site == "primary":  # Traffic never moved, so the built resources serve no customers.
             await update_run(run_id, cutover_began=False)
     if await _still_building(plan, run, engine):
         return state
     await end_orphan(run_id, because)
-    where = f" Customers are now sent to: {state.active_site}." if run.phase is not Phase.CONFIRMING else ""
-    await tell(plan, f"Run {run_id} was lost in phase {run.phase.value}. {because}{where} See its steps.")
+    where = f" Active site: {state.active_site}." if run.phase is not Phase.CONFIRMING else ""
+    shown = f"`coldsite runs show {run_id}` shows its steps."
+    await tell(plan, f"Run {run_id} was lost in phase {run.phase.value}. {because}{where} {shown}")
     return state
 
 
 async def _still_building(plan: RecoveryPlan, run: RecoveryRun, engine: Engine) -> bool:
-    """Tells the run's workloads to stop, and says whether any has not yet. The row may be one attempt behind."""
+    """Orders the run's workloads to stop, and returns whether any still runs. The row may be one attempt behind."""
     children = [
         ids.child_instance(run.run_id, workload, attempt)
         for workload in plan.recovery.workloads
@@ -105,7 +106,7 @@ async def _still_building(plan: RecoveryPlan, run: RecoveryRun, engine: Engine) 
 
 
 START_GRACE = timedelta(seconds=30)
-"""How long a lock may stand before its orchestration is known to the engine."""
+"""How long a lock may exist before its orchestration is known to the engine."""
 
 
 async def lock_is_stale(state: SiteState, engine: Engine) -> bool:

@@ -1,4 +1,4 @@
-"""What is news: a check that turned bad since the last run ended, and what a look at all checks says."""
+"""News: a check that has failed since the last run ended, and the result of one pass over all checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.store import site_state
 from shared.store.site_state import SiteState
 
 ALERT_LOOK = 2.0
-"""Seconds of looking before an alert is answered: a check that is silent for longer says nothing by then."""
+"""Seconds of checking before an alert is answered: a check that is silent for longer has no data by then."""
 
 
 def due(state: SiteState) -> str:
@@ -22,15 +22,15 @@ def due(state: SiteState) -> str:
 
 
 async def was_known(plan: RecoveryPlan, state: SiteState) -> bool:
-    """Whether something is bad now, and nothing of it turned bad since the last run ended. It must be brief."""
+    """Whether checks fail now, and all of them were failing when the last run ended. It must be brief."""
     seen = await look_now(plan, ALERT_LOOK)
     return bool(bad_checks(seen)) and not newly_bad(seen, state)
 
 
 async def turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
-    """The checks that are bad now and were not when the last run ended. One that recovers may be news again.
+    """The checks that fail now and did not when the last run ended. One that recovers may be news again.
 
-    A log that has been silent since before then only notices late what was known, so it is no news.
+    A log that has been silent since before then only reports late what was known, so it is not news.
     """
     seen = await look_now(plan)
     await forget(plan, set(state.known_bad) - bad_checks(seen).keys())
@@ -38,8 +38,8 @@ async def turned_bad(plan: RecoveryPlan, state: SiteState) -> list[str]:
 
 
 def newly_bad(seen: Round, state: SiteState) -> list[str]:
-    """The checks that turned bad since the last run ended. Traffic Manager, which shares a path with what we asked
-    ourselves, only notices late what was known of that path.
+    """The checks that have failed since the last run ended. Traffic Manager, which shares a path with Coldsite's own
+    probes, only reports late what was known of that path.
     """
     since = state.cooled_at or seen.at
     known = {e.path for e in seen.evidence if e.direct and e.signal in state.known_bad}
@@ -50,7 +50,7 @@ def newly_bad(seen: Round, state: SiteState) -> list[str]:
 
 
 def bad_checks(seen: Round) -> dict[str, datetime]:
-    """The checks of the primary that say down, with the moment of the last sign of life that each can know of."""
+    """The checks of the primary that say down, each with the last sign of life that it can have seen."""
     return {
         e.signal: seen.at - timedelta(seconds=e.age)
         for e in seen.evidence
@@ -59,8 +59,8 @@ def bad_checks(seen: Round) -> dict[str, datetime]:
 
 
 async def well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
-    """Traffic Manager reaches the primary: what was known to be bad on that path is no longer, and whoever asks for the
-    status must not read an old look that said otherwise.
+    """Traffic Manager reaches the primary: known failures on that path are over, and the status must not show an old
+    check that said otherwise.
     """
     if state.known_bad:
         state = await forget(plan, _told_by_traffic_manager(plan))
@@ -70,15 +70,15 @@ async def well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
 
 
 async def look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
-    """One pass of evidence; a whole one is remembered for whoever asks for the status."""
+    """One pass of evidence; a complete one is stored for the status."""
     seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
-    if at_most is None:  # A look that was cut short calls a silent site unclear.
+    if at_most is None:  # A shortened check reports a silent site as unclear.
         await site_state.note_look(plan.name, seen, plan.detection.quorum)
     return seen
 
 
 async def forget(plan: RecoveryPlan, well: set[str]) -> SiteState:
-    """These checks are well, so what they say next is news."""
+    """These checks are up, so their next failure is news."""
 
     def change(state: SiteState) -> dict[str, Any]:
         kept = [name for name in state.known_bad if name not in well]

@@ -1,4 +1,4 @@
-"""What is due by the clock: a drill, a recovery point, a look between runs."""
+"""Scheduled work: a drill, a recovery point, a check between runs."""
 
 from __future__ import annotations
 
@@ -59,6 +59,6 @@ async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
 
 
 async def start_once(engine: Engine, plan: RecoveryPlan, orchestrator: str, instance: str, **facts: Any) -> None:
-    """Starts a small orchestration unless it is at work already."""
+    """Starts a small orchestration unless it is already running."""
     if await engine.state(instance) != "running":
         await engine.start(orchestrator, instance, {"instance": instance, "plan": plan.model_dump(mode="json")} | facts)

@@ -1,4 +1,4 @@
-"""What is checked between runs: the latch, the old primary, replication, and what runs left behind."""
+"""Checks between runs: the latch, the old primary, replication, and leftovers."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ _ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
 _LEFT = {"leftovers"}
 _LASTING = {"primary_written"}
-"""A write after the cutover is a fact that a silent server does not undo."""
+"""A write after the cutover remains a fact when the server falls silent."""
 BLIND_FOR = timedelta(minutes=15)
-"""How long something may not be seen before people are told: Azure has bad minutes of its own."""
+"""How long a service may be unreadable before a notification is sent: Azure has short outages of its own."""
 
 
 async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
-    """Looks for what is not as it must be between runs, and returns the runs whose leftovers may be cleared away.
+    """Checks the site between runs, and returns the runs whose leftovers may be deleted.
 
-    Traffic Manager must hold what the site's state says. While customers are served from Azure, the old primary must
-    stay locked out, silent and unwritten. What is not so is said once to people, stays in the site's warnings until it
-    has passed, and is in the site's story. Where the plan says so, a primary that somebody enabled is locked out again.
+    Traffic Manager must agree with the site's state. While customers are served from Azure, the old primary must stay
+    disabled, silent and unwritten. A deviation is notified once, stays in the site's warnings until it has passed, and
+    is kept in the site's events. Where the plan says so, a primary endpoint enabled by hand is disabled again.
     """
     found: Warnings = _data_warnings(plan, state)
     unknown: dict[str, str] = {}
     looks = (
         ("Traffic Manager", _ROUTING, _routing_warnings),
         ("the old primary", _OLD_PRIMARY, _old_primary_warnings),
-        ("what stands in the recovery group", _LEFT, _left_warnings),
+        ("the resources in the recovery group", _LEFT, _left_warnings),
     )
     known: set[str] = set()
     for what, about, look in looks:
@@ -61,30 +61,30 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
         except AzureError as error:
             unknown[what] = str(error).splitlines()[0][:200]
             known |= about
-            _log.warning("%s %s: %s could not be looked at (%s)", FAILED, plan.name, what, unknown[what])
+            _log.warning("%s %s: %s could not be read (%s)", FAILED, plan.name, what, unknown[what])
     found |= await _unseen_warnings(plan, state, unknown)
     await _warn(plan, found, known)
-    if "leftovers" in known:  # What stands there cannot be seen now.
+    if "leftovers" in known:  # The resources there cannot be listed now.
         return []
     return await _leftovers(plan, state)
 
 
 async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[str, str]) -> Warnings:
-    """What could not be looked at for longer than Azure's bad moments last: a right may have been taken away."""
+    """Services that have been unreadable for longer than a short outage: a right may have been removed."""
     now = datetime.now(UTC)
     since = {what: state.unseen_since.get(what, now.isoformat()) for what in unknown}
     if since != state.unseen_since:
         await site_state.change_state(plan.name, lambda _: {"unseen_since": since})
     blind = {what: began for what, began in since.items() if now - datetime.fromisoformat(began) >= BLIND_FOR}
     return {
-        f"unseen/{what}": f"Coldsite cannot look at {what} since {began[:16].replace('T', ' ')} UTC ({unknown[what]}). "
-        "Check the roles of its identity."
+        f"unseen/{what}": f"Coldsite has been unable to read {what} since {began[:16].replace('T', ' ')} UTC "
+        f"({unknown[what]}). Check the roles of its identity."
         for what, began in blind.items()
     }
 
 
 def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
-    """Replication and recovery points, while the primary serves: what is not in order costs data on the worst night."""
+    """Replication and recovery points, while the primary serves: an unhealthy replica costs data in a disaster."""
     if state.active_site != "primary":
         return {}
     found: Warnings = {}
@@ -92,19 +92,19 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
         known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
         found["replication"] = (
-            f"Replication is not in order since {replica.bad_since:%Y-%m-%d %H:%M} UTC: {replica.problem.rstrip('.')}. "
-            f"{known} Look at the replication machine."
+            f"Replication has been unhealthy since {replica.bad_since:%Y-%m-%d %H:%M} UTC: "
+            f"{replica.problem.rstrip('.')}. {known} Check the replication machine."
         )
     elif replica and not replica.problem and loss_question(state.data_until, now, plan.loss_limit):
         known = f"are from {state.data_until:%Y-%m-%d %H:%M} UTC" if state.data_until else "are of unknown age"
         found["replication"] = (
-            f"Azure's data {known}, as far as the replication scripts say, so an automatic failover would ask first. "
-            "Look whether they answer connected and replicated_until."
+            f"Azure's data {known} by the replication scripts, so an automatic failover would require approval. "
+            "Check that the scripts report connected and replicated_until."
         )
     if state.fenced_by:
         found["fenced"] = (
             f"The primary's writes were stopped by run {state.fenced_by} and could not be resumed yet. "
-            + ("Coldsite goes on trying." if plan.fence else "The plan has no fence any more: resume them by hand.")
+            + ("Coldsite keeps retrying." if plan.fence else "The plan no longer has a fence: resume them by hand.")
         )
     lost = (
         every is not None
@@ -114,14 +114,14 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
         and now - state.last_set_at > plan.replication.pause_limit * 6
     )
     if every is not None and (state.point_trouble or lost):
-        why = state.point_trouble or "the newest one was begun and did not end"
+        why = state.point_trouble or "the newest one was begun and did not complete"
         newest = f"The newest is from {state.last_point_at:%Y-%m-%d %H:%M} UTC." if state.last_point_at else ""
-        found["recovery_points"] = f"Recovery points are not taken: {why.rstrip('.')}. {newest}".strip()
+        found["recovery_points"] = f"Recovery points are not being taken: {why.rstrip('.')}. {newest}".strip()
     return found
 
 
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
-    """What one clearing could not remove, or is there for longer than a clearing may take."""
+    """Resources that one cleanup could not delete, or that have existed for longer than a cleanup may take."""
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
     stuck = [
         run.run_id
@@ -133,8 +133,8 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     left = sorted({one for run_id in stuck for one in state.not_cleared.get(run_id, [])})
     told = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
     return {
-        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{told} Remove what stands in the way, such "
-        f"as a lock; Coldsite then deletes them. Their tag is {ids.TAG_RUN}."
+        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{told} Find them by the tag {ids.TAG_RUN} "
+        "and remove the obstacle, such as a lock; Coldsite then deletes them."
     }
 
 
@@ -147,8 +147,8 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     found: Warnings = _not_checked(plan.traffic.recovery.endpoint, routing.recovery)
     if not routing.recovery.enabled:
         found["recovery_disabled"] = (
-            f"Azure's endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, while customers should "
-            "be served there. Enable it in the portal."
+            f"The recovery endpoint {plan.traffic.recovery.endpoint} is disabled in Traffic Manager, but the recovery "
+            "site is the active site. Enable it in the portal."
         )
     if routing.primary.enabled:
         found |= await _primary_enabled(plan, state, routing)
@@ -156,14 +156,14 @@ async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 
 def _not_checked(endpoint: str, seen: EndpointView) -> Warnings:
-    """An endpoint in service that Traffic Manager does not check: customers may find no site at all."""
+    """An endpoint in service that Traffic Manager does not check: the host name may not resolve at all."""
     why = seen.not_checked
     return {"not_checked": f"{why} (Endpoint {endpoint}: {seen.monitor}.)"} if why else {}
 
 
 async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
-    """A failover was lost in the middle of the cutover, so a person must end it in the portal. What Traffic Manager
-    holds then is remembered.
+    """A failover was lost in the middle of the cutover, so the operator must complete it in the portal. The result is
+    read from Traffic Manager and stored.
     """
     site = routing.active_site
     if site != state.active_site:
@@ -174,44 +174,45 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
         return {}
     primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
     said = (
-        f"A failover was lost while it moved the customers, and {site} of the endpoints "
-        f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. Choose in the portal: {recovery} enabled and "
-        f"{primary} disabled to serve from Azure, or the other way round to stay."
+        f"A failover was interrupted during cutover, and {site} of the endpoints "
+        f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. In the portal, enable {recovery} and disable "
+        f"{primary} to serve from Azure, or the reverse to stay on the primary."
     )
     return {"half_moved": said}
 
 
 def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
-    """While the primary serves, the other endpoint leads to machines that do not exist."""
+    """While the primary serves, the recovery endpoint points to machines that do not exist."""
     found: Warnings = {}
     if routing.recovery.enabled:
         found["recovery_enabled"] = (
-            f"Azure's endpoint {plan.traffic.recovery.endpoint} is enabled in Traffic Manager, and there is nothing "
-            "behind it: customers may be sent there as soon as the primary misses a probe. Disable it in the portal."
+            f"The recovery endpoint {plan.traffic.recovery.endpoint} is enabled in Traffic Manager, but has no site "
+            "behind it: traffic may go there as soon as the primary misses a probe. Disable it in the portal."
         )
     if not routing.primary.enabled:
         found["primary_disabled"] = (
-            f"The primary's endpoint {plan.traffic.primary.endpoint} is disabled in Traffic Manager, while customers "
-            "should be served there. Enable it in the portal, or fail over."
+            f"The primary endpoint {plan.traffic.primary.endpoint} is disabled in Traffic Manager, but the primary is "
+            "the active site. Enable it in the portal, or fail over."
         )
     return found
 
 
 async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
-    """While Azure's site does not answer, the old one may be all that customers have, so a person must choose."""
-    said = f"Somebody enabled the old primary's endpoint {plan.traffic.primary.endpoint} in Traffic Manager"
+    """While the recovery site does not answer, the old one may be the only site, so a person must choose."""
+    said = f"The primary endpoint {plan.traffic.primary.endpoint} was enabled by hand in Traffic Manager"
     if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
         return {
-            "primary_enabled": f"{said}, and Azure's site does not answer Traffic Manager: customers are sent to the "
-            "old site if it answers. It was not locked out again. Repair Azure's site, or go on at the old one by hand."
+            "primary_enabled": f"{said}, and the recovery site does not answer Traffic Manager: traffic goes to the "
+            "old site if that answers. The endpoint was not disabled again. Fix the recovery site, or fail back."
         }
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
     if plan.traffic.latch_again and routing.recovery.enabled and not paused:
         now = await site_state.read_state(plan.name)
         if now.latched and now.active_run is None and await _locked_out(plan):
-            await tell(plan, f"{said}, while customers are served from Azure. It was locked out again.")
+            again = "The primary endpoint has been disabled again (latch_again)."
+            await tell(plan, f"{said}, while customers are served from Azure. {again}")
             return {}
-    return {"primary_enabled": f"{said}: customers may be sent to the old site. Disable it in the portal."}
+    return {"primary_enabled": f"{said}: traffic may go to the old site. Disable it in the portal."}
 
 
 async def _locked_out(plan: RecoveryPlan) -> bool:
@@ -234,20 +235,20 @@ async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warning
     if answers:
         found["primary_answers"] = (
             f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
-            "away from it until the way back is done."
+            "away from it until failback is complete."
         )
     written = max((await newest_commits(plan.commit_probes)).values(), default=None)
     if written and state.latched_at and written > state.latched_at:
         found["primary_written"] = (
-            "The old primary still takes writes: its newest is from after the customers were moved. Stop the "
-            "application there, and keep that data for comparison."
+            "The old primary still takes writes: its newest commit is from after the cutover. Stop the "
+            "application there, and keep its data for comparison."
         )
     return found
 
 
 async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
-    """Tells what is new, keeps it, and writes down what has passed. What could not be looked at stays as it was, and
-    what no address has taken is told again.
+    """Notifies new warnings, stores them, and records those that have passed. Unreadable services keep their warnings,
+    and a warning that no address accepted is notified again.
     """
     state = await site_state.read_state(plan.name)
     before = {key: said for key, said in state.warnings.items() if not key.startswith(UNDELIVERED)}
@@ -265,26 +266,24 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
             plan.name, lambda latest: {"warnings": now | _undelivered(plan, latest), "untold": sorted(untold)}
         )
     for key in before.keys() - now.keys():
-        await record_event(plan.name, f"No longer so: {before[key]}")
+        await record_event(plan.name, f"Resolved: {before[key]}")
 
 
 def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
-    """The warnings about the plan's addresses, which whoever sends keeps."""
+    """The warnings about the plan's addresses, which the sender maintains."""
     keys = {UNDELIVERED + one.url_setting for one in plan.notify}
     return {key: said for key, said in state.warnings.items() if key in keys}
 
 
 def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:
-    """Whether the recovery point of an ended run may still be the last one there is: not once customers are served
-    from Azure.
-    """
+    """Whether an ended run's recovery point may still be the last one: not once customers are served from Azure."""
     return run.keeps_its_point and state.active_site != "recovery"
 
 
 async def _leftovers(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
-    """The runs that ended without serving and have something standing in the recovery group.
+    """The runs that ended without serving and still have resources in the recovery group.
 
-    A recovery point that a failed failover kept is no leftover: it may be the last one there is.
+    A recovery point that a failed failover kept is not a leftover: it may be the last one.
     """
     found: list[RecoveryRun] = []
     standing = await cleanup.standing(plan.recovery.resource_group, plan.name)

@@ -1,4 +1,4 @@
-"""Starting a run: who may, and who must wait. Triggers call this; orchestrators do not."""
+"""Starting a run, or refusing to. Triggers call this; orchestrators do not."""
 
 from __future__ import annotations
 
@@ -25,16 +25,13 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
     """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
     if kind == "drill" and state.active_site != "primary":
         return (
-            "Customers are sent to Azure now; a drill would compete with them for machines. See docs/limits.md, After "
-            "a real failover."
+            "Azure is the active site; a drill would compete with it for machines. See docs/limits.md, After a real "
+            "failover."
         )
     if kind == "failover" and state.active_site == "both":
-        return (
-            "An earlier failover broke off while it moved the customers; first choose in Traffic Manager where they "
-            "are sent."
-        )
+        return "A failover was interrupted during cutover. First set the active endpoint in Traffic Manager."
     if kind == "failover" and state.active_site == "recovery":
-        return "Customers are already sent to Azure. The way back is in docs/limits.md, After a real failover."
+        return "Azure is already the active site. For failback see docs/limits.md, After a real failover."
     return None
 
 
@@ -51,9 +48,9 @@ async def begin_run(
     acknowledge_primary_healthy: bool = False,
     evidence: Round | None = None,
 ) -> RecoveryRun:
-    """Takes the plan, writes the run and starts its orchestration, in this order; each may be cut off safely.
+    """Claims the plan, writes the run and starts its orchestration, in this order; each may be interrupted safely.
 
-    A failover takes the plan over from a drill, which then clears away by itself. Raises ``PlanBusyError`` when
+    A failover takes the plan over from a drill, which then cleans up by itself. Raises ``PlanBusyError`` when
     another run holds the plan, and ``RefusedError`` when the run would be unsafe.
     """
     now = datetime.now(UTC)
@@ -112,14 +109,14 @@ async def begin_run(
         await _give_up(held, engine)
         raise
     if evidence:
-        with contextlib.suppress(ColdsiteError):  # It is for whoever asks for the status, and no reason to refuse.
+        with contextlib.suppress(ColdsiteError):  # It is for the status only, and no reason to refuse.
             await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     return run
 
 
 async def _give_up(held: RunRef, engine: Engine) -> None:
-    """The run could not be started: free the plan at once instead of leaving it to housekeeping. Trouble with that must
-    not hide why. A run that the engine took up although nobody heard so goes on.
+    """The run could not be started: releases the plan at once instead of leaving it to housekeeping. An error in this
+    must not hide the cause. A run that the engine accepted without its answer arriving continues.
     """
     with contextlib.suppress(ColdsiteError):
         if await engine.state(held.run_id) != "unknown":
@@ -131,12 +128,12 @@ async def _give_up(held: RunRef, engine: Engine) -> None:
 def may_look(state: SiteState) -> str | None:
     """Why an alert or the watch must not start a run now, in a sentence; None when it may.
 
-    Maintenance is no reason: a run then looks, and ends as observed. A look that is only postponed (``is_postponed``)
-    is no reason for an alert, which is news.
+    Maintenance is no reason: a run then checks, and ends as observed. A postponed check (``is_postponed``) is no reason
+    for an alert, which is news.
     """
     return refusal(state, "failover")
 
 
 def is_postponed(state: SiteState, now: datetime) -> bool:
-    """Whether the last run moved nobody, and the next look without news is not due yet."""
+    """Whether the last run ended without a cutover, and the next check without news is not due yet."""
     return state.not_before is not None and now < state.not_before

@@ -1,4 +1,4 @@
-"""The watch: Coldsite looks by itself, so that an alert that is lost costs a minute and not the site."""
+"""The watch: Coldsite checks by itself, so that a lost alert costs a minute and not the site."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _log = logging.getLogger("coldsite.watch")
 
 
 async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
-    """Looks at one plan and starts a run when it must; returns the run's id, or None when there is nothing to do.
+    """Checks one plan and starts a run if required; returns the run's id, or None when there is nothing to do.
 
-    While a look is postponed it starts one only for news: a check that turned bad since the last run ended.
+    While the next check is postponed it starts one only for news: a check that has failed since the last run ended.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
@@ -43,7 +43,7 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
         news = await turned_bad(plan, state)
         if not news:
             return None
-        reason = f"{reason}, and {', '.join(news)} turned bad since the last look"
+        reason = f"{reason}, and {', '.join(news)} failed since the last check"
     try:
         return (await begin_run(engine, plan, "failover", plan.detection.mode, "watch", reason)).run_id
     except (PlanBusyError, RefusedError):
@@ -51,7 +51,7 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
 
 
 async def _monitor(plan: RecoveryPlan) -> str:
-    """What Traffic Manager says of the primary. A right that was taken away must not blind the watch unnoticed."""
+    """Traffic Manager's view of the primary. A removed right must not blind the watch unnoticed."""
     try:
         return (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor
     except AzureError as error:

@@ -1,1 +1,1 @@
-"""What Coldsite remembers, in Table Storage: the history and the state of each plan's site. It decides nothing."""
+"""Coldsite's Table Storage: the history and the state of each plan's site. It decides nothing."""

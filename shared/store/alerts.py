@@ -1,4 +1,4 @@
-"""The alerts that were received: what each was, what became of it, and which are not resolved yet.
+"""The received alerts: their content, their result, and which are not resolved yet.
 
 Rows of one plan share a partition, so that many alerts are written as one transaction. An alert that has fired and is
 not resolved has a second row; the watch looks for those.
@@ -20,7 +20,7 @@ from shared.models.base import Strict
 from shared.store.tables import ALERTS, storage, table, to_entity
 
 AT_ONCE = 50
-"""How many alerts one transaction takes: it holds 100 rows at most, and an alert needs two.
+"""The number of alerts in one transaction: 100 rows at most, and an alert needs two.
 
 Source: MicrosoftDocs/azure-docs, performing entity group transactions (100 entities, 4 MiB, one partition).
 """
@@ -29,17 +29,18 @@ _COUNTS_TO = 50
 
 
 class Received(Strict):
-    """What became of an alert that was received before."""
+    """The result of an alert that was received before."""
 
     run_id: str | None
     answer: str
 
 
 async def keep(plan: str, alerts: Sequence[Alert], opening: set[str]) -> dict[str, Received]:
-    """Writes alerts down and returns, by dedupe key, what became of those that were received before.
+    """Stores alerts and returns, by dedupe key, the results of those that were received before.
 
-    ``opening`` are the ids of alerts that count as unresolved from now on. An alert whose first delivery was cut off
-    before anything became of it counts as new. Keeping again changes nothing. At most ``AT_ONCE`` alerts at a time.
+    ``opening`` are the ids of alerts that count as unresolved from now on. An alert whose first delivery was
+    interrupted before it had a result counts as new. Storing again changes nothing. At most ``AT_ONCE`` alerts at a
+    time.
     """
     now = datetime.now(UTC)
     new = {alert.dedupe_key: _row(plan, alert, now) for alert in alerts}
@@ -60,7 +61,7 @@ async def keep(plan: str, alerts: Sequence[Alert], opening: set[str]) -> dict[st
 async def _one_by_one(
     plan: str, new: dict[str, dict[str, Any]], opened: dict[str, dict[str, Any]]
 ) -> dict[str, Received]:
-    """Some of them are known; which, only each can tell. Old news opens nothing again."""
+    """Some of them are known; each is stored separately to find out which. A known alert is not reopened."""
     async with storage():
         rows = await table(ALERTS)
 
@@ -96,7 +97,7 @@ def _open_key(alert_id: str) -> str:
 
 
 async def answer(plan: str, told: dict[str, Received]) -> None:
-    """Writes down, by dedupe key, what became of alerts that were kept. At most ``AT_ONCE`` at a time."""
+    """Stores the results of alerts by dedupe key. At most ``AT_ONCE`` at a time."""
     if not told:
         return
     changes = [
@@ -114,7 +115,7 @@ async def close(plan: str, alert_id: str) -> None:
 
 
 async def close_before(plan: str, moment: datetime) -> None:
-    """The primary was seen to be well at ``moment``, so what had fired before is no longer open."""
+    """The primary was seen healthy at ``moment``, so alerts that fired before are no longer open."""
     async with storage():
         rows = await table(ALERTS)
         asked = rows.query_entities(
@@ -125,7 +126,7 @@ async def close_before(plan: str, moment: datetime) -> None:
 
 
 async def count_open(plan: str) -> int:
-    """How many alerts have fired and are not resolved; fifty stand for fifty or more."""
+    """The number of fired and unresolved alerts; fifty means fifty or more."""
     count = 0
     async with storage():
         asked = (await table(ALERTS)).query_entities(

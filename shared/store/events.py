@@ -1,4 +1,4 @@
-"""What happened to a site between its runs, newest first: warnings, what housekeeping did about them, pauses."""
+"""A site's events between its runs, newest first: warnings, housekeeping's actions, pauses."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from shared.models.base import Strict
 from shared.store.tables import EVENTS, from_row, storage, table, to_entity
 
 REFUSALS = "_refusals"
-"""Where refused calls are told; no plan can have this name."""
+"""The partition of refused calls; no plan can have this name."""
 
 _LAST = 10**17
 
 
 class SiteEvent(Strict):
-    """One sentence on what was seen or done, and when."""
+    """One sentence on an observation or action, and its time."""
 
     at: datetime
     text: str
 
 
 async def record_event(plan: str, text: str) -> None:
-    """Adds a sentence to the site's story; nothing is ever changed or removed."""
+    """Adds a sentence to the site's events; events are never changed or deleted."""
     now = datetime.now(UTC)
     key = f"{_LAST - int(now.timestamp() * 1_000_000):017d}-{secrets.token_hex(2)}"
     async with storage():
@@ -30,7 +30,7 @@ async def record_event(plan: str, text: str) -> None:
 
 
 async def list_events(plan: str, limit: int = 20) -> list[SiteEvent]:
-    """The newest sentences of a site's story."""
+    """The newest events of a site."""
     found: list[SiteEvent] = []
     async with storage():
         rows = (await table(EVENTS)).query_entities(

@@ -1,7 +1,7 @@
 """The history: runs and their steps.
 
-Rows are written idempotently: the same step of the same run is the same row. Runs lie newest first within their plan,
-and a run id leads to its row without a scan.
+Rows are written idempotently: the same step of the same run is the same row. Runs are sorted newest first within their
+plan, and a run id identifies its row without a scan.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ATTEMPTS = 5
 
 
 def _row(run: RecoveryRun, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A run as an entity, with the columns of what was ``stored`` that only a newer version knows."""
+    """A run as an entity, with the ``stored`` columns that only a newer version knows."""
     name = run_name(run.run_id)
     fields = run.model_dump(mode="python")
     kept = unknown_columns(stored or {}, RecoveryRun)
@@ -51,7 +51,7 @@ async def open_run(run: RecoveryRun) -> None:
 
 
 async def read_run(run_id: str) -> RecoveryRun:
-    """Raises ``UnknownRunError`` when the id cannot be, or is not, on record."""
+    """Raises ``UnknownRunError`` when the id is invalid or not on record."""
     name = run_name(run_id)
     async with storage():
         rows = await table(RUNS)
@@ -63,10 +63,10 @@ async def read_run(run_id: str) -> RecoveryRun:
 
 
 async def update_run(run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any) -> RecoveryRun:
-    """Changes a run's row under its ETag, as far as it takes the changes (``RecoveryRun.takes``), and returns the row.
+    """Changes a run's row under its ETag, as far as it accepts them (``RecoveryRun.takes``), and returns the row.
 
-    Repeating a change is harmless, and a sealed run changes no more. Raises ``StateConflictError`` when the row keeps
-    changing underneath.
+    Repeating a change is harmless, and a sealed run never changes. Raises ``StateConflictError`` when concurrent writes
+    persist.
     """
     name = run_name(run_id)
     for _ in range(_ATTEMPTS):
@@ -120,7 +120,7 @@ async def list_runs(
 
 
 async def keeps_its_point(run_id: str) -> bool:
-    """Whether a run's recovery point outlives it, so that another run may rely on it."""
+    """Whether a run's recovery point outlives it, so that another run may use it."""
     try:
         return (await read_run(run_id)).keeps_its_point
     except UnknownRunError:

@@ -1,6 +1,6 @@
-"""A copy of each seal where nobody can change or remove it: a blob container with an immutability policy.
+"""A copy of each seal that cannot be changed or deleted: a blob container with an immutability policy.
 
-The chain of seals shows that a row was changed; a copy out of reach shows it even where somebody rewrote the chain.
+The chain of seals proves that a row was changed; an immutable copy proves it even after a rewrite of the chain.
 Sources: MicrosoftDocs/azure-docs:articles/storage/blobs/immutable-storage-overview.md; Put Blob in the REST API of blob
 storage, version 2023-11-03.
 """
@@ -22,7 +22,7 @@ _VERSION = "2023-11-03"
 async def keep_copy(run: RecoveryRun) -> str | None:
     """Copies a run's seal. Returns why that failed, or None; without a container there is nothing to do.
 
-    A failure never keeps a run from ending: the seal itself is in the history.
+    A failure never blocks the end of a run: the seal itself is in the history.
     """
     container = settings.seals_endpoint()
     if container is None:
@@ -44,10 +44,10 @@ async def keep_copy(run: RecoveryRun) -> str | None:
     }
     try:
         answer = await clients.blobs().send_request(HttpRequest("PUT", address, headers=headers, content=body))
-        if answer.headers.get("x-ms-error-code") == "BlobAlreadyExists":  # A first attempt was cut off, or a forger.
+        if answer.headers.get("x-ms-error-code") == "BlobAlreadyExists":  # An interrupted first attempt, or a forgery.
             kept = await clients.blobs().send_request(HttpRequest("GET", address, headers={"x-ms-version": _VERSION}))
             same = kept.status_code == 200 and json.loads(kept.content).get("seal") == run.seal
-            return None if same else "another copy is there"
+            return None if same else "a different copy exists"
     except (AzureError, ValueError) as error:
         return f"storage did not answer ({type(error).__name__})"
     return None if answer.status_code == 201 else f"storage answered {answer.status_code}"

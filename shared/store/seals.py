@@ -1,4 +1,4 @@
-"""The seal over an ended run: a hash chain that shows a later change."""
+"""The seal over an ended run: a hash chain that reveals later changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
     """Ends a run and seals it: SHA-256 over its canonical rows and the seal before it, in the order of sealing.
 
     The head of the chain is in the site state, under its ETag, so that two runs that end together are sealed one after
-    the other. Sealing again, after having been cut off anywhere, gives the same seal.
+    the other. Sealing again, after an interruption anywhere, results in the same seal.
     """
     run = await update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
     if run.seal:
@@ -51,12 +51,12 @@ async def seal_run(run_id: str, **last_facts: Any) -> RecoveryRun:
 
 
 class _SealedMeanwhileError(Exception):
-    """Another run was sealed between the look at the head of the chain and the writing of it."""
+    """Another run was sealed between reading and writing the head of the chain."""
 
 
 async def _finish_the_last_seal(head: SiteState) -> None:
-    """Whoever sealed last may have died before its own row had the seal; nothing is sealed over a seal that no row
-    holds.
+    """The last sealing may have been interrupted before its row had the seal; no run is sealed over a seal without a
+    row.
     """
     assert head.last_sealed_run is not None
     last = await read_run(head.last_sealed_run)
@@ -65,7 +65,7 @@ async def _finish_the_last_seal(head: SiteState) -> None:
 
 
 async def _end_what_was_cut_off(run_id: str) -> None:
-    """No step goes on after its run: what an abort cut off must not look as if it still did."""
+    """No step outlives its run: a step that an abort interrupted must not appear as running."""
     run = RunRef(run_id=run_id, plan=run_name(run_id).plan, epoch=0)
     for step in await read_steps(run_id):
         if step.status == "running" and step.name not in AFTER_THE_SEAL:
@@ -74,7 +74,7 @@ async def _end_what_was_cut_off(run_id: str) -> None:
 
 
 async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
-    """The run's row and its steps' rows as they are stored; what follows the sealing itself is left out."""
+    """The run's row and its steps' rows as stored, without later additions."""
     name = run_name(run_id)
     async with storage():
         rows = [dict(await (await table(RUNS)).get_entity(name.plan, name.row_key))]
@@ -86,7 +86,7 @@ async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
 def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
     """SHA-256 over the stored rows, as JSON with sorted keys, in the order of their keys, and the seal before.
 
-    Times are ISO 8601 in UTC; ``NOT_SEALED`` is left out. Anybody who can read the tables can check it.
+    Times are ISO 8601 in UTC; ``NOT_SEALED`` is left out. Every reader of the tables can verify it.
     """
 
     def plain(value: Any) -> Any:
@@ -99,7 +99,7 @@ def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
 
 
 async def end_orphan(run_id: str, because: str, outcome: Outcome = Outcome.FAILED) -> None:
-    """Ends and seals the row of a run that will not do so itself; one that was never written down has no row to end."""
+    """Ends and seals the row of a run that will not do so itself; a run that was never stored has no row to end."""
     with contextlib.suppress(UnknownRunError):
         run = await read_run(run_id)
         if run.outcome is None:

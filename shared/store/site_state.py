@@ -1,7 +1,7 @@
 """The site state: one row per plan with the active site, the lock, pauses and what is still open.
 
 Every write carries the row's ETag, so two writers never overwrite each other, and the epoch only grows, so a late
-write of a former run is refused.
+write of an earlier run is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SAME_NEWS = timedelta(minutes=1)
 
 
 class LastLook(Strict):
-    """What the newest round of evidence said of the primary, and since when it has said so."""
+    """The newest round of evidence on the primary, and since when it has said so."""
 
     at: datetime
     says: Literal["down", "up", "unclear", "blind"]
@@ -47,8 +47,8 @@ class LastLook(Strict):
 
 
 class ReplicaLook(Strict):
-    """What the newest look at the replica found. ``problem`` says why it could not be looked at, or what is wrong;
-    ``bad_since`` is when the first of the bad looks was that have followed one another until now.
+    """The newest state of the replica. ``problem`` says why it could not be read, or what is wrong; ``bad_since`` is
+    the first of the unbroken series of bad states until now.
     """
 
     at: datetime
@@ -61,25 +61,23 @@ class ReplicaLook(Strict):
 
 
 class SiteState(Strict):
-    """What Coldsite knows of a plan's site between runs.
+    """The state of a plan's site between runs.
 
-    Looks: ``not_before`` postpones the next one after a run that ended without a failover at ``cooled_at``, and
-    ``known_bad`` are the checks that were bad then: another one is news. ``last_look`` is what the newest evidence
-    said; ``unseen_since`` is since when something could not be looked at.
+    Checks: ``not_before`` postpones the next one after a run that ended without a failover at ``cooled_at``, and
+    ``known_bad`` are the checks that failed then: another one is news. ``last_look`` is the newest evidence;
+    ``unseen_since`` is since when a service has been unreadable.
 
-    Data: ``replica`` is the newest look at the replica, ``replica_good_at`` when it was last seen good, connected and
-    with nothing queued, ``home_commits`` the newest commit that was seen in each of the primary's
-    databases. ``last_set_at`` is when the
-    timer's newest recovery point was begun, ``last_point_at`` when one was taken, ``point_trouble`` why the newest one
-    was not.
+    Data: ``replica`` is the newest state of the replica, ``replica_good_at`` when it was last seen healthy, connected
+    and with an empty queue, ``home_commits`` the newest commit that was seen in each of the primary's databases.
+    ``last_set_at`` is when the timer's newest recovery point was begun, ``last_point_at`` when one was taken,
+    ``point_trouble`` why the newest one was not.
 
     Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
-    and has not thawed it; ``not_cleared`` is what ended runs left, by run, as the last clearing found it;
+    and has not thawed it; ``not_cleared`` are the leftovers of ended runs, by run, as of the last cleanup;
     ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over ``sealed_over``. ``purged_at`` is
-    when old orchestrations were last forgotten.
+    when old orchestrations were last purged.
 
-    ``warnings`` are sentences on what is not as it must be between runs, by what they are about; ``untold`` are those
-    that no address has taken yet.
+    ``warnings`` are sentences by subject; ``untold`` are those that no address has accepted yet.
     """
 
     plan: str
@@ -103,10 +101,10 @@ class SiteState(Strict):
     pause_reason: str | None = None
     frozen_by: str | None = None
     frozen_at: datetime | None = None
-    """When this freezing began. It names the freezing: the engine may give the order of an earlier one once more."""
+    """When this freezing began. It identifies the freezing: the engine may redeliver the order of an earlier one."""
     not_cleared: dict[str, list[str]] = {}
     thawed_through: datetime | None = None
-    """Freezings that began then or earlier are over, and must not be done any more."""
+    """Freezings that began then or earlier are over, and must not be carried out any more."""
     last_seal: str | None = None
     last_sealed_run: str | None = None
     sealed_over: str | None = None
@@ -120,15 +118,13 @@ class SiteState(Strict):
 
     @property
     def data_until(self) -> datetime | None:
-        """From when the replica's data are at least, as far as is known; None when that is not known at all."""
+        """The moment that the replica's data reach at least; None when unknown."""
         told = self.replica.replicated_until if self.replica else None
         return max(filter(None, (told, self.replica_good_at)), default=None)
 
 
 def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
-    """What is remembered of where Traffic Manager sends customers: the active site, and since when the primary is
-    locked out.
-    """
+    """Traffic Manager's routing as stored: the active site, and since when the primary endpoint has been latched."""
     latched = site == "recovery"
     latched_at = (before.latched_at or datetime.now(UTC)) if latched else None
     return {"active_site": site, "latched": latched, "latched_at": latched_at}
@@ -161,15 +157,15 @@ async def list_plans() -> list[str]:
 
 
 async def read_state(plan: str) -> SiteState:
-    """The state as it is now; a plan that was never touched serves from its primary."""
+    """The current state; a plan without one serves from its primary."""
     return (await _read(plan)).state
 
 
 async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
-    """Reads, lets ``change`` say what becomes different, and writes under the ETag; again when somebody was quicker.
+    """Reads, applies the result of ``change``, and writes under the ETag; repeats after a concurrent write.
 
-    ``change`` may raise to refuse. An empty answer writes nothing. Raises ``StateConflictError`` when the row keeps
-    changing underneath.
+    ``change`` may raise to refuse. An empty result writes nothing. Raises ``StateConflictError`` when concurrent writes
+    persist.
     """
     for _ in range(_ATTEMPTS):
         state, etag, unknown = await _read(plan)
@@ -194,19 +190,19 @@ async def change_state(plan: str, change: Callable[[SiteState], dict[str, Any]])
 
 
 def _columns(state: SiteState) -> dict[str, Any]:
-    """Structures as JSON knows them, and everything else as Table Storage does."""
+    """Structures as JSON values, and everything else as Table Storage's types."""
     plain = state.model_dump(mode="json", include=set(_STRUCTURES))
     return state.model_dump(mode="python", exclude=set(_STRUCTURES)) | plain
 
 
 async def note_look(plan: str, seen: Round, quorum: int) -> None:
-    """Remembers what the newest look said."""
+    """Stores the newest evidence."""
     await change_state(plan, lambda state: looked(state, seen, quorum))
 
 
 def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
-    """What becomes different by a look at the primary. The same news is written down once a minute at most, and an
-    older look never takes the place of a newer one.
+    """The changes by a check of the primary. An unchanged result is stored once a minute at most, and an older check
+    never replaces a newer one.
     """
     says, before = view(seen.evidence, quorum).says, state.last_look
     look = LastLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
@@ -224,7 +220,7 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
 def looked_at_replica(
     state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> dict[str, Any]:
-    """What becomes different by a look at the replica. What is known of the age of its data only grows."""
+    """The changes by a reading of the replica. The known age of its data only improves."""
     trouble, before = problem or (said.trouble_at(at) if said else None), state.replica
     if before and before.at > at:
         return {}
@@ -248,8 +244,8 @@ def looked_at_replica(
 
 
 def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[str, Any]:
-    """What becomes different by the end of the timer's recovery point. One that made way for a run is no trouble, and
-    the timer begins another.
+    """The changes by the end of the timer's recovery point. One that made way for a run is not a failure, and the timer
+    begins another.
     """
     if trouble and state.active_run:
         return {"last_set_at": state.last_point_at}
@@ -259,15 +255,15 @@ def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[st
 async def note_replica(
     plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> None:
-    """Remembers a look at the replica, and the newest commit that was seen at the primary."""
+    """Stores the replica's state, and the newest commit that was seen at the primary."""
     await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commits))
 
 
 async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None) -> RunRef:
-    """Takes the plan for a run and returns the run with its epoch.
+    """Claims the plan for a run and returns the run with its epoch.
 
     ``over`` names a run whose lock may be taken over: it ended, or never started. Raises ``PlanBusyError`` when
-    another run holds the plan. Taking a lock that one holds already changes nothing.
+    another run holds the plan. Claiming a lock that the run holds already changes nothing.
     """
 
     def lock(state: SiteState) -> dict[str, Any]:
@@ -300,7 +296,7 @@ async def change_as(run: RunRef, **changes: Any) -> SiteState:
 
 
 async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]]) -> SiteState:
-    """The same, where what becomes different depends on what is there."""
+    """The same, where the changes depend on the current state."""
 
     def guarded(state: SiteState) -> dict[str, Any]:
         if (state.active_run, state.epoch) != (run.run_id, run.epoch):
@@ -311,31 +307,31 @@ async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]
 
 
 async def mark_frozen(run: RunRef, freezing: datetime) -> None:
-    """Writes down who freezes the replica, and when that began. Raises ``LostLockError`` for whom it is not to freeze.
+    """Records the freezing run and its start. Raises ``LostLockError`` for a run that may not freeze.
 
-    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is at work. A freezing that is over, or
-    that a later one has replaced, is not done although the engine may give its order once more.
+    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is active. A freezing that is over, or
+    that a later one has replaced, is not carried out on a redelivery.
     """
     await change_state(run.plan, lambda state: frozen(state, run, freezing))
 
 
 def frozen(state: SiteState, run: RunRef, freezing: datetime) -> dict[str, Any]:
-    """What a freezing changes in the state. Raises ``LostLockError`` as ``mark_frozen`` does."""
+    """The changes by a freezing. Raises ``LostLockError`` as ``mark_frozen`` does."""
     if (state.active_run, state.epoch) != (run.run_id, run.epoch) and (run.epoch or state.active_run):
         raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
     if (state.thawed_through and freezing <= state.thawed_through) or (state.frozen_at and freezing < state.frozen_at):
-        raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it once more.")
+        raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it again.")
     return {"frozen_by": run.run_id, "frozen_at": freezing}
 
 
 async def mark_frozen_late(run: RunRef, freezing: datetime) -> None:
-    """After Azure took the order: a freezing that was thawed meanwhile is written down again, so that it is undone."""
+    """After Azure accepted the order: a freezing that was thawed meanwhile is recorded again, so that it is undone."""
     await change_state(run.plan, lambda state: frozen_late(state, run, freezing, datetime.now(UTC)))
 
 
 def frozen_late(state: SiteState, run: RunRef, freezing: datetime, now: datetime) -> dict[str, Any]:
-    """What changes when Azure takes a freezing's order after its thaw: the freezing has a new name, which the thaw that
-    is being written down does not know.
+    """The changes when Azure accepts a freezing's order after its thaw: the freezing gets a new name, which the thaw
+    that is being recorded does not know.
     """
     over = state.thawed_through is not None and freezing <= state.thawed_through
     free = state.frozen_at is None or state.frozen_at <= freezing
@@ -343,28 +339,28 @@ def frozen_late(state: SiteState, run: RunRef, freezing: datetime, now: datetime
 
 
 async def mark_thawing(plan: str, freezing: datetime) -> bool:
-    """Writes down that a freezing is over, with those before; False when the replica is not frozen by any of them."""
+    """Records that a freezing and earlier ones are over; False when the replica is not frozen by any of them."""
     after = await change_state(plan, lambda state: thawing(state, freezing))
     return after.frozen_at is not None and after.frozen_at <= freezing
 
 
 def thawing(state: SiteState, freezing: datetime) -> dict[str, Any]:
-    """What the beginning of a thaw changes in the state, also when there is nothing to thaw yet."""
+    """The changes by the beginning of a thaw, also when there is nothing to thaw yet."""
     return {"thawed_through": max(freezing, state.thawed_through or freezing)}
 
 
 async def mark_thawed(plan: str, freezing: datetime) -> None:
-    """Writes down that the replica goes on, unless it was frozen once more since."""
+    """Records that replication has resumed, unless the replica has been frozen again since."""
     await change_state(plan, lambda state: thawed(state, freezing))
 
 
 def thawed(state: SiteState, freezing: datetime) -> dict[str, Any]:
-    """What the end of a thaw changes in the state."""
+    """The changes by the end of a thaw."""
     return {"frozen_by": None, "frozen_at": None} if state.frozen_at and state.frozen_at <= freezing else {}
 
 
 async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
-    """Remembers what of an ended run could not be cleared away, and why; nothing when all is gone."""
+    """Stores the leftovers of an ended run that could not be deleted, and why; nothing when all are gone."""
 
     def note(state: SiteState) -> dict[str, Any]:
         others = {one: what for one, what in state.not_cleared.items() if one != run_id}
@@ -374,8 +370,8 @@ async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
 
 
 async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
-    """Gives the plan back, and postpones the next look by ``cooldown``: what is bad now is known until then. A lock
-    that is no longer one's own is left.
+    """Releases the plan, and postpones the next check by ``cooldown``: checks that fail now count as known until then.
+    A lock of another run is left.
     """
 
     def unlock(state: SiteState) -> dict[str, Any]:

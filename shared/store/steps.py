@@ -19,8 +19,8 @@ AFTER_THE_SEAL = {"seal_run", "release_run", "notify", "thaw_replication", "clai
 
 
 async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
-    """Writes the intent before the act: a step that was cut off shows as running. A run that has ended keeps its
-    steps as they are.
+    """Writes the intent before the act: an interrupted step shows as running. A run that has ended keeps its steps as
+    they are.
     """
     if await _keeps_no_more(run, name):
         return
@@ -53,8 +53,8 @@ async def end_step(
     detail: dict[str, Any] | None = None,
     at_the_end: bool = False,
 ) -> None:
-    """Writes how a step ended, or how far it is. Without ``attempts`` the count of ``begin_step`` stays. A run that has
-    ended keeps its steps as they are, but for what is written ``at_the_end``, before it is sealed.
+    """Writes a step's end or progress. Without ``attempts`` the count of ``begin_step`` stays. A run that has ended
+    keeps its steps as they are, except for writes ``at_the_end``, before it is sealed.
     """
     if not at_the_end and await _keeps_no_more(run, name):
         return
@@ -70,8 +70,8 @@ async def end_step(
 
 
 async def _keeps_no_more(run: RunRef, step: str) -> bool:
-    """Whether the step is not to be written: its run is over, and a step that the engine delivers again late must not
-    change what is sealed; or it is no run's, since the small orchestrations between runs keep no steps.
+    """Whether the step must not be written: its run is over, and a late redelivery must not change sealed rows; or it
+    has no run, since the small orchestrations between runs keep no steps.
     """
     if run.epoch == 0:
         return True

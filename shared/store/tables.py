@@ -1,4 +1,4 @@
-"""Table Storage: one client per event loop, tables made on first use, outages told apart from answers."""
+"""Table Storage: one client per event loop, tables created on first use, outages distinguished from answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MEANS_AWAY = {408, 429, 500, 502, 503, 504}
 
 @contextlib.asynccontextmanager
 async def storage() -> AsyncIterator[None]:
-    """Turns every way in which storage can be away into ``StorageUnavailableError``; other answers pass."""
+    """Turns every outage of the storage into ``StorageUnavailableError``; other errors pass."""
     try:
         yield
     except (ServiceRequestError, ServiceResponseError, ClientAuthenticationError, TimeoutError) as error:
@@ -47,7 +47,7 @@ async def storage() -> AsyncIterator[None]:
         ):
             _tables.pop(asyncio.get_running_loop(), None)
             raise StorageUnavailableError(
-                "A table of the history is gone; it is made again at the next call."
+                "A table of the history does not exist; it is created at the next call."
             ) from error
         if error.status_code in _MEANS_AWAY:
             raise StorageUnavailableError(f"The history's storage answered {error.status_code}.") from error
@@ -55,7 +55,7 @@ async def storage() -> AsyncIterator[None]:
 
 
 async def table(name: str) -> TableClient:
-    """A table's client; the table itself is made the first time. Call it within ``storage()``."""
+    """A table's client; the table itself is created the first time. Call it within ``storage()``."""
     known = _tables.setdefault(asyncio.get_running_loop(), {})
     if name not in known:
         service = TableServiceClient(
@@ -69,7 +69,7 @@ async def table(name: str) -> TableClient:
         client = service.get_table_client(name)
         with contextlib.suppress(ResourceExistsError):
             await client.create_table()
-        if name in known:  # Somebody else was quicker.
+        if name in known:  # A concurrent call was quicker.
             await service.close()
         else:
             known[name] = client
@@ -77,27 +77,27 @@ async def table(name: str) -> TableClient:
 
 
 _LONGEST_TEXT = 30_000
-"""Letters. A text property holds 32 K of them, and an entity 1 MiB: what is longer would be refused for ever.
+"""Characters. A text property holds 32 K of them, and an entity 1 MiB: longer values would always be refused.
 Source: MicrosoftDocs/azure-docs, understanding the Table service data model."""
 _CUT = " ... [cut]"
 
 
 def from_row[M: Strict](model: type[M], entity: Any, structures: frozenset[str] = frozenset()) -> M:
-    """A stored row as its model. Columns that this version does not know are a newer version's, and are passed over: a
-    roll-back must be able to read what was written before it.
+    """A stored row as its model. Unknown columns belong to a newer version and are ignored: a roll-back must be able to
+    read rows that were written before it.
     """
     known = model.model_fields.keys()
     return model.model_validate({k: v for k, v in from_entity(entity, structures).items() if k in known})
 
 
 def unknown_columns(entity: Mapping[str, Any], model: type[Strict]) -> dict[str, Any]:
-    """The columns of a stored row that this version does not know; whoever writes the row whole keeps them."""
+    """The columns of a stored row that this version does not know; a write of the whole row keeps them."""
     return {k: v for k, v in entity.items() if k not in model.model_fields and k not in ("PartitionKey", "RowKey")}
 
 
 def to_entity(partition: str, row: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """A flat entity: times stay times, structures become JSON text, None is left out. A text is cut to what a property
-    holds, and so are the texts within a structure that is too long.
+    """A flat entity: times stay times, structures become JSON text, None is left out. A text is cut to the limit of a
+    property, and so are the texts within a structure that is too long.
     """
     entity: dict[str, Any] = {"PartitionKey": partition, "RowKey": row}
     for name, value in fields.items():

@@ -34,7 +34,7 @@ V2 = {
     "azp": MONITOR,
     "appid": None,
 }
-NEEDED = "A token of this directory, issued for Coldsite and still valid, is needed."
+NEEDED = "A valid token of this directory, issued for Coldsite, is required."
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
 def test_a_planned_failover_of_a_plan_that_cannot_stop_the_source_is_refused_with_what_it_lacks(api: Api) -> None:
     told = api.post("/api/plans/contoso/failover", {"reason": "moving offices", "mode": "planned"}).problem(409)
     assert "it lacks fence (a hook that stops the source's writes)." in told["detail"]
-    assert "start an unplanned one and acknowledge" in told["detail"]
+    assert "start an unplanned failover and acknowledge" in told["detail"]
     assert (api.runs(), api.writes()) == ([], {})
 
 
@@ -214,7 +214,7 @@ def test_a_recovery_point_that_is_not_there_starts_nothing(api: Api, point: str)
     body = {"reason": "x", "acknowledge_primary_healthy": True, "recovery_point": point}
     told = api.post("/api/plans/contoso/failover", body).problem(409)
     assert told["detail"] == (
-        f"There is no recovery point that fits {point!r}. There is none; `coldsite points contoso` lists them."
+        f"No recovery point matches {point!r}. There is none; `coldsite points contoso` lists them."
     )
     assert (told["points"], api.runs()) == ([], [])
 

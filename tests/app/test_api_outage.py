@@ -15,7 +15,7 @@ def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: 
         answers = {(method, path): api.ask(method, path, _body(path)) for method, path in calls}
         answers["POST", "/api/alerts"] = api.post("/api/alerts", api.alert("traffic-manager-fired", "away"))
     for answer in answers.values():
-        assert answer.problem(503)["title"] == "Try again"
+        assert answer.problem(503)["title"] == "Service unavailable"
         assert int(answer.headers["Retry-After"]) > 0
     assert api.get("/api/plans/contoso").json["active_run"] is None
     assert (api.runs(), api.writes()) == ([], {})

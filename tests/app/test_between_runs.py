@@ -18,8 +18,8 @@ from tests.plans import contoso_with
 from tests.waiting import LIMIT, wait_until
 
 QUICK = Times(run_command=10, machine=20, boot_sql=20, boot_iis=20, delete_machine=5)
-ENABLED = "Somebody enabled the old primary's endpoint on-premises"
-LOCKED_AGAIN = "It was locked out again."
+ENABLED = "The primary endpoint on-premises was enabled by hand"
+LOCKED_AGAIN = "The primary endpoint has been disabled again (latch_again)."
 ANSWERS = "The old primary answers again"
 WRITES = "The old primary still takes writes"
 STUCK = "could not be deleted"
@@ -63,7 +63,7 @@ def warned(api: Api, words: str) -> None:
 
 def passed(api: Api, words: str) -> None:
     assert warnings(api) == []
-    assert api.story()[0].startswith("No longer so: ")
+    assert api.story()[0].startswith("Resolved: ")
     assert words in api.story()[0]
 
 
@@ -116,7 +116,7 @@ def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) ->
         api.post(f"/api/runs/{run_id}/abort")
         run = api.finished(run_id)
     assert run["outcome"] == "aborted"
-    assert "Not everything could be cleared away" in run["ended_because"]
+    assert "Cleanup is incomplete" in run["ended_because"]
     assert api.left_over()
     warned(api, STUCK)
     assert run_id in api.plan()["warnings"][0]
@@ -129,7 +129,7 @@ def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) ->
 
 @pytest.mark.parametrize(
     ("endpoint", "to", "words"),
-    [("azure", "enable", "there is nothing behind it"), ("on-premises", "disable", "Enable it in the portal")],
+    [("azure", "enable", "has no site behind it"), ("on-premises", "disable", "Enable it in the portal")],
 )
 def test_routing_that_somebody_changed_is_told_while_the_primary_serves(
     api: Api, endpoint: str, to: str, words: str
@@ -183,8 +183,8 @@ def test_a_warning_does_not_pass_because_nobody_could_look(moved: Api) -> None:
 
 def test_a_recovery_endpoint_that_somebody_disabled_is_told(moved: Api) -> None:
     with switched(moved, "azure", "disable"):
-        warned(moved, "while customers should be served there")
-    passed(moved, "while customers should be served there")
+        warned(moved, "but the recovery site is the active site")
+    passed(moved, "but the recovery site is the active site")
 
 
 def test_an_old_primary_that_answers_is_told_by_the_signals_that_saw_it(moved: Api) -> None:
@@ -218,7 +218,7 @@ def test_a_pause_is_in_the_story_with_its_reason(moved: Api) -> None:
     ended, paused = moved.story()[:2]
     assert paused.startswith("Automatic failover: paused for 2 h by ")
     assert paused.endswith(": new firewall")
-    assert ended.startswith("Automatic failover: the pause was ended by ")
+    assert ended.startswith("Automatic failover: pause ended by ")
 
 
 # The same site after a deployment that sets latch_again
@@ -257,7 +257,7 @@ def test_during_a_pause_it_is_only_told_and_locked_out_afterwards(locking: Api) 
         assert [one for one in warnings(locking) if ENABLED in one] == []
         assert not locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
     assert [one for one in locking.story()[:3] if LOCKED_AGAIN in one]
-    assert [one for one in locking.story()[:3] if one.startswith(f"No longer so: {ENABLED}")]
+    assert [one for one in locking.story()[:3] if one.startswith(f"Resolved: {ENABLED}")]
 
 
 def test_without_a_recovery_endpoint_the_primary_is_not_locked_out(locking: Api) -> None:

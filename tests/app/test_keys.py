@@ -94,7 +94,7 @@ def test_the_story_says_that_a_key_paused_whatever_principal_is_shown(api: Api, 
     shown = {"own": functions.keys["pause"], "host": functions.function_key}[key]
     headers = {"X-MS-CLIENT-PRINCIPAL": FORGED, "X-MS-CLIENT-PRINCIPAL-NAME": "ada@contoso.example"}
     assert api.ask("POST", PAUSE, ZERO, shown, headers).status == 200
-    assert "ended by somebody with the function key: " in api.story()[0]
+    assert "ended by a holder of the function key: " in api.story()[0]
 
 
 def test_the_app_itself_ignores_a_principal_while_sign_in_is_off(api: Api) -> None:
@@ -103,7 +103,7 @@ def test_the_app_itself_ignores_a_principal_while_sign_in_is_off(api: Api) -> No
         api.past_the_platform("pause", {"X-MS-CLIENT-PRINCIPAL": FORGED}, json.loads(ZERO), plan="contoso").status
         == 200
     )
-    assert "ended by somebody with the function key: " in api.story()[0]
+    assert "ended by a holder of the function key: " in api.story()[0]
 
 
 def test_a_failover_by_key_is_refused_where_the_plan_asks_for_four_eyes(api: Api) -> None:
@@ -112,7 +112,7 @@ def test_a_failover_by_key_is_refused_where_the_plan_asks_for_four_eyes(api: Api
         409
     )
     assert "four eyes" in told["detail"]
-    assert "a function key names nobody" in told["detail"]
+    assert "a function key does not identify a person" in told["detail"]
     assert "COLDSITE_SIGN_IN" in told["detail"]
     assert (api.runs(), api.plan()["active_run"], api.writes()) == ([], None, {})
 

@@ -79,7 +79,7 @@ def test_lets_nobody_in_while_nobody_signs_people_in(api: Api, method: str, path
     ]
     for headers in shown:
         told = api.ask(method, path, b"{}", None, headers).problem(401)["detail"]
-        assert "App Service Authentication is off. Turn it on" in told
+        assert "App Service Authentication is off; every request is rejected" in told
 
 
 def test_the_app_itself_believes_no_principal_that_nobody_vouches_for(api: Api) -> None:

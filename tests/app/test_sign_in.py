@@ -145,7 +145,7 @@ def test_refuses_a_good_token_under_another_scheme(api: Api) -> None:
 def test_refuses_a_token_that_names_no_person(api: Api) -> None:
     token = api.lab.identity.issue(API, {"preferred_username": "ada@contoso.example", "roles": ["operator"]})
     answer = api.ask("GET", "/api/plans", key=None, headers={"Authorization": f"Bearer {token}"})
-    assert answer.problem(401)["title"] == "Not signed in"
+    assert answer.problem(401)["title"] == "Authentication required"
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
@@ -169,7 +169,9 @@ BAD_PRINCIPALS = {
 @pytest.mark.parametrize("kind", BAD_PRINCIPALS)
 def test_the_app_refuses_a_principal_that_is_not_entras(api: Api, kind: str) -> None:
     shown = {"X-MS-CLIENT-PRINCIPAL": BAD_PRINCIPALS[kind]}
-    assert "Sign in first" in api.past_the_platform("list_plans", shown).problem(401)["detail"]
+    assert (
+        "Sign-in with Microsoft Entra is required." in api.past_the_platform("list_plans", shown).problem(401)["detail"]
+    )
 
 
 LONG = "http://schemas.microsoft.com/"
@@ -210,7 +212,7 @@ def test_only_the_right_role_acts_and_others_are_told_which_they_lack(api: Api, 
     if ACTING[place] in PEOPLE[person]:
         answer.problem(404)
     else:
-        assert f"You lack the role {ACTING[place]}." in answer.problem(403)["detail"]
+        assert f"The role {ACTING[place]} is required." in answer.problem(403)["detail"]
 
 
 @pytest.mark.parametrize("person", PEOPLE)
@@ -220,7 +222,7 @@ def test_everybody_with_a_role_may_read(api: Api, method: str, path: str, person
     if PEOPLE[person]:
         assert answer.status == (404 if NOBODY in path else 200)
     else:
-        assert "You lack the role viewer." in answer.problem(403)["detail"]
+        assert "The role viewer is required." in answer.problem(403)["detail"]
 
 
 def test_a_viewer_reads_a_run_and_sees_who_started_it(api: Api, run_id: str) -> None:
@@ -233,7 +235,7 @@ def test_a_viewer_reads_a_run_and_sees_who_started_it(api: Api, run_id: str) -> 
 def test_a_viewer_with_a_forged_principal_remains_a_viewer(api: Api, place: str, spelling: str) -> None:
     headers = api.lab.credentials("vic") | {spelling: FORGED, "X-MS-CLIENT-PRINCIPAL-ID": ADA}
     told = api.ask("POST", place.format("contoso"), PAUSE, None, headers).problem(403)
-    assert f"You lack the role {ACTING[place]}." in told["detail"]
+    assert f"The role {ACTING[place]} is required." in told["detail"]
     assert api.ask("GET", "/api/plans", key=None, headers=headers).status == 200
 
 

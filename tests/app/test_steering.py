@@ -23,7 +23,7 @@ from tests.app.test_among_plans import Engine
 from tests.lab.app_side import AppSide, with_a_history
 
 _NUMBERS = count(1)
-QUESTION = "The primary site serves again. What it has taken since 2027-01-15 20:00 UTC would be lost."
+QUESTION = "The primary site is serving traffic again. Its changes since 2027-01-15 20:00 UTC would be lost."
 ASKS, REPAIR, APPROVAL = ["proceed", "abort"], ["retry", "abort"], ["approve", "reject", "abort"]
 
 
@@ -91,7 +91,7 @@ def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
         assert (status, engine.told) == (202, [(run.run_id, STEERING[word].event, heard)])
     else:
         assert (status, engine.told) == (409, [])
-        assert told["title"] == "Not possible now"
+        assert told["title"] == "Conflict"
 
 
 @pytest.mark.parametrize("word", ["retry", "approve", "reject"])
@@ -107,13 +107,13 @@ def test_a_run_that_asks_nothing_says_what_it_does_in_plain_words(app: AppSide) 
     status, told, _ = tell(app, waiting(app, Phase.WAITING_FOR_APPROVAL, []), "retry")
     assert (status, told["answers"]) == (409, [])
     assert told["detail"] == (
-        "Only a run that waits for a repair takes this. This one is waiting for approval and needs no answer."
+        "`retry` is only valid while a run waits for a fix (current phase: waiting for approval). No answer is required."
     )
 
 
 def test_a_run_that_clears_away_takes_no_second_abort(app: AppSide) -> None:
     status, told, _ = tell(app, waiting(app, Phase.CLEANING_UP, []), "abort")
-    assert (status, told["detail"]) == (409, "The run is ending: it is clearing away what it built.")
+    assert (status, told["detail"]) == (409, "The run is ending; cleanup is in progress.")
 
 
 def test_a_run_that_was_aborted_takes_no_other_word(app: AppSide) -> None:

@@ -37,12 +37,12 @@ def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None
     with unreadable_state(api):
         answer = api.post("/api/alerts", body)
         told = answer.problem(503)
-    assert told["title"] == "Try again"
+    assert told["title"] == "Service unavailable"
     assert int(answer.headers["Retry-After"]) > 0
-    assert "did not foresee (JSONDecodeError); its log has the rest" in told["detail"]
+    assert "Unexpected error (JSONDecodeError). See Coldsite's log." in told["detail"]
     for secret in ("half a", "Traceback", ".py"):
         assert secret not in answer.text
-    assert "Coldsite failed: what was not foreseen" in api.log()
+    assert "Coldsite failed: unexpected error" in api.log()
     again = api.post("/api/alerts", body)
     assert again.status == 202
     assert api.finished(again.json["run_id"])["trigger"] == "alert"
@@ -59,4 +59,4 @@ def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None
 )
 def test_every_answer_to_people_is_a_problem_document_too(api: Api, method: str, path: str, body: object) -> None:
     with unreadable_state(api):
-        assert "did not foresee" in api.ask(method, path, body).problem(503)["detail"]
+        assert "Unexpected error" in api.ask(method, path, body).problem(503)["detail"]

@@ -97,7 +97,7 @@ def test_a_coldsite_that_is_closed_and_works_passes(shell: PowerShell, tmp_path:
     assert seen[-1] == "POST /api/selfcheck"
 
 
-NO_PLAN = (200, {"seconds": 1.5, "problems": ["No recovery plan is deployed: plans/ holds none."]})
+NO_PLAN = (200, {"seconds": 1.5, "problems": ["No recovery plan is deployed: plans/ is empty."]})
 
 
 def test_a_site_that_was_just_made_needs_no_plan_yet(shell: PowerShell, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_without_an_address_nothing_is_asked(shell: PowerShell, tmp_path: Path) 
     ("said", "told"),
     [
         (401, "does not accept a token"),
-        ((403, {"detail": "You lack the role viewer."}), "You lack the role viewer."),
+        ((403, {"detail": "The role viewer is required."}), "The role viewer is required."),
         ((503, {"detail": "The durable engine does not answer."}), "The durable engine does not answer."),
         (404, "answered 404"),
         ((200, {"hello": "world"}), "is not Coldsite"),

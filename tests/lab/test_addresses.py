@@ -63,7 +63,7 @@ def test_a_setting_that_holds_no_address_is_no_data_and_is_named(monkeypatch: py
     monkeypatch.setenv("SITE_ADDRESS", value)
     found = ask(page_signal(1, connect_to="SITE_ADDRESS"))
     assert (found.state, found.counts_as, found.spoke) == ("no_data", "no_data", False)
-    assert found.detail.startswith("The app setting SITE_ADDRESS does not hold an address")
+    assert found.detail.startswith("The app setting SITE_ADDRESS does not contain an address")
 
 
 @pytest.mark.parametrize("value", NO_ADDRESSES)
@@ -105,7 +105,7 @@ def test_a_host_in_capitals_is_a_host_and_not_a_setting(value: str) -> None:
     """The name leads nowhere here, which is told as such."""
     found = ask(page_signal(1, connect_to=value))
     assert (found.state, found.spoke) == ("no_data", False)
-    assert found.detail == f"{value.partition(':')[0]} is a name that leads to no address"
+    assert found.detail == f"{value.partition(':')[0]} is a name that does not resolve"
     assert "setting" not in found.detail
 
 
@@ -136,4 +136,4 @@ def test_a_sql_servers_name_that_leads_nowhere_is_no_data(server: str) -> None:
     signal = {"path": "private", "sql": {"server": server, "database": "Orders", "credential": "SQL_PROBE"}}
     found = ask(signal)
     assert (found.state, found.spoke) == ("no_data", False)
-    assert found.detail == f"{server} is a name that leads to no address"
+    assert found.detail == f"{server} is a name that does not resolve"

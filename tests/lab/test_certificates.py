@@ -145,7 +145,7 @@ def test_a_site_with_one_version_of_tls_is_up(version: ssl.TLSVersion) -> None:
 def test_a_certificate_that_is_wanted_of_us_is_no_data_of_a_site_that_lives(trusted: Path) -> None:
     found, answer = ask(asking_for_a_certificate(trusted))
     assert_alive_but_unknown(found, answer)
-    assert "a client certificate wanted?" in found.detail
+    assert "client certificate required?" in found.detail
     assert not answer.hopeless
 
 
@@ -154,13 +154,13 @@ def test_a_handshake_that_is_cut_off_is_no_data_and_no_proof_of_life(context: Ca
     """A device in front may accept connections for a server that is gone."""
     found, answer = ask(context())
     assert_unknown(found, answer, spoke=False)
-    assert found.detail == f"{ADDRESS} accepts connections and cuts the TLS handshake off"
+    assert found.detail == f"{ADDRESS} accepts connections and closes them in the TLS handshake"
     assert not answer.hopeless
 
 
 @pytest.mark.parametrize(
     ("after", "said"),
-    [(b"\r\n\r\n", "speaks plain HTTP"), (b"", "the TLS handshake failed (wrong version number)")],
+    [(b"\r\n\r\n", "uses plain HTTP"), (b"", "the TLS handshake failed (wrong version number)")],
     ids=["waits for a whole request", "answers at once"],
 )
 def test_a_site_that_speaks_plain_http_on_the_port_of_tls_lives_and_is_misconfigured(after: bytes, said: str) -> None:

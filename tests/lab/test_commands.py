@@ -51,8 +51,8 @@ REGION = seen("azure", "up", "no incidents reported in westeurope", role="recove
         ("up", [GOOD], "The primary site answers."),
         ("down", [GONE], "The primary site does not answer."),
         ("unclear", [GONE, BEAT], "The checks do not agree."),
-        ("blind", [GONE], "Coldsite itself is cut off."),
-        ("up", [GOOD, BLIND], "The primary site answers. vpn sees nothing: correct what its line says."),
+        ("blind", [GONE], "Coldsite has lost connectivity."),
+        ("up", [GOOD, BLIND], "The primary site answers. No data from vpn: fix the problem on its line."),
     ],
 )
 def test_check_says_what_the_checks_come_to_and_which_are_blind(
@@ -126,8 +126,8 @@ STARTED = {"run_id": RUN, "phase": "recovering"}
     [
         ([], {}, "Azure's data are from {data_until} at least."),
         (["--planned"], {}, "The primary's writes are stopped first, and nothing is lost."),
-        (["--primary-is-healthy"], {}, "What the primary takes until its customers have moved will be lost."),
-        ([], {"unknown": True}, "From when Azure's data are is not known."),
+        (["--primary-is-healthy"], {}, "The primary's changes until the cutover will be lost."),
+        ([], {"unknown": True}, "The age of Azure's data is unknown."),
     ],
 )
 def test_the_question_before_a_failover_says_what_it_costs(
@@ -139,7 +139,7 @@ def test_the_question_before_a_failover_says_what_it_costs(
     site.says("plans/contoso", found)
     said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
     question = question.format(data_until=spoken(2))
-    assert f"{question} Build Contoso web shop in Azure and move its customers there?" in said
+    assert f"{question} Build Contoso web shop in Azure and cut over?" in said
     assert site.sent == []
 
 
@@ -187,7 +187,7 @@ def test_an_answer_is_sent_to_the_run_and_said_to_be(site: Coldsite, words: list
 def test_an_end_says_when_coldsite_looks_again(site: Coldsite, word: str) -> None:
     site.says(f"runs/{RUN}", waiting("needs_operator").model_dump(mode="json"))
     site.says(f"runs/{RUN}/{word}", {}, 202)
-    assert "looks at the primary again after the plan's cooldown" in site.run(word, RUN, answer="y\n")
+    assert "checks the primary again after the plan's cooldown" in site.run(word, RUN, answer="y\n")
 
 
 def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsite) -> None:
@@ -195,7 +195,7 @@ def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsi
     site.says(f"runs/{RUN}", waiting("needs_operator", question).model_dump(mode="json"))
     said = site.run("proceed", RUN, answer="n\n", code=1)
     assert question in said
-    assert "Move the customers to Azure all the same?" in said
+    assert "Cut over to Azure anyway?" in said
     assert site.sent == []
 
 
@@ -213,14 +213,14 @@ def test_a_plan_is_shown_with_its_objectives_and_how_replication_is(site: Coldsi
     site.says("plans/contoso", shown())
     said = site.run("plan", "show", "contoso")
     assert "Objectives: recovery time 30 min, data loss 15 min." in said
-    assert f"Replication: good; data until {spoken(2)} (looked at {spoken()})." in said
+    assert f"Replication: good; data until {spoken(2)} (checked {spoken()})." in said
     assert MARKUP in said
 
 
 @pytest.mark.parametrize(
     ("replica", "line"),
     [
-        ({"looked_at": None}, "Replication: not looked at yet."),
+        ({"looked_at": None}, "Replication: not checked yet."),
         ({"data_until": None}, "Replication: good; age of the data unknown"),
         ({"problem": "the source is not connected."}, "Replication: the source is not connected; data until"),
     ],
@@ -236,7 +236,7 @@ def test_what_is_not_known_of_a_replica_is_said(site: Coldsite, replica: dict[st
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("https://<your app>", "https://<your app> is no address. Yours is: azd env get-value COLDSITE_URL"),
+        ("https://<your app>", "https://<your app> is not a URL. `azd env get-value COLDSITE_URL` prints yours."),
         ("http://coldsite.example", "http://coldsite.example is not https"),
         ("https://127.0.0.1:9", "Coldsite at https://127.0.0.1:9 does not answer"),
     ],

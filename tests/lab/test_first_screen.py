@@ -50,10 +50,10 @@ def test_a_dark_site_is_the_first_thing_said_and_no_drill_is_recommended(
     assert "served" not in screen
     seen = {"down": "does not answer", "unclear": "gives no clear answer"}[says]
     since = spoken(NOW - timedelta(minutes=10))
-    assert f"The primary site {seen} since {since} (newest look {spoken(NOW)})" in screen
+    assert f"The primary site {seen} since {since} (newest check {spoken(NOW)})" in screen
     following = screen.partition("Next: ")[2]
-    assert "`coldsite check contoso` looks now" in following
-    moves = "`coldsite failover contoso --reason WHY` moves its customers to Azure"
+    assert "`coldsite check contoso` checks it now" in following
+    moves = "`coldsite failover contoso --reason WHY` fails over to Azure"
     assert (moves in following) is (says == "down")
     assert "drill" not in following
 
@@ -61,7 +61,7 @@ def test_a_dark_site_is_the_first_thing_said_and_no_drill_is_recommended(
 def test_an_alert_that_is_open_asks_for_a_look_although_the_newest_one_was_good(site: Coldsite) -> None:
     screen = site.overview(plan(open_alerts=2))
     assert "2 open alerts" in screen
-    assert "`coldsite check contoso` looks now" in screen
+    assert "`coldsite check contoso` checks it now" in screen
     assert "drill" not in screen
 
 
@@ -74,19 +74,19 @@ def test_a_pause_is_named_with_how_to_end_it(site: Coldsite) -> None:
 def test_a_plan_that_only_observes_says_so(site: Coldsite) -> None:
     screen = site.overview(plan(newest_look=look("down"), mode="observe"))
     assert "; mode observe" in screen
-    assert "starts nothing by itself" in screen
+    assert "starts no failover by itself" in screen
 
 
 def test_a_look_that_is_postponed_says_until_when_and_what_ends_it(site: Coldsite) -> None:
     screen = site.overview(plan(next_look_not_before=FAR))
-    assert f"Coldsite looks again at {spoken(FAR)}, or as soon as another check turns bad" in screen
+    assert f"Next check at {spoken(FAR)}, or as soon as another signal fails" in screen
 
 
 def test_a_site_that_answers_says_when_it_was_seen(site: Coldsite) -> None:
     screen = site.overview(plan())
-    assert f"The primary site answers (newest look {spoken(NOW)})" in screen
+    assert f"The primary site answers (newest check {spoken(NOW)})" in screen
     assert "since" not in screen
-    assert screen.endswith("Nothing needs you.")
+    assert screen.endswith("No action required.")
 
 
 def test_an_observer_that_is_cut_off_says_that_it_cannot_see(site: Coldsite) -> None:
@@ -111,12 +111,12 @@ def test_a_question_is_shown_with_its_end_and_the_commands_that_answer_it(
     run = waiting(phase, "The primary site serves again. Move its customers?", answers, waiting_until=FAR)
     screen = site.overview(plan(run=run, newest_look=look("down")))
     assert f"Waiting for you (until {spoken(FAR)}): The primary site serves again. Move its customers?" in screen
-    assert f"Next: `{commands}`. `coldsite runs show {RUN}` shows all of it." in screen
+    assert f"Next: `{commands}`. `coldsite runs show {RUN}` shows the run." in screen
 
 
 def test_a_question_without_an_end_names_none(site: Coldsite) -> None:
-    screen = site.overview(plan(run=waiting("needs_operator", "No size can be had.")))
-    assert "Waiting for you: No size can be had." in screen
+    screen = site.overview(plan(run=waiting("needs_operator", "No size is available.")))
+    assert "Waiting for you: No size is available." in screen
     assert "until" not in screen
 
 
@@ -140,7 +140,10 @@ def test_customers_in_azure_are_told_where_the_way_back_is_written(site: Coldsit
     ("last", "said"),
     [
         (None, "no drill has succeeded yet; `coldsite drill contoso` runs one."),
-        (datetime(2024, 1, 2, tzinfo=UTC), "the last good drill was on 2024-01-02; `coldsite drill contoso` runs one."),
+        (
+            datetime(2024, 1, 2, tzinfo=UTC),
+            "the last successful drill was on 2024-01-02; `coldsite drill contoso` runs one.",
+        ),
         (NOW - timedelta(days=101), "`coldsite drill contoso` runs one."),
     ],
 )
@@ -156,7 +159,7 @@ def test_a_fresh_drill_is_not_forgotten_behind_other_runs(site: Coldsite, days: 
     aborted = {"run_id": RUN, "kind": "failover", "phase": "completed", "outcome": "aborted", "trigger": "operator"}
     aborted |= {"started_at": NOW.isoformat(), "recovery_time_actual": None}
     screen = site.overview(plan(last_good_drill=NOW - timedelta(days=days)), runs=[aborted] * 5)
-    assert screen.endswith("Nothing needs you.")
+    assert screen.endswith("No action required.")
 
 
 def test_one_plans_drill_does_not_hide_anothers(site: Coldsite) -> None:
@@ -176,7 +179,7 @@ def test_no_plan_at_all_is_told_how_to_begin(site: Coldsite) -> None:
 def test_the_dark_plan_comes_before_the_one_that_lacks_a_drill(site: Coldsite, first: str) -> None:
     both = [plan(last_good_drill=None), plan(name="other", title="Other", newest_look=look("down"))]
     screen = site.overview(*(both if first == "quiet" else both[::-1]))
-    assert "Next: `coldsite check other` looks now" in screen
+    assert "Next: `coldsite check other` checks it now" in screen
 
 
 def test_a_question_comes_before_a_warning_of_another_plan(site: Coldsite) -> None:

@@ -86,7 +86,7 @@ def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: Ap
     with pytest.raises(QueryAnswerError) as told:
         app.run(newest_sign(query, WINDOW))
     assert said in str(told.value)
-    assert "must answer the time of the newest sign of life" in str(told.value)
+    assert "must return the time of the newest sign of life" in str(told.value)
 
 
 # As evidence, beside another signal
@@ -111,7 +111,7 @@ def test_a_server_that_beats_is_up_and_its_age_is_told(app: AppSide, query: str)
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("Heartbeat | distinct Computer", "must answer the time"),
+        ("Heartbeat | distinct Computer", "must return the time"),
         ("Heartbeat | wher x", "Azure did not answer (BadArgumentError)"),
         ("Nothing | take 1", "Azure did not answer (BadArgumentError)"),
         ("Heartbeat | where Computer == 'nobody'", "no sign of life on record"),

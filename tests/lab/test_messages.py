@@ -62,11 +62,11 @@ def test_a_broken_address_does_not_silence_the_others_and_is_a_warning(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", value)
-    assert app.run(send_to_all(plan, "No size can be had."))
+    assert app.run(send_to_all(plan, "No size is available."))
     ((key, said),) = warnings(app, plan).items()
-    assert box.titles == [f"{plan.title} needs you"]
+    assert box.titles == [f"Action required: {plan.title}"]
     assert key == f"{UNDELIVERED}TEAMS_URL"
-    assert said.startswith("Messages do not arrive: ")
+    assert said.startswith("Notifications are not delivered: ")
     assert "TEAMS_URL" in said
     assert SECRET not in said
 
@@ -88,12 +88,12 @@ def test_a_message_that_no_address_took_must_be_told_again(
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", KEY_VAULT)
     box.refusals = [503] * 9
-    assert not app.run(send_to_all(plan, "No size can be had."))
+    assert not app.run(send_to_all(plan, "No size is available."))
     assert sorted(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL", f"{UNDELIVERED}TEAMS_URL"]
 
 
 def test_a_plan_that_tells_no_person_has_nothing_to_tell_again(app: AppSide, plan: RecoveryPlan) -> None:
-    assert app.run(send_to_all(plan.model_copy(update={"notify": []}), "No size can be had."))
+    assert app.run(send_to_all(plan.model_copy(update={"notify": []}), "No size is available."))
     assert warnings(app, plan) == {}
 
 
@@ -105,7 +105,7 @@ def test_a_service_that_refuses_is_named_by_its_setting_alone(
     run = RunRef(run_id="", plan=plan.name, epoch=0)
     with pytest.raises(NotDeliveredError) as told:
         app.run(deliver(NotifyOrder(run=run, url_setting="MAIL_URL", title="Title", text="Text")))
-    assert str(told.value) == "The service behind MAIL_URL did not take the message."
+    assert str(told.value) == "The service behind MAIL_URL did not accept the message."
     assert list(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL"]
 
 
@@ -113,9 +113,9 @@ def test_a_message_says_how_to_see_more(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", box.url)
-    app.run(send_to_all(plan, "No size can be had."))
+    app.run(send_to_all(plan, "No size is available."))
     assert [message["message"] for message in box.messages] == [
-        f"No size can be had.\nStatus: coldsite plan show {plan.name}"
+        f"No size is available.\nStatus: coldsite plan show {plan.name}"
     ] * 2
 
 

@@ -96,7 +96,7 @@ def test_check_names_what_cannot_be_seen_and_what_to_correct(api: Api) -> None:
         said = command(api, "check", "contoso")
     finally:
         api.perform("sql.odd", target="primary/sql", login_number=0)
-    assert said.endswith("vpn sees nothing: correct what its line says.")
+    assert said.endswith("No data from vpn: fix the problem on its line.")
     assert "(error 18456)" in said
 
 

@@ -92,7 +92,7 @@ def test_a_plan_that_is_there_is_not_written_over(api: Api, tmp_path: Path) -> N
     (tmp_path / "shop.yaml").write_text("mine\n")
     done = init(api, tmp_path, "1\n\n\n\n\n\n")
     assert (done.returncode, (tmp_path / "shop.yaml").read_text()) == (2, "mine\n")
-    assert "is there already" in done.stderr
+    assert "already exists" in done.stderr
 
 
 def test_an_answer_that_makes_no_plan_leaves_nothing_behind(api: Api, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_a_setting_that_is_no_address_is_a_mistake_of_ours_and_is_named(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("SITE_ADDRESS", value)
-    with pytest.raises(SettingError, match="SITE_ADDRESS does not hold an address"):
+    with pytest.raises(SettingError, match="SITE_ADDRESS does not contain an address"):
         asyncio.run(http.probe_http(HttpProbe(connect_to="SITE_ADDRESS", timeout="500ms")))
 
 

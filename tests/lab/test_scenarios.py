@@ -132,7 +132,7 @@ def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path
     assert not report["passed"]
     assert report["customers"]["served_by"]["recovery"] == 0
     assert report["runs"][0]["phase"] == "needs_operator"
-    assert "DNS does not answer the recovery site" in report["runs"][0]["verdict"]
+    assert "does not resolve to the recovery site yet" in report["runs"][0]["verdict"]
 
 
 def test_without_the_app_nobody_moves_the_customers(tmp_path: Path) -> None:

@@ -89,7 +89,9 @@ def test_what_a_script_does_not_know_is_not_known(change: tuple[str, str], field
     ],
 )
 def test_what_cannot_be_read_is_refused_with_words(output: list[dict[str, Any]] | None) -> None:
-    with pytest.raises(ReplicationError, match=r"last line is not its one JSON line\. It said: "):
+    with pytest.raises(
+        ReplicationError, match=r"last line of the replication script's output is not its JSON line\. Output: "
+    ):
         read_output(output)
 
 
@@ -100,7 +102,7 @@ def test_what_cannot_be_read_is_refused_with_words(output: list[dict[str, Any]] 
         ({"state": "good", "frozen": False, "connected": True, "queue_bytes": 9}, None),
         ({"state": "good", "frozen": False}, None),
         ({"state": "good", "frozen": False, "connected": False}, "the source is not connected"),
-        ({"state": "mirroring", "frozen": False, "connected": True}, "it is mirroring anew"),
+        ({"state": "mirroring", "frozen": False, "connected": True}, "it is mirroring again"),
         ({"state": "stopped", "frozen": False}, "it has stopped"),
         ({"state": None, "frozen": None}, "its state is unknown"),
     ],

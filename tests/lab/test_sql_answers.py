@@ -191,7 +191,7 @@ def test_a_measure_that_is_a_number_leaves_the_database_healthy(server: Server) 
 def test_a_measure_in_local_time_ahead_of_utc_is_refused_with_words(server: Server, hours: int) -> None:
     """A commit of a time to come would hide an hour of lost orders behind a loss of zero."""
     server.set(odd=Oddity(hours=hours))
-    assert_unmeasured(server, "in the future", "it must answer UTC")
+    assert_unmeasured(server, "in the future", "it must return UTC")
 
 
 def test_an_empty_table_has_no_measure_and_nothing_is_wrong(server: Server) -> None:

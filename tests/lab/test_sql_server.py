@@ -343,7 +343,7 @@ class TestProbe:
     def test_a_database_that_is_not_there_says_nothing_of_the_site_and_waiting_does_not_help(self) -> None:
         answer = ask(database="Nowhere")
         assert (answer.healthy, answer.untrusted, answer.hopeless) == (False, True, True)
-        assert "not there" in answer.detail
+        assert "does not exist" in answer.detail
 
     def test_a_query_that_fails_leaves_the_database_healthy_and_unmeasured(self) -> None:
         answer = ask(recovery_point_query="SELECT MAX(Nothing) FROM dbo.Orders")

@@ -289,7 +289,7 @@ class Engine(Hub):
             self.at(first + ECHO_AFTER, act)
 
     def _execute(self, task_id: int, name: str, order: dict[str, Any]) -> pb.HistoryEvent:
-        """Azure hands on an exception as the bare class name and the first line of the message, nothing more."""
+        """Azure passes on an exception as the bare class name and the first line of the message, nothing more."""
         try:
             result = self._perform(name, order)
         except (ColdsiteError, BrokenError) as error:

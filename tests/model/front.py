@@ -78,7 +78,7 @@ class Front:
         for child in children:
             engine.send(child.id, ids.EVENT_ABORT, {"by": "the end of its run"})
         if not children:
-            records.end_orphan(run_id, "The run broke off without a result.")
+            records.end_orphan(run_id, "The run stopped unexpectedly: its orchestration no longer exists.")
 
     def begin(
         self,

@@ -10,7 +10,7 @@ from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 WAITING = {Phase.WAITING_FOR_APPROVAL, Phase.NEEDS_OPERATOR}
-ADMITTED = ("Not everything could be cleared away", "is left over", "broke off without a result", "no longer holds")
+ADMITTED = ("leanup is incomplete", "stopped unexpectedly", "no longer holds")
 """How a run says that something was left: it could not be removed, or nobody was there any more to remove it."""
 KEEPERS = {"take_set", "thaw_replica", "clear_leftovers"}
 """They may fail: nobody's customers wait for them, and housekeeping tries again."""

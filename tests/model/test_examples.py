@@ -122,7 +122,7 @@ def held_before_the_cutover(outage: Front, **change: Any) -> str:
 
 def test_a_coldsite_that_is_cut_off_before_the_cutover_asks_and_goes_on_when_it_sees_again(outage: Front) -> None:
     run_id = held_before_the_cutover(outage, cut="observer")
-    assert "cut off" in (outage.world.records.runs[run_id].waiting_for or "")
+    assert "lost connectivity" in (outage.world.records.runs[run_id].waiting_for or "")
     began = outage.world.records.runs[run_id].verdict_detail
     outage.world.engine.advance(timedelta(hours=2))
     assert outage.world.records.runs[run_id].phase is Phase.NEEDS_OPERATOR

@@ -144,7 +144,7 @@ def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ende
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.azure.trouble("enable_recovery", "permanent")
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
-    assert "customers were not moved" in (outage.world.records.runs[run_id].waiting_for or "")
+    assert "traffic is unchanged" in (outage.world.records.runs[run_id].waiting_for or "")
     outage.world.primary.change(alive=True)
     assert outage.steer(run_id, "abort")
     assert end(outage, run_id) is Outcome.ABORTED
@@ -200,7 +200,7 @@ def test_an_acknowledged_failover_that_was_held_for_hours_asks_before_it_loses_t
     run_id = held_for_hours(front, "unplanned")
     assert end(front, run_id) is None
     run = front.world.records.runs[run_id]
-    assert "What it has taken since 2027-01-15 03:00 UTC would be lost" in (run.waiting_for or "")
+    assert "Its changes since 2027-01-15 03:00 UTC would be lost" in (run.waiting_for or "")
     assert run.answers == ["proceed", "abort"]
     assert not front.world.traffic.moves
     assert front.steer(run_id, "proceed")
@@ -235,7 +235,7 @@ def test_what_azure_puts_off_again_and_again_brings_a_person_who_may_end_it(outa
     run_id = started(outage.watch())
     outage.world.azure.trouble("enable_recovery", "throttled", 2000)
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
-    assert "customers were not moved" in asked(outage, run_id)
+    assert "traffic is unchanged" in asked(outage, run_id)
     assert outage.steer(run_id, "abort")
     assert end(outage, run_id) is Outcome.ABORTED
     assert not outage.world.traffic.moves
@@ -299,7 +299,7 @@ def test_machines_to_which_customers_were_led_by_hand_outlive_an_abort(outage: F
     come_to_rest(outage.world)
     run = outage.world.records.runs[run_id]
     assert run.outcome is Outcome.ABORTED
-    assert "nothing of it was removed" in (run.ended_because or "")
+    assert "its resources were kept" in (run.ended_because or "")
     for _ in range(3):
         outage.housekeeping()
         outage.world.engine.advance(timedelta(minutes=5))

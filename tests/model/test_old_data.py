@@ -52,7 +52,7 @@ def test_data_from_three_hours_before_the_outage_bring_a_person_before_anything_
     assert timedelta(0) <= front.plan.detection.approval.deadline - left < timedelta(minutes=1)
     assert {resource.kind for resource in front.world.azure.resources.values()} <= {"snapshots"}
     front.world.engine.advance(timedelta(seconds=10))
-    assert any("fail over?" in order.title for order in front.world.told)
+    assert any("Approval required" in order.title for order in front.world.told)
 
 
 def test_a_yes_covers_the_age_that_the_question_named_and_moves_the_customers(front: Front, asked: str) -> None:
@@ -108,7 +108,7 @@ def test_an_approval_that_the_plan_asks_for_says_from_when_the_data_are(front: F
     run_id = replication_dies_and_then_the_primary(front, timedelta(hours=3))
     until_phase(front, run_id, Phase.WAITING_FOR_APPROVAL)
     question = front.world.records.runs[run_id].waiting_for or ""
-    assert question.startswith("The plan asks for approval. ")
+    assert question.startswith("The plan requires approval. ")
     assert "Azure's data are from 2027-01-15 03:30 UTC" in question
     assert front.steer(run_id, "approve")
     assert end(front, run_id) is Outcome.SUCCEEDED
@@ -122,7 +122,7 @@ def test_a_replica_that_was_never_seen_in_order_brings_a_person(front: Front) ->
     front.world.engine.advance(timedelta(minutes=1))
     run_id = started(front.watch())
     until_phase(front, run_id, Phase.WAITING_FOR_APPROVAL)
-    assert "It is not known from when Azure's data are" in (front.world.records.runs[run_id].waiting_for or "")
+    assert "The age of Azure's data is unknown" in (front.world.records.runs[run_id].waiting_for or "")
 
 
 def test_what_was_recovered_may_be_older_than_replication_said_and_then_a_person_is_asked(front: Front) -> None:

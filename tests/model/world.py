@@ -291,7 +291,7 @@ class World:
         if run.outcome is None:
             return Evicted(left=[holder.name])
         if not run.is_leftover:
-            return Evicted(because=f"It belongs to {holder.name}, which run {run.run_id} still needs.")
+            return Evicted(because=f"It is in use by {holder.name}, which run {run.run_id} still needs.")
         clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=run.run_id)
         return Evicted(left=self.clean_up(clear).left)
 

@@ -273,7 +273,7 @@ def test_an_alert_means_something_for_one_plan(changes: dict[str, Any], plan: st
 
 
 def test_the_recovery_endpoint_is_degraded_by_design_and_starts_nothing() -> None:
-    with pytest.raises(UnusableAlertError, match="endpoint azure, which is no plan's primary endpoint"):
+    with pytest.raises(UnusableAlertError, match="endpoint azure, which is not a plan's primary endpoint"):
         match_plan(read(endpoint="azure"), [contoso(), OTHER])
 
 
@@ -414,7 +414,7 @@ def test_a_rules_name_that_is_too_long_is_cut_and_the_alert_is_kept() -> None:
 def test_an_endpoint_that_cannot_be_read_is_some_endpoint_and_not_any() -> None:
     alert = read(endpoint=ZERO_WIDTH)
     assert alert.endpoint == "(unreadable)"
-    with pytest.raises(UnusableAlertError, match="which is no plan's primary endpoint"):
+    with pytest.raises(UnusableAlertError, match="which is not a plan's primary endpoint"):
         match_plan(alert, [contoso()])
 
 
@@ -427,6 +427,6 @@ def test_an_endpoints_name_with_odd_blanks_is_still_the_primarys() -> None:
 
 def test_an_action_groups_test_is_told_that_it_has_arrived() -> None:
     made_up = "/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test-RG/providers/microsoft.storage"
-    with pytest.raises(UnusableAlertError, match="action group's own test, and it has arrived") as caught:
+    with pytest.raises(UnusableAlertError, match="test of the action group has arrived") as caught:
         match_plan(read(endpoint=None, alertTargetIDs=[f"{made_up}/storageaccounts/test-storageAccount"]), [contoso()])
     assert caught.value.status == 422

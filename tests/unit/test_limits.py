@@ -87,7 +87,7 @@ def test_refuses_numbers_that_json_does_not_have(place: str, word: str) -> None:
 )
 def test_refuses_a_key_that_is_given_twice(text: str) -> None:
     """Two readers would disagree on which of them counts."""
-    with pytest.raises(ValueError, match="a key is given twice"):
+    with pytest.raises(ValueError, match="a duplicate key is present"):
         read_json(text.encode())
 
 

@@ -139,7 +139,9 @@ def test_what_is_known_of_the_age_only_grows() -> None:
     """Replication dies at eight; whatever is said later, what was held then is still held."""
     good = looked_again(state(), NOW, said(until=NOW - MINUTE))
     later = looked_again(good, NOW + timedelta(hours=3), said("stopped", until=NOW - timedelta(hours=2)))
-    silent = looked_again(later, NOW + timedelta(hours=4), None, "The replication machine cannot be asked.")
+    silent = looked_again(
+        later, NOW + timedelta(hours=4), None, "The status script could not be started on the replication machine."
+    )
     assert (good.data_until, later.data_until, silent.data_until) == (NOW, NOW, NOW)
     assert replica(silent).replicated_until == NOW - MINUTE
 
@@ -171,7 +173,7 @@ def test_a_script_that_answers_local_time_makes_no_data_newer_and_is_in_trouble(
     """In winter Amsterdam's clocks are an hour ahead of UTC, which would hide an hour of lost data."""
     later = looked_again(state(), NOW, said(queued=1, until=NOW + timedelta(hours=1)))
     assert later.data_until is None
-    assert replica(later).problem == "its script answers a replicated_until in the future; it must be UTC"
+    assert replica(later).problem == "its script reports a replicated_until in the future; it must be UTC"
 
 
 def test_clocks_may_differ_a_little() -> None:

@@ -16,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 def test_data_whose_age_is_not_known_are_a_reason_to_ask() -> None:
     assert loss_question(None, OUTAGE, LIMIT) == (
-        "It is not known from when Azure's data are: replication has never been seen in order."
+        "The age of Azure's data is unknown: replication has never been seen healthy."
     )
 
 

@@ -84,9 +84,11 @@ def state(**changes: object) -> SiteState:
     ("changes", "because"),
     [
         pytest.param({}, None, id="nothing is in the way"),
-        pytest.param({"active_site": "recovery"}, "Customers are already sent to Azure.", id="moved already"),
-        pytest.param({"active_site": "recovery", "not_before": minutes(5)}, "already sent", id="moved and postponed"),
-        pytest.param({"active_site": "both"}, "broke off while it moved the customers", id="both sites serve"),
+        pytest.param({"active_site": "recovery"}, "Azure is already the active site.", id="moved already"),
+        pytest.param(
+            {"active_site": "recovery", "not_before": minutes(5)}, "already the active site", id="moved and postponed"
+        ),
+        pytest.param({"active_site": "both"}, "interrupted during cutover", id="both sites serve"),
         pytest.param({"active_site": "none"}, None, id="no site serves"),
         pytest.param({"paused_until": minutes(60), "pause_reason": "x"}, None, id="maintenance is no reason"),
         pytest.param({"not_before": minutes(5)}, None, id="a look that is only postponed is no reason"),

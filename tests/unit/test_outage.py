@@ -150,9 +150,12 @@ def test_the_sentence_says_unreachable_and_never_dead(spans: list[tuple[States, 
             [(OUTAGE, 20), (UP, 200)],
             "A false alarm or a short interruption: the primary site has answered for 1 min 30 s",
         ),
-        ([(PRIVATE_UP, 200)], "A partial outage: 3 of 4 checks say unreachable, but the private path still reaches"),
+        ([(PRIVATE_UP, 200)], "Partial outage: 3 of 4 checks say unreachable, but the private path still reaches"),
         ([(MIXED, 700)], "The checks did not agree within 10 min, so a person must decide: now 2 of 4 say unreachable"),
-        ([(BLIND, 700)], "The observer itself is cut off: its control check fails, so nothing is concluded."),
+        (
+            [(BLIND, 700)],
+            "Coldsite has lost connectivity (control check failing); the state of the primary site is unknown.",
+        ),
     ],
 )
 def test_the_sentence_opens_with_the_decision_and_its_reason(spans: list[tuple[States, float]], opening: str) -> None:
@@ -167,7 +170,7 @@ def test_the_sentence_says_how_much_longer_the_evidence_must_agree() -> None:
 
 def test_says_that_the_observer_is_cut_off_while_it_still_looks() -> None:
     rounds = rounds_of((BLIND, 10))
-    assert "observer itself is cut off" in decide(rounds, DETECTION, rounds[-1].at).sentence()
+    assert "Coldsite has lost connectivity" in decide(rounds, DETECTION, rounds[-1].at).sentence()
 
 
 def test_the_sentence_tells_each_signals_word_and_age() -> None:

@@ -73,7 +73,7 @@ def test_a_silent_azure_counts_as_the_plan_declares(silence_is_down: frozenset[s
 def test_the_sentence_says_that_the_trouble_is_in_the_recovery_region() -> None:
     sentence = follow(rounds_of((TROUBLE, 200)))[0].sentence()
     assert sentence.startswith(
-        "3 of 4 checks say unreachable, but Azure reports trouble in the recovery region, so a person must decide. "
+        "3 of 4 checks say unreachable, but Azure reports an incident in the recovery region, so a person must decide. "
     )
     assert "azure: trouble (as seen)" in sentence
 

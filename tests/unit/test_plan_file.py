@@ -63,8 +63,13 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("sign-off", {"failback.sign_off": "no"}, "failback.sign_off", ["'no'", "required, off"]),
     ("notification", {"notify.0.on": ["startet"]}, "notify.0.on.0", ["'startet'", "started, decided"]),
     # the graph
-    ("cycle of two", {f"{SQL}.depends_on": {"iis": "created"}}, "recovery.workloads", ["circle", "sql -> iis -> sql"]),
-    ("cycle of one", {f"{IIS}.depends_on": {"iis": "healthy"}}, "recovery.workloads", ["circle", "iis -> iis"]),
+    (
+        "cycle of two",
+        {f"{SQL}.depends_on": {"iis": "created"}},
+        "recovery.workloads",
+        ["circular", "sql -> iis -> sql"],
+    ),
+    ("cycle of one", {f"{IIS}.depends_on": {"iis": "healthy"}}, "recovery.workloads", ["circular", "iis -> iis"]),
     ("dependency unknown", {f"{IIS}.depends_on": {"sqll": "healthy"}}, f"{IIS}.depends_on", ["'sqll'", "iis, sql"]),
     ("dependency's word", {f"{IIS}.depends_on": {"sql": "up"}}, f"{IIS}.depends_on.sql", ["'up'", "healthy, created"]),
     # places
@@ -206,20 +211,20 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "Azure's health as evidence",
         {f"{SIGNALS}.azure": {"path": "public", "azure_health": {}}},
         f"{SIGNALS}.azure",
-        ["azure_health and role: recovery belong together"],
+        ["azure_health and role: recovery require each other"],
     ),
     (
         "Azure's health as control",
         {f"{SIGNALS}.azure.role": "control"},
         f"{SIGNALS}.azure",
-        ["azure_health and role: recovery belong together"],
+        ["azure_health and role: recovery require each other"],
     ),
     *[
         (
             f"{source} about the recovery region",
             {f"{SIGNALS}.azure": {"role": "recovery", "path": "public", source: fields}},
             f"{SIGNALS}.azure",
-            ["azure_health and role: recovery belong together"],
+            ["azure_health and role: recovery require each other"],
         )
         for source, fields in (("traffic_manager", {}), ("http", {"connect_to": "OBSERVER_ADDRESS"}))
     ],
@@ -242,12 +247,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("window without a zone", window("2027-01-15T19:00:00", "2027-01-15T20:00:00"), "pause.0", ["need a time zone"]),
     ("window with half a zone", window("2027-01-15T19:00:00", "2027-01-15T20:00:00Z"), "pause.0", ["need a time zone"]),
     # names
-    ("plan's name", {"name": "Contoso Web"}, "name", ["'Contoso Web'", "does not look like"]),
+    ("plan's name", {"name": "Contoso Web"}, "name", ["'Contoso Web'", "does not match"]),
     (
         "setting's name",
         {f"{SIGNALS}.vpn.sql.credential": "user:pw"},
         f"{SIGNALS}.vpn.sql.credential",
-        ["does not look like"],
+        ["does not match"],
     ),
 ]
 
@@ -288,13 +293,13 @@ HTTP, VERIFY = f"{SIGNALS}.public.http", "traffic.verify.0.http"
         pytest.param(f"{SQL}.storage", "PremiumV2_LRS", "'PremiumV2_LRS' is not one of Premium_LRS", id="Premium v2"),
         pytest.param(f"{SQL}.storage", "UltraSSD_LRS", "is not one of", id="Ultra"),
         pytest.param(f"{SQL}.storage", "Premium_LSR", "is not one of", id="storage misspelt"),
-        pytest.param(f"{SQL}.sizes", ["D8s_v5"], "does not look like", id="size without its tier"),
-        pytest.param(f"{SQL}.sizes", ["Standard D8s_v5"], "does not look like", id="size with a blank"),
+        pytest.param(f"{SQL}.sizes", ["D8s_v5"], "does not match", id="size without its tier"),
+        pytest.param(f"{SQL}.sizes", ["Standard D8s_v5"], "does not match", id="size with a blank"),
         pytest.param(f"{SQL}.zones", ["4"], "is not one of 1, 2, 3", id="zone"),
-        pytest.param("recovery.location", "West Europe", "does not look like", id="location as the portal shows it"),
-        pytest.param("recovery.resource_group", DISK, "does not look like", id="a disk as the group"),
+        pytest.param("recovery.location", "West Europe", "does not match", id="location as the portal shows it"),
+        pytest.param("recovery.resource_group", DISK, "does not match", id="a disk as the group"),
         pytest.param("recovery.tags", {"coldsite-run": "x"}, "Coldsite's own tags", id="a tag of Coldsite's own"),
-        pytest.param("recovery.tags", {"a/b": "x"}, "does not look like", id="a tag that Azure does not take"),
+        pytest.param("recovery.tags", {"a/b": "x"}, "does not match", id="a tag that Azure does not take"),
         pytest.param("traffic.profile", DISK, f"is not a resource id of type {PROFILE}", id="a disk as the profile"),
         pytest.param("replication.machine", DISK, "of type Microsoft.Compute/virtualMachines", id="a disk as machine"),
         pytest.param(f"{SQL}.disks.os", SQL_NIC, "of type Microsoft.Compute/disks", id="an interface as a disk"),
@@ -307,8 +312,8 @@ HTTP, VERIFY = f"{SIGNALS}.public.http", "traffic.verify.0.http"
         pytest.param(f"{SQL}.nic.failover", "sql-failover", "networkInterfaces", id="an interface by its name"),
         pytest.param(f"{SQL}.nic.drill", f"{NETWORK}/virtualNetworks/v", "networkInterfaces", id="a network as it"),
         pytest.param(f"{SQL}.address.failover", "10.20.1.400", "is neither an IPv4 address nor", id="no address"),
-        pytest.param("traffic.hostname", "https://contoso.trafficmanager.net", "does not look like", id="a URL"),
-        pytest.param(f"{HTTP}.host", "shop.contoso.example:443", "does not look like", id="a host with a port"),
+        pytest.param("traffic.hostname", "https://contoso.trafficmanager.net", "does not match", id="a URL"),
+        pytest.param(f"{HTTP}.host", "shop.contoso.example:443", "does not match", id="a host with a port"),
         pytest.param(f"{HTTP}.connect_to", "127.0.0.1/health", "is neither an address", id="an address with a path"),
         pytest.param(f"{HTTP}.connect_to", "web01:99999", "is neither an address", id="a port that there is not"),
         pytest.param(f"{HTTP}.port", 80, "a probe with a host speaks TLS", id="TLS on port 80"),
@@ -331,7 +336,7 @@ def test_a_host_in_capitals_is_an_address_and_no_setting(machine: str) -> None:
 def test_a_cooldown_longer_than_the_recovery_time_is_refused() -> None:
     error = refused({"detection.cooldown": "31m"})
     assert error.problems == [
-        "detection.cooldown: 31m is longer than objectives.recovery_time (30m): a second outage would not be looked at "
+        "detection.cooldown: 31m is longer than objectives.recovery_time (30m): a second outage would not be checked "
         "in time"
     ]
     assert build_plan(contoso_data({"detection.cooldown": "30m"}), CONTOSO)
@@ -344,7 +349,7 @@ def test_automatic_without_scripts_is_refused_since_the_age_of_the_data_is_never
 
 @pytest.mark.parametrize(
     ("schedule", "says"),
-    [("0 0 3 30 2 *", "is a date that never comes"), ("R R R * * *", SCHEDULE)],
+    [("0 0 3 30 2 *", "is a date that never occurs"), ("R R R * * *", SCHEDULE)],
     ids=["never", "random"],
 )
 def test_a_schedule_that_is_grammatical_and_impossible_is_refused(schedule: str, says: str) -> None:

@@ -18,22 +18,22 @@ DISK = f"{ELSEWHERE}/Microsoft.Compute/disks/sql"
         (
             "nic.failover",
             NIC,
-            r"sql\.nic\.failover: lies outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
+            r"sql\.nic\.failover: is outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
         ),
         (
             "nic.drill",
             NIC,
-            r"sql\.nic\.drill: lies outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
+            r"sql\.nic\.drill: is outside /subscriptions/.*/resourceGroups/contoso-recovery, the only",
         ),
         (
             "disks.os",
             DISK,
-            r"sql\.disks\.os: lies outside resource group contoso-replica of subscription .*, where the replication machine is",
+            r"sql\.disks\.os: is outside resource group contoso-replica of subscription .*, the replication machine's",
         ),
         (
             "disks.data.0.disk",
             DISK,
-            r"sql\.disks\.data\.0: lies outside resource group contoso-replica of subscription .*, where the replication machine is",
+            r"sql\.disks\.data\.0: is outside resource group contoso-replica of subscription .*, the replication machine's",
         ),
     ],
 )

@@ -18,9 +18,9 @@ SIGNALS = "detection.signals"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("mode: observe\nmode: automatic\n", "key 'mode' stands twice (line 2)"),
-        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "key 'b' stands twice (line 4)"),
-        ("a: {b: 1, b: 2}\n", "key 'b' stands twice"),
+        ("mode: observe\nmode: automatic\n", "duplicate key 'mode' (line 2)"),
+        ("a:\n  b: 1\n  c: 2\n  b: 3\n", "duplicate key 'b' (line 4)"),
+        ("a: {b: 1, b: 2}\n", "duplicate key 'b'"),
         ("a: [1\n", "line 2"),
         ("a: 1\n  b: 2\n", "line 2"),
         ("a: !!python/object/apply:os.getcwd []\n", "tag"),
@@ -39,7 +39,7 @@ def test_refuses_what_is_not_plain_yaml(tmp_path: Path, text: str, says: str) ->
 
 def test_refuses_bytes_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(PlanError, match=r"bad\.yaml: is not UTF-8\. Save it as UTF-8 .*; line 1 holds a letter"):
+    with pytest.raises(PlanError, match=r"bad\.yaml: is not UTF-8\. Save it as UTF-8 .*; line 1 contains a character"):
         load_plan(tmp_path / "bad.yaml")
 
 
@@ -71,7 +71,7 @@ def test_refuses_a_plan_whose_script_is_missing(folder: Path, script: str) -> No
     (folder / "contoso" / f"{script}.ps1").unlink()
     with pytest.raises(PlanError) as caught:
         load_plan(folder / "contoso.yaml")
-    assert caught.value.problems == [f"replication.scripts: 'contoso' holds no {script}.ps1"]
+    assert caught.value.problems == [f"replication.scripts: 'contoso' does not contain {script}.ps1"]
 
 
 @pytest.mark.parametrize("query", ["../../outside.kql", "../contoso.yaml", "{outside}", "link.kql"])
@@ -88,7 +88,7 @@ def test_refuses_a_query_outside_the_plans_folder(folder: Path, query: str) -> N
 def test_refuses_scripts_outside_the_plans_folder(folder: Path, scripts: str) -> None:
     outside = Path(shutil.copytree(folder / "contoso", folder.parent / "outside"))
     name = scripts.format(outside=outside)
-    with pytest.raises(PlanError, match=r"replication\.scripts: .* holds no freeze\.ps1"):
+    with pytest.raises(PlanError, match=r"replication\.scripts: .* does not contain freeze\.ps1"):
         build_plan(contoso_data({"replication.scripts": name}), folder / "contoso.yaml")
 
 
@@ -132,6 +132,6 @@ def test_a_file_in_utf_16_is_refused_by_its_name_and_told_how_to_save_it(
 def test_a_file_with_a_letter_of_another_encoding_is_refused_by_its_name_and_line(folder: Path, name: str) -> None:
     lines = (folder / name).read_bytes().count(b"\n")
     (folder / name).write_bytes((folder / name).read_bytes() + "# Größe\n".encode("cp1252"))
-    with pytest.raises(PlanError, match=rf"is not UTF-8\..*; line {lines + 1} holds a letter") as caught:
+    with pytest.raises(PlanError, match=rf"is not UTF-8\..*; line {lines + 1} contains a character") as caught:
         load_plan(folder / "contoso.yaml")
     assert str(caught.value).startswith(f"{folder / name}: ")

@@ -35,13 +35,13 @@ def test_says_what_a_plan_lacks_for_it_and_what_to_do_instead(changes: dict[str,
     assert said is not None
     keys = ("fence", "replication.scripts", "recovery_point_query")
     assert [key for key in keys if f"{key} " in said] == names
-    assert said.endswith("start an unplanned one and acknowledge that the primary serves.")
+    assert said.endswith("start an unplanned failover and acknowledge that the primary is serving.")
 
 
 @pytest.mark.parametrize("point", ["latest_good", "before:2027-01-15T20:00:00Z", "contoso-point-1"])
 def test_an_older_recovery_point_is_no_planned_failover(point: str) -> None:
     assert planned_limitation(contoso_with(FENCE), point) == (
-        "A planned failover loses nothing, so it takes the latest recovery point. An older one is unplanned."
+        "A planned failover loses nothing, so it needs the latest recovery point. An older one is unplanned."
     )
 
 

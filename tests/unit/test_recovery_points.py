@@ -49,7 +49,7 @@ def test_a_time_without_a_zone_is_utc_as_the_operators_door_reads_it() -> None:
 @pytest.mark.parametrize("state", ["mirroring", "stopped, 512 bytes queued"])
 def test_says_why_the_replica_is_not_used_and_how_old_its_stand_in_is(state: str) -> None:
     choice = choose("latest", False, state, POINTS, NOW)
-    assert choice.because == f"The replica cannot be used ({state}). The recovery point set-c, 40 min old, is used."
+    assert choice.because == f"The replica is not usable ({state}). Recovery point set-c, 40 min old, is used."
 
 
 def test_says_what_the_replica_says_when_a_fresh_point_is_taken() -> None:
@@ -60,4 +60,4 @@ def test_says_what_the_replica_says_when_a_fresh_point_is_taken() -> None:
 def test_without_points_on_record_nothing_is_chosen_and_the_wish_is_named(wanted: str) -> None:
     choice = choose(wanted, False, "mirroring", [], NOW)
     assert (choice.take_new, choice.set_id) == (False, None)
-    assert choice.because.endswith(f"There is no recovery point that fits '{wanted}'.")
+    assert choice.because.endswith(f"No recovery point matches '{wanted}'.")

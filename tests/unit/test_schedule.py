@@ -78,7 +78,7 @@ def test_what_is_no_schedule_of_six_fields_is_refused_with_an_example(schedule: 
 
 @pytest.mark.parametrize("schedule", ["0 0 3 30 2 *", "0 0 3 31 2,4,6,9,11 *", "0 0 0 30 FEB SUN"])
 def test_a_date_that_never_comes_is_refused(schedule: str) -> None:
-    assert schedule_problem(schedule) == "is a date that never comes"
+    assert schedule_problem(schedule) == "is a date that never occurs"
 
 
 @given(
