@@ -1,4 +1,4 @@
-"""What Azure would see of function_app.py: every function with its trigger, as the worker reports it."""
+"""What Azure sees of function_app.py: every function with its trigger, as the worker reports it."""
 
 from __future__ import annotations
 
