@@ -1,4 +1,4 @@
-"""A worker and a client played by hand over real gRPC, so that a test decides when an answer is given, and whether."""
+"""A worker and a client played by hand over real gRPC, so that a test decides whether and when an answer is sent."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def child(task_id: int = 7) -> pb.OrchestratorAction:
 
 
 def send_events(count: int) -> list[pb.OrchestratorAction]:
-    """To nobody: only the sender's history grows."""
+    """The event has no recipient: only the sender's history grows."""
     return [helpers.new_send_event_action(number, "nobody", "told", None) for number in range(count)]
 
 

@@ -1,4 +1,4 @@
-"""The SQL Server stand-in as clients of other makers meet it: one server with TLS and one without."""
+"""The SQL Server stand-in for independent clients: one server with TLS and one without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Microsoft's own ODBC driver takes the SQL Server stand-in for a SQL Server, with and without encryption."""
+"""Microsoft's own ODBC driver accepts the SQL Server stand-in, with and without encryption."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRIVERS = pytest.mark.parametrize(
 )
 """Microsoft ships two; the one in Rust brings all it needs."""
 
-# A process of its own: a native driver that fails must not take the tests with it.
+# In a separate process: a crash of the native driver must not end the tests.
 CLIENT = """
 import json, sys, mssql_python
 mssql_python.pooling(enabled=False)
