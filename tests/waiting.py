@@ -24,7 +24,7 @@ def wait_until[T](predicate: Callable[[], T], timeout: float, what: str) -> T:
 
 
 async def until(predicate: Callable[[], bool], timeout: float, what: str) -> None:
-    """``wait_until`` for coroutines: the loop goes on meanwhile."""
+    """``wait_until`` for coroutines: the loop keeps running."""
     deadline = time.monotonic() + timeout
     pause = asyncio.Event()
     while not predicate():

@@ -292,7 +292,7 @@ def snapshot() -> list[dict[str, Any]]:
 
 def differences(ours: Any, theirs: Any, where: str) -> list[str]:
     """Where two readings of one value differ. A value that only Azure knows is in brackets on one side, and a
-placeholder on the other; a null is ignored.
+    placeholder on the other; a null is ignored.
     """
     if isinstance(theirs, str) and theirs.startswith("["):
         return (

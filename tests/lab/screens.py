@@ -1,5 +1,4 @@
-"""The output of the command, run in this process, against a Coldsite with scripted answers: a real server at a socket.
-"""
+"""The output of the command, run in this process, against a Coldsite with scripted answers: a real server at a socket."""
 
 from __future__ import annotations
 

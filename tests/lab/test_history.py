@@ -119,8 +119,7 @@ def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
 
 
 async def forget_the_seal(ref: RunRef) -> None:
-    """As if the worker had died between the two writes of sealing: the chain's head is written, the run's row is not.
-    """
+    """As if the worker had died between the two writes of sealing: the chain's head is written, the run's row is not."""
     name = parse_run_id(ref.run_id)
     assert name is not None
     rows = await tables.table(tables.RUNS)

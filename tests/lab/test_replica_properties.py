@@ -1,5 +1,4 @@
-"""The properties that recovered disks and machines inherit from the replica's disks: security type, purchase plan, key.
-"""
+"""The properties that recovered disks and machines inherit from the replica's disks: security type, purchase plan, key."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The refusals of the lab's Resource Manager, with Azure's own status and code: callers, versions, conflicts, capacity.
-"""
+"""The refusals of the lab's Resource Manager, with Azure's own status and code: callers, versions, conflicts, capacity."""
 
 from __future__ import annotations
 

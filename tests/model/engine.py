@@ -1,10 +1,10 @@
-"""A task hub with a clock of its own: Microsoft's executor turns the real orchestrators, and no time passes.
+"""A task hub with its own clock: Microsoft's executor runs the real orchestrators, and no real time passes.
 
 Every turn replays the whole history through ``execute_orchestration_request``, as the Functions host does it, so a
-turn that is not deterministic fails here too. Time jumps from one thing that is due to the next. What is due at the same
-time happens in the order in which it was ordered; events that reach an instance at the same time make one turn.
+turn that is not deterministic fails here too. Time jumps to the next due event. Events due at the same time happen in
+the order in which they were scheduled; events that reach an instance at the same time make one turn.
 
-Activities are given at least once. A fault makes an execution fail, lose its answer, happen twice, or take long.
+Activities are delivered at least once. A fault makes an execution fail, lose its answer, happen twice, or take long.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Status = Literal["running", "completed", "failed"]
 
 
 class BrokenError(Exception):
-    """What an activity raises that nobody foresaw."""
+    """An unforeseen error of an activity."""
 
 
 class Parent(NamedTuple):
@@ -53,7 +53,7 @@ class Parent(NamedTuple):
 
 @dataclass(eq=False)
 class Instance:
-    """One orchestration. ``history`` is what was replayed already, ``news`` what the next turn brings."""
+    """One orchestration. ``history`` was replayed already, ``news`` is for the next turn."""
 
     id: str
     name: str
@@ -85,10 +85,10 @@ class Engine:
         self._order = itertools.count()
         self._worker = DurableFunctionsWorker()
 
-    # What clients do
+    # Clients' calls
 
     def start(self, name: str, instance_id: str, data: dict[str, Any], parent: Parent | None = None) -> Instance:
-        """Starts an orchestration. An id that runs is refused; one that ended is overwritten, which is Azure's default."""
+        """Starts an orchestration. A running id is refused; an ended one is overwritten, which is Azure's default."""
         known = self.instances.get(instance_id)
         assert known is None or known.status != "running", f"{instance_id} is started while it runs"
         instance = self.instances[instance_id] = Instance(instance_id, name, parent)
@@ -96,7 +96,7 @@ class Engine:
         return instance
 
     def send(self, instance_id: str, event: str, data: Any) -> None:
-        """Raises an event. An instance that is unknown or over hears nothing."""
+        """Raises an event. An unknown or ended instance does not receive it."""
         self._raise(instance_id, event, json.dumps(data))
 
     def state(self, instance_id: str) -> Literal["running", "ended", "unknown"]:
@@ -106,15 +106,15 @@ class Engine:
         return "running" if instance.status == "running" else "ended"
 
     def lose(self, instance_id: str) -> None:
-        """The hub forgets an instance, as when its storage is replaced. Its children go on."""
+        """The hub loses an instance, as when its storage is replaced. Its children continue."""
         del self.instances[instance_id]
 
     def befall(self, activity: str, mishap: Mishap, times: int = 1) -> None:
-        """Lets a mishap befall the next executions of an activity."""
+        """Sets a fault for the next executions of an activity."""
         self._mishaps.setdefault(activity, deque()).extend([mishap] * times)
 
     def calm(self) -> None:
-        """No further mishaps."""
+        """Removes all faults."""
         self._mishaps.clear()
 
     # Time
@@ -127,7 +127,7 @@ class Engine:
         return self._due[0][0] if self._due else None
 
     def advance(self, by: timedelta) -> None:
-        """Lets this much time pass, and everything happen that is due in it."""
+        """Advances the clock by this much, with everything that is due."""
         until = self.now + by
         while self._due and self._due[0][0] <= until:
             self.now, _, call = heapq.heappop(self._due)
@@ -139,7 +139,7 @@ class Engine:
     # Turns
 
     def _tell(self, instance: Instance, event: pb.HistoryEvent) -> None:
-        """Something new for an instance; a turn takes up everything that is new by then."""
+        """An event for an instance; the next turn takes all pending events."""
         if instance.status != "running":
             return
         event.timestamp.CopyFrom(_stamp(self.now))
@@ -201,7 +201,7 @@ class Engine:
                 raise AssertionError(f"The model does not know the action {kind}.")
 
     def _when_a_timer_fires(self, fire_at: datetime) -> datetime:
-        """A queue hides a message for whole seconds, rounded down: a timer is up to one second early."""
+        """A queue hides a message for whole seconds, rounded down: a timer fires up to one second early."""
         ordered = self.now + TURN
         wait = max(timedelta(0), fire_at - ordered)
         return ordered + wait - wait % timedelta(seconds=1)
@@ -227,7 +227,7 @@ class Engine:
             self._tell(parent, _end_of_child(instance, task_id))
 
     def _for_this_execution(self, instance: Instance, call: Callable[[], None]) -> Callable[[], None]:
-        """What was ordered before an instance ended or continued as new does not reach it afterwards."""
+        """Results of orders from before an instance ended or continued as new do not reach it."""
         generation = instance.generation
 
         def only_then() -> None:
@@ -270,7 +270,7 @@ class Engine:
             self.at(first + ECHO_AFTER, act)
 
     def _execute(self, task_id: int, name: str, order: dict[str, Any]) -> pb.HistoryEvent:
-        """Azure hands on an exception as the bare class name and the first line of the message, nothing more."""
+        """Azure passes an exception on as only the class name and the first line of the message."""
         try:
             result = self._perform(name, order)
         except (ColdsiteError, BrokenError) as error:

@@ -1,7 +1,7 @@
-"""Replays a stored history against an orchestrator and says where the two part.
+"""Replays a stored history against an orchestrator and reports the first difference.
 
-Every turn is given to the engine as Azure would give it: with everything before it as the past. What the orchestrator
-orders is compared with what it ordered then. The engine itself compares only the number, kind and name of an order
+The engine gets every turn as Azure would deliver it: with everything before it as the past. The orchestrator's
+orders are compared with the recorded ones. The engine itself compares only the number, kind and name of an order
 with its history, so it would not see a changed input. Neither sees a changed retry policy until an activity fails.
 """
 
@@ -34,7 +34,7 @@ middle of a recovery, and what only differs in its input changes under the run. 
 
 
 class Parting(NamedTuple):
-    """The first turn of a history in which today's orchestrator does something else; ``differences`` are lines."""
+    """The first turn of a history in which the current orchestrator differs; ``differences`` are lines."""
 
     history: History
     turn: int
@@ -59,7 +59,7 @@ def todays_orchestrators() -> dict[str, Orchestrator]:
 
 
 def replay(history: History, orchestrator: Orchestrator | None) -> Parting | None:
-    """Replays every turn; None when today's code orders exactly what was ordered then."""
+    """Replays every turn; None when the current code gives exactly the recorded orders."""
     if orchestrator is None:
         return Parting(history, 1, [f"the app has no orchestrator named {history.orchestrator} any more"])
     worker = DurableFunctionsWorker()
@@ -75,7 +75,7 @@ def replay(history: History, orchestrator: Orchestrator | None) -> Parting | Non
     return None
 
 
-# Orders, as the history tells them and as the orchestrator gives them
+# Orders, recorded and current
 
 
 def _recorded(event: pb.HistoryEvent) -> Order:
@@ -184,7 +184,7 @@ def _spoken(order: Order) -> str:
 
 
 def _text(value: Any) -> str:
-    """Canonical JSON: unlike Python's ``==`` it tells 1, 1.0 and true apart."""
+    """Canonical JSON: unlike Python's ``==`` it distinguishes 1, 1.0 and true."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 

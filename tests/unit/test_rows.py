@@ -1,4 +1,4 @@
-"""How models become rows of Table Storage and rows become models again, also those of another version."""
+"""Conversion of models to rows of Table Storage and back, also across versions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_nothing_is_left_out_and_a_time_of_another_zone_is_read_as_utc() -> None
 
 
 def test_a_column_of_a_newer_version_is_passed_over_on_reading() -> None:
-    """A roll-back must be able to read what was written before it."""
+    """A roll-back must be able to read newer rows."""
     entity = stored(at=NOW, text="x") | {"served_since": NOW, "colours": '["red"]'}
     assert from_row(Row, entity, STRUCTURES) == Row(at=NOW, text="x")
 
