@@ -117,8 +117,8 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostClientId};Authorization=AAD'
     FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
     AZURE_CLIENT_ID: recoveryClientId
-    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:A keyword of azure-identity, not a
-    secret. COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:A keyword of azure-identity, not a secret.
+    COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
     COLDSITE_SEALS_ENDPOINT: sealsEndpoint
     COLDSITE_WORKSPACE_ID: workspaceId
     COLDSITE_WATCH_SCHEDULE: '0 * * * * *'

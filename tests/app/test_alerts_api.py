@@ -14,7 +14,7 @@ from tests.app.api import Api
 ESSENTIALS = "data.essentials"
 DIMENSIONS = "data.alertContext.condition.allOf"
 TOO_LONG = "r" * 40_000
-"""Shorter than the longest body, longer than what a row of Table Storage can hold."""
+"""Shorter than the body limit, longer than a row of Table Storage allows."""
 
 
 def fired(api: Api, number: str, changes: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tests.app.api import REFUSED, Answer, Api
 from tests.app.test_index import ROUTES
 
 NOBODY = "contoso-f20270115203000000-abcd"
-"""A run id that could be, and is not."""
+"""A valid run id that does not exist."""
 
 
 def path_of(route: str) -> str:

@@ -15,7 +15,7 @@ from tests.plans import contoso_with
 from tests.waiting import LIMIT, wait_until
 
 OBJECTIVE = 4.0
-"""Real seconds that a failover takes as long as no drill has measured it."""
+"""Real seconds assumed for a failover until a drill has measured it."""
 
 _NUMBERS = count(1)
 

@@ -23,7 +23,7 @@ from tests.app.api import Api
 from tests.app.test_index import ROUTES
 
 HANGS_AFTER = 15.0
-"""Seconds. No answer takes so long, on the busiest machine."""
+"""Seconds. No answer takes this long, even on a busy machine."""
 
 SCHEMA = schemathesis.openapi.from_dict(document())
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]

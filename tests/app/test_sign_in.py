@@ -34,7 +34,7 @@ STEERING = {
 ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()
 }
-"""What changes something, with a place for a name that exists or does not, and the role that it needs."""
+"""The routes that change state, with a placeholder for a name that exists or not, and the role that each needs."""
 SPELLINGS = ["X-MS-CLIENT-PRINCIPAL", "x-ms-client-principal", "X-Ms-Client-Principal", "X_MS_CLIENT_PRINCIPAL"]
 ADA = "4d4c1f4e-0000-0000-0000-00000000ada0"
 PAUSE = {"for": "1h", "reason": "Windows updates"}

@@ -19,7 +19,7 @@ from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 from tests.waiting import LIMIT
 
 SILENCE = 0.5
-"""Seconds without a work item that mean that none will come: both backends look for work every 0.1 s."""
+"""Seconds without a work item after which none will come: both backends poll every 0.1 s."""
 
 
 class Stream:

@@ -28,7 +28,7 @@ GROUP = f"{SUB}/resourceGroups/{{group}}/providers"
 ONE_PROFILE = f"{GROUP}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
 
 NAMED: dict[tuple[str, str], str] = {}
-"""Every operation that a test is about, with the example's file."""
+"""Every tested operation, with the example's file."""
 
 
 def example[T: Callable[..., None]](method: str, template: str, file: str) -> Callable[[T], T]:

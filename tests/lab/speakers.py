@@ -18,7 +18,7 @@ from tests.plans import contoso_with
 
 ADDRESS = "127.88.0.2"
 SETTINGS = {"RECOVERY_PUBLIC_ADDRESS": "127.88.0.77", "SQL_PROBE": "probe:secret"}
-"""What every plan of these tests names."""
+"""Settings that every plan of these tests names."""
 
 
 @contextlib.asynccontextmanager

@@ -25,7 +25,7 @@ needs_engine = pytest.mark.skipif(
 
 FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
 SCENARIOS = [file for file in FILES if "engine" in load_scenario(file)[0].tags]
-"""Kills, events, approvals, drills, lost storage. The nightly workflow plays every scenario."""
+"""Kills, events, approvals, drills, lost storage. The nightly workflow runs every scenario."""
 
 
 def on_the_engine(file: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tests.lab.peer import free_port
 from tests.plans import contoso_with
 
 PRIMARY, RECOVERED = "127.88.0.1", "127.0.0.1"
-"""Where the two sites answer, on one port. The second one also has a name."""
+"""The addresses of the two sites, on one port. The second one also has a name."""
 NAMED = "localhost"
 HEALTHY, UNWELL = ("healthy", 200), ("the database does not answer", 503)
 

@@ -27,7 +27,7 @@ DRIVERS = pytest.mark.parametrize(
     ],
     ids=["in Rust", "in C"],
 )
-"""Microsoft ships two; the one in Rust brings all it needs."""
+"""Microsoft ships two drivers; the one in Rust has no dependencies."""
 
 # In a separate process: a crash of the native driver must not end the tests.
 CLIENT = """
@@ -51,7 +51,7 @@ PROBE = [
     "USE [Orders]",
     "SELECT MAX(PlacedAtUtc) FROM dbo.Orders",
 ]
-"""What Coldsite's own probe asks."""
+"""The query of Coldsite's own probe."""
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ def test_words_for_an_operation_that_there_is_not_are_refused(api: Api) -> None:
 
 
 NOT_THERE = {"nonsense": 409, "before:2020-01-01T00:00:00Z": 409, "before:yesterday": 422, "two words": 422}
-"""Recovery points that cannot be had, with the status of the refusal: none of them may become a run."""
+"""Unavailable recovery points, with the status of the refusal: none of them may start a run."""
 
 
 def test_a_recovery_point_is_listed_until_it_loses_a_tag_and_no_other_can_be_asked_for(api: Api) -> None:

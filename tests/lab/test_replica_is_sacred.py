@@ -22,7 +22,7 @@ REPLICATED = {
     for name in contoso().recovery.workloads
     for label, disk in contoso().workload_disks(name)
 }
-"""Every disk of contoso's replica, as the replication machine has them attached."""
+"""Every disk of contoso's replica, as attached to the replication machine."""
 
 
 @pytest.fixture(scope="module")

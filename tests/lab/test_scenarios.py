@@ -41,7 +41,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 SMOKE = {path for path in FILES if "smoke" in load_scenario(path)[0].tags}
-"""What `make test` plays; `make scenarios` plays every file."""
+"""The scenarios of `make test`; `make scenarios` runs every file."""
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from tests.loops import LoopThread, collect_quietly
 NEWEST = datetime.now(UTC).replace(microsecond=0)
 MEASURE = "SELECT MAX(PlacedAtUtc) FROM dbo.Orders"
 PASSING = {18401, 17187, 17142, 17809}
-"""Refusals of a server that starts, is paused or is full."""
+"""Refusals of a server that is starting, paused or full."""
 
 
 class Server:

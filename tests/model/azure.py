@@ -29,7 +29,7 @@ TAKES: dict[str, timedelta] = {
 BOOT = timedelta(seconds=40)
 
 Trouble = Literal["capacity", "quota", "throttled", "conflict", "permanent", "fails", "hangs"]
-"""What Azure may answer instead: a refusal at once, an operation that fails later, or one that never ends."""
+"""Faults of Azure: an immediate refusal, an operation that fails later, or one that never ends."""
 
 REFUSALS: dict[str, Refusal] = {
     "capacity": classify(409, "AllocationFailed", "no capacity"),
@@ -49,7 +49,7 @@ class Content:
     set_id: str
     damaged: bool = False
     until: datetime | None = field(default=None, compare=False)
-    """From when the data are."""
+    """The time of the data."""
 
 
 @dataclass(eq=False)
@@ -98,7 +98,7 @@ class Azure:
         self.broken: set[str] = set()
         """Workloads whose machines do not become healthy."""
         self.locked = False
-        """Somebody put a lock on the recovery group: nothing there can be deleted."""
+        """The recovery group is locked: nothing there can be deleted."""
         self.scripts_fail = False
         self._group = group
         self._replica_disks = disks

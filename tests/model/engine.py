@@ -28,16 +28,16 @@ from shared.models.errors import ColdsiteError
 from tests.replay.replay import todays_orchestrators
 
 Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]
-"""What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it;
-``answer_lost``: after it, and the engine tries again; ``twice``: given again at once, the second answer counts;
-``echo``: the first answer counts, and it is done once more when the queue gives it again, since its worker died before
-it could say that it need not; ``slow``: everything comes late."""
+"""Faults of an execution. ``raises``: before the effect; ``exits``: its worker process ends, before the effect;
+``answer_lost``: after the effect, and the engine retries; ``twice``: redelivered at once, the second answer counts;
+``echo``: the first answer counts, and the activity runs again when the queue redelivers it, since its worker died before
+it could delete the message; ``slow``: everything is late."""
 
 ECHO_AFTER = timedelta(minutes=1)
-"""How long a queue hides a message that was taken: host.json's ``workItemQueueVisibilityTimeout``."""
+"""How long a queue hides a message that a worker has taken: host.json's ``workItemQueueVisibilityTimeout``."""
 SLOW = timedelta(seconds=45)
 TURN = timedelta(milliseconds=200)
-"""From a turn's time to when its timers are ordered."""
+"""The delay from a turn's time to the scheduling of its timers."""
 
 Status = Literal["running", "completed", "failed"]
 
@@ -77,7 +77,7 @@ class Engine:
         self.instances: dict[str, Instance] = {}
         self.turns = 0
         self.is_whole = True
-        """False once something was noticed that must not be: what follows would only hide it."""
+        """False once a violation was found: later events would only hide it."""
         self._perform = perform
         self._duration = duration
         self._mishaps: dict[str, deque[Mishap]] = {}

@@ -30,7 +30,7 @@ from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 CutOff = Literal["after the lock", "after the row", "late"]
-"""Where the app dies while it starts a run; ``late``: the engine takes the run up only after the lock's grace."""
+"""Where the app dies while it starts a run; ``late``: the engine starts the run only after the lock's grace period."""
 Steering = Literal["approve", "reject", "proceed", "retry", "abort"]
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}

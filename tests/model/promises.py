@@ -11,9 +11,9 @@ from tests.model.world import World
 
 WAITING = {Phase.WAITING_FOR_APPROVAL, Phase.NEEDS_OPERATOR}
 ADMITTED = ("Not everything could be cleared away", "is left over", "broke off without a result", "no longer holds")
-"""How a run says that something was left: it could not be removed, or nobody was there any more to remove it."""
+"""How a run reports leftovers: it could not delete them, or ended before it could."""
 KEEPERS = {"take_set", "thaw_replica", "clear_leftovers"}
-"""They may fail: nobody's customers wait for them, and housekeeping tries again."""
+"""These may fail: no customers wait for them, and housekeeping retries."""
 
 
 def check_always(world: World) -> None:
@@ -149,7 +149,7 @@ def _the_replica_goes_on(world: World) -> None:
 
 
 SOON, LATER, NEVER = timedelta(minutes=1), timedelta(hours=1), timedelta(hours=12)
-"""How long what is due is waited for while all wait for a person, else; and when there is no end of it."""
+"""How long due events are awaited while all runs wait for an operator, and otherwise; and the limit for endless ones."""
 
 
 def come_to_rest(world: World) -> None:

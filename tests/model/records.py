@@ -26,7 +26,7 @@ class Records:
         self.runs: dict[str, RecoveryRun] = {}
         self.phases: dict[str, list[Phase]] = {}
         self.held_at: dict[str, datetime] = {}
-        """By run, when it last asked a person to mend something."""
+        """By run, when it last asked an operator for a repair."""
         self.open_alerts: dict[str, datetime] = {}
 
     # The site state, as in shared.store.site_state

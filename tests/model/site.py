@@ -18,7 +18,7 @@ MONITOR_LAG = timedelta(seconds=30)
 """How late Traffic Manager notices: its probes run every 10 to 30 seconds."""
 
 PORTAL, HOUSEKEEPING = "somebody in the portal", "housekeeping"
-"""Who may switch an endpoint besides a run."""
+"""Actors other than runs that may switch an endpoint."""
 
 Line = Literal["public", "private", "observer"]
 Endpoint = Literal["primary", "recovery"]
@@ -36,9 +36,9 @@ class Primary:
     lag: timedelta = MONITOR_LAG
     last_managed: datetime | None = None
     writes_stopped_at: datetime | None = None
-    """Since when a hook keeps it from taking writes."""
+    """Since when a hook has stopped its writes."""
     hook_lies: bool = False
-    """The hook answers that it did what was asked, and does nothing."""
+    """The hook reports success, and does nothing."""
     _reached: list[tuple[datetime, bool]] = field(default_factory=list)
 
     @property
@@ -163,11 +163,11 @@ class Replica:
     frozen: bool = False
     connected: Callable[[], bool] = lambda: True
     heard_at: Callable[[], datetime | None] = lambda: None
-    """Whether the source sends, and when it was last heard."""
+    """Whether the source sends, and when it last sent."""
     era: int = 0
     thawed_at: datetime | None = None
     held_until: datetime | None = None
-    """From when its data are while it is frozen."""
+    """The time of its data while it is frozen."""
 
     @property
     def holds_until(self) -> datetime | None:

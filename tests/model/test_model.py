@@ -48,7 +48,7 @@ ORDERS = [
 REFUSED = st.tuples(st.sampled_from(ORDERS), st.sampled_from(get_args(Trouble)), st.sampled_from([1, 2, 8]))
 RECOVERY_SIDE = ["sql", "iis", "the site", "dns", "the region", "deletions", "scripts", "mirroring", "stopped"]
 LATER = st.sampled_from([0, 1, 5, 20, 45, 90, 240])
-"""Seconds until the next thing happens."""
+"""Seconds until the next event."""
 
 
 def happening(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:

@@ -90,17 +90,17 @@ class World:
         self.nics = {name: workload.nic for name, workload in plan.recovery.workloads.items()}
         self.history_away_until = BEGINNING
         self.swallowed: Counter[str] = Counter()
-        """How many of the next orders Traffic Manager says yes to and does not carry out."""
+        """How many of the next orders Traffic Manager accepts and does not carry out."""
         self.site_is_broken = False
         self.dns_is_stuck = False
         self.looks: dict[str, Look] = {}
-        """By run, its last look at the primary."""
+        """By run, its last check of the primary."""
         self.verified_at: dict[str, datetime] = {}
         self.acknowledged: set[str] = set()
-        """Runs that a person told to move the customers although the primary serves."""
+        """Runs that an operator told to cut over although the primary serves."""
         self.retried_at: dict[str, datetime] = {}
         self.proceeded: set[str] = set()
-        """Runs that a person told to move the customers all the same."""
+        """Runs that an operator told to cut over anyway."""
         self.told: list[NotifyOrder] = []
         self.activities: dict[str, Callable[[Any], Any]] = {
             name: getattr(self, name) for name in app_activities() if hasattr(self, name)

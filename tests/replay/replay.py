@@ -22,15 +22,15 @@ type Orchestrator = Callable[..., Any]
 type Order = dict[str, Any]
 
 ADVICE = """\
-Runs that were started before a deployment go on after it, on the new code with their old history. If this history
-parts from the code, so would they: the engine fails a run that orders something else than its history says, in the
-middle of a recovery, and what only differs in its input changes under the run. So:
-- If the change was not meant, take it back.
-- If it was, and runs may be in flight when it is deployed: keep the old orchestrator under its name for them, and
-  register the changed one under a new name that new runs are started with. Remove the old one, and its histories,
-  when no run of it is left.
+Runs that started before a deployment resume after it, on the new code with their old history. If the new code differs
+from this history, it would differ from theirs: the engine fails a run whose orders differ from its history, in the
+middle of a recovery, and a changed input takes effect during the run. So:
+- If the change was not intended, revert it.
+- If it was, and runs may be in flight at the deployment: keep the old orchestrator under its name for them, and
+  register the changed one under a new name for new runs. Remove the old one, and its histories, when its last run has
+  ended.
 - If no run can be in flight (nothing is deployed yet, or you deploy while every plan is at rest): record the histories
-  anew with `python -m tests.replay.record`, and say so in the changelog."""
+  again with `python -m tests.replay.record`, and note it in the changelog."""
 
 
 class Parting(NamedTuple):

@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 FOLDER = Path(__file__).parent / "histories"
 ORDERS = {"taskScheduled", "timerCreated", "subOrchestrationInstanceCreated", "eventSent", "executionCompleted"}
-"""The events that an orchestrator's own orders leave behind; it hears of every other kind."""
+"""The events that record an orchestrator's own orders; it receives every other kind."""
 _JSON = ("input", "result")
 
 

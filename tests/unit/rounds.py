@@ -25,7 +25,7 @@ SIGNALS: dict[str, tuple[str, Literal["evidence", "control", "recovery"]]] = {
 """Contoso's signals with their paths and roles."""
 
 type States = dict[str, State]
-"""What each signal says; a signal that is not named is up."""
+"""The state of each signal; a signal that is not named is up."""
 
 UP: States = {}
 OUTAGE: States = {"public": "down", "traffic": "down", "vpn": "down", "heartbeat": "no_data"}

@@ -34,7 +34,7 @@ from tests.unit.rounds import (
 
 IN_TROUBLE: States = {"azure": "down"}
 PATIENCE = timedelta(seconds=40)
-"""Contoso looks every 10 s, its slowest signal takes 10 s, and a look may be missed once."""
+"""Contoso checks every 10 s, its slowest signal takes 10 s, and one round may be missed."""
 
 
 # Azure's own health

@@ -14,7 +14,8 @@ from shared.models.base import Strict
 from shared.store.tables import from_entity, from_row, to_entity, unknown_columns
 
 LONGEST = 32 * 1024
-"""Letters that a text property holds. Source: MicrosoftDocs/azure-docs, understanding the Table service data model."""
+"""Characters that a text property holds. Source: MicrosoftDocs/azure-docs, understanding the Table service data model.
+"""
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 
 
