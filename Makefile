@@ -2,7 +2,7 @@
 .PHONY: help setup demo test unit scenarios engine chaos bench audit lint clean
 
 help:
-	@echo "make demo       a site dies and comes back up in Azure, told in four acts (about a minute)"
+	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, twenty scenarios in the lab"
 	@echo "make unit       the tests that need no lab (three minutes)"
 	@echo "make scenarios  every scenario in the lab"

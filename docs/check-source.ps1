@@ -1,25 +1,25 @@
 <#
 .SYNOPSIS
-    Looks whether this server would start in Azure from its replicated disks, and says what to mend. It changes nothing.
+    Checks whether this server would boot in Azure from its replicated disks, and says what to fix. It changes nothing.
 
 .DESCRIPTION
     Run it on every server that Coldsite protects: in Windows PowerShell 5.1, as administrator, on the server itself.
     Each line begins with one word:
 
       OK    nothing to do
-      FIX   the recovered machine will probably not start, or not serve, until this is mended
-      LOOK  somebody who knows this server must decide; it may well be right as it is
+      FIX   the recovered machine will probably not boot, or not serve, until this is fixed
+      LOOK  an administrator of this server must decide; it may be correct as it is
 
-    Under FIX, and under LOOK where there is something to run, stands the command to mend it. The script runs none of
-    them. Read docs/source-machines.md first: some belong in a maintenance window.
+    Below FIX, and below LOOK where there is something to run, is the command to fix it. The script runs none of them.
+    Read docs/source-machines.md first: some need a maintenance window.
 
-    The exit code is 1 if there is any FIX, else 0.
+    The exit code is 1 if there is any FIX, 2 if there is none but something could not be checked, else 0.
 
     The script reads settings, the registry, services and drivers. It writes no file and no setting. Only with
     -HealthUrl does it send something: one GET request to that address.
 
     NOT TRIED ON EVERY VERSION OF WINDOWS. It was written from Microsoft's documentation, for Windows Server 2016 and
-    later. On an older one some checks say LOOK, "could not be checked". What settles the matter is a drill.
+    later. On an older one some checks say LOOK, "could not be checked". Only a drill is proof.
 
 .PARAMETER HealthUrl
     The address of this server's own health page, asked once, for example http://localhost/health. Only for IIS.

@@ -1,9 +1,10 @@
-// Coldsite in a subscription of yours. By default only Coldsite itself, beside a recovery site that exists already;
+// Coldsite in your subscription. By default only Coldsite itself, beside an existing recovery site;
 // with createSite also the recovery site: networks, gateway, Double-Take machine, interfaces, Traffic Manager.
 //
-// Names: kind-coldsite-ENVIRONMENT for what is Coldsite's own (func-, id-, kv-, log-, vnet-, ...; where a name must be unique
-// in the world, letters that depend on the subscription stand for the environment), kind-PLAN for the recovery site, and
-// WORKLOAD-failover and WORKLOAD-drill for the interfaces. Everything carries the tags application, plan and azd-env-name.
+// Names: kind-coldsite-ENVIRONMENT for what is Coldsite's own (func-, id-, kv-, log-, vnet-, ...; where a name must be
+// globally unique, letters derived from the subscription replace the environment), kind-PLAN for the recovery site, and
+// WORKLOAD-failover and WORKLOAD-drill for the interfaces. Everything carries the tags application, plan and
+// azd-env-name.
 targetScope = 'subscription'
 
 @description('Names everything of this deployment; azd asks for it.')
@@ -11,14 +12,14 @@ targetScope = 'subscription'
 @maxLength(20)
 param environmentName string
 
-@description('The recovery region. Coldsite lives there too: it must survive the primary site.')
+@description('The recovery region. Coldsite runs there too: it must survive the primary site.')
 @metadata({ azd: { type: 'location' } })
 param location string
 
 @description('The recovery plan that this deployment protects; the name of its file in plans/.')
 param planName string = ''
 
-@description('Resource group in which machines are built at a failover and in a drill. Nothing else should be in it. Empty: PLAN-recovery.')
+@description('Resource group in which a failover or a drill builds machines. It should hold nothing else. Empty: PLAN-recovery.')
 param recoveryGroupName string = ''
 
 @description('Resource group of the Double-Take machine and its disks. Empty: PLAN-replica.')
@@ -33,78 +34,78 @@ param profileName string = ''
 @description('Name of the primary site\'s endpoint in the profile. Empty: on-premises.')
 param primaryEndpointName string = ''
 
-@description('Resource id of the network in which recovered machines serve. Empty when createSite makes it.')
+@description('Resource id of the network in which recovered machines serve. Empty when createSite creates it.')
 param failoverNetworkId string = ''
 
-@description('Resource id of the isolated network for drills. Empty when createSite makes it.')
+@description('Resource id of the isolated network for drills. Empty when createSite creates it.')
 param drillNetworkId string = ''
 
-@description('Whether the failover network has a VPN gateway, which Coldsite then uses to look at the primary site.')
+@description('Whether the failover network has a VPN gateway, through which Coldsite then probes the primary site.')
 param useVpn bool = true
 
-@description('Client id of the app registration by which people sign in; infra/hooks/sign-in.ps1 makes it.')
+@description('Client id of the app registration with which people sign in; infra/hooks/sign-in.ps1 creates it.')
 param signInClientId string = ''
 
-@description('Object id of the same registration, which Azure Monitor asks for when it sends alerts with a token.')
+@description('Object id of the same registration, which Azure Monitor needs to send alerts with a token.')
 param signInObjectId string = ''
 
-@description('Name of the server whose agent\'s silence wakes Coldsite, as Log Analytics knows it. Empty when there is no agent.')
+@description('Name in Log Analytics of the server whose agent\'s silence alerts Coldsite. Empty when there is no agent.')
 param heartbeatComputer string = ''
 
-@description('Who is written to when something needs a person.')
+@description('E-mail address for alerts that need an operator.')
 param operatorEmail string = ''
 
-@description('Address ranges from which administrators change secrets in the vault; none closes it to all but Coldsite.')
+@description('Address ranges from which administrators change secrets in the vault; without any, only Coldsite reaches it.')
 param administratorAddresses string = ''
 
-@description('user:password by which SQL Server is asked whether it is well; a login that may connect, and read one table for the age of the data.')
+@description('user:password of the login that checks SQL Server; it may connect, and read one table for the age of the data.')
 @secure()
 param sqlProbe string = ''
 
-@description('Where people are told, as an Apprise address: Teams, Slack, e-mail and many more.')
+@description('Notification address, in Apprise form: Teams, Slack, e-mail and many more.')
 @secure()
 param notifyUrl string = ''
 
 @description('The primary site\'s own public address, not the name that customers use.')
 param primaryAddress string = ''
 
-@description('The recovery site\'s own public address. Empty when createSite makes it.')
+@description('The recovery site\'s own public address. Empty when createSite creates it.')
 param recoveryAddress string = ''
 
-@description('Something outside the primary site that is always there, by which Coldsite knows that it is not cut off itself. Empty: Microsoft\'s own test page.')
+@description('An always available address outside the primary site, with which Coldsite checks its own connectivity. Empty: Microsoft\'s own test page.')
 param observerAddress string = ''
 
-@description('Keeps one instance warm for alerts and one for recoveries. It costs more at rest, and saves the cold start.')
+@description('Keeps one instance warm for alerts and one for recoveries. It costs more at rest, and avoids the cold start.')
 param alwaysReady bool = false
 
-@description('Runs the orchestrations on Durable Task Scheduler in place of queues and tables of the host\'s own storage account (docs/decisions/0011).')
+@description('Runs the orchestrations on Durable Task Scheduler instead of queues and tables of the host\'s own storage account (docs/decisions/0011).')
 param taskScheduler bool = false
 
-@description('Whether the storage accounts and the vault are reached by private endpoints, and everything else by a fixed address (NAT gateway). It costs several times as much as the rest of Coldsite (docs/cost.md); without it the accounts and the vault are closed to every network but the functions\' own subnet.')
+@description('Whether the storage accounts and the vault are reached by private endpoints, and all other outbound traffic uses a fixed address (NAT gateway). It costs several times as much as the rest of Coldsite (docs/cost.md); without it the accounts and the vault are closed to every network but the functions\' own subnet.')
 param strictNetwork bool = false
 
-@description('Whether the retention of the seals was locked; Azure refuses to write a policy that is locked.')
+@description('Whether the retention policy of the seals is locked; Azure refuses to write a locked policy.')
 param sealsLocked bool = false
 
-@description('Address range of Coldsite\'s own small network; it must overlap with no network of the sites. Empty: 10.250.0.0/24.')
+@description('Address range of Coldsite\'s own small network; it must not overlap with any network of the sites. Empty: 10.250.0.0/24.')
 param coldsiteNetworkPrefix string = ''
 
-@description('The part of it for the functions; at least a /27. Empty: 10.250.0.0/25.')
+@description('The subnet for the functions; at least a /27. Empty: 10.250.0.0/25.')
 param functionsPrefix string = ''
 
-@description('The part of it for private endpoints. Empty: 10.250.0.128/26.')
+@description('The subnet for private endpoints. Empty: 10.250.0.128/26.')
 param endpointsPrefix string = ''
 
-@description('Whether to make the recovery site as well, for those who start from nothing.')
+@description('Whether to create the recovery site as well.')
 param createSite bool = false
 
-@description('How the endpoints are now, so that a deployment after a failover leaves customers where they are; infra/hooks/before.ps1 asks. Empty: Enabled.')
+@description('Current status of the primary endpoint, so that a deployment after a failover leaves customers where they are; infra/hooks/before.ps1 reads it. Empty: Enabled.')
 param primaryStatus string = ''
 
 @description('The same for the recovery site\'s endpoint. Empty: Disabled.')
 param recoveryStatus string = ''
 
-@description('The recovery site\'s description; see infra/contoso.parameters.json for a whole one.')
+@description('The recovery site\'s description; infra/contoso.parameters.json has a complete example.')
 param site object = {}
 
 @description('The shared key of the VPN connection. Only with createSite.')
@@ -115,7 +116,7 @@ param vpnSharedKey string = ''
 @secure()
 param replicaPassword string = ''
 
-// A variable that is not set in GitHub arrives empty. Empty means the default, and what has none is named.
+// A variable that is not set in GitHub arrives empty. Empty means the default; a setting without a default is named.
 func needed(value string, setting string, what string) string =>
   empty(value) ? fail('${setting} is not set. It holds ${what}. Type: azd env set ${setting} VALUE') : value
 
@@ -151,7 +152,7 @@ var aNetworksId = 'the resource id of a network, as az network vnet show -g GROU
 var failoverNetwork = createSite ? '' : networkId(failoverNetworkId, 'COLDSITE_FAILOVER_NETWORK', aNetworksId)
 var drillNetwork = createSite ? '' : networkId(drillNetworkId, 'COLDSITE_DRILL_NETWORK', aNetworksId)
 
-// azd looks for the one group with this tag to deploy the app into, so only Coldsite's own carries it.
+// azd deploys the app into the one group with this tag, so only Coldsite's own carries it.
 var ownTags = union(tags, { 'azd-env-name': environmentName })
 var tags = { application: 'coldsite', plan: plan }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
@@ -181,7 +182,7 @@ resource edgeGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = if (createS
 }
 
 module recoverySite 'site/site.bicep' = if (createSite) {
-  // Deployments of the subscription keep the region of their first; another region needs another name.
+  // A subscription deployment keeps the region of its first run; another region needs another name.
   name: 'site-${plan}-${location}'
   params: {
     location: location

@@ -62,7 +62,7 @@ def templates() -> Told:
 
 
 def workflows() -> Told:
-    """zizmor for what an attacker could use, and the workflows' own schema."""
+    """zizmor for vulnerabilities of the workflows, and their schema."""
     status, text, said = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
     files = [str(path) for path in sorted((PROJECT / ".github" / "workflows").glob("*.yml"))]
     wrong, more, _ = _run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
@@ -72,7 +72,7 @@ def workflows() -> Told:
 
 
 def python_packages() -> Told:
-    """pip-audit over what is deployed. Without ``--strict`` it would call an index clean that tells it nothing."""
+    """pip-audit over the deployed packages. Without ``--strict`` it would pass an index that returns no advisories."""
     status, text, said = _run(
         str(BIN / "pip-audit"), "--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off",
         "-r", "requirements.txt",

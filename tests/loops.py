@@ -1,4 +1,4 @@
-"""An event loop on a thread of its own, so that tests may simply call what is served there."""
+"""An event loop on its own thread, so that tests may call what is served there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.waiting import LIMIT
 
 
 class LoopThread:
-    """``complaints`` holds what the loop was told and nobody handled: a task's exception that was never retrieved."""
+    """``complaints`` holds the loop's unhandled errors: exceptions of tasks that were never retrieved."""
 
     def __init__(self) -> None:
         self.complaints: list[str] = []
@@ -40,9 +40,9 @@ class LoopThread:
 
 
 def collect_quietly() -> None:
-    """Collects what a lab left open, so that it does not turn up as the failure of whatever test runs next.
+    """Collects what a lab left open, so that it does not fail the next test.
 
-    That nothing is left open is a test of its own.
+    A separate test checks that nothing is left open.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -32,7 +32,7 @@ def contoso_data(changes: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def contoso_with(changes: dict[str, Any]) -> RecoveryPlan:
-    """Contoso with changes, through every check of the loader."""
+    """Contoso with changes, validated by the loader."""
     return build_plan(contoso_data(changes), CONTOSO)
 
 

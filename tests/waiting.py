@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 LIMIT = 60.0
-"""Real seconds until a test gives up on what must come. A busy machine takes longer; only a fault takes this long."""
+"""Real seconds until a test gives up waiting. Even a busy machine is faster; only a fault takes this long."""
 
 
 def wait_until[T](predicate: Callable[[], T], timeout: float, what: str) -> T:
@@ -24,7 +24,7 @@ def wait_until[T](predicate: Callable[[], T], timeout: float, what: str) -> T:
 
 
 async def until(predicate: Callable[[], bool], timeout: float, what: str) -> None:
-    """``wait_until`` for coroutines: the loop goes on meanwhile."""
+    """``wait_until`` for coroutines: the loop keeps running."""
     deadline = time.monotonic() + timeout
     pause = asyncio.Event()
     while not predicate():

@@ -1,4 +1,4 @@
-// What wakes Coldsite, and what wakes people when Coldsite itself has trouble.
+// The alerts that start Coldsite, and those that notify people when Coldsite itself fails.
 param environmentName string
 param location string
 param tags object
@@ -11,7 +11,7 @@ param profileId string
 param primaryEndpointName string
 param workspaceId string
 
-@description('The server whose agent is listened for. Empty when there is none: then the rule is off.')
+@description('The server whose agent is monitored. Empty when there is none: then the rule is off.')
 param heartbeatComputer string
 
 var here = subscription().id
@@ -54,7 +54,7 @@ resource primaryEndpoint 'Microsoft.Insights/metricAlerts@2018-03-01' = {
   location: 'global'
   tags: tags
   properties: {
-    description: 'Traffic Manager reaches the primary site from nowhere. Coldsite looks for itself before it acts.'
+    description: 'No Traffic Manager location reaches the primary site. Coldsite checks it independently before it acts.'
     severity: 1
     enabled: true
     scopes: [profileId]
@@ -87,7 +87,7 @@ resource heartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: 'The primary site\'s agent is silent (${planName})'
-    description: 'The agent was heard within the last day, and has been silent for five minutes.'
+    description: 'The agent reported within the last day, and has been silent for five minutes.'
     severity: 1
     enabled: !empty(heartbeatComputer)
     scopes: [workspaceId]
@@ -110,7 +110,7 @@ resource heartbeat 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-// Replication that falls behind is no outage: people hear of it, and Coldsite is not woken.
+// Replication that falls behind is no outage: people are notified, and Coldsite is not started.
 resource replication 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: 'alert-replication-${environmentName}'
   location: location
@@ -118,7 +118,7 @@ resource replication 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: 'Replication is not good (${planName})'
-    description: 'The task on the Double-Take machine has reported no good state for half an hour.'
+    description: 'The task on the Double-Take machine has not reported a good state for half an hour.'
     severity: 2
     enabled: true
     scopes: [workspaceId]
@@ -141,7 +141,7 @@ resource replication 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-// What Coldsite warns of itself: a leftover that stands in the way, an endpoint that somebody enabled, a frozen replica.
+// Coldsite's own warnings: a leftover that blocks a run, an endpoint that was enabled by hand, a frozen replica.
 resource warnings 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: 'alert-warnings-${environmentName}'
   location: location
@@ -149,7 +149,7 @@ resource warnings 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   kind: 'LogAlert'
   properties: {
     displayName: 'Coldsite warns (${planName})'
-    description: 'Something would make a failover fail, or is wrong after one. `coldsite plan show` tells what.'
+    description: 'A condition would make a failover fail, or needs attention after one. `coldsite plan show` has the details.'
     severity: 2
     enabled: true
     scopes: [workspaceId]
@@ -202,7 +202,7 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-// Not about the primary site: trouble where Coldsite would go, which makes automatic failover ask a person first.
+// Not about the primary site: an incident in the recovery region, which makes automatic failover ask first.
 resource regionTrouble 'Microsoft.Insights/activityLogAlerts@2020-10-01' = {
   name: 'alert-region-${environmentName}'
   location: 'global'

@@ -1,4 +1,4 @@
-// The function app: Flex Consumption in its own network, two identities, no keys, people sign in.
+// The function app: Flex Consumption in its own network, two identities, no keys, sign-in for people.
 param name string
 param planName string
 param location string
@@ -28,7 +28,8 @@ param alwaysReady bool
 param schedulerEndpoint string
 param schedulerHub string
 
-// Settings of this form win over host.json (source: MicrosoftDocs/azure-docs, articles/azure-functions/functions-host-json.md).
+// Settings of this form override host.json (source: MicrosoftDocs/azure-docs,
+// articles/azure-functions/functions-host-json.md).
 var durable = 'AzureFunctionsJobHost__extensions__durableTask'
 var onScheduler = {
   '${durable}__hubName': schedulerHub
@@ -41,7 +42,8 @@ var audience = 'api://${signInClientId}'
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   // checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances; alwaysReady keeps some warm.
-  // checkov:skip=CKV_AZURE_225:Zones are the recovery region's own choice; what must outlive a zone is the storage, which is zone-redundant.
+  // checkov:skip=CKV_AZURE_225:Zone redundancy depends on the recovery region; the storage, which must survive the loss
+  // of a zone, is zone-redundant.
   name: planName
   location: location
   tags: tags
@@ -52,9 +54,10 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
 
 resource app 'Microsoft.Web/sites@2024-04-01' = {
   // checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances; alwaysReady keeps some warm.
-  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check path; the alert rule on the watch tells when the app does not run.
-  // checkov:skip=CKV_AZURE_17:People sign in with Microsoft Entra and Azure Monitor shows a token; neither has a client certificate.
-  // checkov:skip=CKV_AZURE_222:Azure Monitor and the people who answer it at night come from the internet; they are known by tokens, not by networks.
+  // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check path; the alert rule on the watch fires when the
+  // app does not run. checkov:skip=CKV_AZURE_17:People sign in with Microsoft Entra and Azure Monitor sends a token;
+  // neither has a client certificate. checkov:skip=CKV_AZURE_222:Azure Monitor and the operators call from the
+  // Internet; they are authenticated by tokens, not by networks.
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'coldsite' })
@@ -114,7 +117,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${hostClientId};Authorization=AAD'
     FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '1048576'
     AZURE_CLIENT_ID: recoveryClientId
-    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:It is a word of azure-identity, and no secret.
+    AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:A keyword of azure-identity, not a secret.
     COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
     COLDSITE_SEALS_ENDPOINT: sealsEndpoint
     COLDSITE_WORKSPACE_ID: workspaceId
@@ -146,7 +149,7 @@ resource signIn 'Microsoft.Web/sites/config@2024-04-01' = {
     globalValidation: {
       requireAuthentication: true
       unauthenticatedClientAction: 'Return401'
-      // Azure Monitor shows its token to Coldsite itself, which checks more of it than the platform does.
+      // Coldsite validates Azure Monitor's token itself, and checks more of it than the platform does.
       excludedPaths: ['/api/alerts']
     }
     httpSettings: { requireHttps: true }

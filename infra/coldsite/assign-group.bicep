@@ -1,4 +1,4 @@
-// Gives one role over one resource group.
+// Assigns one role on one resource group.
 param roleDefinitionId string
 param principalId string
 

@@ -1,4 +1,4 @@
-// Gives one role over one Traffic Manager profile and nothing beside it.
+// Assigns one role on one Traffic Manager profile and nothing else.
 param roleDefinitionId string
 param principalId string
 param profileName string

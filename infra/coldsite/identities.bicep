@@ -1,4 +1,4 @@
-// Two identities, so that what keeps the host running cannot touch the site, and what recovers cannot read secrets.
+// Two identities: the one that runs the host cannot change the site, and the one that recovers cannot read secrets.
 param environmentName string
 param location string
 param tags object

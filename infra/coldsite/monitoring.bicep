@@ -1,4 +1,4 @@
-// Where Coldsite's own logs go, without keys.
+// The destination of Coldsite's own logs, without keys.
 param environmentName string
 param location string
 param tags object

@@ -1,20 +1,20 @@
-// Coldsite's own network: Azure's name service, a way out, and the ways to the sites. It neither resolves names
-// nor reaches the internet through the primary site, so it works when that site is gone.
+// Coldsite's own network: Azure's DNS, outbound access, and routes to the sites. It neither resolves names nor reaches
+// the Internet through the primary site, so it works when that site is down.
 param environmentName string
 param location string
 param tags object
 
-@description('Coldsite\'s own range, and the two parts of it: one for the functions (at least /27), one for private endpoints.')
+@description('Coldsite\'s own range, and its two subnets: one for the functions (at least /27), one for private endpoints.')
 param prefix string
 param functionsPrefix string
 param endpointsPrefix string
 param failoverNetworkId string
 param drillNetworkId string
 
-@description('Whether to look at the primary site through the failover network\'s VPN gateway.')
+@description('Whether to probe the primary site through the failover network\'s VPN gateway.')
 param useVpn bool
 
-@description('Whether everything goes out by a fixed address. Otherwise Azure gives the functions one, which costs nothing.')
+@description('Whether all outbound traffic uses a fixed address. Otherwise Azure assigns the functions one, free of charge.')
 param strictNetwork bool
 
 resource outboundAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = if (strictNetwork) {
@@ -41,7 +41,7 @@ resource routes 'Microsoft.Network/routeTables@2024-05-01' = {
     disableBgpRoutePropagation: false
     routes: [
       {
-        // A primary site that announces itself as the way to everything must not become Coldsite's way to Azure.
+        // A default route that the primary site advertises must not become Coldsite's route to Azure.
         name: 'internet-directly'
         properties: { addressPrefix: '0.0.0.0/0', nextHopType: 'Internet' }
       }
@@ -149,7 +149,7 @@ module toFailover 'peering.bicep' = {
     useRemoteGateways: useVpn
     allowGatewayTransit: false
   }
-  // A gateway can be used only when the other side already lends it.
+  // A gateway can be used only when the other side already shares it.
   dependsOn: [fromFailover]
 }
 
@@ -187,7 +187,7 @@ module fromDrill 'peering.bicep' = {
     useRemoteGateways: false
     allowGatewayTransit: false
   }
-  // One after the other: two peerings of one network that are made at once disturb each other.
+  // In sequence: two peerings of one network that are created at the same time conflict.
   dependsOn: [toFailover]
 }
 

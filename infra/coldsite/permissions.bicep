@@ -1,4 +1,4 @@
-// The custom roles of infra/roles and where they are given: what the lab enforces is what is deployed.
+// The custom roles of infra/roles and their assignments: the lab enforces the deployed roles.
 targetScope = 'subscription'
 
 param environmentName string

@@ -4,10 +4,10 @@ param location string
 param tags object
 param serviceId string
 
-@description('Which part of the service: blob, queue, table, vault.')
+@description('The subresource of the service: blob, queue, table, vault.')
 param part string
 
-@description('The private zone that the service\'s names are answered from, made by private-zone.bicep.')
+@description('The private zone that resolves the service\'s names, created by private-zone.bicep.')
 param zoneName string
 param subnetId string
 

@@ -1,4 +1,4 @@
-// A private zone that one network resolves.
+// A private zone, linked to one network.
 param name string
 param tags object
 param networkId string

@@ -1,4 +1,4 @@
-// Durable Task Scheduler in place of the host's queues and tables: no polling, and a page in the portal for orchestrations.
+// Durable Task Scheduler instead of the host's queues and tables: no polling, and a portal page for orchestrations.
 // Source: learn.microsoft.com/azure/durable-task/scheduler, Azure/azure-rest-api-specs (Microsoft.DurableTask 2025-11-01).
 param environmentName string
 param token string
@@ -14,7 +14,7 @@ resource scheduler 'Microsoft.DurableTask/schedulers@2025-11-01' = {
   tags: tags
   properties: {
     sku: { name: 'Consumption' }
-    // Whoever calls it shows a token of Microsoft Entra. An empty list would let nothing in.
+    // Callers present a token of Microsoft Entra. An empty list would reject every caller.
     ipAllowlist: ['0.0.0.0/0']
   }
 }

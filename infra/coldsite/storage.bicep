@@ -1,4 +1,4 @@
-// Two accounts without keys: what the host needs to run, and the history, which must outlive every deployment.
+// Two accounts without keys: one for the host, one for the history, which must outlive every deployment.
 param token string
 param location string
 param tags object
@@ -8,10 +8,10 @@ param functionsSubnetId string
 param endpointSubnetId string
 param networkId string
 
-@description('Whether the accounts are reached by private endpoints alone. Otherwise only from the functions\' own subnet.')
+@description('Whether the accounts are reachable by private endpoints only. Otherwise only from the functions\' own subnet.')
 param strictNetwork bool
 
-@description('Whether the retention of the seals was locked; a locked policy cannot be written again.')
+@description('Whether the retention policy of the seals is locked; a locked policy cannot be written again.')
 param sealsLocked bool
 
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
@@ -90,7 +90,7 @@ resource seals 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-0
   properties: { publicAccess: 'None' }
 }
 
-// Created unlocked, so that a trial can be removed; docs/security.md says how to lock it for good.
+// Created unlocked, so that a test installation can be removed; docs/security.md says how to lock it for good.
 resource sealsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!sealsLocked) {
   parent: seals
   name: 'default'

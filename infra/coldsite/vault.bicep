@@ -7,7 +7,7 @@ param functionsSubnetId string
 param endpointSubnetId string
 param networkId string
 
-@description('Whether the vault is reached by a private endpoint alone. Otherwise only from the functions\' own subnet.')
+@description('Whether the vault is reachable by a private endpoint only. Otherwise only from the functions\' own subnet.')
 param strictNetwork bool
 
 param administratorAddresses array
@@ -26,7 +26,8 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
   location: location
   tags: tags
   properties: {
-    // checkov:skip=CKV_AZURE_189:Closed to the internet unless administrators name their own addresses, who must be able to change a password; the default action denies all others.
+    // checkov:skip=CKV_AZURE_189:Closed to the Internet except for addresses that administrators name in order to
+    // change a password; the default action denies all others.
     tenantId: tenant().tenantId
     sku: { family: 'A', name: 'standard' }
     enableRbacAuthorization: true
@@ -44,14 +45,15 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
 }
 
 resource sqlProbeSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
-  // checkov:skip=CKV_AZURE_41:A database login that expired in a disaster would make a healthy site look dead; the runbook in docs/security.md changes it by hand.
+  // checkov:skip=CKV_AZURE_41:An expired database login would leave a failover without a verified SQL Server;
+  // docs/security.md says how to change it by hand.
   parent: vault
   name: 'sql-probe'
   properties: { value: sqlProbe, contentType: 'user:password of the login that asks SQL Server whether it is well' }
 }
 
 resource notifySecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
-  // checkov:skip=CKV_AZURE_41:An address does not expire; one that did would silence Coldsite in a disaster.
+  // checkov:skip=CKV_AZURE_41:An expired notification address would silence Coldsite in a disaster.
   parent: vault
   name: 'notify-url'
   properties: { value: notifyUrl, contentType: 'Apprise address' }

@@ -1,13 +1,13 @@
 #Requires -Version 7.4
 <#
 .SYNOPSIS
-Proves after a deployment that Coldsite lets no stranger in, and that it works: it runs one orchestration to its end.
+Proves after a deployment that Coldsite rejects unauthenticated requests and runs one orchestration to its end.
 
 .DESCRIPTION
-azd runs this after it has deployed the app. It changes nothing. It says for each door: closed, OPEN (a stranger is let in) or
-SILENT (no answer that tells anything). It fails the deployment when a door is open, when the app is silent, and when the
-app does not prove that its durable engine works. Every wait is bounded: a request by Patience, in seconds, a door by six
-times that, the self-check by two minutes.
+azd runs this after it has deployed the app. It changes nothing. It reports each endpoint as closed, OPEN (an
+unauthenticated request is accepted) or SILENT (no usable answer). It fails the deployment when an endpoint is open,
+when the app is silent, and when the app does not prove that its durable engine works. Every wait is bounded: a request
+by Patience, in seconds, an endpoint by six times that, the self-check by two minutes.
 #>
 [CmdletBinding()]
 param([string] $Url = $env:COLDSITE_URL, [string] $App = $env:COLDSITE_APP, [int] $Patience = 20)
@@ -20,11 +20,11 @@ $tries = 20
 $until = (Get-Date).AddSeconds(6 * $Patience)
 
 function Send-Request([string] $method, [string] $path, [hashtable] $headers, [int] $seconds = $Patience) {
-    # Without redirects: a sign-in page that is followed would look like an open door.
+    # Without redirects: following one to a sign-in page would look like an open endpoint.
     try {
         $answer = Invoke-WebRequest -Uri "$Url$path" -Method $method -Headers $headers -Body ($method -eq 'POST' ? '{}' : $null) `
             -ContentType 'application/json' -SkipHttpErrorCheck -MaximumRedirection 0 -TimeoutSec $seconds -ErrorAction SilentlyContinue
-        # What is no text by its type, a problem document for one, is handed out as bytes.
+        # Content whose type is not text, such as a problem document, is returned as bytes.
         $body = $answer.Content -is [byte[]] ? [Text.Encoding]::UTF8.GetString($answer.Content) : "$($answer.Content)"
         return @{ Status = [int] $answer.StatusCode; Body = $body }
     }
@@ -34,7 +34,7 @@ function Send-Request([string] $method, [string] $path, [hashtable] $headers, [i
 function Test-Silent([int] $status) { $status -eq 0 -or $status -eq 404 -or $status -ge 500 }
 
 function Get-Answer([string] $method, [string] $path, [hashtable] $headers) {
-    # A new app takes a while to have a name and to answer.
+    # A new app takes a while to resolve and to answer.
     while ($true) {
         $answer = Send-Request $method $path $headers
         if (-not (Test-Silent $answer.Status)) { return $answer }
@@ -64,21 +64,21 @@ foreach ($door in $doors) {
     elseif ($answer.Status -ge 300 -and $answer.Status -lt 400) {
         throw "$what is redirected ($($answer.Status)) and not refused with 401, so neither Azure Monitor nor the command coldsite can come in. In the portal, the function app, Authentication, set unauthenticated requests to HTTP 401. Then type: $again"
     }
-    # A request that is refused for another reason than a missing sign-in was let in far enough to be read.
+    # A request that is refused for a reason other than missing sign-in was accepted far enough to be read.
     else { $open++; Write-Warning "OPEN    $what answered $($answer.Status) instead of 401" }
 }
 if ($open) { throw "$open of $($doors.Count) doors are open. See docs/security.md before you go on." }
-Write-Host 'Every door is closed to strangers.'
+Write-Host 'Every endpoint rejects unauthenticated requests.'
 
-# A web server that answers 401 to everything would pass so far. Only Coldsite itself can run an orchestration.
+# A web server that answers 401 to every request would pass up to here. Only Coldsite itself can run an orchestration.
 if (-not $App) { throw "COLDSITE_APP is not set, so Coldsite cannot be asked whether it works. Type: $again" }
 $token = $null
 for ($try = 1; $try -le 4 -and -not $token; $try++) {
-    # A role that was given a moment ago is known to Microsoft Entra only after a while.
+    # Microsoft Entra takes a while to apply a new role assignment.
     if ($try -gt 1) { Start-Sleep -Seconds 10 }
     $PSNativeCommandUseErrorActionPreference = $false
     $said = az account get-access-token --scope "api://$App/.default" --output json 2>&1
-    # The answer holds the token, so only what az wrote to standard error may ever be shown.
+    # The answer contains the token, so only az's standard error may be shown.
     $complaint = "$($said | Where-Object { $_ -is [System.Management.Automation.ErrorRecord] } | Select-Object -First 1)"
     $answered = "$($said | Where-Object { $_ -isnot [System.Management.Automation.ErrorRecord] })"
     if ($LASTEXITCODE -eq 0) { $token = try { ($answered | ConvertFrom-Json).accessToken } catch { $null } }
@@ -97,7 +97,7 @@ switch ($answer.Status) {
 }
 Write-Host "works   an orchestration ran to its end in $($found.seconds) s"
 $problems = @($found.problems | Where-Object { $_ })
-# A plan names what the site consists of, so with createSite the first deployment has none yet.
+# A plan names the site's resources, so with createSite the first deployment has no plan yet.
 $planFile = Join-Path $PSScriptRoot '..' '..' 'plans' "$($env:COLDSITE_PLAN).yaml"
 if ($env:COLDSITE_CREATE_SITE -eq 'true' -and $env:COLDSITE_PLAN -and -not (Test-Path $planFile)) {
     Write-Host "The site is made, and nothing protects it yet: plans/$($env:COLDSITE_PLAN).yaml does not exist. Go on in docs/install.md, Starting from nothing."

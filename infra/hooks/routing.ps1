@@ -1,12 +1,13 @@
 #Requires -Version 7.4
 <#
 .SYNOPSIS
-Reads how the Traffic Manager endpoints are, so that a deployment after a failover leaves customers where they are.
+Reads the status of the Traffic Manager endpoints, so that a deployment after a failover leaves customers where they
+are.
 
 .DESCRIPTION
-With createSite the templates describe the profile whole. Deployed blindly, they would enable the old site and disable the
-one that serves. This only reads Azure, and writes two azd settings. Where it cannot read, it stops the deployment.
-With MustExist it also stops when the profile is not there.
+With createSite the templates describe the whole profile. Without this script they would enable the old site and disable
+the one that serves. It only reads Azure, and writes two azd settings. If it cannot read, it stops the deployment. With
+MustExist it also stops when the profile is not there.
 #>
 [CmdletBinding()]
 param([switch] $MustExist)
@@ -19,7 +20,7 @@ if (-not $env:AZURE_SUBSCRIPTION_ID) { throw 'AZURE_SUBSCRIPTION_ID is not set. 
 $group = if ($env:COLDSITE_EDGE_GROUP_NAME) { $env:COLDSITE_EDGE_GROUP_NAME } else { "$($env:COLDSITE_PLAN)-edge" }
 $name = if ($env:COLDSITE_PROFILE_NAME) { $env:COLDSITE_PROFILE_NAME } else { $env:COLDSITE_PLAN }
 
-# Compared here and not in the question: Azure hands out groups in either letter case, and a name may hold a quote.
+# Compared here, not in the query: Azure returns groups in either letter case, and a name may contain a quote.
 $answer = az network traffic-manager profile list --subscription $env:AZURE_SUBSCRIPTION_ID --output json
 if (-not $answer) { throw "az gave no answer to: az network traffic-manager profile list. Nothing is deployed, since it is not known where customers are." }
 $found = $answer | ConvertFrom-Json | Where-Object { $_.name -eq $name -and $_.resourceGroup -eq $group }
@@ -35,7 +36,7 @@ if (-not $found) {
 }
 $endpoints = @((az network traffic-manager profile show --subscription $env:AZURE_SUBSCRIPTION_ID --resource-group $found.resourceGroup --name $found.name --output json | ConvertFrom-Json).endpoints)
 if (-not $endpoints) { throw "az gave no endpoints for the profile $name. Nothing is deployed, since it is not known where customers are." }
-# By name and not by priority: an endpoint that was added or moved by hand must not be taken for a site.
+# By name, not by priority: an endpoint that was added or moved by hand must not be mistaken for a site.
 $primary = if ($env:COLDSITE_PRIMARY_ENDPOINT) { $env:COLDSITE_PRIMARY_ENDPOINT } else { 'on-premises' }
 $others = @($endpoints | Where-Object name -NE $primary)
 if ($others.Count -eq @($endpoints).Count) {

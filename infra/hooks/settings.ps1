@@ -1,11 +1,11 @@
 #Requires -Version 7.4
 <#
 .SYNOPSIS
-Reads the settings of a deployment before anything is made, and names each that is missing or wrong with the command that sets it.
+Checks the settings before anything is created, and names each that is missing or wrong with the command that sets it.
 
 .DESCRIPTION
-azd runs this first. It asks Azure nothing and changes nothing. An empty setting counts as one that is not set: a GitHub
-variable that does not exist arrives empty.
+azd runs this first. It does not query Azure and changes nothing. An empty setting counts as unset: a GitHub variable
+that does not exist arrives empty.
 #>
 [CmdletBinding()]
 param()
@@ -25,7 +25,7 @@ function Assert-Form([string] $name, [string] $pattern, [string] $expected, [swi
     if ($value -and $value -cnotmatch $pattern) { $problems.Add("$name is $shown. Expected: $expected Type: azd env set $name VALUE") }
 }
 
-# An address or a range of addresses; nothing where it is none. What consists of numbers alone must be an address.
+# An address or a range of addresses, or nothing if it is neither. A name of digits only must be an address.
 function Read-Range([string] $text) { $range = [System.Net.IPNetwork]::new([System.Net.IPAddress]::Any, 0); if ([System.Net.IPNetwork]::TryParse($text, [ref] $range)) { $range } }
 function Test-Address([string] $text) { $text -match '^(\d{1,3}\.){3}\d{1,3}$' -and [System.Net.IPAddress]::TryParse($text, [ref] ([System.Net.IPAddress]::Any)) }
 
@@ -37,7 +37,7 @@ function Assert-Host([string] $name) {
     }
 }
 
-# Every key of the example must be there, and no other: a misspelt one would be without effect.
+# Exactly the example's keys must be present: a misspelt key would have no effect.
 function Assert-Like($given, $example, [string] $place) {
     if ($example -is [array]) {
         if ($given -isnot [array] -or -not $given.Count) { $problems.Add("$place in infra/main.parameters.json must be a list with at least one entry, as in infra/contoso.parameters.json."); return }
@@ -131,7 +131,7 @@ Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon betwe
 foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
     Assert-Form $switch '^(true|false)$' 'true or false.'
 }
-# A misspelt name would be silently without effect. Known is what the templates read and tell, and what azd hands on.
+# A misspelt name would silently have no effect. Known names: the templates' parameters and outputs, and azd's own.
 $known = 'azure.yaml', 'infra/main.parameters.json', 'infra/main.bicep' | ForEach-Object {
     [regex]::Matches((Get-Content (Join-Path $project $_) -Raw), 'COLDSITE_[A-Z_]+').Value
 }
@@ -147,7 +147,7 @@ foreach ($name in [Environment]::GetEnvironmentVariables().Keys | Where-Object {
 $plan = Get-Setting 'COLDSITE_PLAN'
 $planIsThere = Test-Path (Join-Path $project 'plans' "$plan.yaml")
 if ($plan -cmatch $planName -and -not $planIsThere -and $createSite) {
-    # A plan names what the site consists of, so it can be written only when the site is there.
+    # A plan names the site's resources, so it can be written only when the site exists.
     Write-Host "plans/$plan.yaml does not exist yet. When the site is made: coldsite plan init $plan, then azd deploy."
 }
 elseif ($plan -cmatch $planName -and -not $planIsThere) {

@@ -1,12 +1,12 @@
 #Requires -Version 7.4
 <#
 .SYNOPSIS
-Makes the app registration by which people sign in to Coldsite and Azure Monitor proves who it is.
+Creates the app registration with which people and Azure Monitor authenticate to Coldsite.
 
 .DESCRIPTION
-azd runs this before it deploys anything. It is safe to run again: what is there is kept. It needs the Azure CLI, signed
-in as a person who may register applications (Application Administrator, or an owner of a registration that exists).
-It makes no secret. It has not been run against every kind of directory; it says what it does, step by step.
+azd runs this before it deploys anything. It is safe to run again: existing objects are kept. It needs the Azure CLI,
+signed in as a user who may register applications (Application Administrator, or an owner of the existing registration).
+It creates no secret. It has not been run against every kind of directory; it reports each step.
 #>
 [CmdletBinding()]
 param()
@@ -18,7 +18,7 @@ $name = "coldsite-$($env:AZURE_ENV_NAME)"
 $rolesFile = Join-Path $PSScriptRoot 'roles.json'
 $roles = Get-Content $rolesFile -Raw | ConvertFrom-Json
 $monitor = '461e8683-5575-4561-ac7f-899cc907d62a'    # Azure Monitor's own application, the same everywhere
-$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'   # by which the coldsite command signs in
+$azureCli = '04b07795-8ddb-461a-bbee-02f9e1bf7b46'   # with which the coldsite command signs in
 $graph = 'https://graph.microsoft.com/v1.0'
 
 function Get-OrAdd([string] $what, [scriptblock] $get, [scriptblock] $add) {
@@ -40,7 +40,7 @@ function Send-Graph([string] $method, [string] $path, [hashtable] $body) {
     try {
         Set-Content -Path $file -Value ($body | ConvertTo-Json -Depth 5 -Compress)
         for ($try = 1; $try -le 7; $try++) {
-            # Microsoft Entra knows a new registration everywhere only after some seconds, and answers 404 until then.
+            # Microsoft Entra takes some seconds to replicate a new registration, and answers 404 until then.
             $PSNativeCommandUseErrorActionPreference = $false
             $said = az rest --method $method --uri "$graph/$path" --headers 'Content-Type=application/json' --body "@$file" 2>&1
             if ($LASTEXITCODE -eq 0) { return }
@@ -55,7 +55,8 @@ function Send-Graph([string] $method, [string] $path, [hashtable] $body) {
 
 function Get-Assignments([string] $principal) { @((az rest --method GET --uri "$graph/servicePrincipals/$principal/appRoleAssignedTo" --output json | ConvertFrom-Json).value) }
 
-# Microsoft Entra is asked by the account's current subscription. In another directory everything would be made in the wrong place.
+# az uses the directory of the current subscription. In the wrong directory every object would be created in the wrong
+# place.
 $here = az account show --output json | ConvertFrom-Json
 if ($env:AZURE_SUBSCRIPTION_ID) {
     $wanted = az account show --subscription $env:AZURE_SUBSCRIPTION_ID --output json | ConvertFrom-Json
@@ -64,7 +65,7 @@ if ($env:AZURE_SUBSCRIPTION_ID) {
     }
 }
 $person = if ($here.user.type -eq 'user') { (az ad signed-in-user show --output json | ConvertFrom-Json).id }
-# Whoever deploys must be able to ask Coldsite whether it works: a person as operator, a pipeline as viewer.
+# The deploying identity must be able to call the self-check: a person as operator, a pipeline as viewer.
 $deployers = if ($person) { 'operator' } else { 'viewer' }
 $deployer = $person
 if (-not $person) {
@@ -78,7 +79,7 @@ if ([bool] $env:COLDSITE_APP -ne [bool] $env:COLDSITE_APP_OBJECT) {
 }
 
 if ($env:COLDSITE_APP) {
-    # The administrator made the registration, or an earlier run did: it is left alone, and what it lacks is said.
+    # An administrator or an earlier run created the registration: it is not changed, and what it lacks is reported.
     $app = az ad app show --id $env:COLDSITE_APP --output json | ConvertFrom-Json
     $missing = @($roles.value | Where-Object { $_ -notin $app.appRoles.value })
     $lacks = @(
@@ -111,16 +112,16 @@ if ($env:COLDSITE_APP) {
     return
 }
 
-# The name is compared here and not in the question: az lists what begins with it, and a name may hold a quote.
+# The name is compared here, not in the query: az lists names with that prefix, and a name may contain a quote.
 $app = Get-OrAdd "The registration $name" `
     { $answer = az ad app list --display-name $name --output json; if ($answer) { ConvertTo-Json -Depth 9 @($answer | ConvertFrom-Json | Where-Object displayName -EQ $name) } } `
     { az ad app create --display-name $name --sign-in-audience AzureADMyOrg --app-roles "@$rolesFile" --output json }
 
-# Tokens of version 2 carry the client id as their audience; the URI is what Azure Monitor asks for. The Azure CLI may ask
-# for a person's token without asking the person again: that is how the coldsite command signs in.
-# What is there already stays: Microsoft Entra refuses to replace a permission that is enabled.
-# An "if" hands out the elements of a list; @() around it keeps a list of one a list, which Microsoft Graph insists on.
-# One of Coldsite's own that was switched off is switched on: two of one id, or of one value, would be refused.
+# Tokens of version 2 have the client id as their audience; Azure Monitor uses the URI. The Azure CLI is pre-authorized
+# to get a user's token without another consent: that is how the coldsite command signs in. Existing permissions are
+# kept: Microsoft Entra refuses to replace an enabled one. An "if" unrolls a list; @() around it keeps a list of one a
+# list, which Microsoft Graph requires. A permission of Coldsite's that was disabled is enabled: two of one id, or of
+# one value, would be refused.
 $own = '7d2b5a5e-3f0c-4b44-9d0e-5b0b7f0a1c05'
 $there = @($app.api.oauth2PermissionScopes | Where-Object { $_ })
 $there | Where-Object id -EQ $own | ForEach-Object { $_.isEnabled = $true }
@@ -137,7 +138,7 @@ $scopes = @(if ($enabled) { $there } else { $there; $scope })
 $uris = @($app.identifierUris | Where-Object { $_ }; "api://$($app.appId)") | Select-Object -Unique
 $api = @{ requestedAccessTokenVersion = 2; oauth2PermissionScopes = $scopes }
 Send-Graph PATCH "applications/$($app.id)" @{ identifierUris = @($uris); api = $api }
-# A registration of this name that somebody made by hand has no roles yet.
+# A registration of this name that was created by hand has no roles yet.
 $missing = @($roles | Where-Object { $_.value -notin $app.appRoles.value })
 if ($missing) { Send-Graph PATCH "applications/$($app.id)" @{ appRoles = @($app.appRoles | Where-Object { $_ }; $missing) } }
 $clients = @($app.api.preAuthorizedApplications | Where-Object { $_ -and $_.appId -ne $azureCli })
@@ -145,15 +146,15 @@ $clients += @{ appId = $azureCli; delegatedPermissionIds = @($scope.id) }
 $api.preAuthorizedApplications = $clients
 Send-Graph PATCH "applications/$($app.id)" @{ api = $api }
 
-# Azure Monitor takes only an owner's word for it that its alerts may go to this registration.
-# A pipeline is no person: it must have been made an owner before.
+# Only an owner of the registration may configure it as the target of Azure Monitor's alerts.
+# A pipeline is not a user: it must have been made an owner before.
 $owners = @((az ad app owner list --id $app.appId --output json | ConvertFrom-Json).id)
 if ($person -and $person -notin $owners) { az ad app owner add --id $app.appId --owner-object-id $person | Out-Null }
 
 $principal = Get-OrAdd 'Its enterprise application' `
     { az ad sp list --filter "appId eq '$($app.appId)'" --output json } `
     { az ad sp create --id $app.appId --output json }
-# Only people and programs that were given a role get a token at all.
+# Only users and applications with a role get a token.
 az ad sp update --id $principal.id --set appRoleAssignmentRequired=true | Out-Null
 
 $sender = Get-OrAdd 'Azure Monitor in this directory' `

@@ -1,4 +1,4 @@
-// The VPN to the premises: replication comes in by it, and Coldsite looks at the primary site through it.
+// The VPN to the premises: it carries replication and Coldsite's probes of the primary site.
 param location string
 param tags object
 param planName string

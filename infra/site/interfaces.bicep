@@ -1,4 +1,4 @@
-// Network interfaces without machines. They cost nothing, and they fix each machine's address before it exists.
+// Network interfaces without machines. They are free, and fix each machine's address before it exists.
 param location string
 param tags object
 param planName string
@@ -11,10 +11,10 @@ param workloads array
 @description('The machine that customers reach.')
 param publicWorkload string
 
-@description('The part of the public address\'s own name in this region that is chosen; with letters of the subscription it is unique.')
+@description('The chosen part of the public address\'s DNS name in this region; letters derived from the subscription make it unique.')
 param domainNameLabel string
 
-// It stays when machines come and go, so Traffic Manager can know it from the beginning.
+// It is permanent, so the Traffic Manager profile can refer to it from the beginning.
 resource publicAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
   name: 'pip-${planName}-recovery'
   location: location
@@ -29,7 +29,8 @@ resource publicAddress 'Microsoft.Network/publicIPAddresses@2024-05-01' = {
 
 resource failover 'Microsoft.Network/networkInterfaces@2024-05-01' = [
   for workload in workloads: {
-    // checkov:skip=CKV_AZURE_119:One machine serves customers, on port 443 alone; the rules of its subnet let in nothing else.
+    // checkov:skip=CKV_AZURE_119:One machine serves customers, on port 443 alone; the rules of its subnet deny
+    // everything else.
     name: '${workload.name}-failover'
     location: location
     tags: tags

@@ -1,4 +1,4 @@
-// The names by which the machines know each other, answered in one network only.
+// The machines' names, resolved in one network only.
 param tags object
 param zoneName string
 param networkId string

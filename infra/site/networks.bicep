@@ -1,4 +1,4 @@
-// Two networks that never meet: in one the recovered machines serve, in the other a drill is held and nothing gets out.
+// Two networks that are never connected: one for recovered machines, one for drills, without outbound traffic.
 param location string
 param tags object
 param planName string
@@ -7,7 +7,7 @@ param functionsPrefix string
 @description('failover, drill, machines, replica, gateway and drillMachines: the address ranges.')
 param networks object
 
-@description('domain: the name space in which the machines know each other.')
+@description('domain: the DNS domain of the machines.')
 param primaryNetwork object
 
 @description('The machines, with their names and addresses in both networks.')
@@ -202,7 +202,7 @@ resource drill 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   }
 }
 
-// The same names in both networks, each answered with that network's own machines: a drill never finds the real ones.
+// The same names in both networks, each resolving to that network's own machines: a drill never finds the real ones.
 // Two zones of one name need two resource groups.
 module failoverNames 'names.bicep' = {
   name: 'names-${planName}-failover'

@@ -1,4 +1,4 @@
-// The Double-Take machine and the disks that it fills: the only copy of the business there may be left one day.
+// The Double-Take machine and its replica disks: in a disaster, the last copy of the business.
 param location string
 param tags object
 param subnetId string
@@ -14,8 +14,9 @@ param password string
 
 resource copies 'Microsoft.Compute/disks@2024-03-02' = [
   for disk in disks: {
-    // checkov:skip=CKV_AZURE_2:Managed disks are always encrypted at rest; the check looks for a setting of old unmanaged ones.
-    // checkov:skip=CKV_AZURE_93:Encrypted at rest with the platform's keys; a key of one's own that cannot be reached in a disaster would lock up the only copy.
+    // checkov:skip=CKV_AZURE_2:Managed disks are always encrypted at rest; the check looks for a setting of old
+    // unmanaged disks. checkov:skip=CKV_AZURE_93:Encrypted at rest with the platform's keys; a customer-managed key
+    // that is unreachable in a disaster would lock up the only copy.
     name: disk.name
     location: location
     tags: tags
@@ -51,9 +52,10 @@ resource interface 'Microsoft.Network/networkInterfaces@2024-05-01' = {
 
 resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
   // checkov:skip=CKV_AZURE_97:Encryption at host must first be registered in the subscription; the disks are encrypted at rest without it.
-  // checkov:skip=CKV_AZURE_151:Disk encryption inside Windows would need keys that may be out of reach in a disaster.
+  // checkov:skip=CKV_AZURE_151:Disk encryption inside Windows would need keys that may be unreachable in a disaster.
   // checkov:skip=CKV_AZURE_178:It is a Windows machine.
-  // checkov:skip=CKV_AZURE_50:Run Command is how Coldsite freezes and thaws the replica; it is the machine's agent, not an extension of somebody else's.
+  // checkov:skip=CKV_AZURE_50:Run Command is how Coldsite freezes and thaws the replica; it is the machine's agent, not
+  // a third-party extension.
   name: machine.name
   location: location
   tags: tags
@@ -66,7 +68,8 @@ resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
       windowsConfiguration: {
         provisionVMAgent: true
         enableAutomaticUpdates: true
-        // A reboot in the middle of a freeze or a failover would cost the recovery point: when to restart is yours to plan.
+        // A reboot during a freeze or a failover would cost the recovery point: restarts are the administrator's
+        // decision.
         patchSettings: {
           patchMode: 'AutomaticByPlatform'
           assessmentMode: 'AutomaticByPlatform'
@@ -108,7 +111,8 @@ resource replica 'Microsoft.Compute/virtualMachines@2024-07-01' = {
   }
 }
 
-// Nobody deletes a disk of the replica by mistake. Snapshots lie in the recovery group, so the lock hinders no recovery.
+// The lock prevents accidental deletion of a replica disk. Snapshots are in the recovery group, so it hinders no
+// recovery.
 resource kept 'Microsoft.Authorization/locks@2020-05-01' = {
   name: 'replica-is-kept'
   properties: { level: 'CanNotDelete', notes: 'The copy of the business. Remove this lock only to retire the replica.' }

@@ -1,5 +1,6 @@
-// The recovery site for those who start from nothing: two networks, the gateway, the Double-Take machine with its
-// disks, the interfaces that fix every address, and the Traffic Manager profile. No recovery machine: those come later.
+// The recovery site, where none exists yet: two networks, the gateway, the Double-Take machine with its
+// disks, the interfaces that fix every address, and the Traffic Manager profile. No recovery machine: a failover
+// creates those.
 targetScope = 'subscription'
 
 param location string
@@ -14,7 +15,7 @@ param primaryAddress string
 param primaryStatus string
 param recoveryStatus string
 
-@description('Where Coldsite\'s functions ask from; the drill network lets in nobody else.')
+@description('Address range of Coldsite\'s functions; the drill network admits no other.')
 param functionsPrefix string
 param site object
 
@@ -104,7 +105,7 @@ output failoverNetworkId string = networks.outputs.failoverNetworkId
 output drillNetworkId string = networks.outputs.drillNetworkId
 output recoveryAddress string = interfaces.outputs.publicAddress
 
-// What a recovery plan needs to know of this site.
+// The data of this site that a recovery plan needs.
 output plan object = {
   name: planName
   location: location

@@ -1,8 +1,8 @@
-// Where customers are sent. The recovery endpoint is disabled until a failover enables it, and then the primary's is.
+// The customers' destination. The recovery endpoint is disabled until a failover enables it and disables the primary's.
 //
 // Detection, worked out: a probe every interval; the endpoint is degraded on the failure after the tolerated ones. With
 // an interval of 10 s, 2 tolerated and a time-out of 5 s that is 2 x 10 + 5 = 25 s after the first failed probe, which
-// itself may come 10 s after the site died; customers' name servers keep an answer for the TTL. With Azure's own
+// itself may come 10 s after the site went down; customers' name servers keep an answer for the TTL. With Azure's own
 // defaults (30 s, 3 tolerated, 10 s) it is 100 s, and costs less. Source:
 // MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-monitoring.md
 param tags object
@@ -10,7 +10,7 @@ param profileName string
 param primaryEndpointName string
 param primaryAddress string
 
-@description('Whether each endpoint is Enabled or Disabled. A deployment must not move customers, so it is told how they are.')
+@description('Whether each endpoint is Enabled or Disabled. A deployment must not move customers, so it is given their current status.')
 param primaryStatus string
 param recoveryStatus string
 param recoveryAddress string

@@ -48,9 +48,9 @@ class Answer(NamedTuple):
 
 
 class QuietLab(Lab):
-    """Nothing starts a run but the test: on a busy machine a slow site would be an outage to the watch.
+    """Only the test starts runs: on a busy machine the watch would take a slow site for an outage.
 
-    ``off`` are timers that run only when a test fires them; ``more`` are app settings that a test wants otherwise.
+    ``off`` are timers that run only when a test fires them; ``more`` overrides app settings.
     """
 
     off: tuple[str, ...] = ("watch",)
@@ -62,7 +62,7 @@ class QuietLab(Lab):
 
 
 class Api:
-    """The lab of contoso, or of a plan like it, at speed 60. Times that a test names are real ones."""
+    """The lab of contoso, or of a plan like it, at speed 60. Times in tests are real seconds."""
 
     def __init__(
         self, plan: RecoveryPlan | None = None, *off: str, settings: Mapping[str, str] | None = None, **options: Any
@@ -120,14 +120,14 @@ class Api:
             connection.close()
 
     def ask_as(self, person: str, method: str, path: str, body: object = b"", **headers: str) -> Answer:
-        """One request with a person's own token; ``headers`` are named with underscores."""
+        """One request with the person's own token; ``headers`` are named with underscores."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.ask(method, path, body, None, self.lab.credentials(person) | named)
 
     def past_the_platform(
         self, function: str, headers: Mapping[str, str], body: object = None, **parameters: str
     ) -> Answer:
-        """What the app itself answers: its function is called without the host and the sign-in in front of it."""
+        """The app's own answer: its function is called without the host and without sign-in."""
         value = {
             "method": "GET" if body is None else "POST",
             "url": f"{self.lab.functions.url}/api/{function}",
@@ -178,11 +178,11 @@ class Api:
         return found
 
     def story(self) -> list[str]:
-        """The sentences of the site's story, newest first."""
+        """The texts of the site's events, newest first."""
         return [event["text"] for event in self.plan()["events"]]
 
     def refusals(self) -> list[dict[str, Any]]:
-        """What the history keeps of refused calls, newest first."""
+        """The recorded refusals, newest first."""
         return self._loop.run(_rows(self.lab, "ColdsiteEvents", "_refusals"), LIMIT)
 
     def log(self) -> str:
@@ -190,21 +190,21 @@ class Api:
         return (self.lab.folder / "worker.log").read_text()
 
     def told(self, words: str) -> int:
-        """How often people were sent a message with these words."""
+        """How many notifications contained these words."""
         return self._loop.call(lambda: sum(words in str(one["message"]) for one in self.lab.front.notifications))
 
     def sealed(self) -> bool:
-        """Whether every ended run's seal holds."""
+        """Whether the seal of every ended run is valid."""
         return self._loop.run(journal_intact(self.lab), LIMIT)
 
     # What happens to the lab
 
     def on_loop[T](self, work: Callable[[], T]) -> T:
-        """For what belongs to the lab's own thread."""
+        """Runs a function on the lab's own thread."""
         return self._loop.call(work)
 
     def run[T](self, work: Coroutine[Any, Any, T]) -> T:
-        """The same for what takes a while there."""
+        """The same for a coroutine."""
         return self._loop.run(work, LIMIT)
 
     def perform(self, do: str, **details: Any) -> None:
@@ -219,7 +219,7 @@ class Api:
     # Runs and outages
 
     def finished(self, run_id: str, limit: float = LIMIT) -> dict[str, Any]:
-        """The run once it has ended and given its plan back."""
+        """The run once it has ended and released its plan."""
 
         def ended() -> dict[str, Any] | None:
             free = self.get("/api/plans/contoso").json["active_run"] != run_id
@@ -233,7 +233,7 @@ class Api:
 
     @contextmanager
     def started(self, kind: str, **body: object) -> Iterator[str]:
-        """A run that is past its claim, and is aborted at the end if the test has not ended it."""
+        """A run that has claimed its plan; it is aborted at the end if the test has not ended it."""
         answer = self.post(f"/api/plans/contoso/{kind}", {"reason": "A test"} | body)
         assert answer.status == 202, answer.text
         run_id: str = answer.json["run_id"]
@@ -254,7 +254,7 @@ class Api:
 
 
 async def _rows(lab: Lab, table: str, partition: str) -> list[dict[str, Any]]:
-    """The rows of a partition, read from outside with nothing of the app's code."""
+    """The rows of a partition, read without the app's code."""
     async with lab.tables() as service:
         found = service.get_table_client(table).query_entities(
             "PartitionKey eq @partition", parameters={"partition": partition}

@@ -11,6 +11,6 @@ from tests.app.api import Api
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    """Housekeeping is off: it asks the replication machine how the replica is, which a test would see as a write."""
+    """Housekeeping is off: it reads the state of the replica by Run Command, which a test would see as a write."""
     with Api(None, "housekeeping") as api:
         yield api

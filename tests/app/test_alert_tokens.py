@@ -1,4 +1,4 @@
-"""POST /api/alerts where Azure Monitor must show a token: whose and which are taken, and how each other is refused."""
+"""POST /api/alerts where Azure Monitor must send a token: which are accepted, and how the others are refused."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def api() -> Iterator[Api]:
 
 
 def send(api: Api, token: str, body: bytes | None = None) -> Answer:
-    """An alert that would start a run if it were taken, unless another is given."""
+    """An alert that would start a run if accepted, unless another is given."""
     raw = body or api.alert("traffic-manager-fired", "refused")
     return api.ask("POST", "/api/alerts", raw, None, {"Authorization": f"Bearer {token}"})
 
 
 def noted(api: Api) -> bytes:
-    """An alert of a kind that starts nothing: one that was not yet seen."""
+    """A new alert of a kind that starts no run."""
     return api.alert("resource-health", uuid.uuid4().hex)
 
 
-# What is taken
+# Accepted
 
 
 def test_azure_monitors_token_opens_alerts(api: Api) -> None:
@@ -130,7 +130,7 @@ def claims_of(api: Api) -> dict[str, Any]:
 
 
 def public_key(api: Api) -> bytes:
-    """The directory's key as a file of PEM, which anybody can have."""
+    """The directory's public key in PEM."""
     trusted = ssl.create_default_context(cafile=str(api.lab.ca_bundle))
     with urllib.request.urlopen(f"{api.lab.front.url}/{TENANT}/discovery/v2.0/keys", context=trusted) as response:
         key: Any = RSAAlgorithm.from_jwk(json.load(response)["keys"][0])
@@ -144,7 +144,7 @@ def part(data: bytes | dict[str, Any]) -> str:
 
 
 def by_hand(api: Api, algorithm: str, signature: Callable[[bytes], bytes] = lambda signed: b"") -> str:
-    """A token that no library would write, with the directory's own ``kid`` and Azure Monitor's claims."""
+    """A token that no library would create, with the directory's own ``kid`` and Azure Monitor's claims."""
     signed = f"{part({'alg': algorithm, 'typ': 'JWT', 'kid': kid(api)})}.{part(claims_of(api))}"
     return f"{signed}.{part(signature(signed.encode()))}"
 
@@ -212,7 +212,7 @@ def test_a_forged_token_does_not_shut_out_azure_monitor(api: Api) -> None:
     assert send(api, api.lab.identity.webhook_token(), noted(api)).status == 202
 
 
-# Good tokens of somebody who may not
+# Valid tokens of callers without permission
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_refuses_another_application_with_the_role(api: Api, claims: dict[str, A
 
 
 def test_the_tokens_of_people_do_not_open_alerts(api: Api) -> None:
-    """Neither the one that they have, nor one that was issued for the audience of alerts."""
+    """Neither their own token nor one that was issued for the audience of alerts is accepted."""
     send(api, api.lab.identity.person_token("ada", PEOPLE["ada"])).problem(401)
     person = {"oid": ELSEWHERE, "preferred_username": "ada@contoso.example"}
     send(api, api.lab.identity.issue(AUDIENCE, person | {"roles": CLAIMS["roles"]})).problem(403)
@@ -261,11 +261,11 @@ def test_after_all_that_was_refused_no_alert_is_open_and_no_run_was_started(api:
     assert (api.plan()["open_alerts"], api.runs(), api.writes()) == (0, [], {})
 
 
-# While the directory is away
+# While the directory is unavailable
 
 
 def test_while_the_signing_keys_cannot_be_read_an_alert_is_to_be_sent_again() -> None:
-    """An action group gives up on 401; on 503 it tries again. People's sign-in is the platform's and goes on."""
+    """An action group gives up on 401 and retries on 503. People's sign-in is the platform's and still works."""
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nowhere = f"https://127.0.0.1:{closed.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""POST /api/alerts, as an action group calls it: what is refused, what is noted, and what starts a run once."""
+"""POST /api/alerts, as an action group calls it: which alerts are refused, recorded, or start one run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.app.api import Api
 ESSENTIALS = "data.essentials"
 DIMENSIONS = "data.alertContext.condition.allOf"
 TOO_LONG = "r" * 40_000
-"""Shorter than the longest body, longer than what a row of Table Storage can hold."""
+"""Shorter than the body limit, longer than a row of Table Storage allows."""
 
 
 def fired(api: Api, number: str, changes: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -112,14 +112,14 @@ def test_after_all_that_was_refused_no_alert_is_open_and_no_run_was_started(api:
 
 @pytest.mark.parametrize("field", ["alertRule", "alertId"])
 def test_a_text_that_no_row_can_hold_is_cut_and_the_alert_is_kept(api: Api, field: str) -> None:
-    """503 would make an action group send it again and again, and a 4xx would lose it."""
+    """A 503 would make an action group retry repeatedly, and a 4xx would lose the alert."""
     body = fired(api, "long", {f"{ESSENTIALS}.{field}": TOO_LONG, f"{ESSENTIALS}.monitorCondition": "Resolved"})
     answer = api.post("/api/alerts", body)
     assert (answer.status, answer.json["plan"], answer.json["run_id"]) == (202, "contoso", None)
 
 
 def test_a_rule_about_many_queries_is_noted_and_nothing_is_postponed_by_it(api: Api) -> None:
-    """A busy shop is no outage; a look would end as a false alarm, and a cooldown would follow."""
+    """A busy shop is no outage; a run would end as a false alarm, and a cooldown would follow."""
     queries = {
         "metricName": "QpsByEndpoint",
         "operator": "GreaterThan",
@@ -146,7 +146,7 @@ def test_a_resolved_alert_without_a_run_starts_nothing(api: Api) -> None:
     assert (api.runs(), api.writes()) == ([], {})
 
 
-# What starts a run. This comes last: a stand-down postpones the next look.
+# What starts a run. This comes last: a false alarm delays the next run.
 
 
 def test_one_alert_however_often_it_comes_starts_one_run_which_stands_down_while_the_primary_serves(api: Api) -> None:
@@ -162,7 +162,7 @@ def test_one_alert_however_often_it_comes_starts_one_run_which_stands_down_while
     assert (again.status, again.json["run_id"]) == (202, run_id)
     assert [run["run_id"] for run in api.runs()] == [run_id]
     assert (api.writes(), api.left_over()) == ({}, [])
-    # The primary was seen to be well, so an alert that was never resolved does not start run after run.
+    # The primary was seen up, so an alert that was never resolved does not start one run after another.
     assert api.get("/api/plans/contoso").json["open_alerts"] == 0
     assert api.post("/api/alerts", api.alert("traffic-manager-resolved", "the-same")).json["run_id"] is None
     assert api.get("/api/plans/contoso").json["open_alerts"] == 0

@@ -38,7 +38,7 @@ def app() -> Iterator[AppSide]:
 
 @pytest.fixture
 def plan() -> RecoveryPlan:
-    """A plan of the test's own: nothing of another test is in its history."""
+    """The test's own plan, whose history no other test writes."""
     return another()
 
 
@@ -47,7 +47,7 @@ def another() -> RecoveryPlan:
 
 
 class Engine:
-    """A durable engine that only remembers: what was started runs, until a test says that it has ended."""
+    """A durable engine that only keeps a list: an orchestration runs until a test ends it."""
 
     def __init__(self) -> None:
         self.running: set[str] = set()
@@ -78,7 +78,7 @@ def test_a_drill_that_begins_while_housekeeping_looks_is_not_ended(
     reading: tuple[ModuleType, str],
     when: Literal["before", "after"],
 ) -> None:
-    """Both timers have the same second, so a drill may take its lock between any two of housekeeping's readings."""
+    """Both timers fire in the same second, so a drill may take its lock between any two reads of housekeeping."""
     engine, begun = Engine(), list[RecoveryRun]()
     module, name = reading
     read = getattr(module, name)
@@ -122,7 +122,7 @@ def test_a_drill_whose_plan_was_taken_long_ago_is_told_although_whoever_took_it_
 
 
 def test_a_run_that_is_only_beginning_is_not_taken_for_lost(app: AppSide, plan: RecoveryPlan) -> None:
-    """Its row is written, and its orchestration is not known to the engine yet."""
+    """Its row is written, and the engine does not know its orchestration yet."""
 
     async def night() -> RecoveryRun:
         run = await opened(plan.name, "failover")

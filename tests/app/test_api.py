@@ -11,7 +11,7 @@ from tests.app.api import REFUSED, Answer, Api
 from tests.app.test_index import ROUTES
 
 NOBODY = "contoso-f20270115203000000-abcd"
-"""A run id that could be, and is not."""
+"""A valid run id that does not exist."""
 
 
 def path_of(route: str) -> str:
@@ -34,7 +34,7 @@ def test_without_the_key_nothing_is_answered(api: Api, method: str, path: str, k
     assert (answer.status, answer.body) == (401, b"")
 
 
-# Names and ids that are none
+# Invalid names and ids
 
 ODD = [
     "%2e%2e",
@@ -72,7 +72,7 @@ PLACES = [
 
 
 def reveals_nothing(api: Api, answer: Answer, told: str) -> None:
-    """No path of this machine, no word of Python, and not what was asked for."""
+    """No local path, no Python text, and no echo of the request."""
     for secret in ("/work", "/tmp", "/api/runs/x", "/api/plans/x", str(api.lab.folder), ".py", "Traceback", "Error"):
         assert secret not in answer.text
     assert told not in answer.text
@@ -115,7 +115,7 @@ def test_a_method_that_a_route_does_not_take_is_refused(api: Api, method: str, p
     assert api.ask(method, path).status == 405
 
 
-# Bodies that do not fit
+# Invalid bodies
 
 NOT_JSON = [b"{oops", b"\xff\xfe\x00", b"reason=x", b"[" * 40_000, b'{"reason": "x"} {}']
 NO_OBJECT = [b"[]", b"null", b'"reason"', b"5", b'[{"reason": "x"}]']
@@ -180,7 +180,7 @@ def test_a_body_of_more_than_64_kib_is_too_large(api: Api, what: str) -> None:
 
 
 def test_nothing_of_all_this_has_started_anything(api: Api) -> None:
-    """Also when this test runs alone: what is refused leaves no run, no pause and no write to Azure."""
+    """Also when this test runs alone: a refused request leaves no run, no pause and no write to Azure."""
     for body, _ in FAILOVER[:3] + PAUSE[:3]:
         assert api.post("/api/plans/contoso/failover", body).status in REFUSED
     state = api.get("/api/plans/contoso").json

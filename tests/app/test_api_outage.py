@@ -1,4 +1,4 @@
-"""The HTTP API while the history's storage is away, and after it has come back."""
+"""The HTTP API while the history's storage is unavailable, and after it is back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.waiting import LIMIT, wait_until
 
 
 def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: Api) -> None:
-    # The document of the API needs no history; a check asks the sites, and the points are Azure's.
+    # The OpenAPI document needs no history; a check probes the sites, and the recovery points are read from Azure.
     apart = ("alerts", "openapi.json", "check", "points")
     calls = [(method, path) for method, path in CALLS if not path.endswith(apart)]
     with api.without_storage():

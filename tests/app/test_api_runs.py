@@ -1,4 +1,4 @@
-"""The operator's HTTP API around runs: started, busy, followed, listed, told to end, and cleared away."""
+"""The operator's HTTP API for runs: start, busy, follow, list, abort, and cleanup."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_an_aborted_failover_clears_away_and_leaves_the_customers_where_they_are
     assert not api.lab.replication.frozen
 
 
-# Telling
+# Operators' answers
 
 
 def test_steps_are_told_in_the_order_in_which_they_began(api: Api) -> None:

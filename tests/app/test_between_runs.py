@@ -1,4 +1,4 @@
-"""What housekeeping looks after between runs, through the real app: leftovers, the latch, the old primary.
+"""Housekeeping between runs, through the real app: leftovers, the latch, the old primary.
 
 One lab for this file: first its primary serves, then, from the fixture ``moved`` on, customers are served from Azure.
 """
@@ -29,14 +29,14 @@ STUCK = "could not be deleted"
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
     plan = contoso_with({"traffic.latch_again": False, "recovery.operation_timeout": "3m"})
-    # Customers who follow every switch would write to the old primary themselves.
+    # Customers who follow every switch would themselves write to the old primary.
     with Api(plan, "housekeeping", times=QUICK, customers_every=1e9) as api:
         yield api
 
 
 @pytest.fixture(scope="module")
 def moved(api: Api) -> Api:
-    """Customers are served from Azure, and the primary is gone."""
+    """Customers are served from Azure, and the primary is down."""
     api.perform("site.stop", target="primary")
     started = api.post("/api/plans/contoso/failover", {"reason": "The site is dead"})
     assert started.status == 202, started.text
@@ -45,14 +45,14 @@ def moved(api: Api) -> Api:
 
 
 def warnings(api: Api) -> list[str]:
-    """After one more round of housekeeping."""
+    """After another round of housekeeping."""
     api.housekeeping()
     found: list[str] = api.plan()["warnings"]
     return found
 
 
 def warned(api: Api, words: str) -> None:
-    """Says it in the plan, in the site's story, and to people; and goes on saying it without telling them again."""
+    """The warning is in the plan, in the site's events, and sent once; it stays without being sent again."""
     told = api.told(words)
     (one,) = warnings(api)
     assert words in one
@@ -81,7 +81,7 @@ def housekept(api: Api, done: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def switched(api: Api, endpoint: str, to: str) -> Iterator[None]:
-    """Somebody enables or disables an endpoint in the portal, and puts it right at the end."""
+    """An endpoint is switched in the portal, and restored at the end."""
     api.perform(f"traffic.{to}", endpoint=endpoint)
     try:
         yield
@@ -109,7 +109,7 @@ def test_all_is_quiet_while_everything_is_as_it_must_be(api: Api) -> None:
 
 
 def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) -> None:
-    """Its history stays as it was sealed."""
+    """Its sealed history does not change."""
     api.perform("arm.fault", operation="DELETE virtualMachines", error="ScopeLocked", times=10_000)
     with api.started("drill") as run_id:
         wait_until(lambda: api.step(run_id, "create_machine"), LIMIT, "the drill makes a machine")
@@ -261,7 +261,7 @@ def test_during_a_pause_it_is_only_told_and_locked_out_afterwards(locking: Api) 
 
 
 def test_without_a_recovery_endpoint_the_primary_is_not_locked_out(locking: Api) -> None:
-    """Then nobody would serve anybody."""
+    """Otherwise no site would serve."""
     with switched(locking, "azure", "disable"), switched(locking, "on-premises", "enable"):
         assert [one for one in warnings(locking) if ENABLED in one]
         assert locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)

@@ -1,4 +1,4 @@
-"""A plan that only observes is told afterwards whether a failover would have been right, through the real app."""
+"""Observe mode records later whether a failover would have been right, through the real app."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.plans import contoso_with
 from tests.waiting import LIMIT, wait_until
 
 OBJECTIVE = 4.0
-"""Real seconds that a failover takes as long as no drill has measured it."""
+"""Real seconds assumed for a failover until a drill has measured it."""
 
 _NUMBERS = count(1)
 
@@ -37,7 +37,7 @@ def primary(api: Api, monitor: str) -> None:
 
 @pytest.fixture
 def observed(api: Api) -> Iterator[str]:
-    """A run that has observed that the primary is out; it is still out."""
+    """A run that has observed an outage, which still lasts."""
     api.post("/api/plans/contoso/pause", {"for": "0s", "reason": "the next look is due now"})
     api.perform("site.stop", target="primary")
     primary(api, "Degraded")

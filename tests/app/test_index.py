@@ -1,4 +1,4 @@
-"""What Azure would see of function_app.py: every function with its trigger, as the worker reports it."""
+"""What Azure sees of function_app.py: every function with its trigger, as the worker reports it."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ CONTRACT = set(
     create_machine check_operation probe_workload verify_site enable_recovery disable_primary read_back check_dns
     record_step seal_run notify release_run clean_up""".split()
 )
-"""The activities that scenarios and histories name: a change of one breaks what lies outside this repository."""
+"""The activities that scenarios and histories name: changing one breaks files outside this repository."""
 ACTIVITIES = CONTRACT | set(
     """find_recovery_points forget_recovery_points check_maintenance evict_leftover read_replication read_home_commit
     note_replica note_point check_itself""".split()
 )
 TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", "check_self", *TIMERS}
-"""The functions that are given a durable client."""
+"""The functions with a durable client."""
 
 
 async def index_of_the_app(folder: Path, **settings: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The HTTP API by function key: what each key opens, what stands on every answer, and that a key is nobody."""
+"""The HTTP API by function key: what each key opens, the headers of every answer, and that a key has no identity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def api() -> Iterator[Api]:
 
 
 def knock(api: Api, function: str, key: str, in_address: bool = False) -> Answer:
-    """Calls a function about a plan or a run that does not exist, so that nothing starts where the key is right."""
+    """Calls a function for a plan or run that does not exist, so that nothing starts with a valid key."""
     method, route = ROUTES[function]
     path = route.replace("{plan}", "other").replace("{run_id}", NOBODY).replace("{action:alpha}", "abort")
     body = b"{}" if method == "POST" else b""
@@ -85,7 +85,7 @@ def test_a_part_of_a_key_opens_nothing(api: Api, start: int) -> None:
     assert knock(api, "alerts", key[start : len(key) - 1 + start]).status == 401
 
 
-# A key is nobody
+# A key has no identity
 
 
 @pytest.mark.parametrize("key", ["own", "host"])
@@ -98,7 +98,7 @@ def test_the_story_says_that_a_key_paused_whatever_principal_is_shown(api: Api, 
 
 
 def test_the_app_itself_ignores_a_principal_while_sign_in_is_off(api: Api) -> None:
-    """Where nobody signs people in, the header is anybody's."""
+    """Without App Service Authentication any client can set the header."""
     assert (
         api.past_the_platform("pause", {"X-MS-CLIENT-PRINCIPAL": FORGED}, json.loads(ZERO), plan="contoso").status
         == 200
@@ -117,7 +117,7 @@ def test_a_failover_by_key_is_refused_where_the_plan_asks_for_four_eyes(api: Api
     assert (api.runs(), api.plan()["active_run"], api.writes()) == ([], None, {})
 
 
-# What stands on every answer
+# The headers of every answer
 
 
 REASON = {"reason": "A test"}
@@ -149,7 +149,7 @@ def test_no_answer_is_kept_guessed_at_framed_or_sent_in_the_clear(api: Api, stat
     assert [name for name in answer.headers if name.lower().startswith("access-control-")] == []
 
 
-# What a body calls itself
+# The content type of a body
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_no_answer_is_kept_guessed_at_framed_or_sent_in_the_clear(api: Api, stat
 )
 @pytest.mark.parametrize("path", [PAUSE, "/api/plans/contoso/drill", "/api/plans/contoso/failover", "/api/alerts"])
 def test_refuses_a_body_that_is_not_json_by_its_type(api: Api, path: str, kind: str) -> None:
-    """A form on another site can send these without asking the browser, and cannot send JSON."""
+    """A form on another site can send these without a preflight request, and cannot send JSON."""
     body = api.alert("resource-health", "kind") if path.endswith("alerts") else b'{"reason": "A test"}'
     assert "application/json" in api.ask("POST", path, body, headers={"Content-Type": kind}).problem(415)["detail"]
 
@@ -188,7 +188,7 @@ def test_takes_a_body_that_calls_itself_json_or_nothing(api: Api, kind: str | No
 
 
 def test_a_body_that_is_empty_has_no_type_to_be_wrong(api: Api) -> None:
-    """It reaches the check of its fields."""
+    """The body reaches the check of its fields."""
     api.ask("POST", PAUSE, b"", headers={"Content-Type": "text/plain"}).problem(422)
 
 

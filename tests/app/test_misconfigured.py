@@ -1,4 +1,4 @@
-"""Settings that do not fit together: the app does not start, or lets nobody in; it never opens a door by mistake."""
+"""Contradictory settings: the app does not start, or rejects all requests; it never opens the API by mistake."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORGED = base64.b64encode(
 
 
 def levels(folder: Path, **settings: str) -> dict[str, str]:
-    """What the host asks for before it calls each function that HTTP reaches."""
+    """What the host requires before it calls each HTTP function."""
     try:
         index = asyncio.run(index_of_the_app(folder, **settings))
     finally:
@@ -59,7 +59,7 @@ def test_where_alerts_come_with_tokens_only_people_are_asked_for_a_key(tmp_path:
     assert levels(tmp_path, **settings) == everybody | {"alerts": "ANONYMOUS"}
 
 
-# Sign-in is required, and the platform's is off
+# Sign-in is required, and App Service Authentication is off
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def api() -> Iterator[Api]:
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_lets_nobody_in_while_nobody_signs_people_in(api: Api, method: str, path: str) -> None:
-    """Neither without anything, nor with a key, a token or a forged principal."""
+    """No request is accepted: not without credentials, nor with a key, a token or a forged principal."""
     shown: list[dict[str, str]] = [
         {},
         {"X-MS-CLIENT-PRINCIPAL": FORGED},
@@ -83,7 +83,7 @@ def test_lets_nobody_in_while_nobody_signs_people_in(api: Api, method: str, path
 
 
 def test_the_app_itself_believes_no_principal_that_nobody_vouches_for(api: Api) -> None:
-    """In front of an app without sign-in the platform lets this header through, as anybody sent it."""
+    """Without App Service Authentication the platform passes this header on, whichever client sent it."""
     for spelling in ("X-MS-CLIENT-PRINCIPAL", "x-ms-client-principal"):
         api.past_the_platform("list_plans", {spelling: FORGED}).problem(401)
         pause = {"for": "1h", "reason": "x"}

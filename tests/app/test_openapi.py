@@ -1,4 +1,4 @@
-"""The HTTP API is what its own document says, whatever is sent to it: no 500, no hang, no answer that is not described."""
+"""The HTTP API conforms to its own document, whatever the request: no 500, no hang, no undocumented answer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.app.api import Api
 from tests.app.test_index import ROUTES
 
 HANGS_AFTER = 15.0
-"""Seconds. No answer takes so long, on the busiest machine."""
+"""Seconds. No answer takes this long, even on a busy machine."""
 
 SCHEMA = schemathesis.openapi.from_dict(document())
 OPERATIONS = [result.ok() for result in SCHEMA.get_all_operations()]
@@ -52,7 +52,7 @@ def test_the_app_serves_its_document(api: Api) -> None:
 def test_every_answer_is_one_that_the_document_describes(api: Api, operation: Any, mode: GenerationMode) -> None:
     checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
     if mode is GenerationMode.NEGATIVE:
-        checks = [not_a_server_error]  # What is no path of ours is answered by the host.
+        checks = [not_a_server_error]  # The host answers paths that are not the app's.
 
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=60, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
@@ -78,7 +78,7 @@ def test_what_is_read_of_a_run_is_what_the_document_describes(api: Api) -> None:
 
 
 def test_none_of_it_has_moved_anybody(api: Api) -> None:
-    """What fuzzing may start are drills, of a plan that it would have to guess; and nothing touches Traffic Manager."""
+    """Fuzzing can start only drills, of a plan whose name it would have to guess; it never touches Traffic Manager."""
     state = api.plan()
     assert (state["active_site"], state["primary_latched"]) == ("primary", False)
     assert not [label for label in api.writes() if "ndpoints" in label]

@@ -1,4 +1,4 @@
-"""The self-check: an orchestration really runs, and what the app lacks is said."""
+"""The self-check: an orchestration really runs, and missing settings are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is let in when people sign in, and as what: real tokens, forged headers, roles, and the record of refusals."""
+"""Sign-in: which callers are accepted, and with which role: real tokens, forged headers, recorded refusals."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ STEERING = {
 ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()
 }
-"""What changes something, with a place for a name that exists or does not, and the role that it needs."""
+"""The routes that change state, with a placeholder for a name that exists or not, and the role that each needs."""
 SPELLINGS = ["X-MS-CLIENT-PRINCIPAL", "x-ms-client-principal", "X-Ms-Client-Principal", "X_MS_CLIENT_PRINCIPAL"]
 ADA = "4d4c1f4e-0000-0000-0000-00000000ada0"
 PAUSE = {"for": "1h", "reason": "Windows updates"}
 
 
 def principal(*claims: tuple[str, str], kind: str = "aad") -> str:
-    """The platform's header, as anybody could write it."""
+    """The platform's header, forged."""
     told = {"auth_typ": kind, "claims": [{"typ": name, "val": value} for name, value in claims], "role_typ": "roles"}
     return base64.b64encode(json.dumps(told).encode()).decode()
 
@@ -58,7 +58,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def run_id(api: Api) -> str:
-    """A run that exists: a drill that Ada started, and that has ended."""
+    """An existing run: a drill that Ada started, and that has ended."""
     with api.started("drill") as run_id:
         pass
     return run_id
@@ -80,7 +80,7 @@ def test_a_refusal_is_told_in_the_history_and_in_the_log(api: Api) -> None:
     assert "code=secret" not in api.log() + told
 
 
-# Nobody known is calling
+# Unauthenticated calls
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
@@ -132,7 +132,7 @@ def test_refuses_a_token_that_is_not_good(api: Api, kind: str) -> None:
 
 
 def test_the_same_claims_in_a_good_token_open_the_door(api: Api) -> None:
-    """So that the test above refuses each token for what is wrong with it."""
+    """So that the test above refuses each token for its own fault."""
     bearer = {"Authorization": f"Bearer {api.lab.identity.issue(API, CLAIMS)}"}
     assert api.ask("GET", "/api/plans", key=None, headers=bearer).status == 200
 
@@ -149,7 +149,7 @@ def test_refuses_a_token_that_names_no_person(api: Api) -> None:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-# The app reads the platform's header with care, and not only because the platform writes it
+# The app validates the platform's header
 
 
 BAD_PRINCIPALS = {
@@ -189,7 +189,7 @@ LONG = "http://schemas.microsoft.com/"
     ids=["short", "long", "old provider name"],
 )
 def test_the_app_reads_a_principal_in_each_of_its_spellings(api: Api, shown: str) -> None:
-    """One role, so that an answer tells that it was read: an operator may pause and may not approve."""
+    """One role, so that the answer shows that it was read: an operator may pause and may not approve."""
     header = {"x-ms-client-principal": shown}
     assert api.past_the_platform("list_plans", header).status == 200
     assert api.past_the_platform("pause", header, {}, plan="contoso").status == 422
@@ -207,7 +207,7 @@ def test_a_role_that_coldsite_does_not_know_opens_nothing(api: Api) -> None:
 @pytest.mark.parametrize("person", PEOPLE)
 @pytest.mark.parametrize("place", ACTING)
 def test_only_the_right_role_acts_and_others_are_told_which_they_lack(api: Api, place: str, person: str) -> None:
-    """Who is let in learns that there is no such plan or run, so nothing starts."""
+    """An accepted caller learns that there is no such plan or run, so nothing starts."""
     answer = api.ask_as(person, "POST", place.format(NOBODY), {"reason": "x"})
     if ACTING[place] in PEOPLE[person]:
         answer.problem(404)
@@ -241,7 +241,7 @@ def test_a_viewer_with_a_forged_principal_remains_a_viewer(api: Api, place: str,
 
 @pytest.mark.parametrize("place", ACTING)
 def test_a_refusal_does_not_tell_what_exists(api: Api, run_id: str, place: str) -> None:
-    """With a body that would not fit either: what is wrong with it is nobody's business who may not send it."""
+    """With an invalid body too: a caller without permission learns nothing about its errors."""
     names = ["contoso", "other"] if "plans" in place else [run_id, NOBODY, "x"]
     bodies: list[object] = [PAUSE, b"{oops"]
     answers = [api.ask_as("vic", "POST", place.format(name), body) for name in names for body in bodies]
@@ -264,7 +264,7 @@ def test_an_action_that_does_not_exist_is_no_hint_either(api: Api, run_id: str) 
     assert without_date(answers[0]) == without_date(answers[1])
 
 
-# Another site's page, with a cookie that the browser sends along
+# Another site's page, with the browser's cookie
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_the_apps_own_page_passes(api: Api) -> None:
 
 
 def test_the_story_names_who_paused(api: Api) -> None:
-    """A forged name beside a good token changes nothing."""
+    """A forged name beside a valid token changes nothing."""
     forged = {"X_MS_CLIENT_PRINCIPAL_NAME": "ben@contoso.example"}
     paused = api.ask_as("olga", "POST", "/api/plans/contoso/pause", PAUSE, **forged)
     ended = api.ask_as("ada", "POST", "/api/plans/contoso/pause", PAUSE | {"for": "0s"})

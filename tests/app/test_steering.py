@@ -1,4 +1,4 @@
-"""What a run can be told, by what it waits for: each answer belongs to one question, and a repair is no answer."""
+"""The answers that a run accepts in each state: an answer belongs to one question, and `retry` answers none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the app meets that was not foreseen is an answer, too: one after which an action group sends its alert again."""
+"""An unforeseen error is answered, too, so that an action group sends its alert again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.app.api import Api
 
 
 async def write(api: Api, **columns: Any) -> None:
-    """Changes the row of the plan's state from outside, with nothing of the app's code."""
+    """Changes the row of the plan's state without the app's code."""
     async with api.lab.tables() as service:
         row = {"PartitionKey": "contoso", "RowKey": "state"} | columns
         await service.get_table_client("ColdsiteState").upsert_entity(row, mode=UpdateMode.MERGE)
@@ -21,7 +21,7 @@ async def write(api: Api, **columns: Any) -> None:
 
 @contextmanager
 def unreadable_state(api: Api) -> Iterator[None]:
-    """Somebody has written into the state's row by hand what is no JSON."""
+    """The state's row was edited by hand and is no JSON."""
     api.plan()
     api.post("/api/plans/contoso/pause", {"for": "0s", "reason": "so that there is a row"})
     api.run(write(api, warnings="{half a"))
@@ -32,7 +32,7 @@ def unreadable_state(api: Api) -> Iterator[None]:
 
 
 def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None:
-    """An action group gives an alert up on 500, and sends it again on 503."""
+    """An action group drops an alert on 500, and sends it again on 503."""
     body = api.alert("traffic-manager-fired", "in a bad moment")
     with unreadable_state(api):
         answer = api.post("/api/alerts", body)

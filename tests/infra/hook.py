@@ -1,4 +1,4 @@
-"""One hook of infra/ in one Azure, for the tests of hooks."""
+"""One hook of infra/ in one simulated Azure, for the tests of hooks."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Hook:
         return ran
 
     def stops(self, fail: str = "", **settings: str) -> str:
-        """It ends with an error, and azd was told nothing that it would act on."""
+        """The hook ends with an error, and sets no azd setting."""
         ran = self.run(fail, **settings)
         assert ran.error is not None, ran.said
         assert self.azure.settings == {}

@@ -26,7 +26,7 @@ needs_powershell = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Ran:
-    """What a script handed back, what it told people, why it ended (None: it ended well), how long it waited."""
+    """A script's return value, its output, its error (None: success), and how long it waited."""
 
     output: list[str]
     text: str
@@ -35,12 +35,12 @@ class Ran:
 
     @property
     def said(self) -> str:
-        """Everything that a person sees."""
+        """All visible output."""
         return "\n".join([*self.output, self.text, self.error or ""])
 
 
 class PowerShell:
-    """One session. Waiting costs it no time."""
+    """One session. Waits take no time in it."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -60,7 +60,7 @@ class PowerShell:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """What every script of a test finds: the stand-ins before the real commands, and nothing of whoever runs the tests."""
+    """The environment of every script: the stand-ins before the real commands, and nothing of the user's own."""
     plain = {"HOME": str(folder), "NO_COLOR": "1", "TERM": "dumb", "LANG": "C.UTF-8"}
     paths = f"{STAND_INS}{os.pathsep}{os.environ['PATH']}"
     return plain | {"PATH": paths, "STAND_IN_PYTHON": sys.executable} | more
@@ -79,7 +79,7 @@ def powershell(folder: Path) -> Iterator[PowerShell]:
 
 
 class Azure:
-    """What the stand-ins of az and azd see, in a folder of their own."""
+    """The state of the stand-ins of az and azd, in a folder of its own."""
 
     def __init__(self, folder: Path, state: Mapping[str, Any]) -> None:
         self.folder = folder
@@ -91,7 +91,7 @@ class Azure:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What azd was told to keep."""
+        """The settings that azd keeps."""
         file = self.folder / "azd.json"
         return json.loads(file.read_text()) if file.exists() else {}
 

@@ -1,4 +1,4 @@
-"""The templates as Microsoft's compiler reads them, and that the lab's evaluator reads the same."""
+"""The templates as Microsoft's compiler reads them, and that the lab's evaluator agrees."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_would_be_deployed_is_what_was_last_reviewed() -> None:
 
 
 def compiled(folder: Path, parameters: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    """What the compiler makes of other parameters: a snapshot beside a copy of the templates, or its refusal."""
+    """The compiler's result for other parameters: a snapshot beside a copy of the templates, or its error."""
     copy = folder / "infra"
     shutil.copytree(INFRA, copy)
     (copy / "case.json").write_text(json.dumps(parameters))
@@ -73,7 +73,7 @@ def contoso(**changes: Any) -> dict[str, Any]:
 
 
 def beside(**changes: Any) -> dict[str, Any]:
-    """Coldsite beside a recovery site that exists."""
+    """Coldsite beside an existing recovery site."""
     networks = {"failoverNetworkId": f"{NETWORK}/failover", "drillNetworkId": f"{NETWORK}/drill"}
     return contoso(createSite=False, site={}, recoveryAddress="198.51.100.7", **networks) | changes
 
@@ -291,8 +291,8 @@ def snapshot() -> list[dict[str, Any]]:
 
 
 def differences(ours: Any, theirs: Any, where: str) -> list[str]:
-    """Where two readings of one value differ. What only Azure can know stands in brackets on one side, and is a
-    placeholder on the other; a null says nothing.
+    """Where two readings of one value differ. A value that only Azure knows is in brackets on one side, and a
+    placeholder on the other; a null is ignored.
     """
     if isinstance(theirs, str) and theirs.startswith("["):
         return (
@@ -310,7 +310,9 @@ def differences(ours: Any, theirs: Any, where: str) -> list[str]:
 
 
 def test_the_evaluator_reads_every_value_as_the_compiler_does() -> None:
-    """Names included: unique strings and guids are Azure's own. Role assignments are named by what Azure gives."""
+    """Names included: unique strings and guids are computed as in Azure. Role assignments have names that only Azure
+    knows.
+    """
     ours = {path: one for path, one in evaluated(contoso()).resources.items() if not one.existing}
     named = {path: one for path, one in ours.items() if one.type.lower() != ROLE_ASSIGNMENT}
     theirs = {one["id"].lower(): one for one in snapshot() if one["type"].lower() != ROLE_ASSIGNMENT}

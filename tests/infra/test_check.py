@@ -1,4 +1,4 @@
-"""check.ps1 against a small web server: doors that are closed, OPEN or SILENT, and a Coldsite that works or does not."""
+"""check.ps1 against a small web server: endpoints that are closed, OPEN or SILENT, and a Coldsite that works or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ type Said = int | str | list[int] | tuple[int, dict[str, Any]]
 
 @contextmanager
 def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
-    """What each path answers: a status, several in turn, ``close``, or a status with a document. All else answers 401.
+    """Each path's answer: a status, several in turn, ``close``, or a status with a document. Other paths answer 401.
 
     ``METHOD path`` stands before ``path`` and that before ``*``; a request with a forged sign-in is ``... forged``.
     """

@@ -1,4 +1,4 @@
-"""docs/check-source.ps1 on three servers that are described: a good one, a bad one, and one that answers nothing."""
+"""docs/check-source.ps1 on three simulated servers: a good one, a bad one, and one that answers nothing."""
 
 from __future__ import annotations
 

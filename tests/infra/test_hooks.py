@@ -1,4 +1,4 @@
-"""The hooks of infra/, run by PowerShell against stand-ins of az and azd: what is right, and what stops a deployment."""
+"""The hooks of infra/, run by PowerShell against stand-ins of az and azd: what passes, and what stops a deployment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FAILED_OVER = profile(primary="Disabled", recovery="Enabled")
 
 
 def complete(state: Any) -> None:
-    """A registration as Coldsite needs it, whatever there was before."""
+    """A registration as Coldsite needs it, whatever existed before."""
     app = state["apps"][-1]
     assert f"api://{app['appId']}" in app["identifierUris"]
     enabled = [one for one in app["api"]["oauth2PermissionScopes"] if one["isEnabled"]]

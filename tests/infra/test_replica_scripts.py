@@ -27,7 +27,7 @@ REFUSES = {"suspend": "throw", "resume": "throw", "reverse": "throw"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a script came to: its answer as Coldsite reads it (None: it ended with an error), and what it did."""
+    """A script's result: its answer as Coldsite reads it (None: it ended with an error), and its commands."""
 
     ran: Ran
     state: ReplicaState | None
@@ -108,7 +108,7 @@ def test_a_replica_that_is_mirroring_is_not_paused(machine: Machine, mirroring: 
 @pytest.mark.parametrize("word", ["Mirroring", "Synchronizing", "Provisioning"])
 @pytest.mark.parametrize("others", [[], [job("job-2")]], ids=["alone", "beside one in order"])
 def test_a_job_without_details_that_is_still_working_is_not_copied(machine: Machine, word: str, others: Any) -> None:
-    """Only a word that says so means that the source is gone; what was known before it is no answer then."""
+    """Only a state that says so means that the source is gone; the remembered state does not count then."""
     machine.memory.write_text("good")
     working = job(high=word, noDetails=True)
     assert machine.run("status", working, *others).good.state == "mirroring"
@@ -160,7 +160,7 @@ def test_pausing_twice_changes_nothing(machine: Machine) -> None:
 
 
 def test_a_pause_that_is_pending_is_not_thawed(machine: Machine) -> None:
-    """freeze may have given up waiting for it; it takes effect later."""
+    """freeze.ps1 may have given up waiting for the pause; it takes effect later."""
     said = machine.run("thaw", job(target="PausePending", resume="throw"))
     assert said.good.frozen is True
     assert "job-1 refused to go on: " in said.good.message
@@ -209,7 +209,7 @@ def test_a_silent_replica_is_what_it_was_when_last_connected(
 
 
 def test_a_silent_job_that_refuses_the_pause_is_not_called_empty(machine: Machine) -> None:
-    """Double-Take does not tell its queue, so whether anything will still be written is not known."""
+    """Double-Take does not report the queue, so whether data will still be written is unknown."""
     machine.memory.write_text("good")
     said = machine.run("freeze", NO_DETAILS | {"suspend": "throw"})
     assert not said.copied

@@ -1,4 +1,4 @@
-"""Every script parses, and what runs on a Windows server uses nothing that Windows PowerShell 5.1 does not know."""
+"""Every script parses, and the scripts for Windows servers use only what Windows PowerShell 5.1 supports."""
 
 from __future__ import annotations
 

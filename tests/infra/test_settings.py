@@ -1,4 +1,4 @@
-"""settings.ps1: what is missing or makes no sense is named with its command, before anything is made."""
+"""settings.ps1: missing and invalid settings are named with their command, before anything is created."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_network_of_ones_own_choice_passes(shell: PowerShell, tmp_path: Path) 
 
 
 def test_a_name_that_no_template_knows_is_named(shell: PowerShell, tmp_path: Path) -> None:
-    """COLDSITE_STRICT_NETWORKS would leave the network open, and nothing would say so."""
+    """COLDSITE_STRICT_NETWORKS would leave the network open without a message."""
     hook = Hook(shell, tmp_path, "settings.ps1", directory())
     assert "COLDSITE_STRICT_NETWORKS is no setting" in hook.stops(**SETTINGS | {"COLDSITE_STRICT_NETWORKS": "true"})
     hook.ends_well(**SETTINGS | {"COLDSITE_STRICT_NETWORKS": "", "COLDSITE_URL": "https://x", "COLDSITE_SITE": "{}"})
@@ -121,7 +121,7 @@ def test_a_site_that_is_to_be_made_must_be_described(shell: PowerShell, tmp_path
 
 
 def test_the_plan_of_a_site_that_is_to_be_made_comes_later(shell: PowerShell, tmp_path: Path) -> None:
-    """It names the site's machine, disks and interfaces, and there are none yet."""
+    """The plan names the site's machine, disks and interfaces, which do not exist yet."""
     hook = Hook(shell, tmp_path, "settings.ps1", directory())
     ran = hook.run(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_PLAN": "acme"})
     assert "plans/acme.yaml does not exist yet" in ran.text

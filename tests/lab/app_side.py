@@ -56,7 +56,7 @@ class AppSide:
 
 @contextlib.contextmanager
 def as_the_app(azure: Azure, **settings: str) -> Iterator[AppSide]:
-    """The settings that lead the app to ``azure``, and ``settings`` beside them."""
+    """The settings that point the app to ``azure``, plus ``settings``."""
     trust(azure.ca)
     with pytest.MonkeyPatch.context() as environment:
         told = {
@@ -76,7 +76,7 @@ def as_the_app(azure: Azure, **settings: str) -> Iterator[AppSide]:
 
 @contextlib.contextmanager
 def with_a_history() -> Iterator[AppSide]:
-    """The app beside Azurite, which holds its history. Tests keep apart by using plans of their own."""
+    """The app beside Azurite, which holds its history. Each test uses its own plan."""
     with contextlib.ExitStack() as kept:
         folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
         certificate, key = _issue(folder)
@@ -90,15 +90,15 @@ def with_a_history() -> Iterator[AppSide]:
 
 
 def trust(authority: Path) -> None:
-    """A worker's process reads SSL_CERT_FILE when it starts; this one has started, so its context learns of one more
-    authority.
+    """A worker's process reads SSL_CERT_FILE when it starts; this one is running, so the authority is added to its
+    context.
     """
     context: ssl.SSLContext = connector._SSL_CONTEXT_VERIFIED
     context.load_verify_locations(cafile=str(authority))
 
 
 def _issue(folder: Path) -> tuple[Path, Path]:
-    """A certificate for Azurite, of an authority that the app trusts."""
+    """A certificate for Azurite, issued by an authority that the app trusts."""
     authority = trustme.CA()
     own, certificate, key = folder / "ca.pem", folder / "azurite.pem", folder / "azurite.key"
     issued = authority.issue_cert("127.0.0.1")

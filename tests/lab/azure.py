@@ -71,7 +71,7 @@ class Reply(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """What an SDK client sent, and what it got."""
+    """The requests of an SDK client, and their answers."""
 
     method: str
     path: str
@@ -164,7 +164,7 @@ class Azure:
         for runner in self.front._runners:
             for connection in runner.server.connections if runner.server else []:
                 if connection.transport:
-                    connection.transport.abort()  # an SDK's error holds its connection open, which never says goodbye
+                    connection.transport.abort()  # an SDK's error holds its connection open
         await self.front.stop()
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
@@ -202,13 +202,13 @@ class Azure:
         person: bool = False,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """One request to Resource Manager; ``path`` may be a whole address that an answer named."""
+        """One request to Resource Manager; ``path`` may be a full URL from an answer."""
         url = path if path.startswith("https") else self.front.url + path
         sent = {"Authorization": f"Bearer {self.token(person=person)}"} | (headers or {})
         return self.call(method, url, sent, params={"api-version": version} if version else None, json=body)
 
     def finished(self, accepted: Reply) -> Reply:
-        """The last look at an operation that was accepted."""
+        """The final poll of an accepted operation."""
         assert accepted.status in (200, 201, 202), accepted
         address = accepted.headers["Azure-AsyncOperation"]
 
@@ -251,7 +251,7 @@ class Azure:
     def _credential(self, person: bool) -> Any:
         return LabCredential(lambda resource: self.token(resource, person=person))
 
-    # Making things
+    # Creating resources
 
     def put_snapshot(self, name: str = "point", source: str = SOURCE) -> Reply:
         return self.ask("PUT", compute("snapshots", name), DISKS, copy_of(source))
@@ -272,7 +272,7 @@ class Azure:
 
 
 def refusal(call: Callable[[], Any]) -> HttpResponseError:
-    """The error that an SDK's call raises."""
+    """The error that an SDK call raises."""
     try:
         call()
     except HttpResponseError as error:

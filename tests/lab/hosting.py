@@ -177,7 +177,7 @@ class Answer(NamedTuple):
 
 
 class Lab:
-    """A host on a loop of its own thread, so that tests may simply call and wait."""
+    """A host with a loop on its own thread, so that tests may call and wait."""
 
     def __init__(self, folder: Path, app: str = APP, **settings: str) -> None:
         self.folder = folder
@@ -269,14 +269,14 @@ class Lab:
 
 
 def _run_loop(loops: Future[asyncio.AbstractEventLoop]) -> None:
-    """Until it is stopped; then what still runs in it is cancelled."""
+    """Runs until it is stopped; then cancels its remaining tasks."""
     with asyncio.Runner() as runner:
         loops.set_result(runner.get_loop())
         runner.get_loop().run_forever()
 
 
 def sockets_about(folder: Path) -> set[str]:
-    """The unix sockets in ``folder`` that some process holds open."""
+    """The unix sockets in ``folder`` that a process holds open."""
     lines = Path("/proc/net/unix").read_text().splitlines()
     return {line.split()[-1] for line in lines if str(folder) in line}
 

@@ -1,4 +1,4 @@
-"""An address for messages to people, at a real socket: what came, and how it answers."""
+"""A notification address, at a real socket: the messages received, and its answers."""
 
 from __future__ import annotations
 

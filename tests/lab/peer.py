@@ -1,4 +1,4 @@
-"""A worker and a client played by hand over real gRPC, so that a test decides when an answer is given, and whether."""
+"""A worker and a client played by hand over real gRPC, so that a test decides whether and when an answer is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 from tests.waiting import LIMIT
 
 SILENCE = 0.5
-"""Seconds without a work item that mean that none will come: both backends look for work every 0.1 s."""
+"""Seconds without a work item after which none will come: both backends poll every 0.1 s."""
 
 
 class Stream:
@@ -132,7 +132,7 @@ def child(task_id: int = 7) -> pb.OrchestratorAction:
 
 
 def send_events(count: int) -> list[pb.OrchestratorAction]:
-    """To nobody: only the sender's history grows."""
+    """The event has no recipient: only the sender's history grows."""
     return [helpers.new_send_event_action(number, "nobody", "told", None) for number in range(count)]
 
 

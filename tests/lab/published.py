@@ -1,4 +1,4 @@
-"""Facts of Microsoft's published REST examples (Azure/azure-rest-api-specs) and how a test is held against them."""
+"""Facts of Microsoft's published REST examples (Azure/azure-rest-api-specs) and how a test is compared with them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ GROUP = f"{SUB}/resourceGroups/{{group}}/providers"
 ONE_PROFILE = f"{GROUP}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
 
 NAMED: dict[tuple[str, str], str] = {}
-"""Every operation that a test is about, with the example's file."""
+"""Every tested operation, with the example's file."""
 
 
 def example[T: Callable[..., None]](method: str, template: str, file: str) -> Callable[[T], T]:
-    """Says which operation a test is about, and in which published example its facts are."""
+    """Names the operation of a test, and the published example with its facts."""
 
     def keep(test: T) -> T:
         NAMED[method, template] = file

@@ -1,4 +1,4 @@
-"""What the command prints, in this process, about a Coldsite that answers what a test says: a real server at a socket."""
+"""The output of the command, run in this process, against a Coldsite with scripted answers: a real server at a socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 
 
 class Coldsite:
-    """A server that answers what it was given by path, and remembers what it was sent."""
+    """A server with an answer for each path, which records its requests."""
 
     def __init__(self, url: str, answers: dict[str, tuple[int, Any]], sent: list[tuple[str, Any]]) -> None:
         self._url = url

@@ -1,4 +1,4 @@
-"""Servers that say a few bytes, or nothing at all, at a real socket, and what the app's evidence makes of them."""
+"""Servers that send a few bytes, or nothing, at a real socket, and the evidence that the app gets from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.plans import contoso_with
 
 ADDRESS = "127.88.0.2"
 SETTINGS = {"RECOVERY_PUBLIC_ADDRESS": "127.88.0.77", "SQL_PROBE": "probe:secret"}
-"""What every plan of these tests names."""
+"""Settings that every plan of these tests names."""
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +53,7 @@ async def speaking(
 
 @contextlib.contextmanager
 def accepting_and_silent(address: str = ADDRESS) -> Iterator[int]:
-    """A port whose connections stand, and that never says a word."""
+    """A port that accepts connections and never sends a byte."""
     with socket.create_server((address, 0), backlog=50) as silent:
         yield int(silent.getsockname()[1])
 
@@ -76,7 +76,7 @@ def dropping(address: str = ADDRESS) -> Iterator[int]:
 
 
 def plan_with(**signals: Any) -> RecoveryPlan:
-    """A plan that looks with these signals alone, whose recovery site is elsewhere."""
+    """A plan with only these signals, whose recovery site is elsewhere."""
     return contoso_with(
         {
             "detection.mode": "approve",

@@ -1,4 +1,4 @@
-"""The SQL Server stand-in as clients of other makers meet it: one server with TLS and one without."""
+"""The SQL Server stand-in for independent clients: one server with TLS and one without."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PLAIN, SECURE = "127.77.0.1", "127.77.0.2"
 PORT = free_port()
 USER, PASSWORD = "probe", "pa:ss wörd"
 NEWEST = (datetime.now(UTC) - timedelta(hours=1)).replace(microsecond=123456, tzinfo=None)
-"""UTC, and past: a commit of a time to come is none."""
+"""UTC, and in the past: a commit time in the future does not count."""
 ORDERS = [
     Order("first", f"{(NEWEST - timedelta(hours=1)).isoformat()}+00:00"),
     Order("second", f"{NEWEST.isoformat()}+00:00"),

@@ -1,4 +1,4 @@
-"""What a timeline does to the lab: faults that are named and healed, workers that are lost, writes without an answer."""
+"""The actions of a timeline: faults that are set and healed, workers that are lost, writes without an answer."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_workers_that_are_lost_for_a_time_are_missing_and_come_back(api: Api) ->
 def test_a_worker_that_dies_between_a_write_to_the_history_and_its_answer_leaves_the_write(
     api: Api, write: str | None
 ) -> None:
-    """Sealing writes the run's end first; another worker then finds it written, and goes on."""
+    """Sealing writes the run's end first; another worker then finds it written, and continues."""
     before = worker(api)
     aim = {"write": write} if write else {}
     with api.started("drill") as run_id:

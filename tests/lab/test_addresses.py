@@ -1,4 +1,4 @@
-"""Addresses as people write them into settings and plans: what is no address is our mistake, and never an outage."""
+"""Addresses as users write them in settings and plans: an invalid address is a configuration error, never an outage."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def ask(signal: dict[str, Any]) -> Evidence:
 
 
 def served(connect_to: str, address: str = ADDRESS, **http: Any) -> Evidence:
-    """Asks a page that is there; ``PORT`` in an address is its port."""
+    """Requests an existing page; ``PORT`` in an address is its port."""
 
     async def both() -> Evidence:
         async with speaking(PAGE, address=address) as port:
@@ -102,7 +102,7 @@ def test_a_host_name_is_asked_in_any_letters(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["WEB01", "WEB01.CONTOSO.INVALID", "WEB01:8443", "web01.contoso.invalid"])
 def test_a_host_in_capitals_is_a_host_and_not_a_setting(value: str) -> None:
-    """The name leads nowhere here, which is told as such."""
+    """The name does not resolve here, and the evidence says so."""
     found = ask(page_signal(1, connect_to=value))
     assert (found.state, found.spoke) == ("no_data", False)
     assert found.detail == f"{value.partition(':')[0]} is a name that does not resolve"

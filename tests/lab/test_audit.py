@@ -1,4 +1,4 @@
-"""The history cannot be changed afterwards without showing."""
+"""Later changes of the history are detected."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def told_with(secret: str) -> list[str]:
 
 
 def test_a_secret_that_is_written_down_is_found() -> None:
-    """Or else the search at the end of every scenario would prove nothing."""
+    """Otherwise the search at the end of every scenario would prove nothing."""
     assert asyncio.run(told_with(SQL_PASSWORD)) == [
         "SQL Server's password was written to the history",
         "a token was written to worker.log",

@@ -1,4 +1,4 @@
-"""Certificates and TLS handshakes that fail: they say nothing of a site's health, and their real reason is named."""
+"""Certificates and TLS handshakes that fail: they say nothing about a site's health, and their reason is named."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture(scope="module", autouse=True)
 def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The probe reads the trusted authorities once for each process, so it must forget those of other tests."""
+    """The probe caches the trusted authorities per process, so the cache of other tests must be cleared."""
     bundle = tmp_path_factory.mktemp("trusted") / "ca.pem"
     CA.cert_pem.write_to_path(str(bundle))
     with pytest.MonkeyPatch.context() as environment:
@@ -74,7 +74,7 @@ def without_a_binding() -> ssl.SSLContext:
 
 
 def ask(tls: ssl.SSLContext | None, after: bytes = b"", **more: Any) -> tuple[Evidence, ProbeAnswer]:
-    """The evidence, and the answer of a probe of a workload."""
+    """The evidence, and the result of a workload's probe."""
 
     async def both() -> tuple[Evidence, ProbeAnswer]:
         async with speaking(PAGE, tls, after=after) as port:
@@ -151,7 +151,7 @@ def test_a_certificate_that_is_wanted_of_us_is_no_data_of_a_site_that_lives(trus
 
 @pytest.mark.parametrize("context", [of_old_letters, without_a_binding])
 def test_a_handshake_that_is_cut_off_is_no_data_and_no_proof_of_life(context: Callable[[], ssl.SSLContext]) -> None:
-    """A device in front may accept connections for a server that is gone."""
+    """A device in front may accept connections for a server that is down."""
     found, answer = ask(context())
     assert_unknown(found, answer, spoke=False)
     assert found.detail == f"{ADDRESS} accepts connections and closes them in the TLS handshake"
@@ -191,7 +191,7 @@ def test_an_authoritys_file_that_is_missing_is_our_mistake_and_not_an_outage(
 
 
 def test_a_certificate_that_ran_out_does_not_complete_an_outage() -> None:
-    """Customers see a warning, Traffic Manager does not mind, and the other paths are silent: a person must look."""
+    """Customers see a warning, Traffic Manager ignores it, and the other paths are silent: an operator must decide."""
 
     async def both() -> list[Evidence]:
         async with speaking(PAGE, serving(dated(not_after=NOW - timedelta(days=1)))) as port:

@@ -1,4 +1,4 @@
-"""The most dangerous of what `make chaos` plays, and that the list of crash points follows the app."""
+"""The most dangerous cases of `make chaos`, and that the list of crash points matches the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing what a run built, and only that: against the lab's Azure with the app's identity and its SDK clients."""
+"""Deleting a run's resources, and only those: against the lab's Azure with the app's identity and its SDK clients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tags(run_id: str, workload: str = "sql", plan: str = PLAN) -> dict[str, str]
 
 
 def put(app: AppSide, kind: str, name: str, body: dict[str, Any], marks: dict[str, str] | None = None) -> str:
-    """Makes a resource in the recovery group and waits until Azure has finished it; its id."""
+    """Creates a resource in the recovery group, waits until Azure has finished it, and returns its id."""
     path = compute(kind, name)
     version = MACHINES if kind == "virtualMachines" else DISKS
     app.azure.finished(app.azure.ask("PUT", path, version, body | {"tags": marks or {}}))
@@ -70,7 +70,7 @@ def machine(
 
 
 def built(app: AppSide, run_id: str = RUN, workload: str = "sql", nic: str = NIC) -> dict[str, str]:
-    """What a run builds for one workload, by kind."""
+    """A run's resources for one workload, by kind."""
     marks = tags(run_id, workload)
     point = snapshot(app, ids.snapshot_name(ids.set_id(run_id, 1), workload, "os"), marks)
     os = put(app, "disks", ids.disk_name(run_id, workload, "os"), copy_of(point), marks)
@@ -88,12 +88,12 @@ def lower(*paths: str) -> set[str]:
 
 
 def cleaned(app: AppSide, **order: Any) -> None:
-    """Cleans up again and again, as a run does, until nothing is left."""
+    """Repeats the cleanup, as a run does, until nothing is left."""
     wanted = CleanUpOrder(run=REF, group=RECOVERY, **order)
     wait_until(lambda: not app.run(clean_up(wanted)).left, LIMIT, "nothing is left")
 
 
-# Who has what another run needs
+# Holders of what another run needs
 
 
 @pytest.mark.parametrize("wanted", ["nic", "os", "data"])
@@ -135,7 +135,7 @@ def test_the_holder_is_found_beside_a_strangers_machine(app: AppSide) -> None:
     assert app.run(holder_of(RECOVERY, RUN, OTHER_NIC, [os])) == Holder(machine="sql-old", run_id=OTHER)
 
 
-# What stands
+# Existing resources
 
 
 def test_what_stands_is_told_by_run_and_kind(app: AppSide) -> None:
@@ -149,7 +149,7 @@ def test_what_stands_is_told_by_run_and_kind(app: AppSide) -> None:
     assert app.run(standing(RECOVERY, "nobody")) == {}
 
 
-# Clearing away
+# Cleanup
 
 
 def test_everything_that_a_run_built_goes_and_nothing_else(app: AppSide) -> None:
@@ -188,7 +188,7 @@ def test_one_workload_goes_and_the_others_stay(app: AppSide) -> None:
 
 
 def test_of_a_workload_only_what_azure_has_not_finished_goes(app: AppSide) -> None:
-    """A machine that could not be allocated goes; its disk, which is whole, is used again."""
+    """A machine that could not be allocated is deleted; its disk is intact and is reused."""
     marks = tags(RUN)
     point = snapshot(app, ids.snapshot_name(ids.set_id(RUN, 1), "sql", "os"), marks)
     whole = put(app, "disks", ids.disk_name(RUN, "sql", "os"), copy_of(point), marks)
@@ -201,7 +201,7 @@ def test_of_a_workload_only_what_azure_has_not_finished_goes(app: AppSide) -> No
 
 
 def test_a_machine_whose_start_azure_gave_up_waiting_for_stays(app: AppSide) -> None:
-    """Azure calls it failed, and it may be up: a retry looks at it with the probes."""
+    """Azure reports the machine as failed, but it may be up: a retry probes it."""
     whole = disk(app, "os")
     app.azure.arm.faults.add(Fault("PUT virtualMachines", "VMStartTimedOut", message="It may still start.", later=True))
     slow = machine(app, ids.machine_name(RUN, "sql"), whole, marks=tags(RUN))

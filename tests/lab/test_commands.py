@@ -1,4 +1,4 @@
-"""What single commands print, and what they send, before and after a person says yes."""
+"""The output and the requests of single commands, before and after confirmation."""
 
 from __future__ import annotations
 

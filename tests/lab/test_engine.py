@@ -1,4 +1,4 @@
-"""Scenarios on the engine that runs in Azure: Microsoft's storage provider, with clients on a process of their own."""
+"""Scenarios on the engine that runs in Azure: Microsoft's storage provider, with clients in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ needs_engine = pytest.mark.skipif(
 
 FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
 SCENARIOS = [file for file in FILES if "engine" in load_scenario(file)[0].tags]
-"""Kills, events, approvals, drills, lost storage. The nightly workflow plays every scenario."""
+"""Kills, events, approvals, drills, lost storage. The nightly workflow runs every scenario."""
 
 
 def on_the_engine(file: Path) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_a_scenario_holds_on_the_engine_of_azure(file: Path) -> None:
     assert report["failures"] == []
 
 
-# Which engine, and what it is told
+# Which engine, and its settings
 
 
 def test_what_hostjson_says_is_divided_by_the_speed() -> None:

@@ -1,4 +1,4 @@
-"""What each source of evidence says, and that a probe is not fooled by the site to which customers would be moved."""
+"""Each source of evidence, and that a probe does not mistake the recovery site for the primary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.lab.peer import free_port
 from tests.plans import contoso_with
 
 PRIMARY, RECOVERED = "127.88.0.1", "127.0.0.1"
-"""Where the two sites answer, on one port. The second one also has a name."""
+"""The addresses of the two sites, on one port. The second one also has a name."""
 NAMED = "localhost"
 HEALTHY, UNWELL = ("healthy", 200), ("the database does not answer", 503)
 
@@ -77,7 +77,7 @@ async def serve(address: str, port: int, text: str, status: int) -> web.AppRunne
 
 
 class Sites:
-    """Both sites on one port, and the settings that lead to them."""
+    """Both sites on one port, and the settings that point to them."""
 
     def __init__(self, app: AppSide, environment: pytest.MonkeyPatch) -> None:
         self._app = app
@@ -110,7 +110,7 @@ def seen(app: AppSide, signal: str, asked: RecoveryPlan | None = None) -> Eviden
     return next(one for one in app.run(gather(order)).evidence if one.signal == signal)
 
 
-# A probe is not fooled
+# The recovery site is not taken for the primary
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,9 @@ def test_an_unwell_page_at_the_recovery_sites_address_says_nothing_of_the_primar
 
 
 def test_a_recovery_site_that_does_not_exist_yet_is_no_evidence_of_an_outage(app: AppSide, sites: Sites) -> None:
-    """Before a failover nothing answers there: a wrong setting must not look like a dead primary."""
+    """Before a failover the recovery address does not answer: a wrong setting must not look like a primary that is
+    down.
+    """
     sites.lead(RECOVERED, RECOVERED)
     assert seen(app, "public").state == "no_data"
 
@@ -202,7 +204,7 @@ def test_a_right_that_is_missing_is_no_data_and_azures_code_is_named(
     assert found.detail == "Azure did not answer (AuthorizationFailed)"
 
 
-# Azure's own word
+# Azure's own health
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Faults that a scenario declares: connections that break off before or after the act, a "yes" that changes nothing."""
+"""Faults of a scenario: connections that break before or after the act, changes that are accepted without effect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def there(azure: Azure) -> bool:
 
 
 def breaks_off(call: Callable[[], Any]) -> None:
-    """The SDK with requests underneath; aiohttp would try what may be repeated once more by itself."""
+    """The SDK on requests; aiohttp would itself retry what may be repeated."""
     with pytest.raises(AzureError) as caught:
         call()
     assert isinstance(caught.value, (ServiceRequestError, ServiceResponseError))

@@ -1,4 +1,4 @@
-"""The first screen: where customers are sent, what the newest look saw, what waits for a person, and what to type."""
+"""The first screen: where customers are sent, the newest check, open questions, and what to type."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_a_drill_is_recommended_by_the_age_of_the_last_good_one(
 
 @pytest.mark.parametrize("days", [0, 99])
 def test_a_fresh_drill_is_not_forgotten_behind_other_runs(site: Coldsite, days: int) -> None:
-    """Five aborted runs after it used to hide it."""
+    """Five later aborted runs used to hide it."""
     aborted = {"run_id": RUN, "kind": "failover", "phase": "completed", "outcome": "aborted", "trigger": "operator"}
     aborted |= {"started_at": NOW.isoformat(), "recovery_time_actual": None}
     screen = site.overview(plan(last_good_drill=NOW - timedelta(days=days)), runs=[aborted] * 5)
@@ -187,7 +187,7 @@ def test_a_question_comes_before_a_warning_of_another_plan(site: Coldsite) -> No
     assert f"Next: `coldsite retry {RUN}`" in site.overview(plan(warnings=["Replication has stopped."]), asks)
 
 
-# Words of others
+# Third-party text
 
 
 @pytest.mark.parametrize("place", ["warning", "question", "title"])

@@ -1,4 +1,4 @@
-"""Azure's own word on the recovery region: which of its issues stand in a recovery's way."""
+"""Azure's own health of the recovery region: which issues hinder a recovery."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_asks_service_health_with_the_apps_own_identity(
 
 @pytest.mark.parametrize("error", ["429", "lost"])
 def test_a_service_health_that_does_not_answer_is_an_error_of_azure_core(app: AppSide, error: str) -> None:
-    """Evidence then says "no data" instead of "no trouble"."""
+    """The evidence then says "no data" instead of "no trouble"."""
     app.azure.arm.faults.add(Fault("GET events", error, times=100))
     try:
         with pytest.raises(AzureError):

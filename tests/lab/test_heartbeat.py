@@ -1,4 +1,4 @@
-"""Heartbeat queries as they are written: the newest sign of life is found wherever the answer has it."""
+"""Heartbeat queries in practice: the newest sign of life is found in any column of the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history in Azurite: runs that are sealed, and alerts that are remembered."""
+"""The history in Azurite: sealed runs and recorded alerts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def app() -> Iterator[AppSide]:
 
 @pytest.fixture
 def plan() -> str:
-    """A plan of the test's own: nothing of another test is in its history."""
+    """The test's own plan, whose history no other test writes."""
     return f"plan{next(_NUMBERS)}"
 
 
@@ -119,7 +119,7 @@ def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
 
 
 async def forget_the_seal(ref: RunRef) -> None:
-    """As if the worker had died between the two writes of sealing: the chain's head is there, the run's row is not."""
+    """As if the worker had died between the two writes of sealing: the chain's head is written, the run's row is not."""
     name = parse_run_id(ref.run_id)
     assert name is not None
     rows = await tables.table(tables.RUNS)
@@ -165,7 +165,7 @@ def test_a_run_that_will_not_end_by_itself_is_ended_once(app: AppSide, plan: str
     assert app.run(site_state.read_state(plan)).last_sealed_run == ref.run_id
 
 
-# Alerts that are remembered
+# Recorded alerts
 
 
 def alert(number: int | str, condition: str = "Fired", delivery: str = "") -> Alert:
@@ -203,7 +203,7 @@ def test_news_is_new_once_and_then_tells_what_became_of_it(app: AppSide, plan: s
 
 
 def test_an_alert_whose_first_delivery_was_cut_off_before_an_answer_counts_as_new(app: AppSide, plan: str) -> None:
-    """The worker died between writing it down and acting: the action group sends again, and somebody must act."""
+    """The worker died between recording and acting: the action group retries, and the alert must still be acted on."""
     news = alert(1)
     assert keep(app, plan, news) == {}
     assert keep(app, plan, news) == {}

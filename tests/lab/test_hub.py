@@ -1,4 +1,4 @@
-"""The task hub's corrections of how durabletask's backend treats work, each beside what the backend does without it."""
+"""The task hub's corrections of durabletask's backend, each beside the uncorrected behaviour."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CHILD_WAIT = 0.1
 """Seconds. Stands for the 30 after which the uncorrected backend forgets a sub-orchestration."""
 
 
-# What a stream was given when it ends.
+# The work items of a stream that ends.
 
 
 def activity_of_an_ended_stream(peer: Peer) -> tuple[pb.WorkItem, Stream]:
@@ -109,7 +109,7 @@ def test_a_late_answer_to_a_turn_that_was_given_again_is_ignored(hub: Peer) -> N
 
 
 def turn_after_two_answers(peer: Peer) -> pb.WorkItem:
-    """The turn that follows one that was under way when its activity was answered for the second time."""
+    """The turn after one that was running when its activity completed for the second time."""
     stream = peer.stream()
     peer.start("order")
     peer.answer(stream.take(), activity())
@@ -241,11 +241,11 @@ def test_a_second_child_of_a_running_id_is_refused_and_leaves_the_first_ones_par
     assert new_event(turns["child"], "executionStarted").parentInstance.taskScheduledId == 7
 
 
-# Executions that follow one another under one id.
+# Successive executions under one id.
 
 
 def timers_fired_after(peer: Peer, stream: Stream, old: pb.OrchestratorAction) -> list[str]:
-    """Which timers the second execution hears of, until its own comes or the first one's does."""
+    """Which timers the second execution receives, until its own or the first one's fires."""
     first = stream.take()
     new = timer(0.4)
     peer.answer(first, new)
@@ -390,7 +390,7 @@ async def _tell(peer: Peer, instance_id: str) -> None:
 
 
 def test_to_the_app_an_event_that_nothing_hears_is_no_error(hub: Peer) -> None:
-    """A person who answers a run that has just ended, or that never began, gets no 503."""
+    """An answer to a run that has just ended, or that never began, gets no 503."""
     hub.start("order")
     hub.answer(hub.stream().take(), end())
     asyncio.run(_tell(hub, "order"))

@@ -1,4 +1,4 @@
-"""The task hub as its clients meet it: where it listens, how many it serves, what it takes, and when it ends."""
+"""The task hub's server: its address, its number of clients, its size limits, and its end."""
 
 from __future__ import annotations
 

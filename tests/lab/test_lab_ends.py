@@ -1,4 +1,4 @@
-"""What a lab leaves behind when it has ended: nothing."""
+"""An ended lab leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.plans import CONTOSO, contoso
 
 
 def open_sockets() -> set[tuple[int, str]]:
-    """TCP and UDP sockets of this process. gRPC keeps a pair of unix sockets to itself until its channel is collected."""
+    """TCP and UDP sockets of this process. gRPC keeps a pair of unix sockets open until its channel is collected."""
     return {(c.fd, str(c.laddr)) for c in psutil.Process().net_connections(kind="inet")}
 
 

@@ -1,4 +1,4 @@
-"""Recovery points on record, and what becomes of them when a policy or a person takes tags off a snapshot."""
+"""Recovery points on record, when a policy or a user removes tags from a snapshot."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def marks(set_id: str, label: str, **changes: str) -> dict[str, str]:
 
 
 def take(app: AppSide, set_id: str, **changes: str) -> None:
-    """A set of two snapshots, as a run takes it; ``changes`` are made to the tags of both."""
+    """A set of two snapshots, as a run takes it; ``changes`` apply to the tags of both."""
     for label in ("sql/os", "sql/data0"):
         path = compute("snapshots", f"{set_id}-{label.replace('/', '-')}")
         app.azure.finished(
@@ -50,7 +50,7 @@ def take(app: AppSide, set_id: str, **changes: str) -> None:
 
 
 def change(app: AppSide, set_id: str, tag: str, value: str | None) -> None:
-    """What others did to one snapshot's tags; None takes a tag off."""
+    """External changes to one snapshot's tags; None removes a tag."""
     resource = app.azure.compute.resources[compute("snapshots", f"{set_id}-sql-os").lower()]
     if value is None:
         resource["tags"].pop(tag)

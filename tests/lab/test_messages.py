@@ -1,4 +1,4 @@
-"""Messages to people: each address by itself, a broken one is a warning of the plan, and the engine tries again."""
+"""Notifications: each address separately, a broken one is a warning of the plan, and the engine retries."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY_VAULT = "@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/teams)"
 @pytest.fixture(scope="module")
 def app() -> Iterator[AppSide]:
     with with_a_history() as app:
-        app.run(site_state.read_state("first"))  # Makes the table, so that two messages do not race for it.
+        app.run(site_state.read_state("first"))  # Creates the table, so that two messages do not race for it.
         yield app
 
 
@@ -40,7 +40,7 @@ def box(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
 
 @pytest.fixture
 def plan() -> RecoveryPlan:
-    """Two addresses, and a name of the test's own: nothing of another test is in its history."""
+    """Two addresses, and the test's own plan name, whose history no other test writes."""
     both = [{"url_setting": name, "on": ["needs_operator"]} for name in ("TEAMS_URL", "MAIL_URL")]
     return contoso_with({"notify": both}).model_copy(update={"name": f"plan{next(_NUMBERS)}"})
 

@@ -1,4 +1,4 @@
-"""Microsoft's own ODBC driver takes the SQL Server stand-in for a SQL Server, with and without encryption."""
+"""Microsoft's own ODBC driver accepts the SQL Server stand-in, with and without encryption."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ DRIVERS = pytest.mark.parametrize(
     ],
     ids=["in Rust", "in C"],
 )
-"""Microsoft ships two; the one in Rust brings all it needs."""
+"""Microsoft ships two drivers; the one in Rust has no dependencies."""
 
-# A process of its own: a native driver that fails must not take the tests with it.
+# In a separate process: a crash of the native driver must not end the tests.
 CLIENT = """
 import json, sys, mssql_python
 mssql_python.pooling(enabled=False)
@@ -51,7 +51,7 @@ PROBE = [
     "USE [Orders]",
     "SELECT MAX(PlacedAtUtc) FROM dbo.Orders",
 ]
-"""What Coldsite's own probe asks."""
+"""The query of Coldsite's own probe."""
 
 
 @pytest.fixture(scope="module")

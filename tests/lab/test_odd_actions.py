@@ -1,4 +1,6 @@
-"""What a timeline can make odd: a database for the probe alone, Azure's words, tags, hooks, the replica, schedules."""
+"""Unusual behaviour in a timeline: SQL Server for the probe only, Azure's messages, tags, hooks, the replica,
+schedules.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,7 @@ def test_a_number_that_is_none_is_refused_before_anything_starts(field: str) -> 
         Event.model_validate({"at": "0s", "do": "sql.odd", "target": "primary/sql", field: "many"})
 
 
-# What the command says of a running lab
+# The command's view of a running lab
 
 
 def test_check_and_points_say_what_a_running_site_is_like(api: Api) -> None:
@@ -127,7 +129,7 @@ def test_words_for_an_operation_that_there_is_not_are_refused(api: Api) -> None:
 
 
 NOT_THERE = {"nonsense": 409, "before:2020-01-01T00:00:00Z": 409, "before:yesterday": 422, "two words": 422}
-"""Recovery points that cannot be had, with the status of the refusal: none of them may become a run."""
+"""Unavailable recovery points, with the status of the refusal: none of them may start a run."""
 
 
 def test_a_recovery_point_is_listed_until_it_loses_a_tag_and_no_other_can_be_asked_for(api: Api) -> None:
@@ -149,7 +151,7 @@ def test_a_recovery_point_is_listed_until_it_loses_a_tag_and_no_other_can_be_ask
 
 def test_a_replica_of_which_nothing_is_known_is_told_as_unknown(api: Api) -> None:
     def unknown() -> dict[str, Any] | None:
-        api.housekeeping()  # It asks when the last look is old enough.
+        api.housekeeping()  # The next check is due when the last one is old enough.
         found: dict[str, Any] = api.plan()["replica"]
         return found if found["state"] == "unknown" and found["looked_at"] else None
 

@@ -1,4 +1,4 @@
-"""Web servers as they are found: a page that customers see is up, whatever a strict client thinks of its headers."""
+"""Real-world web servers: a page that customers see is up, even if a strict client rejects its headers."""
 
 from __future__ import annotations
 

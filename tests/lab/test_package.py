@@ -1,4 +1,4 @@
-"""What is deployed is the very thing that the lab proves: unpacked elsewhere, with only requirements.txt, it recovers."""
+"""The deployed package is the tested one: unpacked elsewhere, with only requirements.txt, it completes a failover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`coldsite plan init` against a running lab: it reads what the templates made and writes a plan that holds."""
+"""`coldsite plan init` against a running lab: it reads the templates' resources and writes a valid plan."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.plans import contoso
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    """Housekeeping is off: it asks the replication machine how the replica is, and only the command may be seen."""
+    """Housekeeping is off: it calls the replication machine, and only the command's calls may be seen."""
     with Api(None, "housekeeping") as api:
         yield api
 
@@ -96,7 +96,7 @@ def test_a_plan_that_is_there_is_not_written_over(api: Api, tmp_path: Path) -> N
 
 
 def test_an_answer_that_makes_no_plan_leaves_nothing_behind(api: Api, tmp_path: Path) -> None:
-    """The probe of the old site would follow the customers to the new one."""
+    """The probe of the primary would follow the customers to the recovery site."""
     done = init(api, tmp_path, "1\n\n\n\nOrders\ncontoso.trafficmanager.net\n")
     assert done.returncode == 2
     assert "follow the customers" in done.stderr
@@ -113,7 +113,7 @@ def test_reading_changes_nothing_in_azure(api: Api) -> None:
     assert api.writes() == {}
 
 
-# What does not fit is said, all of it
+# Every mismatch is reported
 
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers"

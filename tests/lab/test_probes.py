@@ -1,4 +1,4 @@
-"""The HTTP and DNS probes against real servers that are well, unwell, strange or silent."""
+"""The HTTP and DNS probes against real servers that are healthy, unhealthy, strange or silent."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ type Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[No
 
 
 class Site:
-    """A TCP server whose answers a test writes byte by byte; it remembers what it was asked."""
+    """A TCP server whose answers a test writes byte by byte; it records the requests."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -78,7 +78,7 @@ def unsent(writer: asyncio.StreamWriter) -> int:
 
 
 def raw(*parts: bytes, then_hang: bool = False) -> Serve:
-    """Sends the parts one after another, each after what was before has arrived."""
+    """Sends the parts in order, each after the previous one has arrived."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for part in parts:
@@ -107,7 +107,7 @@ class Authority:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
-    """The probe reads the trusted authorities once for each process, so it must forget those of other tests."""
+    """The probe caches the trusted authorities per process, so the cache of other tests must be cleared."""
     authority = Authority(tmp_path_factory.mktemp("authority"))
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("SSL_CERT_FILE", str(authority.file))
@@ -192,7 +192,7 @@ def test_bytes_that_are_no_text_are_a_page_all_the_same(authority: Authority) ->
     assert ask(Site(raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)))).healthy
 
 
-# What is asked, of whom, and as whom
+# The request: path, address and host
 
 
 def test_the_site_is_asked_by_its_own_name_at_the_given_address(authority: Authority) -> None:
@@ -267,7 +267,7 @@ def test_a_site_that_speaks_no_tls_is_unwell(authority: Authority) -> None:
     assert not ask(Site(page()), host=HOST).healthy
 
 
-# Servers that are gone, silent or strange
+# Servers that are down, silent or strange
 
 
 def test_a_refused_connection_is_an_answer(authority: Authority) -> None:

@@ -1,4 +1,4 @@
-"""Stories that fail while the lab waits for a processor are played again, slower; every other failure counts at once."""
+"""A scenario that fails while the lab waits for a processor is replayed, slower; every other failure counts at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lab.processor_wait import BUSY, Attempt, ProcessorWait, until_it_counts
 
 
 def speeds_of(*attempts: tuple[bool, float]) -> list[float]:
-    """The speeds at which a story was played, each time with whether it held and how long its lab waited."""
+    """The speeds at which a scenario ran, with its result and its share of waiting."""
     speeds: list[float] = []
 
     async def play(speed: float) -> Attempt[bool]:
@@ -54,7 +54,7 @@ def test_a_loop_that_wakes_in_time_has_not() -> None:
 
 
 def test_threads_that_compete_for_a_processor_wait_and_are_counted() -> None:
-    """Every thread of a process counts: the engine's and the storage's main threads do nothing."""
+    """Every thread of a process counts: the main threads of the engine and the storage are idle."""
     stop = time.monotonic() + 7.0
     everybody = [os.getpid()]
 

@@ -1,5 +1,5 @@
-"""The replica is sacred: with the app's own identity nobody can delete, write or detach a disk of it, or end its
-machine. It is the last copy of the business.
+"""The replica is sacred: the app's identity can neither delete, write or detach its disks nor delete its machine.
+It is the last copy of the business.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REPLICATED = {
     for name in contoso().recovery.workloads
     for label, disk in contoso().workload_disks(name)
 }
-"""Every disk of contoso's replica, as the replication machine has them attached."""
+"""Every disk of contoso's replica, as attached to the replication machine."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def replica(azure: Azure) -> dict[str, Any]:
 
 
 def refused(azure: Azure, method: str, path: str, version: str, body: Any = None) -> str:
-    """The words of the 403 that this must get, with the whole replica unchanged."""
+    """The message of the expected 403, with the whole replica unchanged."""
     before = replica(azure)
     reply = azure.ask(method, path, version, body)
     assert (reply.status, reply.code) == (403, "AuthorizationFailed")
@@ -54,7 +54,7 @@ def refused(azure: Azure, method: str, path: str, version: str, body: Any = None
 
 
 def without(disk: str) -> dict[str, Any]:
-    """The replication machine as a PUT that leaves one disk out: so a disk is detached."""
+    """The replication machine as a PUT without one disk, which detaches that disk."""
     os, *data = [one for one in REPLICATED.values() if one != disk]
     return machine_from(os, NIC, data=tuple(data))
 
@@ -94,7 +94,7 @@ def test_nothing_new_can_be_put_beside_the_replica(azure: Azure) -> None:
 
 
 def test_a_replicas_disk_can_still_be_read_and_copied(azure: Azure) -> None:
-    """Or else the refusals above would prove nothing."""
+    """Otherwise the refusals above would prove nothing."""
     for number, disk in enumerate(REPLICATED.values()):
         assert azure.ask("GET", disk, DISKS).status == 200
         assert azure.put_snapshot(f"copy-{number}", disk).status == 202

@@ -1,4 +1,4 @@
-"""What recovered disks and machines take over from the replica's disks: how they start, whose image, which key."""
+"""The properties that recovered disks and machines inherit from the replica's disks: security type, purchase plan, key."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made(azure: Azure, resource: str) -> dict[str, Any]:
 
 
 def recovered(app: AppSide, **properties: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """The snapshot and the disk that come of a replica disk with these properties, and what came of the machine."""
+    """The snapshot and the disk created from a replica disk with these properties, and the result for the machine."""
     azure = app.azure
     azure.compute.place(REPLICA_DISK, "westeurope", "the replica", osType="Windows", **properties)
     common: dict[str, Any] = {"run": RUN, "group": RECOVERY, "location": "westeurope", "tags": {}}
@@ -63,7 +63,7 @@ def test_a_plain_disk_makes_a_plain_machine(app: AppSide) -> None:
 
 
 def test_a_disk_for_trusted_launch_makes_a_machine_with_it(app: AppSide) -> None:
-    """Without it Azure refuses: the types of machine and disk would not agree."""
+    """Without it Azure refuses: the security types of machine and disk would differ."""
     *_, started = recovered(app, **TRUSTED)
     assert not isinstance(started, Refused), started
     assert machine(app)["properties"]["securityProfile"]["securityType"] == "TrustedLaunch"

@@ -1,4 +1,4 @@
-"""The lab's long-running operations, and what the published examples show beyond what the app reads."""
+"""The lab's long-running operations, and properties of the published examples that the app does not read."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_unknown_operation_id_is_not_found(azure: Azure) -> None:
     assert azure.ask("GET", path, MACHINES).status == 404
 
 
-# What the examples show beyond what the app reads
+# Properties of the examples that the app does not read
 
 SHOWN: list[tuple[str, str, str, bool, dict[str, type]]] = [
     (

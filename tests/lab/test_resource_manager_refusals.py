@@ -1,4 +1,4 @@
-"""What the lab's Resource Manager refuses, with Azure's own status and code: callers, versions, conflicts, capacity."""
+"""The refusals of the lab's Resource Manager, with Azure's own status and code: callers, versions, conflicts, capacity."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def azure() -> Iterator[Azure]:
 
 
 def foreign(azure: Azure) -> str:
-    """What another directory issued, whose key is its own."""
+    """A token of another directory, signed with that directory's key."""
     claims = jwt.decode(azure.token(), options={"verify_signature": False})
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return jwt.encode(claims, key, algorithm="RS256")
@@ -144,7 +144,7 @@ def test_subscriptions_are_listed_to_whoever_has_any_role_in_them(azure: Azure) 
     assert azure.ask("GET", "/subscriptions", SUBSCRIPTIONS).status == 200
 
 
-# What is not modelled
+# Operations that are not modelled
 
 
 @pytest.mark.parametrize(

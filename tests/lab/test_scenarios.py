@@ -1,4 +1,4 @@
-"""Every scenario that comes with Coldsite holds; wrong expectations and bad files are told apart."""
+"""Every scenario passes; wrong expectations and invalid files are distinguished."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 SMOKE = {path for path in FILES if "smoke" in load_scenario(path)[0].tags}
-"""What `make test` plays; `make scenarios` plays every file."""
+"""The scenarios of `make test`; `make scenarios` runs every file."""
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,9 @@ def test_scenario_holds(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_our_timelines_read_in_the_order_in_which_they_happen(path: Path) -> None:
-    """The lab sorts; a reader does not. A line out of order is most likely a time that was changed without a look."""
+    """The lab sorts the timeline; a reader does not. A line out of order is most likely a time that was changed by
+    mistake.
+    """
     times = [event.at for event in load_scenario(path)[0].timeline]
     assert times == sorted(times)
 
@@ -126,7 +128,9 @@ def test_an_event_that_makes_no_sense_is_refused_before_anything_starts(tmp_path
 
 
 def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path: Path) -> None:
-    """The endpoints are switched, but the name servers never answer anew: nobody reaches Azure, and it shows."""
+    """The endpoints are switched, but the name servers keep their answers: no customer reaches Azure, and the report
+    shows it.
+    """
     slow_dns = "times: {dns_push: 100000}\nspeed: 60\nexpect: {active_site: recovery, customers: {served_by: {recovery_at_least: 1}}}\n"
     report = run(write(tmp_path, DEAD_PRIMARY + slow_dns))
     assert not report["passed"]
@@ -136,7 +140,7 @@ def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path
 
 
 def test_without_the_app_nobody_moves_the_customers(tmp_path: Path) -> None:
-    """The lab does not confirm itself: in observe mode everything else is the same, and the customers stay lost."""
+    """The lab does not confirm itself: in observe mode all else is equal, and the customers get no site."""
     observe = "plan_overrides: {detection: {mode: observe}}\nexpect: {active_site: primary, runs: {failover: {observed: 1}}}\n"
     report = run(write(tmp_path, DEAD_PRIMARY + observe))
     assert report["failures"] == []

@@ -1,4 +1,4 @@
-"""What replication scripts were seen to print, and what is read out of it."""
+"""The output of replication scripts, and how it is parsed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIXML = '#< CLIXML\r\n<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.c
 
 
 def printed(out: str, err: str = "") -> list[dict[str, Any]]:
-    """What Run Command on Windows hands back."""
+    """What Run Command on Windows returns."""
     return [
         {"code": "ComponentStatus/StdOut/succeeded", "level": "Info", "message": out},
         {"code": "ComponentStatus/StdErr/succeeded", "level": "Info", "message": err},
@@ -117,7 +117,7 @@ def test_the_trouble_of_a_replica_is_told_in_a_few_words(said: dict[str, Any], t
 
 
 class Machine:
-    """The simulated machine with contoso's scripts, and a source that can be cut off."""
+    """The simulated machine with contoso's scripts, and a source that can be disconnected."""
 
     def __init__(self) -> None:
         self.reaches = True

@@ -1,4 +1,4 @@
-"""Each run's seal is copied to where nobody can change it; that it cannot be copied keeps no run from ending."""
+"""Each run's seal is copied to immutable storage; a failed copy does not keep the run from ending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One signal's trouble stays its own: whatever it raises, the others keep their say, and silence is told as silence."""
+"""Signals are independent: an error in one does not affect the others, and silence is reported as silence."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ask(at_most: float | None = None, **signals: Any) -> dict[str, Evidence]:
 
 @SILENCES
 def test_a_site_that_is_silent_is_down_on_every_path_at_the_same_time_out(silence: Silence) -> None:
-    """The commonest disaster. A round that gave its probes up first would call it "no data", and ask nobody."""
+    """The most common disaster. A round that cancelled its probes first would report "no data", and never ask."""
     with silence() as port:
         found = ask(
             page=page_signal(port, timeout="1s"),
@@ -129,14 +129,14 @@ def test_a_long_trouble_is_told_in_one_line_of_bounded_length(monkeypatch: pytes
     assert "\n" not in detail
 
 
-# What a path is worth
+# The weight of a path
 
 
 @pytest.mark.parametrize("declared", ["down", "ignored"])
 def test_a_site_that_spoke_never_counts_as_down_whatever_the_plan_makes_of_no_data(
     monkeypatch: pytest.MonkeyPatch, declared: str
 ) -> None:
-    """``no_data: down`` is for an agent that fell silent, not for a server that refuses us."""
+    """``no_data: down`` is for an agent that fell silent, not for a server that refuses the probe."""
 
     async def round_() -> dict[str, Evidence]:
         async with speaking(b"SSH-2.0-OpenSSH_9.6\r\n", greets=True) as port:

@@ -1,4 +1,4 @@
-"""SQL Servers that live and say something odd: what a probe makes of it, as evidence and at a recovered machine."""
+"""SQL Servers that are up with unusual answers: the probe's result, as evidence and on a recovered machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.loops import LoopThread, collect_quietly
 NEWEST = datetime.now(UTC).replace(microsecond=0)
 MEASURE = "SELECT MAX(PlacedAtUtc) FROM dbo.Orders"
 PASSING = {18401, 17187, 17142, 17809}
-"""Refusals of a server that starts, is paused or is full."""
+"""Refusals of a server that is starting, paused or full."""
 
 
 class Server:
@@ -66,13 +66,13 @@ def server(one_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 
 def ask(server: Server, **more: Any) -> tuple[Evidence, ProbeAnswer]:
-    """The evidence, and the answer of a workload's probe."""
+    """The evidence, and the result of a workload's probe."""
     signal = sql_signal(server.port, **more)
     found = asyncio.run(judged(vpn=signal))["vpn"]
     return found, asyncio.run(probe_sql(SqlProbe.model_validate(signal["sql"])))
 
 
-# What is about us says nothing of the site
+# Errors of Coldsite's own login say nothing about the site
 
 
 @pytest.mark.parametrize("number", sorted(LOGIN_REFUSALS))
@@ -143,7 +143,7 @@ def test_a_database_that_does_not_serve_is_down_and_says_whether_waiting_helps(
     assert (answer.healthy, answer.answered, answer.untrusted, answer.hopeless) == (False, True, False, lasting)
 
 
-# The measure never decides health
+# The measurement never decides health
 
 
 def assert_unmeasured(server: Server, *words: str, query: str = MEASURE, **more: Any) -> None:
@@ -189,7 +189,7 @@ def test_a_measure_that_is_a_number_leaves_the_database_healthy(server: Server) 
 
 @pytest.mark.parametrize("hours", [1, 9])
 def test_a_measure_in_local_time_ahead_of_utc_is_refused_with_words(server: Server, hours: int) -> None:
-    """A commit of a time to come would hide an hour of lost orders behind a loss of zero."""
+    """A commit time in the future would report an hour of lost orders as a loss of zero."""
     server.set(odd=Oddity(hours=hours))
     assert_unmeasured(server, "in the future", "it must return UTC")
 
@@ -256,7 +256,7 @@ def test_what_is_no_sql_server_of_ours_is_no_data_and_never_an_error(
 def test_a_port_that_accepts_and_closes_is_no_data_and_no_proof_of_life(
     monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    """A device in front may accept connections for a server that is gone."""
+    """A device in front may accept connections for a server that is down."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
 

@@ -1,4 +1,4 @@
-"""The SQL Server stand-in, asked by clients of other makers: FreeTDS (pymssql) and python-tds."""
+"""The SQL Server stand-in, queried by independent clients: FreeTDS (pymssql) and python-tds."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_an_order_that_is_placed_is_seen_by_everybody(server: Server, connect: C
 
 @CLIENTS
 def test_an_order_that_is_rolled_back_is_not_kept(server: Server, connect: Connect) -> None:
-    """Or the transaction is refused: what is not modelled must not look as if it were."""
+    """Or the transaction is refused: an operation that is not modelled must not look as if it were."""
     before = server.orders()
     order = f"('rolled-back-by-{connect.__name__}', '2027-01-15T19:30:00+00:00')"
     with contextlib.closing(connect(autocommit=False)) as connection, contextlib.suppress(*MAKERS):
@@ -150,7 +150,7 @@ def test_a_parameter_type_that_is_not_modelled_is_refused_by_its_number(server: 
 def test_a_wrong_login_is_refused(server: Server, connect: Connect, login: dict[str, str]) -> None:
     with pytest.raises((pymssql.OperationalError, pytds.OperationalError)) as refused:
         connect(**login)
-    if connect is python_tds:  # FreeTDS keeps the server's words to itself.
+    if connect is python_tds:  # FreeTDS does not pass the server's message on.
         assert f"Login failed for user '{login.get('user', USER)}'" in str(refused.value)
 
 

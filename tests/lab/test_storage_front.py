@@ -1,4 +1,4 @@
-"""The door in front of the history's storage: it passes everything on, and can leave a write without an answer."""
+"""The proxy in front of the history's storage: it forwards every request, and can drop the answer to a write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ type Ask = Callable[..., Awaitable[tuple[int, str]]]
 
 
 class Table:
-    """A stand-in for Azurite: it keeps what was written and refuses what is there. ``gone``: the caller has died."""
+    """A stand-in for Azurite: it stores new rows and refuses existing ones. ``gone``: the caller has died."""
 
     def __init__(self) -> None:
         self.rows: list[str] = []

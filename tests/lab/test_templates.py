@@ -1,4 +1,4 @@
-"""What infra/ would deploy: it is whole, it grants what it must and no more, and contoso's plan is what it makes."""
+"""What infra/ would deploy: it is complete, grants the required permissions and no more, and matches contoso's plan."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_contosos_plan_names_only_what_the_templates_make() -> None:
 
 
 def test_the_lab_stands_on_the_templates_and_on_nothing_typed_again() -> None:
-    """What the plan says of each place is what the templates say of it, so either could be made from the other."""
+    """Plan and templates agree on every resource, so either could be derived from the other."""
     plan, stands, site = contoso(), standing(contoso()), made().outputs["COLDSITE_SITE"]
     assert (stands.hostname, stands.profile) == (plan.traffic.hostname, plan.traffic.profile)
     assert stands.location == plan.recovery.location
@@ -239,7 +239,7 @@ expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeed
 
 
 def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
-    """A call outside a role is answered 403 by the lab, and the story would not end well.
+    """A call outside a role is answered 403 by the lab, and the scenario would fail.
 
     The machine takes so long to fail that the new worker finds it in the making, and must look why it failed; a slow speed
     leaves that worker its time to start.
@@ -261,7 +261,7 @@ def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(t
 
 
 def test_the_templates_set_every_setting_that_the_lab_sets() -> None:
-    """What only a lab needs, such as where its own authority is, is no setting of a deployment."""
+    """Settings that only the lab needs, such as the file of its own authority, are no settings of a deployment."""
     settings = next(c for c in made().of_type("Microsoft.Web/sites/config") if c.name == "appsettings").body[
         "properties"
     ]
@@ -317,7 +317,7 @@ def test_the_deploy_workflow_and_azd_pass_every_setting_of_the_parameters() -> N
         assert {name for name in asked if name not in (root / file).read_text()} == set()
 
 
-# What a deployment must never lose
+# Data that a deployment must never lose
 
 
 def config(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""A small app in the real worker process, behind the real host and hub: what is served, and what survives a kill."""
+"""A small app in the real worker process, behind the real host and hub: what it serves, and what survives a kill."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_exception_is_answered_500_without_its_words(lab: Lab) -> None:
 
 
 def test_without_sign_in_an_identity_header_reaches_the_app_as_anybody_sent_it(lab: Lab) -> None:
-    """Nothing says that the platform removes it then, so an app must not believe it."""
+    """The platform is not documented to remove the header then, so an app must not trust it."""
     seen = lab.call("GET", "/shop/headers", headers={"X-MS-CLIENT-PRINCIPAL": "admin", "X-Other": "kept"}).json
     assert (seen["x-other"], seen["x-ms-client-principal"]) == ("kept", "admin")
 
@@ -206,7 +206,7 @@ def test_the_durable_webhook_tells_how_an_instance_stands_to_the_master_key_alon
 
 
 def test_an_orchestration_survives_the_kill_of_its_worker(lab: Lab) -> None:
-    """It is killed while the timer runs, which is up to a second early, as in Azure."""
+    """The worker is killed while the timer runs, which fires up to a second early, as in Azure."""
     (hub,) = lab.host.engine.process_ids
     lab.order("survivor", "pack_wait_pack", {"first": "packed-first", "second": "packed-second", "wait_ms": 2300})
     wait_until(lambda: lab.times("packed-first"), LIMIT, "the first activity has run")

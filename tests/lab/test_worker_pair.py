@@ -2,7 +2,7 @@
 
 The worker of Python 3.13 talks to its host with an older pair. Before it loads the app it drops that pair from
 sys.modules, while its native code stays loaded and its stream to the host stays open. requirements.txt must bring a pair
-of its own: without one the app would load the worker's a second time.
+of its own: without it the app would load the worker's pair a second time.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Azure's compute as Coldsite meets it: snapshots, disks, machines, Run Command, and operations that take their time.
+"""Azure's compute as Coldsite uses it: snapshots, disks, machines, Run Command, and long-running operations.
 
-The recovery group is all that may be written. Whatever would touch the replica fails the test at once.
+Only the recovery group may be written. Any change of the replica fails the test at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TAKES: dict[str, timedelta] = {
 BOOT = timedelta(seconds=40)
 
 Trouble = Literal["capacity", "quota", "throttled", "conflict", "permanent", "fails", "hangs"]
-"""What Azure may answer instead: a refusal at once, an operation that fails later, or one that never ends."""
+"""Faults of Azure: an immediate refusal, an operation that fails later, or one that never ends."""
 
 REFUSALS: dict[str, Refusal] = {
     "capacity": classify(409, "AllocationFailed", "no capacity"),
@@ -49,7 +49,7 @@ class Content:
     set_id: str
     damaged: bool = False
     until: datetime | None = field(default=None, compare=False)
-    """From when the data are."""
+    """The time of the data."""
 
 
 @dataclass(eq=False)
@@ -98,7 +98,7 @@ class Azure:
         self.broken: set[str] = set()
         """Workloads whose machines do not become healthy."""
         self.locked = False
-        """Somebody put a lock on the recovery group: nothing there can be deleted."""
+        """The recovery group is locked: nothing there can be deleted."""
         self.scripts_fail = False
         self._group = group
         self._replica_disks = disks
@@ -117,7 +117,7 @@ class Azure:
         self.locked = self.scripts_fail = False
 
     def refusal(self, activity: str) -> Refusal | None:
-        """The refusal that was laid up for this order, if any."""
+        """The refusal that was prepared for this order, if any."""
         return REFUSALS.get(self._next(activity) or "")
 
     # Orders
@@ -178,7 +178,7 @@ class Azure:
         return self._begin(machine, "script", ran, hangs=False)
 
     def clean_up(self, order: CleanUpOrder) -> CleanedUp:
-        """As ``shared.azure.cleanup``: everything that can be deleted now is, and what is still there is named."""
+        """As ``shared.azure.cleanup``: deletes everything that can be deleted now, and names what remains."""
         assert order.group == self._group, f"{order.group} is not the recovery group"
         kinds = {"virtualMachines", "disks"} | (set() if order.keep_snapshots else {"snapshots"})
         mine = [r for r in self.owned(order.of_run or order.run.run_id) if r.kind in kinds]
@@ -210,18 +210,18 @@ class Azure:
     # What is there
 
     def owned(self, run_id: str) -> list[Resource]:
-        """What carries a run's tag and a name derived from the run."""
+        """Resources with a run's tag and a name derived from the run."""
         run = ids.parse_run_id(run_id)
         short = run.short if run else run_id
         return [r for r in self.resources.values() if r.tags.get(ids.TAG_RUN) == run_id and short in r.name]
 
     def holder_of(self, run_id: str, nic: str, disks: list[str]) -> Resource | None:
-        """Another run's machine that has the interface or one of the disks."""
+        """Another run's machine that uses the interface or one of the disks."""
         others = [m for m in self._machines() if m.tags.get(ids.TAG_RUN) not in (None, run_id)]
         return next((m for m in others if m.nic == nic or set(disks) & set(m.uses)), None)
 
     def points(self, plan: str) -> list[PointInTime]:
-        """Every whole set, newest first."""
+        """Every complete set, newest first."""
         sets: dict[str, list[Resource]] = {}
         for one in self.resources.values():
             if one.kind == "snapshots" and one.state == "Succeeded" and one.tags.get(ids.TAG_PLAN) == plan:
@@ -257,7 +257,7 @@ class Azure:
     def _machines(self) -> list[Resource]:
         return [r for r in self.resources.values() if r.kind == "virtualMachines"]
 
-    # How things come about
+    # Progress of operations
 
     def _id(self, kind: str, group: str, name: str) -> str:
         assert group == self._group, f"{name} would be made in {group}, which is not the recovery group"

@@ -20,7 +20,7 @@ def front() -> Front:
 
 @pytest.fixture
 def outage(front: Front) -> Front:
-    """The primary has died, Traffic Manager has noticed, and nobody has looked yet."""
+    """The primary is down, Traffic Manager has noticed, and no check has run yet."""
     front.world.primary.change(alive=False)
     front.world.engine.advance(timedelta(minutes=1))
     return front

@@ -1,7 +1,7 @@
-"""The ways in: alerts, the watch, people, schedules and housekeeping, as the triggers of the app let them in.
+"""The entry points: alerts, the watch, people, schedules and housekeeping, as in the app's triggers.
 
-Whether a run may start is asked of the app's own rules. What the triggers do around them is done here in memory, step by
-step, and may be cut off between the steps as an app may die there.
+The app's own rules decide whether a run may start. The triggers' other steps are done here in memory, and may be
+interrupted between the steps, as an app may die there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 CutOff = Literal["after the lock", "after the row", "late"]
-"""Where the app dies while it starts a run; ``late``: the engine takes the run up only after the lock's grace."""
+"""Where the app dies while it starts a run; ``late``: the engine starts the run only after the lock's grace period."""
 Steering = Literal["approve", "reject", "proceed", "retry", "abort"]
 
 _LETTERS: dict[Kind, str] = {"failover": "f", "drill": "d", "failback": "b"}
@@ -44,7 +44,7 @@ _MAY: dict[Steering, frozenset[Phase]] = {
 
 
 class Front:
-    """Coldsite's triggers before one world. ``plan`` is what is deployed; a run keeps the plan it started with."""
+    """Coldsite's triggers before one world. ``plan`` is the deployed plan; a run keeps the plan with which it started."""
 
     def __init__(self, world: World, plan: RecoveryPlan) -> None:
         self.world = world
@@ -64,7 +64,9 @@ class Front:
         return known == "ended"
 
     def _end_lost(self, run_id: str) -> None:
-        """As in shared.services.lost_runs: ends a run that nobody carries on, once nothing builds in its name any more."""
+        """As in shared.services.lost_runs: ends a run without an orchestration, once its child orchestrations have
+        ended.
+        """
         records, engine, traffic = self.world.records, self.world.engine, self.world.traffic
         run = records.runs.get(run_id)
         if run is None or run.outcome is not None:
@@ -91,7 +93,7 @@ class Front:
         evidence: Round | None = None,
         cut_off: CutOff | None = None,
     ) -> str | None:
-        """Returns the run's id; None when the app was cut off before its orchestration was started.
+        """Returns the run's id; None when the app was interrupted before its orchestration was started.
 
         Raises what ``shared.services.start_run.begin_run`` raises.
         """
@@ -158,9 +160,9 @@ class Front:
     # Coldsite by itself, as in shared.services.handle_alert and functions.triggers.timers
 
     def alert(self, alert_id: str, condition: Literal["Fired", "Resolved"], moment: int = 0) -> str | None:
-        """One alert of Azure Monitor. A repetition of the same news does nothing more.
+        """One alert of Azure Monitor. A repetition of the same news has no effect.
 
-        While the history is away an alert is refused. Nobody sends it again here: the watch must do.
+        While the history is unavailable an alert is refused. It is not resent here: the watch must suffice.
         """
         records, news = self.world.records, (alert_id, condition, moment)
         if self.world.history_is_away:
@@ -260,7 +262,7 @@ class Front:
             self._keep("look_at_replica", f"{self.plan.name}-replica")
 
     def _guard(self) -> None:
-        """As in shared.services.site_warnings: the latch, and what runs left behind."""
+        """As in shared.services.site_warnings: the latch, and runs' leftovers."""
         world, state = self.world, self.world.records.state
         paused = maintenance(self.plan.pause, state.paused_until, state.pause_reason, world.clock())
         if state.latched and world.traffic.primary and world.traffic.recovery:
@@ -311,7 +313,7 @@ class Front:
             return None
 
     def steer(self, run_id: str, how: Steering, hold: int | None = None) -> bool:
-        """Tells a run something, or refuses. ``hold`` stands for an answer that was given to an earlier question."""
+        """Sends a run an answer, or refuses. ``hold`` marks an answer to an earlier question."""
         run = self.world.records.runs[run_id]
         if (
             self.world.history_is_away

@@ -1,4 +1,4 @@
-"""What must hold in every world: some of it at any moment, the rest once everything has come to rest."""
+"""Invariants of every world: some hold at any moment, the rest once the world is at rest."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.model.world import World
 
 WAITING = {Phase.WAITING_FOR_APPROVAL, Phase.NEEDS_OPERATOR}
 ADMITTED = ("leanup is incomplete", "stopped unexpectedly", "no longer holds")
-"""How a run says that something was left: it could not be removed, or nobody was there any more to remove it."""
+"""How a run reports leftovers: it could not delete them, or ended before it could."""
 KEEPERS = {"take_set", "thaw_replica", "clear_leftovers"}
-"""They may fail: nobody's customers wait for them, and housekeeping tries again."""
+"""These may fail: no customers wait for them, and housekeeping retries."""
 
 
 def check_always(world: World) -> None:
@@ -26,13 +26,13 @@ def check_always(world: World) -> None:
 
 
 def check_that_all_rests(world: World) -> None:
-    """At rest in a world that may still be broken: what cannot be removed there may still stand."""
+    """At rest in a world that may still have faults: resources that cannot be deleted may remain."""
     check_always(world)
     _every_run_ends_or_waits(world)
 
 
 def check_what_runs_say(world: World) -> None:
-    """At rest, before housekeeping comes: what a run left standing, or frozen, it said."""
+    """At rest, before housekeeping runs: a run has reported its leftovers and a frozen replica."""
     for run in world.records.runs.values():
         told = run.ended_because or ""
         if run.is_leftover and not any(word in told for word in ADMITTED):
@@ -56,7 +56,7 @@ def _running(world: World) -> list[Instance]:
 
 
 def _no_orchestration_breaks(world: World) -> None:
-    """A run that could not even claim its plan may break: its lock is stale then, and others go on."""
+    """A run that could not even claim its plan may fail: its lock is stale then, and other runs continue."""
     for instance in world.engine.instances.values():
         broken = instance.failure is not None and "Activity task #1 failed" not in instance.failure.errorMessage
         assert not broken or instance.name in KEEPERS, f"{instance.id} broke: {instance.failure}"
@@ -69,7 +69,7 @@ def _one_failover_at_a_time(world: World) -> None:
 
 
 def _customers_have_one_site(world: World) -> None:
-    """Both endpoints are enabled for the moment of a cutover only, and there is always one."""
+    """Both endpoints are enabled only during a cutover, and one always is."""
     traffic, runs = world.traffic, world.records.runs
     assert traffic.primary or traffic.recovery, "no endpoint is enabled"
     for move in traffic.moves:
@@ -86,7 +86,7 @@ def _customers_have_one_site(world: World) -> None:
 
 
 def _the_latch_holds(world: World) -> None:
-    """After a cutover the customers stay where they are, and the replica stays as it was when it was used."""
+    """After a cutover the customers stay where they are, and the replica stays unchanged."""
     for run in world.records.runs.values():
         if run.kind == "failover" and run.outcome is Outcome.SUCCEEDED:
             traffic, thawed_at = world.traffic, world.replica.thawed_at
@@ -99,7 +99,7 @@ def _the_latch_holds(world: World) -> None:
 
 
 def _an_abort_is_kept(world: World) -> None:
-    """Whoever was told that a failover ends was told the truth."""
+    """An accepted abort ends the failover."""
     for run in world.records.runs.values():
         if run.abort_asked_by and run.kind == "failover":
             moved = run.cutover_began or run.outcome is Outcome.SUCCEEDED
@@ -141,7 +141,7 @@ def _nothing_is_left_over(world: World) -> None:
 
 
 def _the_replica_goes_on(world: World) -> None:
-    """It is frozen only in the name of a failover that goes on, or while customers may live on what was made of it."""
+    """The replica is frozen only for a failover in progress, or while customers may be served from it."""
     if world.replica.frozen and world.records.state.active_site == "primary":
         by = world.records.runs.get(world.records.state.frozen_by or "")
         holds = by is not None and by.kind == "failover" and (by.outcome is None or by.cutover_began)
@@ -149,11 +149,11 @@ def _the_replica_goes_on(world: World) -> None:
 
 
 SOON, LATER, NEVER = timedelta(minutes=1), timedelta(hours=1), timedelta(hours=12)
-"""How long what is due is waited for while all wait for a person, else; and when there is no end of it."""
+"""How long due events are awaited while all runs wait for an operator, and otherwise; and the limit for endless ones."""
 
 
 def come_to_rest(world: World) -> None:
-    """Goes on until nothing is due, or until all that runs waits for a person and nothing is due soon."""
+    """Advances until nothing is due, or until all runs wait for an operator and nothing is due soon."""
     engine, end = world.engine, world.clock() + NEVER
     while (due := engine.next_due) is not None:
         wait = due - engine.now

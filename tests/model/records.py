@@ -1,4 +1,4 @@
-"""What Coldsite remembers, in memory: the site state and the runs' rows, under the rules of ``shared.store``.
+"""Coldsite's records, in memory: the site state and the runs' rows, under the rules of ``shared.store``.
 
 Every write is checked: epochs only grow, one run holds the plan, and a run goes from phase to phase as
 ``shared.models.runs.TRANSITIONS`` allows.
@@ -26,7 +26,7 @@ class Records:
         self.runs: dict[str, RecoveryRun] = {}
         self.phases: dict[str, list[Phase]] = {}
         self.held_at: dict[str, datetime] = {}
-        """By run, when it last asked a person to mend something."""
+        """By run, when it last asked an operator for a repair."""
         self.open_alerts: dict[str, datetime] = {}
 
     # The site state, as in shared.store.site_state
@@ -111,7 +111,7 @@ class Records:
             )
             self._enter(run, phase)
         elif "phase" in changes:
-            # A write that comes once more, after the run went on, changes nothing; a new one is a mistake.
+            # A redelivered write, after the run continued, changes nothing; a new one is an error.
             phase = Phase(changes["phase"])
             known = phase in self.phases[run_id] or (phase is Phase.CUTTING_OVER and run.abort_asked_by)
             assert known, f"{run_id} goes from {run.phase} to {phase}, which is not allowed"
@@ -134,7 +134,7 @@ class Records:
         return self.update_run(run_id, seal=self.state.last_seal, sealed_over=self.state.sealed_over)
 
     def end_orphan(self, run_id: str, because: str, outcome: Outcome = Outcome.FAILED) -> None:
-        """Ends the row of a run that will not do so itself, wherever it stands; some were never written down."""
+        """Ends the row of a run that will not end it itself, in any phase; some rows were never written."""
         run = self.runs.get(run_id)
         if run is not None and run.outcome is None:
             self.runs[run_id] = run.model_copy(update={"phase": Phase.COMPLETED})

@@ -1,4 +1,4 @@
-"""What lies outside Azure's compute: the primary and the lines to it, the observer, Traffic Manager, the replica."""
+"""Everything outside Azure's compute: the primary and the lines to it, the observer, Traffic Manager, the replica."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MONITOR_LAG = timedelta(seconds=30)
 """How late Traffic Manager notices: its probes run every 10 to 30 seconds."""
 
 PORTAL, HOUSEKEEPING = "somebody in the portal", "housekeeping"
-"""Who may switch an endpoint besides a run."""
+"""Actors other than runs that may switch an endpoint."""
 
 Line = Literal["public", "private", "observer"]
 Endpoint = Literal["primary", "recovery"]
@@ -26,7 +26,7 @@ Endpoint = Literal["primary", "recovery"]
 
 @dataclass
 class Primary:
-    """The site on premises. ``cut`` holds the lines that are down; the observer has a line of its own."""
+    """The primary site. ``cut`` holds the lines that are down; the observer has its own line."""
 
     clock: Callable[[], datetime]
     alive: bool = True
@@ -36,33 +36,33 @@ class Primary:
     lag: timedelta = MONITOR_LAG
     last_managed: datetime | None = None
     writes_stopped_at: datetime | None = None
-    """Since when a hook keeps it from taking writes."""
+    """Since when a hook has stopped its writes."""
     hook_lies: bool = False
-    """The hook answers that it did what was asked, and does nothing."""
+    """The hook reports success, and does nothing."""
     _reached: list[tuple[datetime, bool]] = field(default_factory=list)
 
     @property
     def is_managed(self) -> bool:
-        """Whether replication, and somebody's hook, reach it: it lives, and the private line is up."""
+        """Whether replication and the fence hook reach it: it is up, and so is the private line."""
         return self.alive and "private" not in self.cut
 
     @property
     def heard_at(self) -> datetime | None:
-        """When replication last heard of it."""
+        """When replication last received data from it."""
         return self.clock() if self.is_managed else self.last_managed
 
     @property
     def newest_commit(self) -> datetime | None:
-        """Its newest commit, for whoever can ask its database."""
+        """Its newest commit, for a client that can query its database."""
         return (self.writes_stopped_at or self.clock()) if self.is_managed and "observer" not in self.cut else None
 
     def newest_commit_held(self, until: datetime) -> datetime:
-        """Its newest commit among those that a copy of its data as of ``until`` holds."""
+        """The newest commit in a copy of its data as of ``until``."""
         return min(until, self.writes_stopped_at or until)
 
     @property
     def serves(self) -> bool:
-        """Whether customers are served by it."""
+        """Whether it serves customers."""
         return self.alive and "public" not in self.cut
 
     @property
@@ -79,13 +79,13 @@ class Primary:
 
     @property
     def monitor(self) -> str:
-        """Traffic Manager's word on the primary, which is a little old."""
+        """Traffic Manager's status of the primary, with its delay."""
         then = self.clock() - self.lag
         reached = next((up for at, up in reversed(self._reached) if at <= then), True)
         return "Online" if reached else "Degraded"
 
     def look(self, order: EvidenceOrder) -> Round:
-        """One round of evidence. An observer that is cut off reaches nothing, Azure included."""
+        """One round of evidence. An observer without connectivity reaches nothing, Azure included."""
         now = self.clock()
         return Round(at=now, evidence=[self._answer(n, s, now) for n, s in order.detection.signals.items()])
 
@@ -120,7 +120,7 @@ class Primary:
 
 
 class Move(NamedTuple):
-    """Somebody switched an endpoint of Traffic Manager. ``by`` is a run, ``PORTAL`` or ``HOUSEKEEPING``."""
+    """A change of an endpoint of Traffic Manager. ``by`` is a run, ``PORTAL`` or ``HOUSEKEEPING``."""
 
     at: datetime
     endpoint: Endpoint
@@ -130,7 +130,7 @@ class Move(NamedTuple):
 
 @dataclass
 class TrafficManager:
-    """Both endpoints and everything that was ever switched."""
+    """Both endpoints and every change of them."""
 
     clock: Callable[[], datetime]
     primary: bool = True
@@ -153,9 +153,9 @@ class TrafficManager:
 
 @dataclass
 class Replica:
-    """The replication machine's disks. They are read and never written; ``era`` counts freezing and thawing.
+    """The replication machine's disks. They are read and never written; ``era`` counts freezes and thaws.
 
-    Snapshots belong together when they are of one era and the replica was frozen.
+    Snapshots are consistent when they are of one era and the replica was frozen.
     """
 
     clock: Callable[[], datetime]
@@ -163,19 +163,19 @@ class Replica:
     frozen: bool = False
     connected: Callable[[], bool] = lambda: True
     heard_at: Callable[[], datetime | None] = lambda: None
-    """Whether the source sends, and when it was last heard."""
+    """Whether the source sends, and when it last sent."""
     era: int = 0
     thawed_at: datetime | None = None
     held_until: datetime | None = None
-    """From when its data are while it is frozen."""
+    """The time of its data while it is frozen."""
 
     @property
     def holds_until(self) -> datetime | None:
-        """From when its data are."""
+        """The time of its data."""
         return self.held_until if self.frozen else self.heard_at()
 
     def run(self, script: str) -> list[dict[str, Any]]:
-        """Runs a script as the plan's own scripts behave: what is mirroring is not frozen."""
+        """Behaves like the plan's own scripts: a mirroring replica is not frozen."""
         wanted = {"freeze": self.state != "mirroring" or self.frozen, "thaw": False}.get(script, self.frozen)
         if wanted != self.frozen:
             self.frozen, self.era = wanted, self.era + 1

@@ -1,4 +1,4 @@
-"""Single nights, told step by step: what a world without surprises does, and what one crash changes."""
+"""Single nights, step by step: a world without faults, and the effect of one crash."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def started(run_id: str | None) -> str:
 
 
 def end(front: Front, run_id: str) -> Outcome | None:
-    """Lets the night pass, and returns how the run ended."""
+    """Advances through the night, and returns the run's outcome."""
     come_to_rest(front.world)
     check_at_rest(front.world)
     return front.world.records.runs[run_id].outcome
@@ -111,7 +111,7 @@ def test_a_primary_that_returns_before_the_cutover_is_a_persons_choice(outage: F
 
 
 def held_before_the_cutover(outage: Front, **change: Any) -> str:
-    """A failover whose machines are ready when something changes, so that a person is asked."""
+    """A failover whose machines are ready when a change leads to a question."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.primary.change(**change)

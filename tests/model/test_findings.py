@@ -1,4 +1,4 @@
-"""What the model found, each as a short night that shows it."""
+"""Faults that the model found, each as a short night that reproduces it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_yes_to_maintenance_is_no_yes_to_a_primary_that_serves(outage: Front) 
 
 
 def test_nobodys_answer_moves_no_customers_from_a_primary_that_serves(outage: Front) -> None:
-    """A cutover that Traffic Manager refused is tried again by itself, so the primary is looked at again."""
+    """A cutover that Traffic Manager refused is retried automatically, so the primary is probed again."""
     run_id = started(outage.watch())
     outage.world.azure.trouble("enable_recovery", "permanent")
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
@@ -47,7 +47,7 @@ def test_nobodys_answer_moves_no_customers_from_a_primary_that_serves(outage: Fr
 
 
 def test_an_abort_that_comes_while_the_cutover_is_being_written_down_ends_the_run(outage: Front) -> None:
-    """The row decides: an abort that it took comes before a cutover that it did not take yet."""
+    """The row decides: an abort that it accepted comes before a cutover that it has not recorded yet."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.VERIFYING)
     outage.world.engine.befall("record_step", "slow", 2)
@@ -74,7 +74,7 @@ def test_a_run_that_died_before_its_row_was_written_stands_in_nobodys_way(outage
 
 
 def test_a_drill_hears_of_its_preemption_although_the_app_died_meanwhile(front: Front) -> None:
-    """``begin_run`` takes the lock over before it tells the drill; housekeeping tells it then."""
+    """``begin_run`` takes the lock over before it signals the drill; housekeeping signals it then."""
     drill = started(front.drill())
     front.world.azure.broken.add("sql")
     front.world.primary.change(alive=False)
@@ -116,10 +116,10 @@ def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front, after: in
 
 
 def test_a_change_that_is_given_again_late_does_not_undo_the_question_after_it(outage: Front) -> None:
-    """The queue gives a message again minutes later, when its worker died before it could say that it need not."""
+    """The queue redelivers a message minutes later, when its worker died before it could delete it."""
     run_id = started(outage.watch())
     outage.world.azure.trouble("take_recovery_point", "permanent")
-    outage.world.engine.befall("record_step", "echo", 3)  # The last of them says that the run recovers.
+    outage.world.engine.befall("record_step", "echo", 3)  # The last of them says that the run is recovering.
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
     outage.world.engine.advance(timedelta(minutes=10))
     run = outage.world.records.runs[run_id]
@@ -139,7 +139,7 @@ def test_a_cutover_that_is_given_again_late_moves_nobody_behind_the_back_of_a_pe
 
 
 def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ended(outage: Front) -> None:
-    """The primary is back meanwhile, and whoever looks after it wants to stay there."""
+    """The primary is back meanwhile, and its operator wants to stay there."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.azure.trouble("enable_recovery", "permanent")
@@ -153,7 +153,7 @@ def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ende
 
 
 def test_a_last_look_that_has_grown_old_moves_nobody(outage: Front) -> None:
-    """The history is away between the look and the cutover, and the primary returns meanwhile."""
+    """The history is unavailable between the last check and the cutover, and the primary returns meanwhile."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.VERIFYING)
     began = outage.world.clock()
@@ -183,7 +183,7 @@ def test_a_run_that_was_lost_before_it_moved_anybody_leaves_nothing_in_the_next_
 
 
 def held_for_hours(front: Front, mode: Literal["planned", "unplanned"]) -> str:
-    """A failover of a primary that serves, whose machines become healthy only after hours and a person's word."""
+    """A failover of a serving primary, whose machines become healthy only after hours and a retry."""
     front.plan = front.plan.model_copy(
         update={"recovery": front.plan.recovery.model_copy(update={"hold_for": timedelta(hours=24)})}
     )
@@ -208,12 +208,12 @@ def test_an_acknowledged_failover_that_was_held_for_hours_asks_before_it_loses_t
 
 
 def test_a_planned_failover_that_was_held_for_hours_loses_nothing_and_does_not_ask(front: Front) -> None:
-    """Its source takes no writes all the time."""
+    """Its source takes no writes meanwhile."""
     assert end(front, held_for_hours(front, "planned")) is Outcome.SUCCEEDED
 
 
 def test_an_app_that_is_slow_moves_the_customers_all_the_same(outage: Front) -> None:
-    """Every step takes longer than a look may be old at first."""
+    """Every step takes longer than the initial age limit of the evidence."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.VERIFYING)
     for activity in ("check_maintenance", "record_step", "enable_recovery"):
@@ -222,7 +222,7 @@ def test_an_app_that_is_slow_moves_the_customers_all_the_same(outage: Front) -> 
 
 
 def detecting(front: Front, **changes: Any) -> None:
-    """From here on runs start with a plan that detects differently."""
+    """From now on runs start with other detection settings."""
     detection = front.plan.detection.model_copy(update=changes)
     front.plan = front.plan.model_copy(update={"detection": detection})
 
@@ -308,7 +308,7 @@ def test_machines_to_which_customers_were_led_by_hand_outlive_an_abort(outage: F
 
 
 def test_an_app_too_slow_to_agree_with_itself_brings_a_person(outage: Front) -> None:
-    """Every round comes later than two looks may lie apart, so no agreement is ever unbroken."""
+    """Every round comes later than the maximum gap, so no agreement is ever unbroken."""
     outage.world.engine.befall("gather_evidence", "slow", 2000)
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.WAITING_FOR_APPROVAL)
@@ -343,7 +343,7 @@ def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> 
 def test_an_order_of_an_earlier_freezing_that_is_given_again_late_changes_nothing(
     front: Front, given_again: str, retried_after: int
 ) -> None:
-    """A drill's first point is refused, the replica is thawed, and the point is retried before the echo comes."""
+    """A drill's first point is refused, the replica is thawed, and the point is retried before the redelivery."""
     drill = started(front.drill())
     front.world.azure.trouble("take_recovery_point", "permanent", 1)
     front.world.engine.befall(given_again, "echo", 30)
@@ -355,7 +355,7 @@ def test_an_order_of_an_earlier_freezing_that_is_given_again_late_changes_nothin
 
 
 def test_a_freezing_that_azure_takes_after_its_thaw_is_undone(front: Front) -> None:
-    """Between the look at the state and the call, the drill gave up and thawed."""
+    """Between the read of the state and the call, the drill gave up and thawed."""
     world = front.world
     drill = started(front.drill())
     freeze, late = world.azure.start_script, []

@@ -1,4 +1,4 @@
-"""Worlds that lie: each breaks one promise, and the model must notice. A promise that cannot be broken proves nothing."""
+"""Broken worlds: each breaks one promise, and the model must notice. A check that cannot fail proves nothing."""
 
 from __future__ import annotations
 

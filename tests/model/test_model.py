@@ -1,4 +1,4 @@
-"""Any order of events, in a world that may fail anywhere: what was promised holds, and all comes to rest."""
+"""Any order of events, in a world that may fail anywhere: the promises hold, and the world comes to rest."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ ORDERS = [
 REFUSED = st.tuples(st.sampled_from(ORDERS), st.sampled_from(get_args(Trouble)), st.sampled_from([1, 2, 8]))
 RECOVERY_SIDE = ["sql", "iis", "the site", "dns", "the region", "deletions", "scripts", "mirroring", "stopped"]
 LATER = st.sampled_from([0, 1, 5, 20, 45, 90, 240])
-"""Seconds until the next thing happens."""
+"""Seconds until the next event."""
 
 
 def happening(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """A rule, after which some time passes."""
+    """A rule, followed by some time."""
 
     def decorate(what: Callable[..., None]) -> Any:
         @functools.wraps(what)
@@ -66,7 +66,7 @@ def happening(**drawn: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]]
 
 
 class AnythingMayHappen(RuleBasedStateMachine):
-    """Every rule is something that may happen to Coldsite in a night."""
+    """Every rule is an event that may happen in a night."""
 
     @initialize(
         mode=st.sampled_from(["observe", "approve", "automatic", "automatic"]),
@@ -180,7 +180,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
     def person_enables_the_primary_in_the_portal(self) -> None:
         self.front.enable_primary_in_the_portal()
 
-    # Trouble
+    # Faults
 
     @happening(
         activity=st.sampled_from(app_activities()),
@@ -228,7 +228,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 10, 60]))
     def time_passes_under_watch(self, minutes: int) -> None:
-        """The watch looks every minute, and housekeeping every five."""
+        """The watch runs every minute, and housekeeping every five."""
         for minute in range(minutes):
             self.world.engine.advance(timedelta(minutes=1))
             self.front.watch()
@@ -243,7 +243,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         return [run.run_id for run in self.world.records.runs.values() if run.outcome is None]
 
     def _at_work(self) -> list[str]:
-        """Failovers that have not ended; a drill stands in nobody's way."""
+        """Failovers that have not ended; a drill blocks no failover."""
         return [run_id for run_id in self._unfinished() if self.world.records.runs[run_id].kind == "failover"]
 
     def _carried_on(self) -> list[str]:
@@ -252,7 +252,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
     def _waiting(self) -> list[str]:
         return [run_id for run_id in self._unfinished() if self.world.records.runs[run_id].phase in WAITING]
 
-    # What was promised
+    # Promises
 
     @invariant()
     def promises_hold(self) -> None:
@@ -267,7 +267,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         self._tidy_up()
         check_that_all_rests(self.world)
         self._everything_is_mended()
-        for _ in range(2):  # A cutover that goes on may have one more question.
+        for _ in range(2):  # A cutover in progress may have another question.
             self._people_answer()
             self._tidy_up()
         check_at_rest(self.world)

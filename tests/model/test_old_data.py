@@ -1,4 +1,4 @@
-"""Nights on which Azure's data are old, or are said to be newer than they are."""
+"""Nights on which the replica's data are old, or reported as newer than they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOUSEKEEPING_EVERY = timedelta(minutes=5)
 
 
 def live(front: Front, how_long: timedelta) -> None:
-    """Time passes, and housekeeping looks at the replica."""
+    """Time passes, and housekeeping checks the replica."""
     until = front.world.clock() + how_long
     while front.world.clock() < until:
         front.housekeeping()
@@ -23,7 +23,7 @@ def live(front: Front, how_long: timedelta) -> None:
 
 
 def replication_dies_and_then_the_primary(front: Front, between: timedelta) -> str:
-    """Replication loses its source; ``between`` later the primary dies, and the watch starts a run."""
+    """Replication loses its source; ``between`` later the primary goes down, and the watch starts a run."""
     live(front, timedelta(minutes=30))
     front.world.primary.change(cut="private")
     live(front, between)
@@ -102,7 +102,7 @@ def end_after(front: Front, run_id: str, wait: timedelta) -> Outcome | None:
 
 
 def test_an_approval_that_the_plan_asks_for_says_from_when_the_data_are(front: Front) -> None:
-    """Then one yes is enough: it is to failing over, and to the loss."""
+    """One approval is enough: it covers the failover and the loss."""
     detection = front.plan.detection.model_copy(update={"mode": "approve"})
     front.plan = front.plan.model_copy(update={"detection": detection})
     run_id = replication_dies_and_then_the_primary(front, timedelta(hours=3))
@@ -126,7 +126,7 @@ def test_a_replica_that_was_never_seen_in_order_brings_a_person(front: Front) ->
 
 
 def test_what_was_recovered_may_be_older_than_replication_said_and_then_a_person_is_asked(front: Front) -> None:
-    """The script's word is a minute old, and the database that comes up is from hours before."""
+    """The script reports an age of a minute, and the recovered database is hours old."""
     live(front, timedelta(hours=4))
     old = front.world.clock() - timedelta(hours=3)
     front.world.primary.change(alive=False)
@@ -144,7 +144,7 @@ def test_what_was_recovered_may_be_older_than_replication_said_and_then_a_person
 
 
 def test_a_point_from_before_an_attack_moves_the_customers_without_asking_again(front: Front) -> None:
-    """A person chose its age, and said that the primary serves: it serves all the time."""
+    """An operator chose the point's age and acknowledged that the primary serves, which it does throughout."""
     front.set_is_due()
     come_to_rest(front.world)
     attack = front.world.clock() + timedelta(minutes=10)

@@ -23,7 +23,7 @@ def question(front: Front, run_id: str) -> str:
 
 
 def held(front: Front, run_id: str) -> str:
-    """What the run asks when it has met what it does not go beyond."""
+    """The question with which the run stops."""
     until_phase(front, run_id, Phase.NEEDS_OPERATOR)
     assert not front.world.traffic.moves
     return question(front, run_id)
@@ -101,7 +101,7 @@ def until_writes_stop(front: Front) -> None:
 def test_a_planned_failover_that_waits_says_that_no_writes_are_taken_and_does_not_wait_for_ever(
     front: Front, planned: str
 ) -> None:
-    """Whoever does not answer keeps the shop from taking orders."""
+    """While the question is open the shop takes no orders."""
     front.world.azure.broken.add("sql")
     assert held(front, planned).startswith("The primary's writes are stopped until this is answered")
     front.world.engine.advance(front.plan.recovery.hold_for + timedelta(minutes=10))
@@ -113,7 +113,7 @@ def test_a_planned_failover_that_waits_says_that_no_writes_are_taken_and_does_no
 def test_a_database_at_home_that_falls_silent_after_the_stop_moves_nobody_until_it_answers(
     front: Front, planned: str
 ) -> None:
-    """Its newest change was recovered; that there is no later one cannot be shown any more."""
+    """Its newest change was recovered; the absence of a later one can no longer be proven."""
     until_writes_stop(front)
     until_phase(front, planned, Phase.VERIFYING)
     front.world.primary.change(cut="private")
@@ -135,12 +135,12 @@ def test_a_plan_that_cannot_stop_the_source_has_no_planned_failover(front: Front
     assert front.failover("planned", acknowledge=False) is None
 
 
-# What Traffic Manager says yes to and does not do
+# Changes that Traffic Manager accepts and does not apply
 
 
 @pytest.mark.parametrize("activity", ["enable_recovery", "disable_primary"])
 def test_one_order_without_effect_moves_the_customers_all_the_same(front: Front, planned: str, activity: str) -> None:
-    """The primary serves, so a moment without an enabled endpoint would be an outage of Coldsite's making."""
+    """The primary serves, so a moment without an enabled endpoint would be an outage caused by Coldsite."""
     front.world.swallowed[activity] = 1
     assert end(front, planned) is Outcome.SUCCEEDED
     assert [(m.endpoint, m.enabled) for m in front.world.traffic.moves] == [("recovery", True), ("primary", False)]
@@ -169,7 +169,7 @@ def serving_again(outage: Front) -> str:
 
 
 def test_a_repair_is_no_answer_to_a_question(outage: Front, serving_again: str) -> None:
-    """Also not one that reaches the run although its API refuses it: the two words are two events."""
+    """Not even one that reaches the run although the API refuses it: the two answers are different events."""
     run = outage.world.records.runs[serving_again]
     assert run.answers == ["proceed", "abort"]
     assert not outage.steer(serving_again, "retry")

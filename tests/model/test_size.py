@@ -1,4 +1,4 @@
-"""Fifty workloads in one plan: what the engine keeps of the run stays far below what its clients may receive."""
+"""Fifty workloads in one plan: the engine's record of the run stays far below the message limit of its clients."""
 
 from __future__ import annotations
 

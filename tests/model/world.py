@@ -1,7 +1,7 @@
-"""The model world: every activity of the app by name, with the effect and the answer that it would have.
+"""The model world: every activity of the app by name, with its effect and its answer.
 
-Orders and results are the app's own models, and decisions are the app's own pure functions. What an activity must
-never do, whenever and however often it is called, is asserted where it would do it.
+Orders and results are the app's own models, and decisions are the app's own pure functions. What an activity must never
+do, whenever and however often it is called, is asserted at that place.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ LATE = Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message="It come
 
 
 class Look(NamedTuple):
-    """What was true when a run looked at the primary."""
+    """The state when a run checked the primary."""
 
     at: datetime
     seen_to_serve: bool
@@ -90,17 +90,17 @@ class World:
         self.nics = {name: workload.nic for name, workload in plan.recovery.workloads.items()}
         self.history_away_until = BEGINNING
         self.swallowed: Counter[str] = Counter()
-        """How many of the next orders Traffic Manager says yes to and does not carry out."""
+        """How many of the next orders Traffic Manager accepts and does not carry out."""
         self.site_is_broken = False
         self.dns_is_stuck = False
         self.looks: dict[str, Look] = {}
-        """By run, its last look at the primary."""
+        """By run, its last check of the primary."""
         self.verified_at: dict[str, datetime] = {}
         self.acknowledged: set[str] = set()
-        """Runs that a person told to move the customers although the primary serves."""
+        """Runs that an operator told to cut over although the primary serves."""
         self.retried_at: dict[str, datetime] = {}
         self.proceeded: set[str] = set()
-        """Runs that a person told to move the customers all the same."""
+        """Runs that an operator told to cut over anyway."""
         self.told: list[NotifyOrder] = []
         self.activities: dict[str, Callable[[Any], Any]] = {
             name: getattr(self, name) for name in app_activities() if hasattr(self, name)
@@ -111,7 +111,7 @@ class World:
 
     @property
     def history_is_away(self) -> bool:
-        """Every activity writes the history before it acts, so none has an effect meanwhile."""
+        """Every activity writes the history before it acts, so none has an effect while the history is unavailable."""
         return self.clock() < self.history_away_until
 
     def perform(self, name: str, order: dict[str, Any]) -> Any:
@@ -250,7 +250,7 @@ class World:
         return SetStarted(operations={key: self.azure.start_snapshot(one) for key, one in order.snapshots.items()})
 
     def find_recovery_points(self, order: FindPointsOrder) -> PointsFound:
-        """Those of the timer and one's own, and what a failed failover left as perhaps the last there is."""
+        """The timer's points, the run's own, and those that a failed failover left as perhaps the last."""
         runs, mine = self.records.runs, {"", order.run.run_id}
         keep = mine | {run_id for run_id, run in runs.items() if run.keeps_its_point}
         return PointsFound(points=[point for point in self.azure.points(order.run.plan) if point.run_id in keep])
@@ -276,7 +276,7 @@ class World:
         return OperationsChecked(states=[self.azure.look(watched.operation) for watched in order.watched])
 
     def clean_up(self, order: CleanUpOrder) -> CleanedUp:
-        """Never of a run that moves customers, or has; of another run only when that has ended."""
+        """Never resources of a run that moves customers, or has; of another run only after it has ended."""
         run_id = order.of_run or order.run.run_id
         run = self.records.runs[run_id]
         assert not run.cutover_began, f"the machines of {run_id} are cleared away, which customers are moved to"
@@ -306,7 +306,7 @@ class World:
         return Probed(healthy=healthy, detail="model", hopeless=hopeless, commits=commits)
 
     def verify_site(self, order: ProbeOrder) -> Probed:
-        """The site's public address leads to whatever is attached to the failover network's cards."""
+        """The site's public address leads to the machines on the failover network's interfaces."""
         machines = [self.azure.machine_on(nic.failover) for nic in self.nics.values()]
         healthy = not self.site_is_broken and all(m is not None and self.azure.is_up(m) for m in machines)
         if healthy:
@@ -360,7 +360,7 @@ class World:
         return DnsAnswer(moved=moved, at=self.clock())
 
     def _may_cut_over(self, held: RunRef) -> None:
-        """What must be so whenever an endpoint is switched."""
+        """Invariants of every endpoint change."""
         run = self.records.runs[held.run_id]
         assert run.kind == "failover", f"{run.run_id} is a {run.kind} and switches Traffic Manager"
         assert run.cutover_began, f"the row of {run.run_id} does not say that it cuts over"
@@ -369,7 +369,7 @@ class World:
         assert verified and verified > held_at, f"{run.run_id} cuts over to a site not verified since {held_at}"
 
     def _nobody_is_surprised(self, run_id: str) -> None:
-        """Customers leave a primary that is seen to serve only when a person said so, knowing it."""
+        """Customers leave a primary that is seen to serve only when an operator knew this and decided so."""
         look, held_at = self.looks.get(run_id), self.records.held_at.get(run_id, BEGINNING)
         assert look, f"{run_id} moves the customers without a look at the primary"
         if run_id not in self.acknowledged:
@@ -378,7 +378,7 @@ class World:
             assert max(look.at, asked) > held_at, f"{run_id} moves the customers; nobody has looked since {held_at}"
 
     def _planned_loses_nothing(self, run_id: str) -> None:
-        """Unless a person said so, every change of a primary that can be asked was recovered."""
+        """Unless an operator accepted a loss, every change of a reachable primary was recovered."""
         newest, machine = self.primary.newest_commit, self.azure.machine(ids.machine_name(run_id, "sql"))
         if self.records.runs[run_id].mode == "planned" and newest and run_id not in self.proceeded:
             assert machine and machine.content and machine.content.until, f"{run_id} moves to nothing"
@@ -400,6 +400,6 @@ def app_activities() -> list[str]:
 
 @functools.cache
 def _boundary(name: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
-    """What an activity takes and gives, from its handler's signature."""
+    """An activity's input and output, from its handler's signature."""
     hints = get_type_hints(getattr(World, name))
     return TypeAdapter(hints["order"]), TypeAdapter(hints["return"])

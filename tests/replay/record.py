@@ -1,7 +1,7 @@
-"""Records the stored histories anew: ``python -m tests.replay.record [STORY ...]``, from the project's folder.
+"""Records the stored histories again: ``python -m tests.replay.record [STORY ...]``, from the project's folder.
 
-Each story of ``stories.yaml`` runs in a lab of its own. A story that comes out as it must replaces its file under
-``histories``; one that does not is tried again, then named at the end, and the command's status is 1.
+Each story of ``stories.yaml`` runs in its own lab. A story that ends as expected replaces its file under
+``histories``; one that does not is retried, then named at the end, and the command's status is 1.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ TRIES = 3
 
 
 class NotAsWantedError(Exception):
-    """A story ended otherwise than it must; the message says how."""
+    """A story did not end as expected; the message says how."""
 
 
 def load_stories() -> dict[str, dict[str, Any]]:
-    """Every story with what holds everywhere, by name."""
+    """Every story with the common settings, by name."""
     data = yaml.safe_load(STORIES.read_text(encoding="utf-8"))
     return {name: merge(data["everywhere"], story) for name, story in data["stories"].items()}
 

@@ -1,7 +1,7 @@
-"""Replays a stored history against an orchestrator and says where the two part.
+"""Replays a stored history against an orchestrator and reports the first difference.
 
-Every turn is given to the engine as Azure would give it: with everything before it as the past. What the orchestrator
-orders is compared with what it ordered then. The engine itself compares only the number, kind and name of an order
+The engine gets every turn as Azure would deliver it: with everything before it as the past. The orchestrator's
+orders are compared with the recorded ones. The engine itself compares only the number, kind and name of an order
 with its history, so it would not see a changed input. Neither sees a changed retry policy until an activity fails.
 """
 
@@ -22,19 +22,19 @@ type Orchestrator = Callable[..., Any]
 type Order = dict[str, Any]
 
 ADVICE = """\
-Runs that were started before a deployment go on after it, on the new code with their old history. If this history
-parts from the code, so would they: the engine fails a run that orders something else than its history says, in the
-middle of a recovery, and what only differs in its input changes under the run. So:
-- If the change was not meant, take it back.
-- If it was, and runs may be in flight when it is deployed: keep the old orchestrator under its name for them, and
-  register the changed one under a new name that new runs are started with. Remove the old one, and its histories,
-  when no run of it is left.
+Runs that started before a deployment resume after it, on the new code with their old history. If the new code differs
+from this history, it would differ from theirs: the engine fails a run whose orders differ from its history, in the
+middle of a recovery, and a changed input takes effect during the run. So:
+- If the change was not intended, revert it.
+- If it was, and runs may be in flight at the deployment: keep the old orchestrator under its name for them, and
+  register the changed one under a new name for new runs. Remove the old one, and its histories, when its last run has
+  ended.
 - If no run can be in flight (nothing is deployed yet, or you deploy while every plan is at rest): record the histories
-  anew with `python -m tests.replay.record`, and say so in the changelog."""
+  again with `python -m tests.replay.record`, and note it in the changelog."""
 
 
 class Parting(NamedTuple):
-    """The first turn of a history in which today's orchestrator does something else; ``differences`` are lines."""
+    """The first turn of a history in which the current orchestrator differs; ``differences`` are lines."""
 
     history: History
     turn: int
@@ -64,7 +64,7 @@ def todays_orchestrators() -> dict[str, Orchestrator]:
 
 
 def replay(history: History, orchestrator: Orchestrator | None) -> Parting | None:
-    """Replays every turn; None when today's code orders exactly what was ordered then."""
+    """Replays every turn; None when the current code gives exactly the recorded orders."""
     if orchestrator is None:
         return Parting(history, 1, [f"the app has no orchestrator named {history.orchestrator} any more"])
     worker = DurableFunctionsWorker()
@@ -80,7 +80,7 @@ def replay(history: History, orchestrator: Orchestrator | None) -> Parting | Non
     return None
 
 
-# Orders, as the history tells them and as the orchestrator gives them
+# Orders, recorded and current
 
 
 def _recorded(event: pb.HistoryEvent) -> Order:
@@ -189,7 +189,7 @@ def _spoken(order: Order) -> str:
 
 
 def _text(value: Any) -> str:
-    """Canonical JSON: unlike Python's ``==`` it tells 1, 1.0 and true apart."""
+    """Canonical JSON: unlike Python's ``==`` it distinguishes 1, 1.0 and true."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 

@@ -1,8 +1,8 @@
 """Stored histories: how the engine's events are kept as text, turn by turn, and read back.
 
-A turn is what one call of an orchestrator hears (results, timers that fired, events) and what it then orders. What the
-engine writes in JSON (inputs, results, payloads) is kept as JSON, one event a line, so that a file can be read. Its
-keys keep their order: an orchestrator that goes through a mapping goes through it in the order of its history.
+A turn is what one call of an orchestrator receives (results, timers that fired, events) and its orders. JSON of the
+engine (inputs, results, payloads) is kept as JSON, one event a line, so that a file is readable. Its
+keys keep their order: an orchestrator iterates over a mapping in the order of its history.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from google.protobuf import json_format
 
 FOLDER = Path(__file__).parent / "histories"
 ORDERS = {"taskScheduled", "timerCreated", "subOrchestrationInstanceCreated", "eventSent", "executionCompleted"}
-"""The events that an orchestrator's own orders leave behind; it hears of every other kind."""
+"""The events that record an orchestrator's own orders; it receives every other kind."""
 _JSON = ("input", "result")
 
 
 @dataclass
 class Turn:
-    """``heard`` comes from outside, ``ordered`` is what the orchestrator made of it."""
+    """``heard`` comes from outside, ``ordered`` from the orchestrator."""
 
     heard: list[pb.HistoryEvent]
     ordered: list[pb.HistoryEvent]

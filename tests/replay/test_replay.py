@@ -1,8 +1,9 @@
-"""Runs in flight survive a deployment: stored histories of every kind of run, replayed against today's orchestrators.
+"""Runs in flight survive a deployment: stored histories of every kind of run, replayed against the current
+orchestrators.
 
-Record the histories anew (``python -m tests.replay.record``, about five minutes) when an orchestrator changed on
+Record the histories again (``python -m tests.replay.record``, about five minutes) when an orchestrator changed on
 purpose and no run of the old code can be in flight, and when a new kind of run is added to ``stories.yaml``. Never
-record them anew only to make a failure go away: the failure says what a run in flight would meet.
+record them again only to remove a failure: the failure shows what a run in flight would meet.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def test_a_run_in_flight_would_go_on_as_it_began(path: Path) -> None:
 
 
 def test_every_orchestrator_has_a_stored_history() -> None:
-    """Of the self-check none is kept: it belongs to no run, and the deployment that asks it has already ended."""
+    """The self-check has none: it belongs to no run, and has ended before the next deployment."""
     assert set(todays_orchestrators()) - {history.orchestrator for history in everything()} == {"selfcheck"}
 
 
@@ -60,11 +61,11 @@ def test_a_history_is_written_as_it_was_read() -> None:
     assert as_text(json.loads(text)["story"], read(FILES[0])) == text
 
 
-# The check can fail. Changed orchestrators first: today's, with one thing that they do done otherwise.
+# The check can fail. First changed orchestrators: the current ones with one difference.
 
 
 class Changed:
-    """An orchestrator's context of which some methods are replaced."""
+    """An orchestrator's context with some methods replaced."""
 
     def __init__(self, ctx: Any, **replaced: Callable[..., Any]) -> None:
         self._ctx = ctx
@@ -115,7 +116,7 @@ def other_event(ctx: Any) -> Changed:
 
 
 def with_change(change: Callable[[Any], Changed]) -> Orchestrator:
-    """Today's failover, but for ``change``."""
+    """The current failover, except for ``change``."""
 
     def run(ctx: Any, data: Any) -> Any:
         return (yield from todays_orchestrators()["failover"](change(ctx), data))
@@ -134,7 +135,7 @@ def failing(ctx: Any, data: Any) -> Any:
 
 
 def a_failover() -> History:
-    """Read anew, so that a test may change it."""
+    """Read again, so that a test may change it."""
     return next(h for h in read(FOLDER / "failover-by-alert.json") if h.orchestrator == "failover")
 
 
@@ -161,7 +162,7 @@ def test_a_changed_orchestrator_is_caught(orchestrator: Orchestrator | None, sai
     assert said in f"{parting}\n"
 
 
-# And histories that today's code did not make.
+# Then histories that the current code did not produce.
 
 
 def test_an_activity_that_is_missing_from_the_history_is_caught() -> None:
@@ -172,7 +173,7 @@ def test_an_activity_that_is_missing_from_the_history_is_caught() -> None:
 
 
 def test_a_number_that_became_a_truth_is_caught() -> None:
-    """To Python 1 equals True and 1.0; to whoever reads the JSON they differ."""
+    """In Python 1 equals True and 1.0; in JSON they differ."""
     history = a_failover()
     claim = history.turns[0].ordered[0].taskScheduled
     claim.input.value = json.dumps(json.loads(claim.input.value) | {"attempt": True})

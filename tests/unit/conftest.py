@@ -10,12 +10,12 @@ from hypothesis import settings
 
 from tests.plans import PLANS
 
-# No deadline, since machines are busy; no database, since it would lie beside the code.
+# No deadline, since machines are busy; no database, since it would be stored beside the code.
 settings.register_profile("shared", deadline=None, database=None, max_examples=200)
 settings.load_profile("shared")
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of plans that a test may spoil."""
+    """A folder of plans that a test may corrupt."""
     return Path(shutil.copytree(PLANS, tmp_path / "plans"))

@@ -1,4 +1,4 @@
-"""Rounds of evidence for the tests of the decision: what each signal says, every ten seconds."""
+"""Rounds of evidence for the tests of the decision: each signal's state, every ten seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIGNALS: dict[str, tuple[str, Literal["evidence", "control", "recovery"]]] = {
 """Contoso's signals with their paths and roles."""
 
 type States = dict[str, State]
-"""What each signal says; a signal that is not named is up."""
+"""The state of each signal; a signal that is not named is up."""
 
 UP: States = {}
 OUTAGE: States = {"public": "down", "traffic": "down", "vpn": "down", "heartbeat": "no_data"}
@@ -55,7 +55,7 @@ def evidence(states: States, silence_is_down: frozenset[str] = frozenset(), age:
 def rounds_of(
     *spans: tuple[States, float], silence_is_down: frozenset[str] = frozenset(), age: float = 0
 ) -> list[Round]:
-    """One round every 10 s; a span says what the signals say, and for how many seconds."""
+    """One round every 10 s; a span gives the signals' states and their duration in seconds."""
     rounds: list[Round] = []
     for states, seconds in spans:
         for _ in range(round(seconds / 10)):
@@ -65,7 +65,7 @@ def rounds_of(
 
 
 def follow(rounds: list[Round], detection: Detection = DETECTION) -> tuple[Verdict, float]:
-    """Decides after each round, as a run does, and says after how many seconds it was decided."""
+    """Decides after each round, as a run does, and returns the seconds until the decision."""
     for count in range(1, len(rounds) + 1):
         now = rounds[count - 1].at
         verdict = decide(rounds[:count], detection, now)

@@ -201,7 +201,7 @@ def test_other_news_has_another_key(other: dict[str, Any]) -> None:
 
 
 def test_firing_and_resolution_share_one_id_however_it_is_spelt() -> None:
-    """An alert whose resolution is not recognised would stay open for ever, and the watch would start run after run."""
+    """An alert whose resolution is not recognised would stay open for ever, and the watch would keep starting runs."""
     assert read(alertId=ALERT_ID.upper()).alert_id == read(alertId=ALERT_ID.lower(), **RESOLVED).alert_id
 
 
@@ -293,14 +293,14 @@ def test_without_plans_no_alert_matches() -> None:
         match_plan(read(), [])
 
 
-# Rules that say something else than "the primary is not online"
+# Rules other than "the primary is not online"
 
 STATE = "ProbeAgentCurrentEndpointStateByProfileResourceId"
 ENDPOINT = [{"name": "EndpointName", "value": "on-premises"}]
 
 
 def conditions(*conditions: dict[str, Any], **essentials: Any) -> Alert:
-    """A metric alert of the profile whose rule has these conditions."""
+    """A metric alert on the profile whose rule has these conditions."""
     data = sample(**essentials)
     data["data"]["alertContext"] = {"properties": None, "condition": {"windowSize": "PT1M", "allOf": list(conditions)}}
     return parse_alert(json.dumps(data).encode())
@@ -353,7 +353,7 @@ def test_the_state_of_the_primarys_endpoint_that_is_not_online_may_start_a_run(c
 def test_a_rule_about_something_else_is_noted_and_starts_nothing(
     condition: dict[str, Any], condition_of: dict[str, Any]
 ) -> None:
-    """A busy shop is no outage, and a false look would be followed by a cooldown."""
+    """A busy shop is no outage, and a false alarm would be followed by a cooldown."""
     assert match_plan(conditions(condition, **condition_of), [contoso()]) == (contoso(), "noted")
 
 
@@ -362,7 +362,7 @@ def test_one_condition_of_several_that_says_offline_is_enough() -> None:
     assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
 
 
-# Where the plan's name stands
+# Places of the plan's name
 
 
 def log_alert(context: Any, custom: Any = None, beside: Any = None, **essentials: Any) -> Alert:
@@ -395,7 +395,7 @@ def test_a_log_alert_scoped_at_the_profile_that_names_the_plan_may_start_a_run()
     assert match_plan(unnamed, [contoso()]) == (contoso(), "noted")
 
 
-# Odd letters
+# Special characters
 
 NO_BREAK, ZERO_WIDTH, MARK = "\u00a0", "\u200b", "\ufeff"
 

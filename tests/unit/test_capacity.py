@@ -1,4 +1,4 @@
-"""The capacity ladder: what Azure's refusals mean, and which size is tried next."""
+"""The capacity ladder: the meaning of Azure's errors, and the next size to try."""
 
 from __future__ import annotations
 

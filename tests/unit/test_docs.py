@@ -1,4 +1,4 @@
-"""What the documents point at exists."""
+"""Files and scenarios that the documents name exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 SCENARIOS = {path.stem for path in (ROOT / "lab" / "scenarios").glob("*.yaml")}
 EXAMPLES = ("plans/acme", "plans/NAME")
-"""What a reader will have, and nobody else."""
+"""Paths that exist only in a reader's own installation."""
 FOLDERS = ("tests/", "lab/", "shared/", "functions/", "bench/", "docs/", "plans/", "infra/", "cli/")
 
 

@@ -1,4 +1,4 @@
-"""Durations as people write them, store them and say them."""
+"""Durations as they are written, stored and shown."""
 
 from __future__ import annotations
 

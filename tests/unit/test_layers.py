@@ -15,7 +15,7 @@ PACKAGES = ("functions", "shared", "lab", "cli")
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the code that a test may spoil."""
+    """A copy of the code that a test may corrupt."""
     folder = tmp_path_factory.mktemp("house")
     for package in PACKAGES:
         skipped = shutil.ignore_patterns("__pycache__", "node_modules", "*.sock")

@@ -1,4 +1,4 @@
-"""JSON from outside: what is read, and what is refused before it can cost anything."""
+"""JSON from outside: what is accepted, and what is refused before it costs resources."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.models.json_limits import DEPTH, VALUES, OverLimitError, read_json
 
 
 def nested(levels: int, innermost: Any = 0) -> Any:
-    """A value that is so many levels deep, objects and lists in turn."""
+    """A value with this many levels, alternating objects and lists."""
     value = innermost
     for level in range(levels - 1):
         value = [value] if level % 2 else {"a": value}
@@ -41,7 +41,7 @@ def test_counts_the_deepest_branch_wherever_it_is() -> None:
 
 @pytest.mark.parametrize("shape", ["list", "object", "both"])
 def test_reads_as_many_values_as_the_limit_and_not_one_more(shape: str) -> None:
-    """Whatever holds values is one itself."""
+    """A container counts as a value itself."""
 
     def holding(values: int) -> bytes:
         if shape == "list":
@@ -65,7 +65,7 @@ def test_refuses_what_is_too_deep_to_be_read_at_all(bomb: bytes) -> None:
         read_json(bomb)
 
 
-# What is not JSON
+# Invalid JSON
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
@@ -86,7 +86,7 @@ def test_refuses_numbers_that_json_does_not_have(place: str, word: str) -> None:
     ],
 )
 def test_refuses_a_key_that_is_given_twice(text: str) -> None:
-    """Two readers would disagree on which of them counts."""
+    """Two parsers would disagree on which of them counts."""
     with pytest.raises(ValueError, match="a duplicate key is present"):
         read_json(text.encode())
 
@@ -141,7 +141,7 @@ def test_tells_json_that_is_too_big_from_what_is_no_json() -> None:
         assert not isinstance(refused.value, OverLimitError)
 
 
-# What is within the limits is read as it was written
+# Values within the limits are read unchanged
 
 
 SIMPLE = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()

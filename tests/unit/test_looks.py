@@ -1,4 +1,4 @@
-"""What is remembered between runs of the primary and of the replica, and since when it has been so."""
+"""The recorded state of the primary and the replica between runs, and since when it holds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def newest(of: SiteState) -> LastLook:
     return of.last_look
 
 
-# Looks at the primary
+# Checks of the primary
 
 
 def test_the_first_look_is_remembered_with_what_it_says() -> None:
@@ -74,7 +74,7 @@ def test_another_check_that_turned_bad_is_written_down_at_once() -> None:
 
 @pytest.mark.parametrize("earlier", [timedelta(0), MINUTE])
 def test_an_older_look_never_takes_the_place_of_a_newer_one(earlier: timedelta) -> None:
-    """Two runs' looks, or a look that the engine gives again, may be written down in the wrong order."""
+    """Two runs' checks, or a redelivered one, may be recorded in the wrong order."""
     assert looked(look(state(), OUTAGE, NOW), seen(UP, NOW - earlier), QUORUM) == {}
 
 
@@ -84,7 +84,7 @@ def test_only_the_primarys_own_checks_are_bad_and_each_with_its_last_sign_of_lif
     assert bad == dict.fromkeys(("public", "traffic", "vpn", "heartbeat"), NOW - timedelta(seconds=90))
 
 
-# Looks at the replica
+# Checks of the replica
 
 
 def said(
@@ -136,7 +136,7 @@ def test_the_scripts_own_word_on_the_age_counts_also_when_the_source_is_gone() -
 
 
 def test_what_is_known_of_the_age_only_grows() -> None:
-    """Replication dies at eight; whatever is said later, what was held then is still held."""
+    """Replication stops at eight; later reports do not change what the replica held then."""
     good = looked_again(state(), NOW, said(until=NOW - MINUTE))
     later = looked_again(good, NOW + timedelta(hours=3), said("stopped", until=NOW - timedelta(hours=2)))
     silent = looked_again(
@@ -170,7 +170,7 @@ def test_the_newest_commit_of_each_database_at_home_only_grows() -> None:
 
 
 def test_a_script_that_answers_local_time_makes_no_data_newer_and_is_in_trouble() -> None:
-    """In winter Amsterdam's clocks are an hour ahead of UTC, which would hide an hour of lost data."""
+    """In winter Amsterdam is an hour ahead of UTC, which would hide an hour of lost data."""
     later = looked_again(state(), NOW, said(queued=1, until=NOW + timedelta(hours=1)))
     assert later.data_until is None
     assert replica(later).problem == "its script reports a replicated_until in the future; it must be UTC"
@@ -202,7 +202,7 @@ def test_a_recovery_point_that_made_way_for_a_run_is_no_trouble_and_is_due_again
 
 
 def test_since_when_the_primary_is_locked_out_stays_at_every_reading() -> None:
-    """Otherwise what the old primary takes in the meantime would not be seen as written after the cutover."""
+    """Otherwise later writes to the old primary would not be seen as written after the cutover."""
     moved = after(state(), routed("recovery", state(latched_at=NOW)))
     assert (moved.active_site, moved.latched, moved.latched_at) == ("recovery", True, NOW)
     back = after(moved, routed("primary", moved))

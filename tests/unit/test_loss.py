@@ -1,4 +1,4 @@
-"""How old the data may be to which customers are moved without a person being asked."""
+"""The age of data to which customers may be moved without a question."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_question_names_the_moment_the_loss_and_the_limit() -> None:
 
 
 def test_a_long_wait_after_the_outage_makes_no_data_older() -> None:
-    """The age is that at the start of the outage: since then nothing could be replicated, and nothing more is lost."""
+    """The age counts at the start of the outage: since then nothing could be replicated, and nothing more is lost."""
     assert loss_question(OUTAGE - LIMIT, OUTAGE, LIMIT) is None
 
 

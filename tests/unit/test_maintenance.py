@@ -1,4 +1,4 @@
-"""Maintenance, the look that is postponed, and when a run may look at all."""
+"""Maintenance, the cooldown, and when a run may start."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_window_is_the_same_moment_in_every_time_zone() -> None:
     assert seen == [False, True, True, False]
 
 
-# May a run look?
+# May a run start?
 
 
 def state(**changes: object) -> SiteState:

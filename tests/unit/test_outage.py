@@ -107,7 +107,7 @@ def test_reads_one_round_by_its_paths(
 
 
 def test_two_looks_ten_minutes_apart_are_not_an_agreement() -> None:
-    """The observer was away in between: nobody knows whether the primary was, too."""
+    """The observer was unavailable in between: the primary's state in that time is unknown."""
     rounds = [Round(at=START + timedelta(minutes=m), evidence=evidence(OUTAGE)) for m in (0, 9)]
     assert decide(rounds, DETECTION, rounds[-1].at).decision != "confirmed"
 
@@ -290,7 +290,7 @@ def test_an_unbroken_agreement_is_confirmed(rounds: list[Round], quorum: int) ->
 
 @given(histories())
 def test_at_the_deadline_looking_ends(rounds: list[Round]) -> None:
-    """For whoever looks all the time, whatever the checks say."""
+    """For an observer without gaps, whatever the checks say."""
     deadline = rounds[0].at + DETECTION.confirm_deadline
     kept = [r for r in rounds if r.at < deadline]
     while kept[-1].at + timedelta(seconds=30) < deadline:
@@ -298,11 +298,11 @@ def test_at_the_deadline_looking_ends(rounds: list[Round]) -> None:
     assert decide(kept, DETECTION, deadline).decision != "keep_looking"
 
 
-# A site that spoke, though not about its health
+# A site that answered, though not about its health
 
 
 def spoken(states: States, *signals: str) -> list[Evidence]:
-    """The evidence of these states, in which some signals were refused by whatever answered."""
+    """The evidence of these states, with some signals refused by the answering server."""
     return [e.model_copy(update={"spoke": e.signal in signals}) for e in evidence(states)]
 
 
@@ -310,7 +310,7 @@ REFUSED_LOGIN: States = {"public": "down", "traffic": "down", "vpn": "no_data", 
 
 
 def test_a_private_path_that_spoke_speaks_against_an_outage_although_it_has_no_data() -> None:
-    """A server that refuses our own login lives, and the line to it works."""
+    """A server that refuses Coldsite's login is up, and the line to it works."""
     seen = view(spoken(REFUSED_LOGIN, "vpn"), quorum=2)
     assert (seen.says, seen.down_paths, seen.up_paths, seen.veto) == ("down", ["agent", "public"], [], ["vpn"])
     assert view(evidence(REFUSED_LOGIN), quorum=2).veto == []

@@ -1,4 +1,4 @@
-"""The decision at its edges: Azure's own health, a public path that serves, silence, and time in which nobody looked."""
+"""The decision at its edges: Azure's own health, a public path that serves, silence, and gaps in the evidence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.unit.rounds import (
 
 IN_TROUBLE: States = {"azure": "down"}
 PATIENCE = timedelta(seconds=40)
-"""Contoso looks every 10 s, its slowest signal takes 10 s, and a look may be missed once."""
+"""Contoso checks every 10 s, its slowest signal takes 10 s, and one round may be missed."""
 
 
 # Azure's own health
@@ -82,7 +82,7 @@ def test_the_sentence_says_that_the_trouble_is_in_the_recovery_region() -> None:
     ("state", "word"), [("up", "azure: no trouble ("), ("down", "azure: trouble ("), ("no_data", "azure: no data (")]
 )
 def test_the_sentence_speaks_of_azure_in_words_of_its_own(state: State, word: str) -> None:
-    """A region is not "unreachable", and a site is not "in trouble"."""
+    """A region is never "unreachable", and a site never "in trouble"."""
     verdict = operator_verdict(evidence(OUTAGE | {"azure": state}), DETECTION, START)
     assert word in verdict.sentence()
 
@@ -181,7 +181,7 @@ def test_a_primary_that_flaps_is_neither_confirmed_nor_ignored(down: float, up: 
     assert verdict.sentence().startswith("The checks did not agree within 10 min, so a person must decide: now ")
 
 
-# Time in which nobody looked
+# Gaps in the evidence
 
 
 def looked(*seconds: float, states: States = OUTAGE) -> list[Round]:
@@ -203,7 +203,7 @@ def test_a_gap_in_which_nobody_looked_starts_the_count_again(gap: timedelta, agr
 
 
 def test_an_agreement_that_nobody_has_looked_at_for_a_while_is_none() -> None:
-    """The app was away after the last look: what it saw then says nothing of now."""
+    """The app was unavailable after the last check: that check says nothing about the present."""
     rounds = looked(*range(0, 90, 10))
     late = decide(rounds, DETECTION, rounds[-1].at + PATIENCE + timedelta(seconds=1))
     assert (late.decision, late.agreed_for) == ("keep_looking", 0.0)
@@ -216,7 +216,9 @@ def test_a_health_that_nobody_has_looked_at_for_a_while_does_not_end_a_run() -> 
 
 
 def test_a_time_in_which_nobody_looked_is_no_disagreement() -> None:
-    """The app was away for longer than ``confirm_deadline``; it looks for as long as it must, and asks nobody."""
+    """The app was unavailable for longer than ``confirm_deadline``; it checks for as long as it must, and asks no
+    question.
+    """
     rounds = looked(0, 10, 20, *range(900, 1000, 10))
     back = next(n for n, r in enumerate(rounds) if r.at >= START + timedelta(seconds=900))
     said = [decide(rounds[:n], DETECTION, rounds[n - 1].at).decision for n in range(back + 1, len(rounds) + 1)]
@@ -241,7 +243,7 @@ def test_slower_signals_allow_for_longer_gaps() -> None:
     assert decide(rounds, DETECTION, rounds[-1].at).decision == "keep_looking"
 
 
-# What speaks against moving the customers, just before they are
+# Reasons against the cutover, just before it
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_a_primary_that_was_known_to_be_alive_in_part_did_not_come_back() -> Non
     assert lived_again(evidence(OUTAGE, age=60.0), LATER, known) is None
 
 
-# What we asked ourselves counts before what we were told
+# Direct probes count before reports
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Addresses as people write them, and how they differ from the names of settings."""
+"""Addresses as users write them, and how they differ from the names of settings."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ def test_refuses_a_document_that_is_no_mapping(data: Any) -> None:
         build_plan(data, CONTOSO)
 
 
-# What Azure would refuse on the worst night
+# Values that Azure would refuse during a failover
 
 NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
 PROFILE = "Microsoft.Network/trafficManagerProfiles"

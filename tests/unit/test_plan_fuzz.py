@@ -1,4 +1,4 @@
-"""Whatever is in a plan file, the loader takes it or says what is wrong with it: no other error, and no hang."""
+"""The loader accepts any plan file or reports its errors: no other exception, and no hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans that load: what they hold, what they survive, and what makes two of them differ."""
+"""Valid plans: their values, their round trips, and what makes two of them differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a plan's resources must lie for Coldsite's identity to have the right to use them."""
+"""The resource groups in which Coldsite's identity may use a plan's resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How plan files are read: YAML that is plain, the files beside a plan, and what Windows' tools save."""
+"""How plan files are read: plain YAML, the files beside a plan, and encodings of Windows tools."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_refuses_two_plans_of_one_name(folder: Path) -> None:
         load_plans(folder)
 
 
-# Files that Windows' tools have saved
+# Files saved by Windows tools
 
 FILES = ["contoso.yaml", "contoso/heartbeat.kql", *(f"contoso/{script}.ps1" for script in SCRIPTS)]
 

@@ -17,7 +17,7 @@ TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number":
 
 
 def complaints(schema: dict[str, Any], value: Any, at: str = "") -> Iterator[str]:
-    """What JSON Schema says against ``value``: the part of the standard that the plan's schema uses."""
+    """The errors of JSON Schema for ``value``: the part of the standard that the plan's schema uses."""
     if reference := schema.get("$ref"):
         schema = SCHEMA["$defs"][reference.removeprefix("#/$defs/")]
     if value is None and schema.get("type") == "null":

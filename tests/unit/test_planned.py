@@ -1,4 +1,4 @@
-"""Whether a planned failover can keep its promise, which is to lose nothing."""
+"""Whether a planned failover can guarantee to lose nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How models become rows of Table Storage and rows become models again, also those of another version."""
+"""Conversion of models to rows of Table Storage and back, also across versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from shared.models.base import Strict
 from shared.store.tables import from_entity, from_row, to_entity, unknown_columns
 
 LONGEST = 32 * 1024
-"""Letters that a text property holds. Source: MicrosoftDocs/azure-docs, understanding the Table service data model."""
+"""Characters that a text property holds. Source: MicrosoftDocs/azure-docs, understanding the Table service data model.
+"""
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 
 
@@ -44,7 +45,7 @@ def test_nothing_is_left_out_and_a_time_of_another_zone_is_read_as_utc() -> None
 
 
 def test_a_column_of_a_newer_version_is_passed_over_on_reading() -> None:
-    """A roll-back must be able to read what was written before it."""
+    """A roll-back must be able to read newer rows."""
     entity = stored(at=NOW, text="x") | {"served_since": NOW, "colours": '["red"]'}
     assert from_row(Row, entity, STRUCTURES) == Row(at=NOW, text="x")
 

@@ -1,4 +1,4 @@
-"""What the table of transitions promises, walked at random and by reach; what a run that has ended is."""
+"""The guarantees of the table of transitions, by random walk and by reachability; ended runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHOICES = st.lists(st.integers(min_value=0, max_value=len(Phase)), max_size=60)
 
 
 def reach(start: Phase, without: frozenset[Phase] = frozenset()) -> set[Phase]:
-    """Every phase that a run in ``start`` can come to, never passing through ``without``."""
+    """Every phase that a run in ``start`` can reach without passing through ``without``."""
     seen: set[Phase] = set()
     open_phases = [start]
     while open_phases:
@@ -28,7 +28,7 @@ def reach(start: Phase, without: frozenset[Phase] = frozenset()) -> set[Phase]:
 
 
 def walk(start: Phase, choices: list[int]) -> list[Phase]:
-    """One possible life of a run, as long as there are choices and somewhere to go."""
+    """One possible life of a run, until no transition is left."""
     phases = [start]
     for choice in choices:
         following = sorted(TRANSITIONS[phases[-1]])
@@ -67,7 +67,7 @@ def test_the_decision_is_never_taken_again(kind: Kind, choices: list[int]) -> No
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_approval_comes_after_the_decision_or_while_recovering(kind: Kind, choices: list[int]) -> None:
-    """Data that turn out to be older than the loss limit are a question of their own, after the decision's."""
+    """Data older than the loss limit lead to a separate question, after the decision's."""
     phases = walk(FIRST_PHASE[kind], choices)
     for before, after in pairwise(phases):
         if after is Phase.WAITING_FOR_APPROVAL:
@@ -160,7 +160,7 @@ def test_the_end_of_a_run_is_taken_wherever_it_stands_and_an_outcome_stays(phase
     assert ended("drill", Outcome.SUCCEEDED).takes(end, forced=True) == {"phase": Phase.COMPLETED}
 
 
-# What an ended run leaves, and whether observing was right
+# Leftovers of an ended run, and whether observing was right
 
 
 def ended(kind: Kind, outcome: Outcome | None, *, cutover_began: bool = False) -> RecoveryRun:
@@ -185,7 +185,7 @@ def ended(kind: Kind, outcome: Outcome | None, *, cutover_began: bool = False) -
 def test_what_may_serve_customers_or_still_works_is_no_leftover(
     kind: Kind, outcome: Outcome | None, cutover_began: bool
 ) -> None:
-    """Once customers were being moved, nobody knows whom it serves, however the run has ended."""
+    """After the start of a cutover its machines may serve customers, whatever the outcome."""
     run = ended(kind, outcome, cutover_began=cutover_began)
     assert run.is_leftover is (outcome is not None and not cutover_began)
 

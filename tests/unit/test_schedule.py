@@ -1,4 +1,4 @@
-"""When a drill is due: which schedules there are, and which moments they mean."""
+"""When a drill is due: valid schedules, and their times."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def utc(*parts: int) -> datetime:
 
 
 def fired(schedule: str, zone: str, begin: datetime, end: datetime) -> list[datetime]:
-    """The moments for which drills start, as the timer finds them: every five minutes, once for each that is new."""
+    """The times at which drills start, as the timer finds them: every five minutes, once for each new time."""
     last, found, now = begin, list[datetime](), begin
     while now < end:
         due = due_before(schedule, zone, now)
@@ -30,7 +30,7 @@ def fired(schedule: str, zone: str, begin: datetime, end: datetime) -> list[date
     return found
 
 
-# Which schedules there are
+# Valid schedules
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_whatever_is_written_is_a_schedule_or_told_why_not_and_a_schedule_has_mo
         assert due_before(schedule, "UTC", utc(2027, 6, 15, 12, 0, 1)) <= utc(2027, 6, 15, 12, 0, 1)
 
 
-# Which moments they mean
+# Their times
 
 
 def test_where_day_and_weekday_are_both_named_both_must_fit() -> None:

@@ -1,4 +1,4 @@
-"""Questions that come together are answered together, and nobody waits for an answer that never comes."""
+"""Requests that arrive together are answered together, and no caller waits for an answer that never comes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.waiting import LIMIT, until
 
 
 class OutOfOrderError(Exception):
-    """What the work of these tests raises."""
+    """The error raised by the work in these tests."""
 
 
 class Counter:
-    """Answers a question with its double. RunContext begins at once and ends when ``open`` is set."""
+    """Answers a number with its double. The work starts at once and ends when ``open`` is set."""
 
     def __init__(self, most: int = 10) -> None:
         self.batches: list[list[int]] = []
@@ -34,7 +34,7 @@ class Counter:
         return [2 * question for question in questions]
 
     async def ask(self, *questions: int) -> list[asyncio.Task[int]]:
-        """Asks and returns when the questions wait; the first one that ever comes is worked on at once."""
+        """Asks, and returns when the requests wait; the very first one is processed at once."""
         tasks = [asyncio.create_task(self.together.ask(question)) for question in questions]
         await asyncio.sleep(0)  # their first turn
         await until(lambda: bool(self.batches), LIMIT, "the work to begin")
@@ -114,7 +114,7 @@ def test_whoever_gave_up_while_waiting_is_not_worked_for_and_disturbs_nobody() -
 
 
 def test_whoever_gives_up_while_being_served_stops_nobody_else() -> None:
-    """The work goes on: it may have been written down already."""
+    """The work continues: it may have been recorded already."""
 
     async def story() -> None:
         counter = Counter()
@@ -170,7 +170,7 @@ def test_work_that_hangs_is_given_up_and_the_next_is_answered() -> None:
 
 
 def test_it_serves_one_event_loop_after_another() -> None:
-    """The second loop finds nothing of the first, which ended in the middle of the work."""
+    """The second loop finds no state of the first, which ended during the work."""
     batches: list[list[str]] = []
     blocked = "blocked"
 

@@ -1,11 +1,11 @@
 """A stand-in for the Azure CLI: a directory and two subscriptions, kept in a file, for the hooks of infra/.
 
 FAKE_AZURE names a folder: state.json (what is in Azure) and calls.jsonl (every call, with its body and exit status).
-FAKE_AZ_FAIL says what goes wrong, separated by semicolons: ``N=kind`` for the N-th call, or ``text=kind`` for every call
+FAKE_AZ_FAIL lists the faults, separated by semicolons: ``N=kind`` for the N-th call, or ``text=kind`` for every call
 whose words contain the text; ``text*M=kind`` only for the first M of those. Kinds: exit1, empty, login, 403, 404, 429.
 
-It refuses what Microsoft Graph refuses: what is no list where a list is wanted, a client's permission that does not
-exist, replacing a permission that is enabled. What passes here may still be refused by Azure.
+It refuses what Microsoft Graph refuses: an object where a list is required, a client's permission that does not
+exist, replacing an enabled permission. Azure may still refuse what passes here.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def answer() -> Any:
 try:
     found = answer()
     if found is not None:
-        # People set another form as their default; whoever reads JSON must ask for it.
+        # Users may set another default format, so a script that reads JSON must request it.
         sys.stdout.write(json.dumps(found, indent=2) if option("--output", "-o") == "json" else "a table\n")
 except EndError as end:
     call["exit"] = end.status
