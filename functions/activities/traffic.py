@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 import azure.durable_functions as df
+from azure.core.exceptions import AzureError
 
 from functions.activities.base import activity
 from functions.activities.deadlines import TOO_LATE, too_late
 from shared.azure.operations import refusal_or_none
-from shared.azure.traffic_manager import read_routing, switch
+from shared.azure.traffic_manager import read_endpoint, read_routing, switch
 from shared.models.base import Strict
 from shared.models.operations import Refusal, Refused
 from shared.models.orders import TrafficOrder
@@ -47,9 +48,17 @@ async def _switch(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> Switch
         said = "The run has stopped for the operator since this was ordered."
         return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=said))
     if late := too_late(order.not_after, "The last health check is too old to move traffic on it."):
-        return late
+        return Switched() if await _is_already(order, endpoint, to) else late
     refusal = await refusal_or_none(switch(order.traffic, endpoint, to))
     return Refused(refusal=refusal) if refusal else Switched()
+
+
+async def _is_already(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> bool:
+    """Whether an earlier delivery of this order has taken effect; unknown counts as no."""
+    try:
+        return (await read_endpoint(order.traffic, endpoint)).enabled == (to == "Enabled")
+    except AzureError:
+        return False
 
 
 class ReadBack(Strict):

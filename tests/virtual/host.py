@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,17 +23,18 @@ from durabletask.client import OrchestrationStatus
 from durabletask.internal import helpers
 from durabletask.internal import orchestrator_service_pb2 as pb
 
-from lab.host.dispatch import KillOrder, Loss
+from lab.host.dispatch import _CANNOT_IMPORT as CANNOT_IMPORT
+from lab.host.dispatch import _INVOCATION_FAILED as EXITED
+from lab.host.dispatch import KillOrder, Loss, _failed_turn
+from lab.host.engine import Provider
 from lab.host.server import FunctionsHost
 from lab.host.wire import WorkerDiedError
+from shared.services import handle_alert
 from tests.model.engine import Hub, Instance
 from tests.replay.replay import app_functions
 
 RESTART = 10.0
 """Seconds until a worker process that died has a successor."""
-VISIBILITY = 300.0
-"""Seconds until the work of a lost instance is given to another: host.json's default."""
-_EXITED = "Microsoft.Azure.WebJobs.Host.FunctionInvocationException"
 
 
 @dataclass(eq=False)
@@ -68,9 +69,9 @@ class VirtualHub(Hub):
 
     def _turn(self, instance: Instance) -> None:
         if wait := self._dispatcher.away:
-            self.at(self.clock() + timedelta(seconds=wait), lambda: self._turn(instance))
+            asyncio.get_running_loop().call_later(wait + 0.001, lambda: self._turn(instance))
         elif self._dispatcher.broken and instance.status == "running":
-            instance.status = "failed"
+            self._complete(instance, _failed_turn(*CANNOT_IMPORT).actions[0].completeOrchestration)
         else:
             super()._turn(instance)
 
@@ -96,9 +97,10 @@ class VirtualHub(Hub):
 class VirtualDispatcher:
     """What the lab's actions ask of the dispatcher, and the performing of activities."""
 
-    def __init__(self, workers: list[Worker], slots: int) -> None:
+    def __init__(self, workers: list[Worker], slots: int, visibility: float) -> None:
         self._functions: dict[str, Callable[[Any], Awaitable[Any]]] = {}
         self._workers = workers
+        self._visibility = visibility
         self._slots = asyncio.Semaphore(slots * len(workers))
         self._turns = itertools.count()
         self._kills: list[KillOrder] = []
@@ -169,12 +171,12 @@ class VirtualDispatcher:
                     return await self._run(worker, task_id, name, order)
                 except WorkerDiedError as error:
                     if not worker.lost:
-                        return _failed(task_id, _EXITED, str(error))
-            await asyncio.sleep(VISIBILITY)
+                        return _failed(task_id, EXITED, str(error))
+            await asyncio.sleep(self._visibility)
 
     async def _run(self, worker: Worker, task_id: int, name: str, order: str) -> pb.HistoryEvent:
         if self.broken:
-            return _failed(task_id, "ModuleNotFoundError", "No module named 'shared'")
+            return _failed(task_id, *CANNOT_IMPORT)
         died = WorkerDiedError(f"Exception while executing function: Functions.{name}")
         if before := self._take("before", name):
             kill(worker, before.loses)
@@ -208,6 +210,7 @@ def kill(worker: Worker, loses: Loss, seconds: float = RESTART) -> None:
     worker.under_fire = None
     for task in list(worker.running):
         task.cancel("killed")
+    handle_alert._together.clear()
 
 
 async def run_in[T](worker: Worker, work: Any) -> Any:
@@ -258,8 +261,10 @@ class VirtualHost(FunctionsHost):
 
     async def start(self, port: int = 0) -> None:
         slots = int(self._durable.get("maxConcurrentActivityFunctions", 10))
-        self.dispatcher = VirtualDispatcher(self._in_name, slots)  # type: ignore[assignment]
+        self.dispatcher = VirtualDispatcher(self._in_name, slots, Provider.of(self._durable, speed=1.0).visibility)  # type: ignore[assignment]
         self._learn(_index())
+        if self._easy_auth:  # The app is imported once, before it is known whether people must sign in.
+            self.routes = [route._replace(level="ANONYMOUS") for route in self.routes]
         self.url = "http://app.lab"
         self._keep(self._run_timers())
 

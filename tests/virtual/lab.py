@@ -24,6 +24,7 @@ from azure.monitor.query.aio import LogsQueryClient
 
 from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
+from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
@@ -79,6 +80,7 @@ class VirtualLab(Lab):
         self.clock = Clock(options.speed, loop.time)
         self.processor_wait = NeverWaits()
         self.book = AddressBook()
+        self._credentials = functools.cache(super().credentials)
         self._patch = pytest.MonkeyPatch()
         loop.listening = self.book.listens
 
@@ -112,6 +114,11 @@ class VirtualLab(Lab):
 
     def _make_logs(self) -> LogAnalytics:
         return VirtualLogs(self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report)
+
+    async def _settle(self) -> None:
+        """A few minutes of an ordinary day first, so that there are orders to lose."""
+        await self.clock.sleep(180)
+        await super()._settle()
 
     async def _start_dns(self, aliases: dict[str, str]) -> None:
         self.dns = SimpleNamespace(port=53)  # type: ignore[assignment]
@@ -160,6 +167,7 @@ class VirtualLab(Lab):
         from shared.services import fence_hook, notify
         from shared.store import tables
 
+        _remember_tokens(self.identity)
         credential, transport = LabCredential(self.identity), LabTransport(self.arm, self.logs)
         arm_options = clients._arm_options
         put = self._patch.setattr
@@ -192,6 +200,10 @@ class VirtualLab(Lab):
             url = f"http://app.lab/api/alerts?code={functions.keys['alerts']}"
         return (await functions._serve(request_of("POST", url, headers, body))).status
 
+    def credentials(self, person: str = "") -> dict[str, str]:
+        """A token is issued once and lasts a day."""
+        return self._credentials(person)
+
     async def call(
         self, method: str, path: str, body: dict[str, Any] | None = None, person: str = ""
     ) -> tuple[int, dict[str, Any]]:
@@ -200,6 +212,20 @@ class VirtualLab(Lab):
         answer: Any = await self.functions._serve(request_of(method, f"http://app.lab/api/{path}", headers, raw))
         text = bytes(answer.body or b"").decode()
         return answer.status, json.loads(text) if text.startswith("{") else {}
+
+
+def _remember_tokens(identity: Identity) -> None:
+    """Signing and checking cost more than all else here, and a token is what it was a moment ago."""
+    checked: dict[tuple[str, frozenset[str]], str] = {}
+    check = identity.caller
+
+    def caller(request: Any, audiences: set[str]) -> str:
+        key = (request.headers.get("Authorization", ""), frozenset(audiences))
+        if key not in checked:
+            checked[key] = check(request, audiences)
+        return checked[key]
+
+    identity.caller = caller  # type: ignore[method-assign]
 
 
 def _no_tls() -> ssl.SSLContext:

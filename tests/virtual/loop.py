@@ -9,7 +9,7 @@ import asyncio
 import selectors
 import socket
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import time_machine
@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _pass(self, seconds: float) -> None:
         self._now += seconds
-        self._clock.shift(seconds)
+        self._clock.move_to(BEGINNING + timedelta(seconds=self._now))
 
     def time(self) -> float:
         return self._now

@@ -148,14 +148,17 @@ class QuietTrafficManager(TrafficManager):
 class Cursor:
     """A database cursor as the driver's, on a server in the address book. Raises the driver's own errors."""
 
-    def __init__(self, server: SqlServer, user: str, password: str, *, is_probe: bool) -> None:
+    def __init__(self, server: SqlServer, user: str, password: str, *, is_probe: bool, patience: float = 2.0) -> None:
         if refusals := server.login_refusals(user, password, "master", is_probe=is_probe):
             raise _error(pytds.LoginError, refusals[-1].number, refusals[-1].text)
         self._server = server
+        self._patience = patience
         self._session = Session(is_probe=is_probe)
         self._rows: list[Any] = []
 
     def execute(self, statement: str, values: tuple[Any, ...] = ()) -> None:
+        if self._session.is_probe and "MAX(" in statement.upper() and self._server.odd.query_seconds > self._patience:
+            raise TimeoutError
         try:
             self._rows = list(self._server.execute(self._session, statement.replace("%s", "?"), values).rows)
         except SqlServerError as error:
@@ -190,9 +193,12 @@ def asks_pages(book: AddressBook) -> Any:
 def asks_databases(book: AddressBook) -> Any:
     """What takes the place of the SQL probe's own connection."""
 
-    def ask(probe: SqlProbe, address: str, user: str, password: str, *_: object) -> ProbeAnswer:
+    def ask(
+        probe: SqlProbe, address: str, user: str, password: str, authority: str | None, seconds: float
+    ) -> ProbeAnswer:
         try:
-            cursor = Cursor(book.sql_server(address, probe.port), user, password, is_probe=True)
+            server = book.sql_server(address, probe.port)
+            cursor = Cursor(server, user, password, is_probe=True, patience=seconds)
         except Exception as error:  # noqa: BLE001 (as the probe itself does)
             return sql_probe._without_connection(error, address)
         try:

@@ -72,6 +72,7 @@ class LabTransport(AsyncHttpTransport[Any, Any]):
             async with asyncio.timeout(limit):
                 status, headers, raw = await self._answer(asked)
         except NoAnswerError as error:
+            await asyncio.sleep(1)  # A caller that was killed by its own write does not live to see this.
             raise ServiceResponseError("Server disconnected") from error
         except TimeoutError as error:
             raise ServiceResponseTimeoutError("No answer in time") from error
