@@ -4,7 +4,7 @@
 help:
 	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, twenty scenarios in the lab"
-	@echo "make unit       the tests that need no lab (three minutes)"
+	@echo "make unit       everything without the lab, every scenario in virtual time included (three minutes)"
 	@echo "make scenarios  every scenario in the lab"
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
@@ -22,7 +22,7 @@ test: lint
 	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal
 
 unit: setup
-	@.venv/bin/python -m pytest tests/unit tests/model tests/replay -n logical --dist worksteal
+	@.venv/bin/python -m pytest tests/unit tests/model tests/replay tests/virtual -n logical --dist worksteal
 
 scenarios: setup
 	@.venv/bin/python -m pytest tests/lab/test_scenarios.py -k holds -n logical --dist worksteal

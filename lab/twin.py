@@ -44,7 +44,7 @@ from lab.site.replication import Content, Replication
 from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
 from lab.storage_front import StorageFront
-from lab.templates.standing import grants, standing
+from lab.templates.standing import grants_of, standing
 from shared.models.plan import RecoveryPlan
 from shared.models.resource_ids import take_apart
 
@@ -132,13 +132,11 @@ class Lab:
 
     async def _start(self) -> None:
         self._make_certificates()
-        self._reserve()
+        self._reserve_ports()
         plan = self.plan
         subscription = take_apart(plan.recovery.resource_group).subscription
         self.standing = standing(plan)
-        self.identity = Identity(
-            subscription, grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
-        )
+        self.identity = self._make_identity(subscription)
         self.arm = ResourceManager(
             self.clock, self.options.times, self.identity, {AUDIENCE, "https://management.core.windows.net"}
         )
@@ -159,11 +157,14 @@ class Lab:
             self._run(part)
         await self._settle()
 
-    def _reserve(self) -> None:
+    def _reserve_ports(self) -> None:
         self._reserved = reserve_ports(4)
         self._stops.append(self._give_ports_back)
         *shared_ports, self._table_port = (port for port, _ in self._reserved)
         self.ports = Ports(*shared_ports)
+
+    def _make_identity(self, subscription: str) -> Identity:
+        return Identity(subscription, grants_of(self.plan))
 
     def _make_logs(self) -> LogAnalytics:
         return LogAnalytics(self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report)

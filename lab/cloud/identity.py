@@ -42,8 +42,8 @@ class Grant:
 class Identity:
     """Issues and checks tokens. ``azure_cli`` may read everything; the app has its roles' rights."""
 
-    def __init__(self, subscription: str, grants: Iterable[Grant]) -> None:
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    def __init__(self, subscription: str, grants: Iterable[Grant], key: rsa.RSAPrivateKey | None = None) -> None:
+        self._key = key or rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._kid = secrets.token_hex(8)
         self._subscription = subscription
         self._grants = list(grants)

@@ -18,6 +18,9 @@ from lab.site.sql_server import Order
 State = Literal["good", "mirroring", "stopped", "unknown", "unpausable"]
 """``unknown``: the replica is unchanged, and the scripts report only nulls."""
 
+_EVERY = 3.0
+"""Simulated seconds between two rounds."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -56,7 +59,7 @@ class Replication:
         """Sends and applies until cancelled."""
         while True:
             self.step()
-            await self._clock.sleep(max(1.0, self._clock.speed * 0.05))
+            await self._clock.sleep(_EVERY)
 
     def step(self) -> None:
         """One round: what the source committed arrives; what is old enough is applied unless the target is frozen."""

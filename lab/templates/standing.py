@@ -48,6 +48,11 @@ def deployment(name: str, subscription: str) -> Deployment | None:
     return evaluate(INFRA / "main.bicep", read_parameters(file) | SECRETS, f"/subscriptions/{subscription}")
 
 
+def grants_of(plan: RecoveryPlan) -> list[Grant]:
+    """The rights that a plan's deployment gives."""
+    return grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
+
+
 def grants(recovery: str, replica: str, profile: str) -> list[Grant]:
     """The rights of the identity for recovery actions, as ``permissions.bicep`` grants them for these scopes."""
     edge = take_apart(profile)

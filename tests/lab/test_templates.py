@@ -13,7 +13,7 @@ import pytest
 
 from lab.cloud.identity import API, TENANT
 from lab.templates.bicep import TemplateError, evaluate, parse, read_parameters
-from lab.templates.standing import INFRA, SECRETS, assigned, deployment, grants, standing
+from lab.templates.standing import INFRA, SECRETS, assigned, deployment, grants_of, standing
 from lab.twin import ALERTS
 from shared.models.resource_ids import take_apart
 from shared.services.announce import FAILED, WARNS
@@ -207,7 +207,7 @@ def test_the_identity_for_recovery_actions_is_given_exactly_the_roles_that_the_l
         i for i in whole.of_type("Microsoft.ManagedIdentity/userAssignedIdentities") if "recovery" in i.name
     )
     given = assigned(whole, f"<{identity.id}.properties.principalId>")
-    enforced = grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
+    enforced = grants_of(plan)
     assert sorted(given, key=lambda g: g.scope) == sorted(enforced, key=lambda g: g.scope)
 
 
@@ -249,11 +249,7 @@ def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(t
     report = run(file)
     assert report["failures"] == []
     plan = contoso()
-    given = {
-        (grant.scope, action)
-        for grant in grants(plan.recovery.resource_group, plan.replication.machine, plan.traffic.profile)
-        for action in grant.actions
-    }
+    given = {(grant.scope, action) for grant in grants_of(plan) for action in grant.actions}
     assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
 
 

@@ -64,4 +64,15 @@ class Execution:
             self._function, base64.b64encode(request.SerializeToString()).decode()
         )
         replayed = pb.OrchestratorResponse.FromString(base64.b64decode(answer)).actions
-        assert list(replayed) == actions, f"{self._id} orders something else when it is replayed: {replayed}"
+        assert [_without_trace(one) for one in replayed] == [_without_trace(one) for one in actions], (
+            f"{self._id} orders something else when it is replayed: {replayed}"
+        )
+
+
+def _without_trace(action: pb.OrchestratorAction) -> pb.OrchestratorAction:
+    """A failure's stack names the executor's own lines."""
+    copy = pb.OrchestratorAction()
+    copy.CopyFrom(action)
+    if copy.HasField("completeOrchestration"):
+        copy.completeOrchestration.failureDetails.ClearField("stackTrace")
+    return copy

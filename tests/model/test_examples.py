@@ -140,7 +140,7 @@ def test_a_private_path_that_is_up_before_the_cutover_is_a_persons_choice(outage
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.primary.change(alive=True, cut="public")
     assert end(outage, run_id) is None
-    assert "partial outage" in (outage.world.records.runs[run_id].waiting_for or "")
+    assert "Partial outage" in (outage.world.records.runs[run_id].waiting_for or "")
     assert outage.steer(run_id, "proceed")
     assert end(outage, run_id) is Outcome.SUCCEEDED
 

@@ -257,7 +257,7 @@ def test_a_primary_that_returns_while_azure_puts_the_cutover_off_is_seen(outage:
     until_phase(outage, run_id, Phase.CUTTING_OVER)
     outage.world.primary.change(alive=True)
     assert end(outage, run_id) is None
-    assert "serves again" in asked(outage, run_id)
+    assert "is serving traffic again" in asked(outage, run_id)
     assert not outage.world.traffic.moves
 
 
@@ -275,7 +275,7 @@ def test_a_yes_to_checks_that_do_not_agree_is_no_yes_to_a_primary_that_serves(ou
     outage.world.engine.advance(timedelta(minutes=1))
     assert outage.steer(run_id, "proceed")
     assert end(outage, run_id) is None
-    assert "serves again" in asked(outage, run_id)
+    assert "is serving traffic again" in asked(outage, run_id)
     assert not outage.world.traffic.moves
 
 
@@ -335,7 +335,7 @@ def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> 
         until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
         outage.world.primary.change(alive=False)
         until_phase(outage, run_id, Phase.VERIFYING)
-    assert sum("serves again" in order.text for order in outage.world.told) == 2
+    assert sum("is serving traffic again" in order.text for order in outage.world.told) == 2
 
 
 @pytest.mark.parametrize("given_again", ["record_step", "thaw_replication", "freeze_replication"])

@@ -21,6 +21,7 @@ import duckdb_kql
 import jwt
 import pytest
 from azure.monitor.query.aio import LogsQueryClient
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
@@ -32,6 +33,7 @@ from lab.plan_copy import Ports
 from lab.processor_wait import ProcessorWait
 from lab.site.customers import Customers
 from lab.site.world import Sites
+from lab.templates.standing import grants_of
 from lab.twin import Lab, LabOptions
 from shared.models.plan import RecoveryPlan
 from shared.plans.loader import load_plans
@@ -62,7 +64,18 @@ class NeverWaits(ProcessorWait):
 class VirtualLogs(LogAnalytics):
     """Log Analytics whose KQL knows the virtual time."""
 
+    def __init__(self, *arguments: Any) -> None:
+        self._waiting: list[tuple[datetime, bool, bool]] = []
+        super().__init__(*arguments)
+
+    def _store(self, at: datetime, *, beats: bool, replicates: bool) -> None:
+        """Kept until a query comes, since each statement takes milliseconds."""
+        self._waiting.append((at, beats, replicates))
+
     def _sql(self, query: str) -> str:
+        waiting, self._waiting = self._waiting, []
+        for at, beats, replicates in waiting:
+            super()._store(at, beats=beats, replicates=replicates)
         now = datetime.now(UTC).replace(tzinfo=None).isoformat()
         return _translated(query).replace("(now() AT TIME ZONE 'UTC')", f"TIMESTAMP '{now}'")
 
@@ -93,7 +106,7 @@ class VirtualLab(Lab):
         self.ca_bundle = self.folder / "none.pem"
         self._server_tls = self._client_tls = _no_tls()
 
-    def _reserve(self) -> None:
+    def _reserve_ports(self) -> None:
         self.ports = Ports(443, 80, 1433)
         self._table_port = 0
 
@@ -111,6 +124,9 @@ class VirtualLab(Lab):
         return QuietCustomers(
             self.book, self.clock, self.hosts[0], self.ports.https, self.resolve, self._client_tls, every
         )
+
+    def _make_identity(self, subscription: str) -> Identity:
+        return Identity(subscription, grants_of(self.plan), _one_key())
 
     def _make_logs(self) -> LogAnalytics:
         return VirtualLogs(self.clock, self.options.times, self.identity, "SQL01", lambda: self.sites.agents_report)
@@ -212,6 +228,12 @@ class VirtualLab(Lab):
         answer: Any = await self.functions._serve(request_of(method, f"http://app.lab/api/{path}", headers, raw))
         text = bytes(answer.body or b"").decode()
         return answer.status, json.loads(text) if text.startswith("{") else {}
+
+
+@functools.cache
+def _one_key() -> rsa.RSAPrivateKey:
+    """Making a key takes as long as a minute of a scenario."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _remember_tokens(identity: Identity) -> None:
