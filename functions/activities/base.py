@@ -29,8 +29,9 @@ MAX_ATTEMPTS = 20
 class Activity[O: Order, R]:
     """An activity as orchestrators see it: typed order in, typed result out."""
 
-    def __init__(self, name: str, result: Any) -> None:
+    def __init__(self, name: str, result: Any, record: Recording) -> None:
         self.name = name
+        self.only_looks = record == "after"
         self._result: TypeAdapter[R] = TypeAdapter(result)
 
     def schedule(self, ctx: task.OrchestrationContext, order: O, retry_after: timedelta) -> task.CompletableTask[Any]:
@@ -82,7 +83,7 @@ def activity[O: Order, R](
         run.__doc__ = fn.__doc__
         run.__annotations__ = {"item": dict, "return": dict}
         bp.activity_trigger(input_name="item")(run)
-        return Activity(fn.__name__, hints["return"])
+        return Activity(fn.__name__, hints["return"], record)
 
     return decorate
 

@@ -11,7 +11,7 @@ from functions.activities.base import activity
 from shared.models.base import Strict
 from shared.models.detection import Trust
 from shared.models.errors import LostLockError
-from shared.models.runs import Outcome, RecoveryRun
+from shared.models.runs import CutoverState, Outcome, RecoveryRun
 from shared.models.steps import Order, StepEnd
 from shared.policy.trust import trust_limitation
 from shared.store import alerts, events, seals, site_state
@@ -80,12 +80,12 @@ class Recorded(Strict):
     """What the row says now. ``abort_asked_by`` names the caller who ended the run before its cutover began, if any."""
 
     abort_asked_by: str | None = None
-    cutover_began: bool = True
+    cutover: CutoverState = CutoverState.BEGUN
     ended: bool = False
 
     @classmethod
     def of(cls, row: RecoveryRun) -> Recorded:
-        return cls(abort_asked_by=row.abort_asked_by, cutover_began=row.cutover_began, ended=row.outcome is not None)
+        return cls(abort_asked_by=row.abort_asked_by, cutover=row.cutover, ended=row.outcome is not None)
 
 
 @activity(bp, "never")

@@ -13,7 +13,7 @@ from functions.stages import replica
 from functions.stages.cleanup import clear_away
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import Ended, HopelessError, ProblemError, told
+from functions.workflow.endings import EndRun, NeedsOperator, named
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
 from functions.workflow.questions import until_done
 from shared.models.operations import PointInTime
@@ -52,21 +52,21 @@ class _Drill:
         self._sets = 0
         work.after_hold = "abort"
 
-    def body(self, claim: Claim) -> Doing[Ended]:
+    def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan = self._work, self._plan
         point = yield from until_done(work, plan, Phase.RECOVERING, self._build)
         healthy_at = work.now
         yield from work.record_now(phase=Phase.VERIFYING)
         yield from work.sleep(plan.drill.keep_for)
-        work.abortable = False
+        work.takes_aborts = False
         yield from work.record_now(phase=Phase.CLEANING_UP)
         left = yield from clear_away(work, plan, keep_snapshots=False)
         if left:
-            raise Ended(
+            raise EndRun(
                 Outcome.FAILED,
-                f"The drill succeeded, but cleanup is incomplete: {', '.join(told(left))}. Housekeeping will retry.",
+                f"The drill succeeded, but cleanup is incomplete: {', '.join(named(left))}. Housekeeping will retry.",
             )
-        return Ended(
+        return EndRun(
             Outcome.SUCCEEDED,
             "The drill succeeded and left nothing behind.",
             recovery_time_actual=seconds_between(self._run.requested_at, healthy_at),
@@ -96,7 +96,7 @@ class _Drill:
         limit = plan.replication.pause_limit if plan.replication.script_texts else None
         try:
             point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(freezing, limit))
-        except (ProblemError, task.TaskFailedError):
+        except (NeedsOperator, task.TaskFailedError):
             yield from self._thaw(freezing)
             raise
         yield from self._thaw(freezing)
@@ -112,5 +112,5 @@ class _Drill:
         """A drill whose replica cannot be thawed ends at once: housekeeping thaws only while no run is active."""
         problem = yield from replica.thaw_or_say(self._work, self._plan, freezing)
         if problem:
-            raise HopelessError(problem)
+            raise EndRun(Outcome.FAILED, problem, by="its own failure", clean_up=True)
         self._freezing = None

@@ -12,21 +12,21 @@ from functions.activities.run_record import Claim
 from functions.stages import fencing, replica
 from functions.stages.cleanup import clear_away
 from functions.stages.confirm import OutageConfirmation
-from functions.stages.cutover import Cutover
+from functions.stages.cutover import Blocked, Cutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
 from functions.stages.last_look import LastLookBeforeCutover
 from functions.stages.permission import Permission
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import Ended, ProblemError, reason
+from functions.workflow.endings import EndRun, NeedsOperator, reason
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
-from functions.workflow.questions import hold, until_done
+from functions.workflow.questions import Question, ask, until_done
 from shared.models.evidence import Round
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.replica import ReplicaState
-from shared.models.runs import Outcome, Phase, RunInput
+from shared.models.runs import CutoverState, Outcome, Phase, RunInput
 from shared.policy.outage import lived_again, primary_serves
 
 bp = df.Blueprint()
@@ -73,7 +73,7 @@ class _Failover:
         if self._planned:  # The shop takes no orders during the wait, so a question without an answer must end.
             work.after_hold = "abort"
 
-    def body(self, claim: Claim) -> Doing[Ended]:
+    def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan, state = self._work, self._plan, self._state
         verdict = yield from self._looking.decide()
         state.first_down = verdict.first_down_at
@@ -87,15 +87,17 @@ class _Failover:
         while True:
             yield from until_done(work, plan, Phase.VERIFYING, self._last_look.prove)
             yield from work.begin_cutover()
-            moved = yield from until_done(work, plan, Phase.CUTTING_OVER, self._cutover.move)
-            if isinstance(moved, datetime):
-                yield from self._look_behind()
-                return self._succeeded(moved)
-            yield from work.step_back()
-            if moved:
-                yield from hold(work, plan, Phase.VERIFYING, moved)
-            elif self._cutover.put_off:
-                yield from work.sleep(self._cutover.put_off)
+            match (yield from until_done(work, plan, Phase.CUTTING_OVER, self._cutover.move)):
+                case Moved(at):
+                    yield from self._look_behind()
+                    return self._succeeded(at)
+                case Blocked(problem):
+                    yield from work.step_back()
+                    yield from ask(work, plan, Question(problem, Phase.VERIFYING))
+                case TryAgain(wait):
+                    yield from work.step_back()
+                    if wait:
+                        yield from work.sleep(wait)
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """Ends what still runs, resumes the source's writes and replication, deletes what was built; an error in one
@@ -136,16 +138,16 @@ class _Failover:
         if wanted == "latest":
             try:
                 state = yield from self._freeze()
-            except replica.NotTheHolderError:
+            except replica.NotTheHolder:
                 raise
-            except (ProblemError, task.TaskFailedError) as problem:
+            except (NeedsOperator, task.TaskFailedError) as problem:
                 if (point := (yield from self._point_within_the_limit())) is not None:
                     self._tell_not_frozen(problem)
                     return point
                 said = f"{reason(problem)} Or `abort`, and start a failover with the recovery point latest_good."
-                raise ProblemError(said) from None
+                raise NeedsOperator(said) from None
             if self._planned and (state is None or state.not_copyable):
-                raise ProblemError("The replica is not usable now, and an older recovery point would lose changes.")
+                raise NeedsOperator("The replica is not usable now, and an older recovery point would lose changes.")
             return (
                 yield from replica.recovery_point(
                     work, plan, wanted, state, self._state.sets, self._state.freezing, data_until=self._state.data_until
@@ -154,7 +156,7 @@ class _Failover:
         point = yield from replica.recovery_point(work, plan, wanted, None, self._state.sets)
         try:
             yield from self._freeze()
-        except (ProblemError, task.TaskFailedError) as problem:  # An older set does not need the replication machine.
+        except (NeedsOperator, task.TaskFailedError) as problem:  # An older set does not need the replication machine.
             self._tell_not_frozen(problem)
         return point
 
@@ -182,7 +184,7 @@ class _Failover:
                     holds_at_least=oldest,
                 )
             )
-        except ProblemError:
+        except NeedsOperator:
             return None
 
     def _freeze(self) -> Doing[ReplicaState | None]:
@@ -202,7 +204,7 @@ class _Failover:
         self._state.serves = primary_serves(seen.evidence)
         self._state.lived_until = lived_again(seen.evidence, seen.at, self._state.known) or self._state.lived_until
 
-    def _succeeded(self, served_at: datetime) -> Ended:
+    def _succeeded(self, served_at: datetime) -> EndRun:
         began = self._run.requested_at if self._run.trigger == "operator" else self._state.first_down
         # A primary that served until the end, or came back, took orders until then.
         outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=self._run.requested_at)
@@ -215,9 +217,10 @@ class _Failover:
         )
         self._work.tell(self._plan.notify, "served", f"{self._plan.title}: cutover complete", because)
         newest_commit = max(self._rebuild.commits.values(), default=None)
-        return Ended(
+        return EndRun(
             Outcome.SUCCEEDED,
             because,
+            cutover=CutoverState.MOVED,
             recovery_time_actual=seconds_between(began, served_at),
             recovery_point_actual=seconds_between(newest_commit, outage),
         )

@@ -10,11 +10,12 @@ from durabletask import task
 
 from functions.activities.machines import EvictOrder, Watched, clean_up, create_disk, create_machine, evict_leftover
 from functions.activities.probes import ProbeOrder, probe_workload
+from functions.stages.cleanup import pause_between_deletions
 from functions.stages.rebuild import WorkloadOrder, WorkloadOutcome
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import FIND_THE_CAUSE, AbortedError, ProblemError, reason
+from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
 from shared.models import ids
-from shared.models.operations import Refusal, Refused
+from shared.models.operations import Refusal, Refused, Started
 from shared.models.orders import CleanUpOrder, DiskOrder, MachineOrder
 from shared.models.resource_ids import compute_id
 from shared.policy.capacity import MAY_BE_UP, next_rung
@@ -38,9 +39,9 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     work = RunContext(ctx, order.run, order.recovery)
     try:
         outcome = yield from _recover(work, order)
-    except AbortedError:
+    except EndRun:
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem="The run was aborted.")
-    except ProblemError as problem:
+    except NeedsOperator as problem:
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
     except task.TaskFailedError as error:
         said = f"A step of {order.name} failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
@@ -58,7 +59,7 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
         refused = yield from _make_disks(work, order, zone)
         if refused is not None:
             if last:
-                raise ProblemError(f"A disk of {order.name} was refused. {refused.sentence} Fix this, then `retry`.")
+                raise NeedsOperator(f"A disk of {order.name} was refused. {refused.sentence} Fix this, then `retry`.")
             yield from _clear(work, order)
             continue
         if order.workload.depends_on and not waited:
@@ -74,7 +75,7 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
         if elsewhere and len(zones) > 1:
             yield from _clear(work, order)  # Disks are zonal: a retry starts in the first zone again.
         if last or not elsewhere:
-            raise ProblemError(_out_of_rungs(order, made))
+            raise NeedsOperator(_out_of_rungs(order, made))
     raise AssertionError("the last zone returns or raises")
 
 
@@ -93,51 +94,47 @@ def _tags(order: WorkloadOrder) -> dict[str, str]:
 
 
 def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[Refusal | None]:
-    """Disks are zonal, so another zone needs other disks from the same set. Returns why this zone cannot hold them."""
-    watched: list[Watched] = []
-    pending = list(order.disks)
-    began, attempt = work.now, 1
-    while pending:
-        orders = [
-            DiskOrder(
-                run=order.run,
-                target=f"{order.name}/{label}",
-                attempt=attempt,
-                group=order.recovery.resource_group,
-                location=order.recovery.location,
-                name=ids.disk_name(order.run.run_id, order.name, label),
-                snapshot=order.snapshots[label],
-                storage=order.workload.storage,
-                os=order.workload.os if label == "os" else None,
-                generation=order.workload.generation,
-                zone=zone,
-                tags=_tags(order),
-            )
-            for label in pending
-        ]
-        results = yield from work.do_all(create_disk, orders)
-        pending, patience = [], timedelta(0)
-        for disk, result in zip(orders, results, strict=True):
-            if not isinstance(result, Refused):
-                watched.append(Watched(step="create_disk", target=disk.target, operation=result.operation))
-            elif result.refusal.kind in ("throttled", "conflict"):
-                pending.append(disk.target.split("/")[1])
-                patience = max(patience, work.patience(result))
-            elif result.refusal.kind == "capacity":
-                return result.refusal
-            else:
-                raise ProblemError(f"Disk {disk.target} was refused. {result.refusal.sentence} Fix this, then `retry`.")
-        if pending:
-            if work.now - began > order.recovery.operation_timeout:
-                raise ProblemError(f"Azure keeps refusing the disks of {order.name}. `retry` later.")
-            yield from work.sleep(patience)
-            attempt += 1
+    """Disks are zonal, so another zone means other disks from the same set. Returns why this zone cannot hold them."""
+    orders = {label: _disk(order, label, zone) for label in order.disks}
+
+    def step(pending: dict[str, DiskOrder], attempt: int) -> Doing[dict[str, Started | Refused]]:
+        numbered = [disk.model_copy(update={"attempt": attempt}) for disk in pending.values()]
+        return dict(zip(pending, (yield from work.do_all(create_disk, numbered)), strict=True))
+
+    answers = yield from work.insist_all(step, orders)
+    refused = {label: answer.refusal for label, answer in answers.items() if isinstance(answer, Refused)}
+    if full := next((refusal for refusal in refused.values() if refusal.kind == "capacity"), None):
+        return full
+    for label, refusal in refused.items():
+        target = orders[label].target
+        raise NeedsOperator(f"Disk {target} was refused. {refusal.sentence} Fix this, then `retry`.")
+    watched = [
+        Watched(step="create_disk", target=orders[label].target, operation=answer.operation)
+        for label, answer in answers.items()
+        if isinstance(answer, Started)
+    ]
     states = yield from work.finish(watched, order.recovery.expected.disk, f"{order.name}/disks")
-    for one, state in zip(watched, states, strict=True):
+    for disk, state in zip(watched, states, strict=True):
         if state.state != "succeeded":
-            said = state.refusal.sentence if state.refusal else "It took too long."
-            raise ProblemError(f"Disk {one.target} could not be created. {said} Then `retry`.")
+            why = state.refusal.sentence if state.refusal else "It took too long."
+            raise NeedsOperator(f"Disk {disk.target} was not created. {why} Then `retry`.")
     return None
+
+
+def _disk(order: WorkloadOrder, label: str, zone: str | None) -> DiskOrder:
+    return DiskOrder(
+        run=order.run,
+        target=f"{order.name}/{label}",
+        group=order.recovery.resource_group,
+        location=order.recovery.location,
+        name=ids.disk_name(order.run.run_id, order.name, label),
+        snapshot=order.snapshots[label],
+        storage=order.workload.storage,
+        os=order.workload.os if label == "os" else None,
+        generation=order.workload.generation,
+        zone=zone,
+        tags=_tags(order),
+    )
 
 
 def _make_machine(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[str | dict[str, Refusal]]:
@@ -176,11 +173,11 @@ def _make_machine(work: RunContext, order: WorkloadOrder, zone: str | None) -> D
         if refusal.kind == "in_use":
             # Again, also when no holder was found: it may have gone in the meantime.
             if not freed:
-                raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Free it, then `retry`.")
+                raise NeedsOperator(f"Machine {order.name} was refused. {refusal.sentence} Free it, then `retry`.")
             freed = yield from _evict(work, order, machine, refusal)
             continue
         if refusal.kind not in ("capacity", "quota"):
-            raise ProblemError(f"Machine {order.name} was refused. {refusal.sentence} Fix this, then `retry`.")
+            raise NeedsOperator(f"Machine {order.name} was refused. {refusal.sentence} Fix this, then `retry`.")
         refusals[sizes[rung]] = refusal
         rung = next_rung(sizes, rung, refusal)
         if rung is None and order.may_get_room and work.now - began < order.recovery.operation_timeout / 6:
@@ -211,7 +208,7 @@ def _try_size(work: RunContext, order: WorkloadOrder, machine: MachineOrder) -> 
             return refusal
         yield from work.sleep(work.patience(Refused(refusal=refusal)))
         machine = machine.model_copy(update={"attempt": machine.attempt + 1})
-    raise ProblemError(f"Azure did not finish machine {order.name} in time. Check it in the portal, then `retry`.")
+    raise NeedsOperator(f"Azure did not finish machine {order.name} in time. Check it in the portal, then `retry`.")
 
 
 def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusal: Refusal) -> Doing[bool]:
@@ -231,9 +228,9 @@ def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusa
             return attempt > 1
         if evicted.because or work.now - began > order.recovery.operation_timeout:
             stuck = f"It is in use and could not be deleted: {', '.join(evicted.left)}." if evicted.left else ""
-            said = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
-            raise ProblemError(f"Machine {order.name} was refused. {said} Free it, then `retry`.")
-        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least * 2)
+            why = " ".join(part for part in (refusal.sentence, evicted.because, stuck) if part)
+            raise NeedsOperator(f"Machine {order.name} was refused. {why} Free it, then `retry`.")
+        yield from work.sleep(pause_between_deletions(order.recovery, work.now - began))
         attempt += 1
 
 
@@ -265,11 +262,11 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[st
         hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
         hopeless_since = (hopeless_since or work.now) if seen.hopeless else None
         if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
-            raise ProblemError(f"{order.name} cannot become healthy by itself: {seen.detail}. Fix this, then `retry`.")
+            raise NeedsOperator(f"{order.name} cannot become healthy by itself: {seen.detail}. Fix this, then `retry`.")
         answers_since = (answers_since or work.now) if seen.answered else None
         wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
-            raise ProblemError(
+            raise NeedsOperator(
                 f"{order.name} is not healthy in time: {seen.detail}. Check the machine, then `retry`. To have it "
                 "rebuilt, delete it in the portal first."
             )
@@ -280,27 +277,26 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[st
 
 def _clear(work: RunContext, order: WorkloadOrder, *, unfinished: bool = False) -> Doing[None]:
     """Deletes this workload's machine and disks, so that they can be rebuilt; or only those that are ``unfinished``."""
-    attempt, began = 1, work.now
-    while True:
-        if work.now - began > order.recovery.operation_timeout:
-            raise ProblemError(
-                f"The resources of {order.name} could not be deleted. Delete them in the portal, then `retry`."
-            )
-        gone = CleanUpOrder(
-            run=order.run,
-            target=order.name,
-            attempt=attempt,
-            group=order.recovery.resource_group,
-            keep_snapshots=True,
-            workload=order.name,
-            unfinished=unfinished,
-            loose=unfinished and len(order.workload.zones) > 1,
+    gone = CleanUpOrder(
+        run=order.run,
+        target=order.name,
+        group=order.recovery.resource_group,
+        keep_snapshots=True,
+        workload=order.name,
+        unfinished=unfinished,
+        loose=unfinished and len(order.workload.zones) > 1,
+    )
+    result = yield from work.poll(
+        clean_up,
+        gone,
+        done=lambda seen: not seen.left,
+        every=lambda elapsed: pause_between_deletions(order.recovery, elapsed),
+        limit=order.recovery.operation_timeout,
+    )
+    if result.left:
+        raise NeedsOperator(
+            f"The resources of {order.name} could not be deleted. Delete them in the portal, then `retry`."
         )
-        result = yield from work.do(clean_up, gone)
-        if not result.left:
-            return
-        yield from work.sleep(order.recovery.expected.delete if attempt == 1 else order.recovery.poll_at_least)
-        attempt += 1
 
 
 def _out_of_rungs(order: WorkloadOrder, refusals: dict[str, Refusal]) -> str:

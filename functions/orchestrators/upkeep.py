@@ -13,7 +13,7 @@ from functions.activities.replica import ReplicaOrder, note_replica
 from functions.stages import replica
 from functions.stages.cleanup import clear_away
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import ProblemError, reason
+from functions.workflow.endings import NeedsOperator, reason
 from shared.models.base import Strict
 from shared.models.orders import POINT
 from shared.models.plan import RecoveryPlan
@@ -49,7 +49,7 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     limit, freezing = plan.replication.pause_limit, work.now
     try:
         trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
-    except (ProblemError, task.TaskFailedError) as error:
+    except (NeedsOperator, task.TaskFailedError) as error:
         trouble = reason(error)
     trouble = (yield from replica.thaw_or_say(work, plan, freezing)) or trouble
     yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble))
@@ -91,7 +91,7 @@ def look_at_replica(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doi
     note = ReplicaOrder(run=work.run, at=work.now, probes=order.plan.commit_probes)
     try:
         note = note.model_copy(update={"state": (yield from replica.look(work, order.plan))})
-    except (ProblemError, task.TaskFailedError) as error:
+    except (NeedsOperator, task.TaskFailedError) as error:
         note = note.model_copy(update={"problem": reason(error)})
     yield from work.do(note_replica, note)
     return {"replica": note.state.state if note.state else note.problem}

@@ -5,31 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import Ended
+from functions.workflow.endings import EndRun
 from functions.workflow.lifecycle import next_look
+from functions.workflow.questions import pose
 from shared.models import ids
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, Phase
 
 
-def ask(
-    work: RunContext, plan: RecoveryPlan, question: str, at_silence: Callable[[], Doing[None]] | None, *, clears: bool
+def ask_approval(
+    work: RunContext, plan: RecoveryPlan, question: str, at_silence: Callable[[], Doing[None]] | None, *, clean_up: bool
 ) -> Doing[str | None]:
     """Waits for approval until the plan's deadline, and returns who approved. An answer counts for one question only.
 
     Without an answer the run expires; with ``at_silence`` the run calls it, proceeds, and None is returned. Raises
-    ``Ended`` for a rejection and for a run that expires; ``clears``: what was begun is then deleted.
+    ``EndRun`` for a rejection and for a run that expires; ``clean_up``: what was begun is then deleted.
     """
     deadline = plan.detection.approval.deadline
     until = work.now + deadline
-    work.holds += 1
-    yield from work.record_now(
-        phase=Phase.WAITING_FOR_APPROVAL,
-        waiting_for=question,
-        answers=["approve", "reject", "abort"],
-        waiting_until=until,
-        holds=work.holds,
-    )
+    yield from pose(work, plan, Phase.WAITING_FOR_APPROVAL, question, ["approve", "reject", "abort"], until)
     silence = "the run proceeds" if at_silence else "the run ends without a failover"
     text = f"{question} Without a response before {until:%H:%M} UTC {silence}."
     title = f"Approval required: {plan.title} (run {work.run.run_id})"
@@ -43,22 +37,22 @@ def ask(
             yield from at_silence()
         # An answer at the same moment has been accepted by the API, so it counts.
         if rejected.is_complete and (by := _answer(work, ids.EVENT_REJECT)):
-            raise _not_approved(work, plan, Outcome.REJECTED, f"Rejected by {by}.", clears)
+            raise _not_approved(work, plan, Outcome.REJECTED, f"Rejected by {by}.", clean_up)
         if approved.is_complete and (by := _answer(work, ids.EVENT_APPROVE)):
             return by
     if at_silence is None:
-        raise _not_approved(work, plan, Outcome.EXPIRED, "No approval before the deadline.", clears)
+        raise _not_approved(work, plan, Outcome.EXPIRED, "No approval before the deadline.", clean_up)
     return None
 
 
 def _answer(work: RunContext, event: str) -> str | None:
     """The name of the caller who answered this question; None for an answer to an earlier one."""
-    told = work.take(event) or {}
-    return str(told.get("by", "a person")) if told.get("hold") == work.holds else None
+    payload = work.take(event) or {}
+    return str(payload.get("by", "a person")) if payload.get("hold") == work.holds else None
 
 
-def _not_approved(work: RunContext, plan: RecoveryPlan, outcome: Outcome, because: str, clears: bool) -> Ended:
+def _not_approved(work: RunContext, plan: RecoveryPlan, outcome: Outcome, because: str, clean_up: bool) -> EndRun:
     cooldown = plan.detection.cooldown
-    if not clears:  # Otherwise the cleanup adds it.
+    if not clean_up:  # Otherwise the cleanup adds it.
         because = f"{because} {next_look(work, cooldown)}"
-    return Ended(outcome, because, cooldown=cooldown, clears=clears)
+    return EndRun(outcome, because, cooldown=cooldown, clean_up=clean_up)

@@ -10,7 +10,7 @@ from functions.activities.probes import ProbeOrder, probe_workload
 from functions.activities.source import FenceOrder, HomeOrder, fence_source, read_home_commit
 from functions.stages import replica
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import ProblemError, reason
+from functions.workflow.endings import NeedsOperator, reason
 from shared.models.plan import Fence, RecoveryPlan
 from shared.models.replica import ReplicaState
 from shared.models.runs import RunInput
@@ -22,7 +22,7 @@ _TRIES_TO_RESUME = 3
 def stop(work: RunContext, fence: Fence, attempt: int) -> Doing[None]:
     """Stops the source's writes if it can be reached: in the background, unless the plan requires it.
 
-    Raises ``ProblemError`` when it is required and fails.
+    Raises ``NeedsOperator`` when it is required and fails.
     """
     order = FenceOrder(run=work.run, target="primary", attempt=attempt, fence=fence)
     if not fence.required:
@@ -30,7 +30,7 @@ def stop(work: RunContext, fence: Fence, attempt: int) -> Doing[None]:
         return
     fenced = yield from work.do(fence_source, order)
     if not fenced.done:
-        raise ProblemError(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then `retry`.")
+        raise NeedsOperator(f"The source could not be fenced: {fenced.detail}. Stop its writes by hand, then `retry`.")
 
 
 def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
@@ -64,20 +64,20 @@ class PlannedStop:
         """The newest commit of each of the primary's databases, read after its writes were stopped."""
 
     def stop_writes(self) -> Doing[None]:
-        """Stops the source's writes, and waits until the replica holds all of them. Raises ``ProblemError``."""
+        """Stops the source's writes, and waits until the replica holds all of them. Raises ``NeedsOperator``."""
         work, fence = self._work, self._plan.fence
         assert fence is not None, "a planned failover without a fence is refused before it starts"
         self._attempt += 1
         order = FenceOrder(run=work.run, target="primary", attempt=self._attempt, fence=fence)
         stopped = yield from work.do(fence_source, order)
         if not stopped.done:
-            raise ProblemError(
+            raise NeedsOperator(
                 f"The source's writes could not be stopped: {stopped.detail}. A planned failover must not lose data, "
                 "so traffic is unchanged. Fix the hook, then `retry`; or `abort`, and start an unplanned failover."
             )
         self._last = yield from self._home_commits()
         if missing := self._plan.measured_databases - self._last.keys():
-            raise ProblemError(
+            raise NeedsOperator(
                 f"The primary's newest change could not be read ({', '.join(sorted(missing))}), so a loss cannot be "
                 "ruled out. Check the path to its database, then `retry`; or `abort`, and start an unplanned "
                 "failover."
@@ -93,7 +93,7 @@ class PlannedStop:
                 return
             if work.now - began > self._plan.recovery.operation_timeout:
                 held = spoken_moment(state.replicated_until) if state.replicated_until else "an unknown moment"
-                raise ProblemError(
+                raise NeedsOperator(
                     f"The replica does not hold everything: {state.queue_bytes} bytes are queued, it holds changes "
                     f"until {held}, and the primary has one from {spoken_moment(newest)}. Check replication, then "
                     "`retry`."
@@ -101,27 +101,27 @@ class PlannedStop:
             yield from work.sleep(self._plan.recovery.poll_at_least)
 
     def prove_nothing_is_lost(self) -> Doing[None]:
-        """Each of the primary's databases answers, and its newest commit was recovered. Raises ``ProblemError`` when
+        """Each of the primary's databases answers, and its newest commit was recovered. Raises ``NeedsOperator`` when
         not: a planned failover verifies this, since a hook may report success and do nothing.
         """
         home = yield from self._home_commits()
         recovered = yield from self._recovered_commits()
         last = {name: max(home.get(name, at), at) for name, at in self._last.items()}
         if unmeasured := sorted(last.keys() - recovered.keys()):
-            raise ProblemError(
+            raise NeedsOperator(
                 f"The newest change in Azure's database could not be measured ({', '.join(unmeasured)}), so a loss "
                 "cannot be ruled out. See the step probe_workload, then `retry`; or `abort`, and start an unplanned "
                 "failover."
             )
         for name, newest in sorted(last.items()):
             if newest > recovered[name]:
-                raise ProblemError(
+                raise NeedsOperator(
                     f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
                     f"from {spoken_moment(recovered[name])}: its writes did not stop. Traffic is unchanged, since a "
                     "planned failover must not lose data. `abort`, stop the writes, and start again."
                 )
         if silent := sorted(last.keys() - home.keys()):
-            raise ProblemError(
+            raise NeedsOperator(
                 f"The primary's database no longer answers ({', '.join(silent)}), so a later change cannot be "
                 "ruled out. Fix the path to it, then `retry`; or `abort`, and start an unplanned failover."
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import cast, get_args
 
 from durabletask import task
 
@@ -15,18 +16,12 @@ from functions.stages.fencing import PlannedStop
 from functions.stages.maintenance import maintenance_now
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.questions import hold
+from functions.workflow.questions import Question, ask
 from shared.models.evidence import Round
 from shared.models.runs import Phase, RunInput
-from shared.policy.loss import commit_question, spoken_moment
+from shared.policy.cutover_gate import Ask, Concern, ConfirmAgain, Go, LastLook, cutover_gate
+from shared.policy.loss import commit_question
 from shared.policy.outage import Doubt, doubt, lived_again, primary_serves
-
-_AGAINST: dict[Doubt, str] = {
-    "serves": "The primary site is serving traffic.",
-    "blind": "Coldsite has lost connectivity (control check failing); the state of the primary site is unknown.",
-    "partial": "Partial outage: the private path reaches the primary site again, so a person must decide.",
-}
-"""The reasons against the cutover, as sentences for the operator."""
 
 
 class LastLookBeforeCutover:
@@ -61,103 +56,94 @@ class LastLookBeforeCutover:
         started needs no confirmation. A question about maintenance lapses with the maintenance. A planned failover
         needs proof instead that nothing is lost.
         """
-        acknowledged = self._run.acknowledge_primary_healthy and not self._is_old()
-        accepted: set[Doubt] = {"serves"} if acknowledged or self._planned else set()
-        may_be_worked_on = False
+        accepted = self._accepted_at_the_start()
         while True:
             yield from self._cutover.verify()
-            seen = yield from self._looking.look("before cutover")
-            yield from self._work.record(last_look=seen)
-            found = yield from maintenance_now(self._work, self._plan, self._state, "before cutover")
-            self._state.serves = primary_serves(seen.evidence)
-            lived = lived_again(seen.evidence, seen.at, self._state.known)
-            self._state.lived_until = lived or self._state.lived_until
-            against = doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum)
-            if lived and not against:  # It is down again, and one round does not show for how long.
-                against = "unclear"
-            by_a_person = self._run.trigger == "operator"
-            if accepted & {against, "serves"} or (against == "unclear" and by_a_person):
-                against = None
-            if against in _AGAINST and (
-                yield from self._choose(self._question(against), stands=partial(self._stands, against))
-            ):
-                accepted.add(against)
-            elif against:
-                if not by_a_person and (yield from self._confirm_anew(against)):
-                    accepted.add("unclear")
-            elif found and not may_be_worked_on:
-                may_be_worked_on = yield from self._choose(found.because, until=found.until, stands=self._is_maintained)
-            elif self._planned:
-                yield from self._planned.prove_nothing_is_lost()
-                return
-            elif (lost := self._lost()) and not self._state.accepted_loss:
-                self._state.accepted_loss = yield from self._choose(lost)
-            else:
-                return
+            look = yield from self._look(accepted)
+            match cutover_gate(look):
+                case Go():
+                    if self._planned:
+                        yield from self._planned.prove_nothing_is_lost()
+                    return
+                case Ask() as gate:
+                    still_true = None if gate.about == "loss" else partial(self._is_still_true, gate.about)
+                    if (yield from self._ask(gate.text, gate.until, still_true)):
+                        accepted.add(gate.about)
+                        self._state.accepted_loss = self._state.accepted_loss or gate.about == "loss"
+                    elif gate.about in get_args(Doubt) and not look.by_a_person:
+                        yield from self._confirm_again(cast(Doubt, gate.about), accepted)
+                case ConfirmAgain(cause):
+                    yield from self._confirm_again(cause, accepted)
 
-    def _lost(self) -> str | None:
+    def _accepted_at_the_start(self) -> set[Concern]:
+        """What the order itself has answered, unless its loss has grown well beyond that in the meantime.
+
+        The age of a recovery point that was chosen for it, from before an attack, say, does not count.
+        """
+        goals = self._plan.objectives
+        is_old = self._work.now - self._run.requested_at > goals.recovery_time + goals.recovery_point
+        acknowledged = self._run.acknowledge_primary_healthy and not is_old
+        return {"serves"} if acknowledged or self._planned else set()
+
+    def _look(self, accepted: set[Concern]) -> Doing[LastLook]:
+        seen = yield from self._looking.look("before cutover")
+        yield from self._work.record(last_look=seen)
+        maintenance = yield from maintenance_now(self._work, self._plan, self._state, "before cutover")
+        state = self._state
+        state.serves = primary_serves(seen.evidence)
+        state.lived_until = lived_again(seen.evidence, seen.at, state.known) or state.lived_until
+        return LastLook(
+            seen=seen,
+            known=state.known,
+            quorum=self._plan.detection.quorum,
+            by_a_person=self._run.trigger == "operator",
+            accepted=frozenset(accepted),
+            maintenance=maintenance,
+            loss=None if self._planned or state.accepted_loss else self._loss(),
+            data_from=(state.point.holds_until or state.point.taken_at) if state.point else None,
+        )
+
+    def _loss(self) -> str | None:
         """The loss, measured on the recovered data: replication may have reported more than it held."""
         return commit_question(
             self._rebuild.commits, self._state.home_commits, self._state.outage_began, self._plan.loss_limit
         )
 
-    def _is_old(self) -> bool:
-        """Whether the loss has grown well beyond what was acknowledged, since so much time has passed.
-
-        The age of a recovery point that was chosen for it, from before an attack, say, does not count.
-        """
-        goals = self._plan.objectives
-        return self._work.now - self._run.requested_at > goals.recovery_time + goals.recovery_point
-
-    def _question(self, against: Doubt) -> str:
-        if against != "serves" or self._state.point is None:
-            return _AGAINST[against]
-        always = primary_serves(self._state.known.evidence)
-        serves = _AGAINST[against] if always else "The primary site is serving traffic again."
-        since = self._state.point.holds_until or self._state.point.taken_at
-        return f"{serves} Its changes since {spoken_moment(since)} would be lost."
-
-    def _is_maintained(self) -> Doing[bool]:
-        return (yield from maintenance_now(self._work, self._plan, self._state, "while asked")) is not None
-
-    def _stands(self, asked: Doubt) -> Doing[bool]:
+    def _is_still_true(self, about: Concern) -> Doing[bool]:
         """Whether the reason for the question persists; while that cannot be seen, it does."""
+        if about == "maintenance":
+            return (yield from maintenance_now(self._work, self._plan, self._state, "while asked")) is not None
         try:
             seen = yield from self._looking.look("while asked")
         except task.TaskFailedError:
             return True
-        return doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum) == asked
+        return doubt(seen.evidence, self._state.known.evidence, self._plan.detection.quorum) == about
 
-    def _confirm_anew(self, asked: Doubt) -> Doing[bool]:
-        """Confirms the outage again, after a time in which the primary served or could not be seen. Returns True when a
-        person chose to cut over although the checks disagree.
+    def _confirm_again(self, cause: Doubt, accepted: set[Concern]) -> Doing[None]:
+        """Confirms the outage again, after a time in which the primary served or could not be seen. A person may choose
+        to cut over although the checks disagree.
         """
         verdict = yield from self._looking.confirm("confirming again")
         agreed = verdict.decision == "confirmed"
         if not agreed and verdict.reason not in ("never_agreed", "recovery_in_trouble"):
-            return False
+            return
         self._state.known = Round(at=self._work.now, evidence=verdict.evidence)
-        if agreed:
-            if asked == "serves":  # Customers were served meanwhile, so this is another outage.
-                self._state.first_down = verdict.first_down_at
-            return False
-        return (yield from self._choose(verdict.sentence()))
+        if agreed and cause == "serves":  # Customers were served meanwhile, so this is another outage.
+            self._state.first_down = verdict.first_down_at
+        if not agreed and (yield from self._ask(verdict.sentence())):
+            accepted.add("unclear")
 
-    def _choose(
-        self, question: str, *, until: datetime | None = None, stands: Callable[[], Doing[bool]] | None = None
+    def _ask(
+        self, text: str, lapses_at: datetime | None = None, still_true: Callable[[], Doing[bool]] | None = None
     ) -> Doing[bool]:
-        asked = (
-            f"{question} `abort` keeps traffic on the primary and deletes the recovery resources; `proceed` cuts over."
+        """Only a person may answer; a timeout never chooses."""
+        choices = "`abort` keeps traffic on the primary and deletes the recovery resources; `proceed` cuts over."
+        question = Question(
+            f"{text} {choices}",
+            Phase.VERIFYING,
+            answer="proceed",
+            has_default=False,
+            lapses_at=lapses_at,
+            still_true=still_true,
         )
-        return (
-            yield from hold(
-                self._work,
-                self._plan,
-                Phase.VERIFYING,
-                asked,
-                verb="proceed",
-                may_default=False,
-                until=until,
-                stands=stands,
-            )
-        )
+        return (yield from ask(self._work, self._plan, question))

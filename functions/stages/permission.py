@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from functions.activities.run_record import Claim
-from functions.stages.approval import ask
+from functions.stages.approval import ask_approval
 from functions.stages.confirm import OutageConfirmation
 from functions.stages.failover_state import FailoverState
 from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import Ended
+from functions.workflow.endings import EndRun
 from functions.workflow.lifecycle import next_look
 from shared.models.evidence import Verdict
 from shared.models.runs import Outcome, Phase, RunInput
@@ -28,14 +28,14 @@ class Permission:
         self._looking = looking
 
     def obtain(self, verdict: Verdict, claim: Claim) -> Doing[None]:
-        """Returns when the failover may proceed. Raises ``Ended`` when it may not."""
+        """Returns when the failover may proceed. Raises ``EndRun`` when it may not."""
         detection, mode = self._plan.detection, self._run.mode
         if verdict.decision == "stand_down":
             well_at = self._looking.looked_at if verdict.reason == "healthy" else None
-            raise Ended(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
+            raise EndRun(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
         if mode == "observe":
             said = "Observed only: the plan is in observe mode."
-            raise Ended(
+            raise EndRun(
                 Outcome.OBSERVED, f"{said} {next_look(self._work, detection.cooldown)}", cooldown=detection.cooldown
             )
         yield from self._only_observe_during_maintenance()
@@ -57,7 +57,7 @@ class Permission:
         found = self._loss()
         if found and not self._state.accepted_loss:
             yield from self._ask(
-                f"The primary site is unreachable, but the data are old. {found}", proceeds=False, clears=True
+                f"The primary site is unreachable, but the data are old. {found}", proceeds=False, clean_up=True
             )
             yield from self._go_on_recovering()
 
@@ -66,12 +66,12 @@ class Permission:
         if found:
             left = max(timedelta(0), found.until - self._work.now)
             wait = min(left, self._plan.detection.cooldown)
-            raise Ended(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
+            raise EndRun(Outcome.OBSERVED, f"Observed only. {found.because}", cooldown=wait)
 
-    def _ask(self, question: str, *, proceeds: bool, clears: bool = False) -> Doing[None]:
+    def _ask(self, question: str, *, proceeds: bool, clean_up: bool = False) -> Doing[None]:
         """Asks for approval; it covers the loss that the question names."""
         watch = self._only_observe_during_maintenance
-        by = yield from ask(self._work, self._plan, question, watch if proceeds else None, clears=clears)
+        by = yield from ask_approval(self._work, self._plan, question, watch if proceeds else None, clean_up=clean_up)
         if by is None:
             self._state.unanswered = True
             return

@@ -8,7 +8,7 @@ from typing import Any
 from durabletask import task
 
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import FIND_THE_CAUSE, ProblemError
+from functions.workflow.endings import FIND_THE_CAUSE, NeedsOperator
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.operations import PointInTime
@@ -32,7 +32,7 @@ class Rebuild:
         self.healthy: dict[str, WorkloadOutcome] = {}
 
     def recover(self, point: PointInTime) -> Doing[None]:
-        """Recovers what is not yet healthy. Raises ``ProblemError`` naming every workload that failed.
+        """Recovers what is not yet healthy. Raises ``NeedsOperator`` naming every workload that failed.
 
         Workloads without dependencies start at once; ``depends_on`` holds back only the machine of the workload that
         names it, not its disks.
@@ -62,7 +62,7 @@ class Rebuild:
             self._release(waiting, created, failed)
         if failed:
             causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
-            raise ProblemError(" ".join(problem for _, problem in causes_first))
+            raise NeedsOperator(" ".join(problem for _, problem in causes_first))
 
     @property
     def commits(self) -> dict[str, datetime]:

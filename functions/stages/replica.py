@@ -20,10 +20,10 @@ from functions.activities.replica import (
 )
 from functions.activities.run_record import RecordOrder, record_step
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import ProblemError, reason
+from functions.workflow.endings import NeedsOperator, reason
 from shared.models import ids
 from shared.models.errors import ReplicationError
-from shared.models.operations import OperationState, PointInTime, Refused
+from shared.models.operations import OperationState, PointInTime, Refused, Started
 from shared.models.orders import ScriptOrder, SnapshotOrder
 from shared.models.plan import RecoveryPlan
 from shared.models.replica import ReplicaState, read_output
@@ -36,7 +36,7 @@ FROZEN_TOO_LONG = (
 )
 
 
-class NotTheHolderError(ProblemError):
+class NotTheHolder(NeedsOperator):
     """Another run holds the plan by now, so this one must not act on the replica, frozen or not."""
 
 
@@ -62,18 +62,18 @@ def freeze(
     stuck = work.recovery.operation_timeout / 6
     started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
-        kind = NotTheHolderError if started.refusal.code == NOT_THE_HOLDER else ProblemError
+        kind = NotTheHolder if started.refusal.code == NOT_THE_HOLDER else NeedsOperator
         raise kind(
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then `retry`."
         )
     watched = Watched(step="freeze_replication", target=_REPLICA, operation=started.operation)
     states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
     if states[0].state != "succeeded":
-        raise ProblemError("The freeze script failed on the replication machine. Check the machine, then `retry`.")
+        raise NeedsOperator("The freeze script failed on the replication machine. Check the machine, then `retry`.")
     try:
         state = read_output(states[0].output)
     except ReplicationError as error:
-        raise ProblemError(f"{error} Fix the script or the machine, then `retry`.") from error
+        raise NeedsOperator(f"{error} Fix the script or the machine, then `retry`.") from error
     if state.in_order:
         note = ReplicaOrder(run=work.run, at=work.now, probes=plan.commit_probes, state=state)
         work.in_background(note_replica, note)
@@ -81,28 +81,28 @@ def freeze(
 
 
 def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState]:
-    """Reads the replica's state from the replication machine. Raises ``ProblemError`` when that fails."""
+    """Reads the replica's state from the replication machine. Raises ``NeedsOperator`` when that fails."""
     order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="status")
     started = yield from work.insist(read_replication, order)
     if isinstance(started, Refused):
-        raise ProblemError(
+        raise NeedsOperator(
             f"The status script could not be started on the replication machine. {started.refusal.sentence}"
         )
     watched = Watched(step="read_replication", target=_REPLICA, operation=started.operation)
     states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
     if states[0].state != "succeeded":
-        raise ProblemError("The status script failed on the replication machine.")
+        raise NeedsOperator("The status script failed on the replication machine.")
     try:
         return read_output(states[0].output)
     except ReplicationError as error:
-        raise ProblemError(str(error)) from error
+        raise NeedsOperator(str(error)) from error
 
 
 def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[str | None]:
     """Thaws, or returns why it could not: in a cleanup, one error must not block the rest."""
     try:
         yield from thaw(work, plan, freezing)
-    except (ProblemError, task.TaskFailedError) as error:
+    except (NeedsOperator, task.TaskFailedError) as error:
         return reason(error)
     return None
 
@@ -110,7 +110,7 @@ def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doi
 def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None]:
     """Ends a freezing, with retries: a replica that stays frozen falls behind unnoticed.
 
-    Raises ``ProblemError`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
+    Raises ``NeedsOperator`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
     """
     if not plan.replication.script_texts:
         return
@@ -137,7 +137,7 @@ def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None
                 yield from work.do(record_step, thawed)
                 return
         attempt += 1
-    raise ProblemError("The replica could not be thawed. Resume replication on the replication machine by hand.")
+    raise NeedsOperator("The replica could not be thawed. Resume replication on the replication machine by hand.")
 
 
 def _is_thawed(state: OperationState) -> bool:
@@ -160,7 +160,7 @@ def recovery_point(
     not_frozen: str = "",
     holds_at_least: datetime | None = None,
 ) -> Doing[PointInTime]:
-    """A fresh set of a usable replica, or the set on record that fits. Raises ``ProblemError`` when there is none.
+    """A fresh set of a usable replica, or the set on record that fits. Raises ``NeedsOperator`` when there is none.
 
     Each ``attempt`` takes a set of its own: half a set of an earlier one is from another moment. ``freezing`` is when
     the freezing of ``replica`` began. No snapshot is ordered after ``not_after``. ``data_until`` is the moment the
@@ -199,7 +199,7 @@ def recovery_point(
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
         todo = "Fix replication and `retry`, or `abort`" if wanted == "latest" else "`abort`"
-        raise ProblemError(f"{choice.because} {todo} and start a failover with another recovery point.")
+        raise NeedsOperator(f"{choice.because} {todo} and start a failover with another recovery point.")
     facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
     yield from work.record(recovery_point=facts)
     return point
@@ -245,40 +245,30 @@ def take_set(
             set_id=set_id,
             tags=plan.recovery.tags | tags | ({ids.TAG_RUN: work.run.run_id} if tag_run else {}),
         )
-    watched: list[Watched] = []
-    snapshots: dict[str, str] = {}
-    missing = dict(orders)
-    began, attempt = work.now, 1
-    while missing:
+
+    def step(pending: dict[str, SnapshotOrder], attempt: int) -> Doing[dict[str, Started | Refused]]:
         order = SetOrder(
             run=work.run,
             target=set_id,
             attempt=attempt,
-            snapshots=missing,
+            snapshots=pending,
             freezing=freezing if consistency == "application" else None,
             not_after=not_after,
         )
-        started = (yield from work.do(take_recovery_point, order)).operations
-        again: list[Refused] = []
-        for key, result in started.items():
-            if isinstance(result, Refused):
-                if result.refusal.kind not in ("throttled", "conflict"):
-                    raise ProblemError(f"A snapshot was refused ({key}). {result.refusal.sentence} Then `retry`.")
-                again.append(result)
-            else:
-                watched.append(Watched(step="take_recovery_point", target=set_id, operation=result.operation))
-                snapshots[key] = result.operation.resource
-                missing.pop(key)
-        if again:
-            if work.now - began > plan.recovery.operation_timeout:
-                raise ProblemError(f"Azure keeps refusing snapshots. {again[0].refusal.sentence} Then `retry`.")
-            yield from work.sleep(max(work.patience(one) for one in again))
-        attempt += 1
+        return (yield from work.do(take_recovery_point, order)).operations
+
+    answers = yield from work.insist_all(step, orders)
+    for key, answer in answers.items():
+        if isinstance(answer, Refused):
+            raise NeedsOperator(f"A snapshot was refused ({key}). {answer.refusal.sentence} Then `retry`.")
+    started = {key: answer.operation for key, answer in answers.items() if isinstance(answer, Started)}
+    watched = [Watched(step="take_recovery_point", target=set_id, operation=one) for one in started.values()]
     states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
     for state in states:
         if state.state != "succeeded":
-            said = state.refusal.sentence if state.refusal else "It took too long."
-            raise ProblemError(f"A snapshot of the recovery point failed. {said} Then `retry`.")
+            why = state.refusal.sentence if state.refusal else "It took too long."
+            raise NeedsOperator(f"A snapshot of the recovery point failed. {why} Then `retry`.")
+    snapshots = {key: operation.resource for key, operation in started.items()}
     return PointInTime(
         set_id=set_id,
         taken_at=taken_at,

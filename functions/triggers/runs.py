@@ -147,7 +147,7 @@ async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRespo
     if run.outcome is not None:
         said = f"The run has ended: {run.outcome.value.replace('_', ' ')}."
         raise errors.RefusedError(said, phase=run.phase.value)
-    if action == "abort" and run.cutover_began:
+    if action == "abort" and run.cutover.is_committed:
         raise errors.RefusedError(_TOO_LATE)
     if action != "abort" and run.abort_asked_by:
         raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; cleanup is in progress.")
@@ -163,7 +163,7 @@ async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRespo
         # The row decides whether the abort or the cutover came first.
         run = await update_run(run.run_id, abort_asked_by=caller.name)
         if run.abort_asked_by is None:
-            raise errors.RefusedError(_TOO_LATE if run.cutover_began else "The run has just ended.")
+            raise errors.RefusedError(_TOO_LATE if run.cutover.is_committed else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     told = {"by": caller.name, "reason": note.reason, "hold": run.holds}

@@ -6,7 +6,7 @@ Rules (engine-level, see docs/decisions/0001): one waiter per event name, kept u
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,13 +16,13 @@ from functions.activities.base import Activity
 from functions.activities.machines import CheckOrder, Watched, check_operation
 from functions.activities.notify import notify
 from functions.activities.run_record import Recorded, RecordOrder, record_step
-from functions.workflow.endings import AbortedError, HopelessError, ProblemError
+from functions.workflow.endings import EndRun, NeedsOperator
 from shared.models import ids
 from shared.models.base import Strict
-from shared.models.operations import OperationState, Refused
+from shared.models.operations import OperationState, Refused, Started
 from shared.models.orders import NotifyOrder
 from shared.models.plan import Notification, NotifyOn, RecoveryTerms
-from shared.models.runs import Phase
+from shared.models.runs import CutoverState, Outcome, Phase
 from shared.models.steps import Order, RunRef
 
 type Doing[T] = Generator[task.Task[Any], Any, T]
@@ -30,7 +30,7 @@ type Doing[T] = Generator[task.Task[Any], Any, T]
 
 
 class RunContext:
-    """One orchestration at work. ``abortable`` is False from when the cutover begins, unless it steps back."""
+    """One orchestration at work: its waits, its activities, its row and its notifications."""
 
     def __init__(self, ctx: task.OrchestrationContext, run: RunRef, recovery: RecoveryTerms) -> None:
         self.ctx = ctx
@@ -40,11 +40,11 @@ class RunContext:
         """The kind of run in notifications: failover, drill."""
         self.notice = ""
         """The start of every question, where waiting has a cost."""
-        self.abortable = True
+        self.takes_aborts = True
+        """False before the run holds its plan, and once its end has begun."""
+        self.cutover = CutoverState.NOT_STARTED
         self.after_hold = recovery.after_hold
         """The default when no answer comes within the plan's deadline."""
-        self.committed = False
-        """The cutover has begun: nothing that was built may be deleted any more."""
         self._deadline: tuple[task.Task[Any], str] | None = None
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
@@ -52,7 +52,7 @@ class RunContext:
         self._records = 0
         self._facts: list[task.Task[Any]] = []
         self._messages: list[task.Task[Any]] = []
-        self._told = 0
+        self._notifications = 0
         self.unwritten = 0
         """How many facts could not be recorded despite every retry."""
         self.last_question: str | None = None
@@ -63,6 +63,11 @@ class RunContext:
     def now(self) -> datetime:
         """The orchestration's time. The engine gives naive UTC."""
         return self.ctx.current_utc_datetime.replace(tzinfo=UTC)
+
+    @property
+    def abortable(self) -> bool:
+        """Whether an abort ends the run now."""
+        return self.takes_aborts and not self.cutover.is_committed
 
     # Waiting
 
@@ -79,12 +84,12 @@ class RunContext:
     def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
         """Waits for the first of several tasks; an abort and a deadline take precedence."""
         winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
-        self._heed_abort(winner)
-        self._heed_deadline(winner)
+        self._check_abort(winner)
+        self._check_deadline(winner)
         return winner
 
     def within[T](self, limit: timedelta | None, late: str, part: Doing[T]) -> Doing[T]:
-        """Runs a part that must end in time, whatever it waits for. Raises ``ProblemError(late)`` when it does not.
+        """Runs a part that must end in time, whatever it waits for. Raises ``NeedsOperator(late)`` when it does not.
 
         An activity in progress then is not awaited, so it must know the deadline too.
         """
@@ -101,14 +106,14 @@ class RunContext:
         abort = [self.event(ids.EVENT_ABORT)] if self.abortable else []
         return abort + ([self._deadline[0]] if self._deadline else [])
 
-    def _heed_deadline(self, winner: task.Task[Any]) -> None:
+    def _check_deadline(self, winner: task.Task[Any]) -> None:
         if self._deadline and winner is self._deadline[0]:
-            raise ProblemError(self._deadline[1])
+            raise NeedsOperator(self._deadline[1])
 
-    def _heed_abort(self, winner: task.Task[Any]) -> None:
+    def _check_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(ids.EVENT_ABORT):
-            told = winner.get_result() or {}
-            raise AbortedError(str(told.get("by", "an operator")), bool(told.get("preempted")))
+            payload = winner.get_result() or {}
+            raise EndRun.aborted(str(payload.get("by", "an operator")), preempted=bool(payload.get("preempted")))
 
     def _acted(self, scheduled: Sequence[task.Task[Any]]) -> Doing[None]:
         """Waits for activities. An abort waits for them too: what is still being ordered cannot be deleted. A deadline
@@ -116,10 +121,10 @@ class RunContext:
         """
         everything = task.when_all(list(scheduled))
         winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
-        self._heed_deadline(winner)
+        self._check_deadline(winner)
         if winner is not everything:
             yield task.when_any([everything, self._deadline[0]] if self._deadline else [everything])
-        self._heed_abort(winner)
+        self._check_abort(winner)
 
     def sleep(self, duration: timedelta) -> Doing[None]:
         yield from self.first(self.ctx.create_timer(duration))
@@ -138,7 +143,30 @@ class RunContext:
             activity.schedule(self.ctx, order, self.recovery.retry_after) for order in orders
         ]
         yield from self._acted(scheduled)
-        return [activity.read(one.get_result()) for one in scheduled]
+        return [activity.read(done.get_result()) for done in scheduled]
+
+    def poll[O: Order, R](
+        self,
+        activity: Activity[O, R],
+        order: O,
+        done: Callable[[R], bool],
+        *,
+        every: timedelta | Callable[[timedelta], timedelta],
+        limit: timedelta,
+    ) -> Doing[R]:
+        """Runs an activity again and again until its result is ``done`` or ``limit`` has passed, and returns the last
+        result. ``every`` is the pause, or takes the time since the first attempt and returns it. All attempts of an
+        activity that only looks share one row of the history.
+        """
+        began, attempt = self.now, 1
+        while True:
+            seen = {"attempt": attempt, "began_at": began} if activity.only_looks else {"attempt": attempt}
+            result = yield from self.do(activity, order.model_copy(update=seen))
+            elapsed = self.now - began
+            if done(result) or elapsed > limit:
+                return result
+            yield from self.sleep(every(elapsed) if callable(every) else every)
+            attempt += 1
 
     def in_background[O: Order, R](self, activity: Activity[O, R], order: O) -> None:
         """Starts an activity in the background; ``settle`` waits for it."""
@@ -203,8 +231,7 @@ class RunContext:
         """Retries an order while Azure says "later" (throttled, in conflict), within the operation's time-out and not
         after ``until``. A conflict that lasts for ``in_conflict`` is returned: it does not pass by itself.
         """
-        began = self.now
-        attempt = order.attempt
+        began, attempt = self.now, order.attempt
         while True:
             result = yield from self.do(activity, order.model_copy(update={"attempt": attempt}))
             if not isinstance(result, Refused) or not result.is_for_later:
@@ -215,6 +242,25 @@ class RunContext:
             if self.now - began > self.recovery.operation_timeout or (until and self.now + wait > until):
                 return result
             yield from self.sleep(wait)
+            attempt += 1
+
+    def insist_all[O](
+        self, step: Callable[[dict[str, O], int], Doing[dict[str, Started | Refused]]], orders: dict[str, O]
+    ) -> Doing[dict[str, Started | Refused]]:
+        """Gives several orders side by side, and again those that Azure puts off, within the operation's time-out.
+        Returns the last answer to each; a refusal for good ends the attempts.
+        """
+        began, attempt = self.now, 1
+        answers: dict[str, Started | Refused] = {}
+        pending = orders
+        while True:
+            answers |= yield from step(pending, attempt)
+            refused = {key: answer for key, answer in answers.items() if isinstance(answer, Refused)}
+            late = self.now - began > self.recovery.operation_timeout
+            if not refused or late or not all(answer.is_for_later for answer in refused.values()):
+                return answers
+            yield from self.sleep(max(self.patience(answer) for answer in refused.values()))
+            pending = {key: orders[key] for key in refused}
             attempt += 1
 
     # Telling
@@ -243,7 +289,7 @@ class RunContext:
             if not written.is_failed:
                 recorded = record_step.read(written.get_result())
                 if self.abortable and recorded.abort_asked_by:
-                    raise AbortedError(recorded.abort_asked_by, preempted=False)
+                    raise EndRun.aborted(recorded.abort_asked_by)
                 return recorded
             self._background.remove(written)  # It is written again, so it is not lost.
             yield from self.sleep(self.pause_since(began))
@@ -256,29 +302,28 @@ class RunContext:
 
     def step_back(self) -> Doing[None]:
         """Traffic did not move, so the run may be aborted again."""
-        yield from self.record_now(phase=Phase.VERIFYING, cutover_began=False)
-        self.abortable = True
-        self.committed = False
+        yield from self.record_now(phase=Phase.VERIFYING, cutover=CutoverState.STEPPED_BACK)
+        self.cutover = CutoverState.STEPPED_BACK
 
     def begin_cutover(self) -> Doing[None]:
         """Records the beginning of the cutover; from here it only goes forward. The run's row decides whether this or
         an abort came first, so that an accepted abort is always carried out.
         """
         recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
-        if recorded.ended or not recorded.cutover_began:
-            raise HopelessError("The run has already ended on record; traffic is unchanged.")
-        self.abortable = False
-        self.committed = True
+        if recorded.ended or not recorded.cutover.is_committed:
+            because = "The run has already ended on record; traffic is unchanged."
+            raise EndRun(Outcome.FAILED, because, by="its own failure", clean_up=True)
+        self.cutover = CutoverState.BEGUN
 
     def tell(self, to: list[Notification], on: NotifyOn, title: str, text: str, do: Sequence[str] = ()) -> None:
         """Notifies, in the background, every address that subscribes to this event. ``do`` are the commands that answer
         it; every message also says how to show the run.
         """
-        self._told += 1
+        self._notifications += 1
         commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
         body = f"{text}\n\nRun {self.run.run_id}. Commands: {'; '.join(commands)}"
         for setting in sorted({one.url_setting for one in to if on in one.on}):
-            target = f"{on}/{setting}/{self._told}"
+            target = f"{on}/{setting}/{self._notifications}"
             order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)
             self._messages.append(notify.schedule(self.ctx, order, self.recovery.retry_after))
 

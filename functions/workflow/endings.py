@@ -1,4 +1,4 @@
-"""How a run or a part of it ends early, and how an error is worded for people."""
+"""The two ways in which a run leaves its plan of steps, and how an error is worded for people."""
 
 from __future__ import annotations
 
@@ -9,68 +9,62 @@ from durabletask import task
 
 from shared.models.runs import Outcome
 
-
-class ProblemError(Exception):
-    """A run cannot continue by itself; the message states the problem and the remedy."""
-
-
-class HopelessError(Exception):
-    """The run cannot be continued: what was built is deleted, and the run has failed."""
-
-
-class AbortedError(Exception):
-    """The run was aborted. ``by`` is the caller or cause; ``preempted``: a failover took the plan from a drill."""
-
-    def __init__(self, by: str, preempted: bool) -> None:
-        self.by = by
-        self.preempted = preempted
-        super().__init__(f"Aborted by {by}.")
-
-
 FIND_THE_CAUSE = "Find the cause in the run's steps, then `retry`."
 
 
-class Ended(Exception):  # noqa: N818 (an ending, not an error)
-    """The run is over with this outcome; ``facts`` go to its row, ``because`` to the notification.
+class NeedsOperator(Exception):  # noqa: N818 (a state of the run, not an error)
+    """The run cannot continue by itself; the message is one sentence on what is wrong and what to do."""
 
-    ``well_at`` is when the primary was seen healthy: alerts that fired before are no longer open. ``clears``: what was
-    begun is deleted first.
+
+class EndRun(Exception):  # noqa: N818 (an ending, not an error)
+    """The run is over with this outcome; ``facts`` go to its row, ``because`` to people.
+
+    ``clean_up``: what the run built is deleted first, in the name of ``by``. ``well_at`` is when the primary was seen
+    healthy: alerts that fired before are no longer open. It is raised or returned.
     """
 
     def __init__(
         self,
         outcome: Outcome,
         because: str,
-        cooldown: timedelta | None = None,
         *,
+        by: str = "",
+        clean_up: bool = False,
+        cooldown: timedelta | None = None,
         well_at: datetime | None = None,
-        clears: bool = False,
         **facts: Any,
     ) -> None:
         self.outcome = outcome
         self.because = because
+        self.by = by or because
+        self.clean_up = clean_up
         self.cooldown = cooldown
         self.well_at = well_at
-        self.clears = clears
         self.facts = facts
         super().__init__(because)
 
+    @classmethod
+    def aborted(cls, by: str, *, preempted: bool = False) -> EndRun:
+        """The run was aborted by a person, by a default of its plan, or by a failover that takes a drill's place."""
+        outcome = Outcome.PREEMPTED if preempted else Outcome.ABORTED
+        return cls(outcome, f"Ended by {by}.", by=by, clean_up=True)
 
-def told(left: list[str]) -> list[str]:
-    """Leftovers as a list within a sentence: resources by name, and sentences without their full stops."""
-    return [one.rsplit("/", 1)[-1] if one.startswith("/subscriptions/") else one.rstrip(".") for one in left]
+
+def named(left: list[str]) -> list[str]:
+    """Leftovers as parts of a sentence: resources by their names, sentences without their full stops."""
+    return [item.rsplit("/", 1)[-1] if item.startswith("/subscriptions/") else item.rstrip(".") for item in left]
 
 
 _WORKER_EXITED = "FunctionInvocationException"
-"""Azure's error when an activity's worker process exits before it answers.
+"""How Azure says that an activity's worker process exited before it answered.
 Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware."""
 
 
 def reason(error: Exception) -> str:
-    """An activity's error without the engine's wrapping; any other error as it is."""
-    said = str(error).strip()
+    """An activity's own error text, without the engine's words around it; any other error unchanged."""
+    text = str(error).strip()
     if isinstance(error, task.TaskFailedError):
         if error.details.error_type.endswith(_WORKER_EXITED):
             return "The app's worker process ended before this was done. See the app's log in Azure."
-        said = said.rsplit(" failed: ", 1)[-1]
-    return said if said.endswith(".") else f"{said}."
+        text = text.rsplit(" failed: ", 1)[-1]
+    return text if text.endswith(".") else f"{text}."

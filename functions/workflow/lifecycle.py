@@ -11,7 +11,7 @@ from durabletask import task
 from functions.activities.base import Activity
 from functions.activities.run_record import Claim, ClaimOrder, ReleaseOrder, SealOrder, claim_run, release_run, seal_run
 from functions.workflow.context import Doing, RunContext, plain
-from functions.workflow.endings import AbortedError, Ended, ProblemError, reason, told
+from functions.workflow.endings import EndRun, NeedsOperator, named, reason
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, Phase, RunInput
 from shared.models.steps import Order
@@ -26,7 +26,7 @@ _OUTCOME_WORDS = {
 def run_lifecycle(
     work: RunContext,
     run: RunInput,
-    body: Callable[[Claim], Doing[Ended]],
+    body: Callable[[Claim], Doing[EndRun]],
     clear: Callable[[str, bool], Doing[list[str]]],
 ) -> Doing[dict[str, Any]]:
     """Runs ``body`` between claim and release.
@@ -36,27 +36,24 @@ def run_lifecycle(
     the same way, rather than leaving the plan locked.
     """
     plan, work.kind = run.plan, run.kind
-    work.abortable = False
+    work.takes_aborts = False
     claim = yield from work.do(claim_run, ClaimOrder(run=run.run, trust=plan.detection.trust))
-    work.abortable = True
+    work.takes_aborts = True
     if not claim.claimed:
         return {"run_id": run.run.run_id, "ignored": claim.because}
     work.tell(plan.notify, "started", f"{plan.title}: {_begins(run)}", f"Why: {run.reason}.")
     try:
-        ended = yield from body(claim)
-    except Ended as early:
-        ended = early
-        if early.clears:
-            ended = yield from _cleared(work, run, clear, early.outcome, early.because, early.because)
-    except AbortedError as aborted:
-        outcome = Outcome.PREEMPTED if aborted.preempted else Outcome.ABORTED
-        ended = yield from _cleared(work, run, clear, outcome, aborted.by, f"Ended by {aborted.by}.")
+        ending = yield from body(claim)
+    except EndRun as early:
+        ending = early
     except Exception as error:  # noqa: BLE001 (a run must never leave its plan locked and its machines unattended)
-        if work.committed:
-            said = f"Cutover complete, but the run's record is incomplete: {reason(error)}"
-            return (yield from _end(work, plan, run.kind, Ended(Outcome.SUCCEEDED, said)))
-        ended = yield from _cleared(work, run, clear, Outcome.FAILED, "its own failure", reason(error))
-    return (yield from _end(work, plan, run.kind, ended))
+        if work.cutover.is_committed:
+            ending = EndRun(Outcome.SUCCEEDED, f"Cutover complete, but the run's record is incomplete: {reason(error)}")
+        else:
+            ending = EndRun(Outcome.FAILED, reason(error), by="its own failure", clean_up=True)
+    if ending.clean_up:
+        ending = yield from _cleaned_up(work, run, clear, ending)
+    return (yield from _end(work, plan, run.kind, ending))
 
 
 def _begins(run: RunInput) -> str:
@@ -66,27 +63,23 @@ def _begins(run: RunInput) -> str:
     return "failover started" if run.trigger == "operator" else "checking the primary site"
 
 
-def _cleared(
-    work: RunContext,
-    run: RunInput,
-    clear: Callable[[str, bool], Doing[list[str]]],
-    outcome: Outcome,
-    by: str,
-    because: str,
-) -> Doing[Ended]:
-    """Cleans up and ends. A failed run keeps its recovery point, which may be the last one."""
-    work.abortable = False
+def _cleaned_up(
+    work: RunContext, run: RunInput, clear: Callable[[str, bool], Doing[list[str]]], ending: EndRun
+) -> Doing[EndRun]:
+    """Deletes what was built, and says what is left. A failed run keeps its recovery point, which may be the last."""
+    work.takes_aborts = False
     yield from work.record_now(phase=Phase.CLEANING_UP)
     try:
-        left = yield from clear(by, outcome is Outcome.FAILED)
-    except (ProblemError, task.TaskFailedError) as error:
+        left = yield from clear(ending.by, ending.outcome is Outcome.FAILED)
+    except (NeedsOperator, task.TaskFailedError) as error:
         left = [reason(error)]
-    if unsaid := [one for one in left if one not in because]:
-        because = f"{because} Cleanup is incomplete: {', '.join(told(unsaid))}."
+    because = ending.because
+    if unsaid := [item for item in left if item not in because]:
+        because = f"{because} Cleanup is incomplete: {', '.join(named(unsaid))}."
     cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
     if cooldown:
         because = f"{because} {next_look(work, cooldown)}"
-    return Ended(outcome, because, cooldown=cooldown)
+    return EndRun(ending.outcome, because, cooldown=cooldown)
 
 
 def next_look(work: RunContext, cooldown: timedelta) -> str:
@@ -94,28 +87,28 @@ def next_look(work: RunContext, cooldown: timedelta) -> str:
     return f"Next check at {work.now + cooldown:%H:%M} UTC, or as soon as another signal fails."
 
 
-def _end(work: RunContext, plan: RecoveryPlan, kind: str, ended: Ended) -> Doing[dict[str, Any]]:
-    work.abortable = False
+def _end(work: RunContext, plan: RecoveryPlan, kind: str, ending: EndRun) -> Doing[dict[str, Any]]:
+    work.takes_aborts = False
     yield from work.settle()
-    because = ended.because
+    because = ending.because
     if work.unwritten:
         because = f"{because} The history of this run is incomplete: its storage was unavailable."
     facts = {
-        "outcome": ended.outcome.value,
+        "outcome": ending.outcome.value,
         "waiting_for": None,
         "answers": [],
         "waiting_until": None,
         "ended_because": because,
-        **ended.facts,
+        **ending.facts,
     }
     yield from _insist(work, seal_run, SealOrder(run=work.run, facts=plain(facts)))
-    title = f"{plan.title}: {kind} {_OUTCOME_WORDS.get(ended.outcome, ended.outcome.value)}"
+    title = f"{plan.title}: {kind} {_OUTCOME_WORDS.get(ending.outcome, ending.outcome.value)}"
     work.tell(plan.notify, "finished", title, because)
-    release = ReleaseOrder(run=work.run, cooldown=ended.cooldown, well_at=ended.well_at)
+    release = ReleaseOrder(run=work.run, cooldown=ending.cooldown, well_at=ending.well_at)
     yield from _insist(work, release_run, release)
     yield from work.settle()
     yield from work.settle_messages()
-    return {"run_id": work.run.run_id, "outcome": ended.outcome.value}
+    return {"run_id": work.run.run_id, "outcome": ending.outcome.value}
 
 
 def _insist[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:

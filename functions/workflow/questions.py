@@ -1,87 +1,102 @@
-"""Questions to the operator: how a run waits for an answer, and its default when none comes."""
+"""Questions to people: what is asked, how a run waits for the answer, and what happens without one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import FIND_THE_CAUSE, AbortedError, Ended, HopelessError, ProblemError, reason
+from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
 from shared.models import ids
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Phase
+from shared.models.runs import Phase, Verb
 
 
-def hold(
-    work: RunContext,
-    plan: RecoveryPlan,
-    back_to: Phase,
-    problem: str,
-    *,
-    verb: Literal["retry", "proceed"] = "retry",
-    may_default: bool = True,
-    until: datetime | None = None,
-    stands: Callable[[], Doing[bool]] | None = None,
-) -> Doing[bool]:
-    """Waits for the operator: the lock and what was built are kept. Returns True on ``verb``, and False when the
-    question has lapsed: at ``until``, or once it no longer ``stands``, which is checked now and then; an abort raises
-    as everywhere.
+@dataclass(frozen=True)
+class Question:
+    """One question of a run, asked in the phase ``asked_in``, which it returns to.
 
-    ``retry`` says that a problem was fixed; ``proceed`` is a yes to the cutover, and neither replaces the other. Each
-    hold has a number, and an answer to an earlier one does not count for this one. A reminder is sent after half an
-    hour, then at growing intervals. After ``hold_for`` the plan's declared default applies, unless ``may_default`` is
-    False: some questions only a person may answer. During the cutover abort is impossible, so only ``retry`` continues.
+    ``answer`` is the verb that continues: ``retry`` says that a problem was fixed, ``proceed`` is a yes to the cutover,
+    and neither replaces the other. The question lapses at ``lapses_at``, or once it is no longer ``still_true``, which
+    is checked now and then. ``has_default``: after ``hold_for`` the plan's declared default applies; some questions
+    only a person may answer.
     """
+
+    text: str
+    asked_in: Phase
+    answer: Literal["retry", "proceed"] = "retry"
+    has_default: bool = True
+    lapses_at: datetime | None = None
+    still_true: Callable[[], Doing[bool]] | None = None
+
+
+def pose(
+    work: RunContext, plan: RecoveryPlan, phase: Phase, text: str, answers: list[Verb], until: datetime | None
+) -> Doing[None]:
+    """Writes a question down, with its number: an answer to an earlier one does not count for this one."""
     work.holds += 1
-    problem = f"{work.notice}{problem}"
-    event = ids.EVENT_PROCEED if verb == "proceed" else ids.EVENT_RETRY
-    answers = [verb, "abort"] if work.abortable else [verb]
-    lapses = until or (work.now + plan.recovery.hold_for if may_default else None)
-    yield from work.record_now(
-        phase=Phase.NEEDS_OPERATOR, waiting_for=problem, answers=answers, waiting_until=lapses, holds=work.holds
-    )
+    yield from work.record_now(phase=phase, waiting_for=text, answers=answers, waiting_until=until, holds=work.holds)
+
+
+def ask(work: RunContext, plan: RecoveryPlan, question: Question) -> Doing[bool]:
+    """Waits for the operator: the lock and what was built are kept. Returns True on the question's answer, and False
+    when it has lapsed; an abort raises as everywhere.
+
+    A reminder is sent after half an hour, then at growing intervals. During the cutover abort is impossible, so only
+    ``retry`` continues.
+    """
+    text = f"{work.notice}{question.text}"
+    event = ids.EVENT_PROCEED if question.answer == "proceed" else ids.EVENT_RETRY
+    answers: list[Verb] = [question.answer, "abort"] if work.abortable else [question.answer]
+    default_at = work.now + plan.recovery.hold_for if question.has_default else None
+    yield from pose(work, plan, Phase.NEEDS_OPERATOR, text, answers, question.lapses_at or default_at)
     title = f"Action required: {plan.title} (run {work.run.run_id})"
-    if problem != work.last_question:
-        work.tell(plan.notify, "needs_operator", title, problem, answers)
-    work.last_question = problem
-    limit = work.ctx.create_timer(plan.recovery.hold_for)
-    lapse = work.ctx.create_timer(max(until - work.now, timedelta(0))) if until else None
-    began, answered = work.now, True
-    look = work.ctx.create_timer(plan.detection.confirm_for) if stands else None
-    remind = work.ctx.create_timer(_remind_after(plan))
-    while True:
-        waits = [one for one in (lapse, look) if one]
-        winner = yield from work.first(work.event(event), limit, *waits, remind)
-        if winner is remind:
-            waited = work.now - began
-            work.tell(plan.notify, "needs_operator", f"Reminder: {title}", problem, answers)
-            remind = work.ctx.create_timer(waited * 2)
-            continue
-        if winner is lapse:
-            answered = False
-            break
-        if stands and winner is look:
-            # An answer at the same moment has been accepted by the API, so it counts.
-            if not (yield from stands()) and not work.event(event).is_complete:
-                answered = False
-                break
-            # At growing intervals: a question may wait for days, and all of a run's history is read at every step.
-            look = work.ctx.create_timer(max(plan.detection.confirm_for, (work.now - began) * 0.1))
-            continue
-        if winner is limit:
-            if not may_default:
-                limit = work.ctx.create_timer(plan.recovery.hold_for)
-                continue
-            if work.after_hold == "abort" and work.abortable:
-                raise AbortedError("the plan's default, without a response", preempted=False)
-            break
-        if (work.take(event) or {}).get("hold") == work.holds:
-            break
-    if answered or stands:  # A question that returns after it had lapsed is new.
+    if text != work.last_question:
+        work.tell(plan.notify, "needs_operator", title, text, answers)
+    work.last_question = text
+    answered = yield from _wait(work, plan, question, event, lambda: _remind(work, plan, title, text, answers))
+    if answered or question.still_true:  # A question that returns after it had lapsed is new.
         work.last_question = None
-    yield from work.record_now(phase=back_to, waiting_for=None, answers=[], waiting_until=None)
+    yield from work.record_now(phase=question.asked_in, waiting_for=None, answers=[], waiting_until=None)
     return answered
+
+
+def _wait(
+    work: RunContext, plan: RecoveryPlan, question: Question, event: str, remind: Callable[[], None]
+) -> Doing[bool]:
+    began, timer = work.now, work.ctx.create_timer
+    default = timer(plan.recovery.hold_for)
+    lapse = timer(max(question.lapses_at - began, timedelta(0))) if question.lapses_at else None
+    check = timer(plan.detection.confirm_for) if question.still_true else None
+    reminder = timer(_remind_after(plan))
+    while True:
+        waits = [wait for wait in (lapse, check) if wait]
+        winner = yield from work.first(work.event(event), default, *waits, reminder)
+        if winner is reminder:
+            remind()
+            reminder = timer((work.now - began) * 2)
+        elif winner is lapse:
+            return False
+        elif winner is check and question.still_true:
+            # An answer at the same moment has been accepted by the API, so it counts.
+            if not (yield from question.still_true()) and not work.event(event).is_complete:
+                return False
+            # At growing intervals: a question may wait for days, and all of a run's history is read at every step.
+            check = timer(max(plan.detection.confirm_for, (work.now - began) * 0.1))
+        elif winner is default:
+            if question.has_default:
+                if work.after_hold == "abort" and work.abortable:
+                    raise EndRun.aborted("the plan's default, without a response")
+                return True
+            default = timer(plan.recovery.hold_for)
+        elif (work.take(event) or {}).get("hold") == work.holds:
+            return True
+
+
+def _remind(work: RunContext, plan: RecoveryPlan, title: str, text: str, answers: list[Verb]) -> None:
+    work.tell(plan.notify, "needs_operator", f"Reminder: {title}", text, answers)
 
 
 def _remind_after(plan: RecoveryPlan) -> timedelta:
@@ -92,20 +107,19 @@ def _remind_after(plan: RecoveryPlan) -> timedelta:
 def until_done[T](work: RunContext, plan: RecoveryPlan, phase: Phase, part: Callable[[], Doing[T]]) -> Doing[T]:
     """Runs a part of the run; on a problem, expected or not, it asks the operator, and ``retry`` repeats the part."""
     while True:
+        lapses_at = None
         try:
             return (yield from part())
-        except (Ended, AbortedError, HopelessError):
+        except EndRun:
             raise
-        except ProblemError as problem:
-            said = str(problem)
+        except NeedsOperator as problem:
+            text = str(problem)
         except Exception as error:  # noqa: BLE001 (what was built is kept, whatever went wrong)
-            said = f"A step failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
-            if work.committed:
-                again = work.now + plan.recovery.retry_after * 150
-                said = (
+            text = f"A step failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
+            if work.cutover.is_committed:
+                lapses_at = work.now + plan.recovery.retry_after * 150
+                text = (
                     "Cutover in progress: both endpoints may be enabled. "
-                    f"{said} Coldsite also retries every few minutes."
+                    f"{text} Coldsite also retries every few minutes."
                 )
-                yield from hold(work, plan, phase, said, until=again)
-                continue
-        yield from hold(work, plan, phase, said)
+        yield from ask(work, plan, Question(text, phase, lapses_at=lapses_at))

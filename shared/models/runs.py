@@ -44,6 +44,26 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+class CutoverState(StrEnum):
+    """How far the cutover of a run has come: the one fact behind what may still be aborted, and what may be deleted.
+
+    ``begun``: the row says that traffic is being moved, and from here an abort is refused. ``ordered``: Traffic Manager
+    was told to enable the recovery endpoint, so customers may be there. ``moved``: they are. ``stepped_back``: traffic
+    is unchanged after all, and the run may be aborted again; an operator may have switched an endpoint meanwhile.
+    """
+
+    NOT_STARTED = "not_started"
+    BEGUN = "begun"
+    ORDERED = "ordered"
+    MOVED = "moved"
+    STEPPED_BACK = "stepped_back"
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether customers may be on the recovery site by order of this run: no abort, and nothing is deleted."""
+        return self in (CutoverState.BEGUN, CutoverState.ORDERED, CutoverState.MOVED)
+
+
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
@@ -67,9 +87,9 @@ FIRST_PHASE: dict[Kind, Phase] = {
 }
 
 
-def may_follow(before: Phase, after: Phase, cutover_began: bool = False) -> bool:
+def may_follow(before: Phase, after: Phase, cutover: CutoverState = CutoverState.NOT_STARTED) -> bool:
     """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
-    if cutover_began and after not in FORWARD:
+    if cutover.is_committed and after not in FORWARD:
         return False
     return before == after or after in TRANSITIONS[before]
 
@@ -146,7 +166,7 @@ class RecoveryRun(Strict):
     phase: Phase
     recorded: int = 0
     """The number of the newest change of this row that the run itself has made."""
-    cutover_began: bool = False
+    cutover: CutoverState = CutoverState.NOT_STARTED
     abort_asked_by: str | None = None
     """The caller who ended the run before its cutover began."""
     outcome: Outcome | None = None
@@ -185,12 +205,12 @@ class RecoveryRun(Strict):
         wanted = dict(changes) if number is None else changes | {"recorded": number}
         if "phase" in wanted and not forced:
             phase = Phase(wanted["phase"])
-            too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover_began
-            if too_late or not may_follow(self.phase, phase, wanted.get("cutover_began", self.cutover_began)):
+            too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover.is_committed
+            if too_late or not may_follow(self.phase, phase, CutoverState(wanted.get("cutover", self.cutover))):
                 del wanted["phase"]
-        if wanted.get("phase") == Phase.CUTTING_OVER:
-            wanted["cutover_began"] = True
-        if self.cutover_began or self.outcome is not None:
+        if wanted.get("phase") == Phase.CUTTING_OVER and not self.cutover.is_committed:
+            wanted["cutover"] = CutoverState.BEGUN.value
+        if self.cutover.is_committed or self.outcome is not None:
             wanted.pop("abort_asked_by", None)
         if self.outcome is not None:
             wanted.pop("outcome", None)
@@ -200,7 +220,7 @@ class RecoveryRun(Strict):
     @property
     def is_leftover(self) -> bool:
         """Whether the run's resources may be deleted. Once the cutover has begun, they may serve customers."""
-        return self.outcome is not None and not self.cutover_began
+        return self.outcome is not None and not self.cutover.is_committed
 
     @property
     def keeps_its_point(self) -> bool:

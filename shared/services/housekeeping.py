@@ -60,7 +60,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
         return
     now = await site_state.read_state(plan.name)
     try:
-        moved = (await read_run(fenced)).cutover_began
+        moved = (await read_run(fenced)).cutover.is_committed
     except UnknownRunError:
         moved = False
     if now.active_kind == "failover" or now.fenced_by != fenced or moved:

@@ -11,7 +11,7 @@ from shared.models import ids
 from shared.models.errors import UnknownRunError
 from shared.models.ids import EVENT_ABORT
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Phase, RecoveryRun
+from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.services.announce import tell
 from shared.services.engine import Engine
 from shared.store import site_state
@@ -77,12 +77,12 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
     if run.outcome is not None:
         return state
     because = _GONE
-    if run.cutover_began:
+    if run.cutover.is_committed:
         site = (await read_routing(plan.traffic)).active_site
         state = await site_state.change_state(plan.name, lambda before: site_state.routed(site, before))
         because = f"{_GONE} {_HALF_MOVED}"
         if site == "primary":  # Traffic never moved, so the built resources serve no customers.
-            await update_run(run_id, cutover_began=False)
+            await update_run(run_id, cutover=CutoverState.STEPPED_BACK)
     if await _still_building(plan, run, engine):
         return state
     await end_orphan(run_id, because)

@@ -16,7 +16,7 @@ from functions.http.auth import KEY_HOLDER
 from functions.http.schemas import STEERING
 from functions.triggers.runs import _steer
 from shared.models.ids import new_run_id
-from shared.models.runs import Phase, RecoveryRun
+from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.store import events
 from shared.store.runs import open_run
 from tests.app.test_among_plans import Engine
@@ -84,7 +84,7 @@ def tell(app: AppSide, run: RecoveryRun, word: str, body: dict[str, Any] | None 
 def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
     app: AppSide, phase: Phase, answers: list[str], word: str
 ) -> None:
-    run = waiting(app, phase, answers, cutover_began=answers == ["retry"])
+    run = waiting(app, phase, answers, cutover=CutoverState.BEGUN if answers == ["retry"] else CutoverState.NOT_STARTED)
     status, told, engine = tell(app, run, word, {"reason": "so it is"})
     if word in answers:
         heard = {"by": KEY_HOLDER.name, "reason": "so it is", "hold": 3}
@@ -125,7 +125,7 @@ def test_a_run_that_was_aborted_takes_no_other_word(app: AppSide) -> None:
 
 
 def test_after_the_cutover_has_begun_no_abort_is_taken(app: AppSide) -> None:
-    run = waiting(app, Phase.NEEDS_OPERATOR, ["retry"], cutover_began=True)
+    run = waiting(app, Phase.NEEDS_OPERATOR, ["retry"], cutover=CutoverState.BEGUN)
     status, told, _ = tell(app, run, "abort")
     assert status == 409
     assert "it only goes forward" in told["detail"]

@@ -16,7 +16,7 @@ from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.orders import EvidenceOrder
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import FIRST_PHASE, Mode, Phase, RecoveryRun, RunInput, Trigger
+from shared.models.runs import FIRST_PHASE, CutoverState, Mode, Phase, RecoveryRun, RunInput, Trigger
 from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import operator_verdict, primary_serves
@@ -71,11 +71,11 @@ class Front:
         run = records.runs.get(run_id)
         if run is None or run.outcome is not None:
             return
-        if run.cutover_began:
+        if run.cutover.is_committed:
             site = traffic.routing(self.world.primary.monitor).active_site
             records.change_state(**routed(site, records.state))
             if site == "primary":
-                records.update_run(run_id, cutover_began=False)
+                records.update_run(run_id, cutover=CutoverState.STEPPED_BACK)
         children = [i for i in engine.instances.values() if i.id.startswith(f"{run_id}:") and i.status == "running"]
         for child in children:
             engine.send(child.id, ids.EVENT_ABORT, {"by": "the end of its run"})
@@ -319,7 +319,7 @@ class Front:
             self.world.history_is_away
             or run.outcome is not None
             or run.phase not in _MAY[how]
-            or (how == "abort" and run.cutover_began)
+            or (how == "abort" and run.cutover.is_committed)
             or (how in ("retry", "proceed") and how not in run.answers)
         ):
             return False

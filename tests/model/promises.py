@@ -76,8 +76,8 @@ def _customers_have_one_site(world: World) -> None:
         if move.by in (PORTAL, HOUSEKEEPING):
             continue
         run = runs[move.by]
-        assert run.kind == "failover" and run.cutover_began, f"{move} is not explained by the row of its run"
-    moved = any(run.cutover_began for run in runs.values())
+        assert run.kind == "failover" and run.cutover.is_committed, f"{move} is not explained by the row of its run"
+    moved = any(run.cutover.is_committed for run in runs.values())
     assert world.records.state.active_site == "primary" or moved, "the active site changed, and no run cut over"
     if traffic.primary and traffic.recovery and traffic.moves[-1].by != PORTAL:
         moving = runs[traffic.moves[-1].by]
@@ -102,7 +102,7 @@ def _an_abort_is_kept(world: World) -> None:
     """An accepted abort ends the failover."""
     for run in world.records.runs.values():
         if run.abort_asked_by and run.kind == "failover":
-            moved = run.cutover_began or run.outcome is Outcome.SUCCEEDED
+            moved = run.cutover.is_committed or run.outcome is Outcome.SUCCEEDED
             assert not moved, f"{run.run_id} moves the customers, and was aborted by {run.abort_asked_by}"
 
 
@@ -136,7 +136,7 @@ def _nothing_is_left_over(world: World) -> None:
         assert owner is None or owner in known, f"{resource.name} belongs to nobody"
     for run in world.records.runs.values():
         left = [r for r in world.azure.owned(run.run_id) if r.kind != "snapshots" or not run.keeps_its_point]
-        in_service = run.outcome is None or run.cutover_began
+        in_service = run.outcome is None or run.cutover.is_committed
         assert not left or in_service, f"{run.run_id} ({run.outcome}) left {[r.name for r in left]}"
 
 
@@ -144,7 +144,7 @@ def _the_replica_goes_on(world: World) -> None:
     """The replica is frozen only for a failover in progress, or while customers may be served from it."""
     if world.replica.frozen and world.records.state.active_site == "primary":
         by = world.records.runs.get(world.records.state.frozen_by or "")
-        holds = by is not None and by.kind == "failover" and (by.outcome is None or by.cutover_began)
+        holds = by is not None and by.kind == "failover" and (by.outcome is None or by.cutover.is_committed)
         assert holds, f"the replica is frozen at rest, by {world.records.state.frozen_by}"
 
 

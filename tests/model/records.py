@@ -12,7 +12,7 @@ from typing import Any
 
 from shared.models.errors import LostLockError, PlanBusyError, UnknownRunError
 from shared.models.ids import Kind
-from shared.models.runs import Outcome, Phase, RecoveryRun, may_follow
+from shared.models.runs import CutoverState, Outcome, Phase, RecoveryRun, may_follow
 from shared.models.steps import RunRef
 from shared.store.site_state import SiteState, frozen, frozen_late, thawed, thawing
 
@@ -106,7 +106,7 @@ class Records:
         wanted = run.takes(changes, forced=forced, number=number)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
-            assert may_follow(run.phase, phase, wanted.get("cutover_began", run.cutover_began)), (
+            assert may_follow(run.phase, phase, CutoverState(wanted.get("cutover", run.cutover))), (
                 f"{run_id} ends in {run.phase}, where it may not end"
             )
             self._enter(run, phase)

@@ -294,7 +294,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
     def _people_answer(self) -> None:
         for run_id in self._unfinished():
             run = self.world.records.runs[run_id]
-            assert self.front.steer(run_id, "retry" if run.cutover_began else "abort")
+            assert self.front.steer(run_id, "retry" if run.cutover.is_committed else "abort")
 
 
 SETTINGS = settings(

@@ -279,7 +279,7 @@ class World:
         """Never resources of a run that moves customers, or has; of another run only after it has ended."""
         run_id = order.of_run or order.run.run_id
         run = self.records.runs[run_id]
-        assert not run.cutover_began, f"the machines of {run_id} are cleared away, which customers are moved to"
+        assert not run.cutover.is_committed, f"the machines of {run_id} are cleared away, which customers are moved to"
         assert run_id == order.run.run_id or run.outcome, f"{order.run.run_id} clears {run_id} away, which goes on"
         return self.azure.clean_up(order)
 
@@ -363,7 +363,7 @@ class World:
         """Invariants of every endpoint change."""
         run = self.records.runs[held.run_id]
         assert run.kind == "failover", f"{run.run_id} is a {run.kind} and switches Traffic Manager"
-        assert run.cutover_began, f"the row of {run.run_id} does not say that it cuts over"
+        assert run.cutover.is_committed, f"the row of {run.run_id} does not say that it cuts over"
         assert run.outcome is None, f"{run.run_id} has ended, and switches Traffic Manager"
         verified, held_at = self.verified_at.get(run.run_id), self.records.held_at.get(run.run_id, BEGINNING)
         assert verified and verified > held_at, f"{run.run_id} cuts over to a site not verified since {held_at}"

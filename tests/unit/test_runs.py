@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.models.ids import Kind
-from shared.models.runs import FIRST_PHASE, FORWARD, TRANSITIONS, Hindsight, Outcome, Phase, RecoveryRun, may_follow
+from shared.models.runs import (
+    FIRST_PHASE,
+    FORWARD,
+    TRANSITIONS,
+    CutoverState,
+    Hindsight,
+    Outcome,
+    Phase,
+    RecoveryRun,
+    may_follow,
+)
 
 KINDS: list[Kind] = ["failover", "drill", "failback"]
 CHOICES = st.lists(st.integers(min_value=0, max_value=len(Phase)), max_size=60)
@@ -105,18 +115,18 @@ def test_the_cutover_itself_never_turns_to_clearing_away() -> None:
 
 
 def test_a_cutover_steps_back_only_where_the_same_change_says_that_nobody_was_moved() -> None:
-    run = ended("failover", None).model_copy(update={"phase": Phase.CUTTING_OVER, "cutover_began": True})
+    run = ended("failover", None).model_copy(update={"phase": Phase.CUTTING_OVER, "cutover": CutoverState.BEGUN})
     assert run.takes({"phase": "verifying"}) == {}
-    back = {"phase": "verifying", "cutover_began": False}
+    back = {"phase": "verifying", "cutover": "stepped_back"}
     assert run.takes(back) == back
-    assert run.takes({"phase": "cleaning_up", "cutover_began": False}) == {"cutover_began": False}
+    assert run.takes({"phase": "cleaning_up", "cutover": "stepped_back"}) == {"cutover": "stepped_back"}
 
 
 @pytest.mark.parametrize("before", sorted(FORWARD))
 def test_once_the_cutover_has_begun_there_is_only_forward(before: Phase) -> None:
     backwards = set(Phase) - FORWARD
-    assert not [after for after in backwards if may_follow(before, after, cutover_began=True)]
-    assert may_follow(Phase.NEEDS_OPERATOR, Phase.CUTTING_OVER, cutover_began=True)
+    assert not [after for after in backwards if may_follow(before, after, cutover=CutoverState.BEGUN)]
+    assert may_follow(Phase.NEEDS_OPERATOR, Phase.CUTTING_OVER, cutover=CutoverState.BEGUN)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,15 +152,15 @@ def test_a_cutover_does_not_begin_after_an_abort_was_asked_for() -> None:
 def test_an_abort_is_not_asked_for_once_the_cutover_has_begun_or_the_run_has_ended() -> None:
     verifying = ended("failover", None).model_copy(update={"phase": Phase.VERIFYING})
     began = verifying.takes({"phase": "cutting_over"})
-    assert began == {"phase": "cutting_over", "cutover_began": True}
+    assert began == {"phase": "cutting_over", "cutover": "begun"}
     assert verifying.takes({"abort_asked_by": "Ada"}) == {"abort_asked_by": "Ada"}
     for late in (verifying.model_copy(update=began), ended("failover", Outcome.STOOD_DOWN)):
         assert late.takes({"abort_asked_by": "Ada"}) == {}
 
 
 def test_a_cutover_that_waited_for_a_person_goes_on() -> None:
-    held = ended("failover", None, cutover_began=True).model_copy(update={"phase": Phase.NEEDS_OPERATOR})
-    assert held.takes({"phase": "cutting_over"}) == {"phase": "cutting_over", "cutover_began": True}
+    held = ended("failover", None, cutover=CutoverState.BEGUN).model_copy(update={"phase": Phase.NEEDS_OPERATOR})
+    assert held.takes({"phase": "cutting_over"}) == {"phase": "cutting_over"}
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -163,7 +173,7 @@ def test_the_end_of_a_run_is_taken_wherever_it_stands_and_an_outcome_stays(phase
 # Leftovers of an ended run, and whether observing was right
 
 
-def ended(kind: Kind, outcome: Outcome | None, *, cutover_began: bool = False) -> RecoveryRun:
+def ended(kind: Kind, outcome: Outcome | None, *, cutover: CutoverState = CutoverState.NOT_STARTED) -> RecoveryRun:
     return RecoveryRun(
         run_id="contoso-f20270115203000000-abcd",
         plan="contoso",
@@ -174,20 +184,20 @@ def ended(kind: Kind, outcome: Outcome | None, *, cutover_began: bool = False) -
         reason="A test",
         phase=Phase.COMPLETED if outcome else Phase.RECOVERING,
         outcome=outcome,
-        cutover_began=cutover_began,
+        cutover=cutover,
         started_at=datetime(2027, 1, 15, 20, 30, tzinfo=UTC),
     )
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("outcome", [None, *Outcome])
-@pytest.mark.parametrize("cutover_began", [False, True])
+@pytest.mark.parametrize("cutover", list(CutoverState))
 def test_what_may_serve_customers_or_still_works_is_no_leftover(
-    kind: Kind, outcome: Outcome | None, cutover_began: bool
+    kind: Kind, outcome: Outcome | None, cutover: CutoverState
 ) -> None:
     """After the start of a cutover its machines may serve customers, whatever the outcome."""
-    run = ended(kind, outcome, cutover_began=cutover_began)
-    assert run.is_leftover is (outcome is not None and not cutover_began)
+    run = ended(kind, outcome, cutover=cutover)
+    assert run.is_leftover is (outcome is not None and not cutover.is_committed)
 
 
 @pytest.mark.parametrize("kind", KINDS)
