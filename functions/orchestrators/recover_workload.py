@@ -117,7 +117,7 @@ def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doi
     for disk, state in zip(watched, states, strict=True):
         if state.state != "succeeded":
             why = state.refusal.sentence if state.refusal else "It took too long."
-            raise NeedsOperator(f"Disk {disk.target} was not created. {why} Then `retry`.")
+            raise NeedsOperator(f"Disk {disk.target} could not be created. {why} Then `retry`.")
     return None
 
 

@@ -209,7 +209,7 @@ class RecoveryRun(Strict):
             if too_late or not may_follow(self.phase, phase, CutoverState(wanted.get("cutover", self.cutover))):
                 del wanted["phase"]
         if wanted.get("phase") == Phase.CUTTING_OVER and not self.cutover.is_committed:
-            wanted["cutover"] = CutoverState.BEGUN.value
+            wanted["cutover"] = CutoverState.BEGUN
         if self.cutover.is_committed or self.outcome is not None:
             wanted.pop("abort_asked_by", None)
         if self.outcome is not None:
