@@ -169,6 +169,17 @@ class Hub(ABC):
                 )
                 self._raise(target, sent.name, sent.data.value)
             case "completeOrchestration":
+                ended = action.completeOrchestration
+                instance.history.append(
+                    pb.HistoryEvent(
+                        eventId=action.id,
+                        executionCompleted=pb.ExecutionCompletedEvent(
+                            orchestrationStatus=ended.orchestrationStatus,
+                            result=ended.result,
+                            failureDetails=ended.failureDetails if ended.HasField("failureDetails") else None,
+                        ),
+                    )
+                )
                 self._complete(instance, action.completeOrchestration)
             case _:
                 raise AssertionError(f"The model does not know the action {kind}.")

@@ -1,39 +1,29 @@
 """Records the stored histories again: ``python -m tests.replay.record [STORY ...]``, from the project's folder.
 
-Each story of ``stories.yaml`` runs in its own lab. A story that ends as expected replaces its file under
-``histories``; one that does not is retried, then named at the end, and the command's status is 1.
+Each story of ``stories.yaml`` is played in virtual time. A story that ends as expected replaces its file under
+``histories``; one that does not is named at the end, and the command's status is 1.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-import grpc.aio
 import yaml
-from durabletask.internal import orchestrator_service_pb2 as pb
-from durabletask.internal import orchestrator_service_pb2_grpc as stubs
 
-from lab.actions import Actions
-from lab.cloud.times import Times
-from lab.host.hub import MAX_MESSAGE_BYTES
 from lab.plan_copy import merge
-from lab.report import build_report, judge
-from lab.runner import Watcher
+from lab.runner import LONGEST, options_of, play
 from lab.scenario import PROJECT, Scenario
 from lab.site.world import SQL_PASSWORD
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.plans.loader import build_plan, read_yaml
 from tests.replay import stored
+from tests.virtual.lab import VirtualLab
+from tests.virtual.loop import VirtualLoop, run
 
 STORIES = Path(__file__).parent / "stories.yaml"
-PATIENCE = 60.0
-"""Real seconds after a story's last event until everything must be over."""
-TRIES = 3
 
 
 class NotAsWantedError(Exception):
@@ -46,71 +36,38 @@ def load_stories() -> dict[str, dict[str, Any]]:
     return {name: merge(data["everywhere"], story) for name, story in data["stories"].items()}
 
 
-async def record(story: dict[str, Any]) -> str:
-    """Runs one story and returns its histories as text. Raises ``NotAsWantedError``."""
+def record(story: dict[str, Any]) -> str:
+    """Plays one story in virtual time and returns its histories as text. Raises ``NotAsWantedError``."""
     wanted = set(story.pop("orchestrators"))
     scenario = Scenario.model_validate(story)
     plan_file = PROJECT / scenario.plan
     plan = build_plan(merge(read_yaml(plan_file), scenario.plan_overrides), plan_file)
-    options = LabOptions(speed=scenario.speed, workers=scenario.workers, times=Times().with_changes(scenario.times))
-    async with Lab(plan, plan_file, options) as lab, grpc.aio.insecure_channel(*_hub(lab)) as channel:
-        hub: Any = stubs.TaskHubSidecarServiceStub(channel)
-        await _play(lab, scenario, hub, wanted)
-        histories = [await _history(hub, state.instanceId) for state in await _instances(hub)]
-        text = stored.as_text(scenario.name, histories)
-        _refuse_what_is_private(lab, text)
-    return text
+
+    async def main(loop: VirtualLoop) -> str:
+        async with VirtualLab(plan, plan_file, options_of(scenario, speed=1.0), loop) as lab:
+            report = await play(lab, scenario, STORIES.parent, lambda at, text: None)
+            instances = lab.hub.instances.values()
+            while waits := [one.id for one in instances if one.status == "running"]:
+                if lab.clock.now > LONGEST:
+                    raise NotAsWantedError(f"{', '.join(waits)} did not come to rest.")
+                await lab.clock.sleep(60)
+            if missing := wanted - {one.name for one in instances}:
+                raise NotAsWantedError(f"{', '.join(sorted(missing))} did not run.")
+            _refuse_another_end(scenario, report)
+            text = stored.as_text(scenario.name, [stored.split(one.id, one.history) for one in instances])
+            _refuse_what_is_private(lab, text)
+            return text
+
+    return run(main)
 
 
-def _hub(lab: Lab) -> tuple[str, list[tuple[str, int]]]:
-    return lab.functions.engine.address, [("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]
-
-
-async def _play(lab: Lab, scenario: Scenario, hub: Any, wanted: set[str]) -> None:
-    """Performs the timeline and waits until the world is at rest and every orchestration is over."""
-    actions = Actions(lab, STORIES.parent)
-    watcher = Watcher(lab, actions, lambda at, text: None)
-    watching = asyncio.create_task(watcher.run())
-    try:
-        for event in sorted(scenario.timeline, key=lambda e: e.at):
-            await lab.clock.until(event.at.total_seconds())
-            await actions.perform(event)
-            watcher.changed()
-        limit = time.monotonic() + PATIENCE
-        while not watcher.at_rest or await _unfinished(hub, wanted):
-            if time.monotonic() > limit:
-                raise NotAsWantedError(f"{await _unfinished(hub, wanted) or 'It'} did not come to rest.")
-            await asyncio.sleep(0.1)
-    finally:
-        for task in (watching, *actions.sending):
-            task.cancel()
-        await asyncio.gather(watching, *actions.sending, return_exceptions=True)
-    report = await build_report(lab, scenario)
-    failures = [*actions.failures, *watcher.failures, *judge(report, scenario.expect)]
+def _refuse_another_end(scenario: Scenario, report: dict[str, Any]) -> None:
+    failures = list(report["failures"])
     ended = [f"{run['kind']} {run['outcome']}" for run in report["runs"]]
     if len(ended) != sum(sum(counts.values()) for counts in scenario.expect["runs"].values()):
         failures.append(f"There were other runs: {', '.join(ended)}.")
     if failures:
         raise NotAsWantedError(" ".join(failures))
-
-
-async def _instances(hub: Any) -> list[pb.OrchestrationState]:
-    """Everything that the hub holds, oldest first."""
-    return list((await hub.QueryInstances(pb.QueryInstancesRequest())).orchestrationState)
-
-
-async def _unfinished(hub: Any, wanted: set[str]) -> str:
-    """Which orchestrations are not over, or did not begin; empty when there is nothing to wait for."""
-    states = await _instances(hub)
-    running = [s.instanceId for s in states if s.orchestrationStatus != pb.ORCHESTRATION_STATUS_COMPLETED]
-    return ", ".join([*running, *sorted(wanted - {s.name for s in states})])
-
-
-async def _history(hub: Any, instance: str) -> stored.History:
-    request = pb.StreamInstanceHistoryRequest(instanceId=instance)
-    return stored.split(
-        instance, [event async for chunk in hub.StreamInstanceHistory(request) for event in chunk.events]
-    )
 
 
 def _refuse_what_is_private(lab: Lab, text: str) -> None:
@@ -129,18 +86,15 @@ def _refuse_what_is_private(lab: Lab, text: str) -> None:
 
 
 def _record_one(name: str, story: dict[str, Any], place: str) -> bool:
-    for attempt in range(1, TRIES + 1):
-        began = time.monotonic()
-        print(f"{place} {name} ...", end=" ", flush=True)
-        try:
-            text = asyncio.run(record(dict(story)))
-        except Exception as error:  # noqa: BLE001 (whatever went wrong, the other stories are still recorded)
-            print(f"not as wanted ({attempt} of {TRIES}): {type(error).__name__}: {error}", flush=True)
-            continue
-        (stored.FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
-        print(f"{len(text) // 1024} KB, {time.monotonic() - began:.0f} s", flush=True)
-        return True
-    return False
+    print(f"{place} {name} ...", end=" ", flush=True)
+    try:
+        text = record(dict(story))
+    except Exception as error:  # noqa: BLE001 (whatever went wrong, the other stories are still recorded)
+        print(f"not as wanted: {type(error).__name__}: {error}", flush=True)
+        return False
+    (stored.FOLDER / f"{name}.json").write_text(text, encoding="utf-8")
+    print(f"{len(text) // 1024} KB", flush=True)
+    return True
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ from lab.templates.standing import grants_of
 from lab.twin import Lab, LabOptions
 from shared.models.plan import RecoveryPlan
 from shared.plans.loader import load_plans
-from tests.virtual.host import VirtualHost
+from tests.virtual.host import VirtualHost, VirtualHub
 from tests.virtual.loop import VirtualLoop
 from tests.virtual.servers import (
     AddressBook,
@@ -159,6 +159,12 @@ class VirtualLab(Lab):
         self.storage = Tables(self._after_row)  # type: ignore[assignment]
         self.tables_endpoint = "https://tables.lab/lab"
         self.seals_endpoint = ""
+
+    @property
+    def hub(self) -> VirtualHub:
+        """Where the app's orchestrations live."""
+        hub: VirtualHub = self.functions.dispatcher.hub  # type: ignore[attr-defined]
+        return hub
 
     def tables(self) -> Any:
         return self.storage
