@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from functions.deployed_plans import PLANS
 from functions.http import auth
-from functions.http.auth import Caller, PersonRole
 from shared.models import errors
 from shared.models.base import Strict
 from shared.models.json_limits import OverLimitError, read_json
@@ -107,26 +106,6 @@ def answering[**P](
             return problem(503, f"Unexpected error ({type(error).__name__}). See Coldsite's log.")
 
     return run
-
-
-def allowed[**P](
-    needs: PersonRole,
-) -> Callable[
-    [Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]]],
-    Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]],
-]:
-    """Passes the caller to the handler if it has the role; every other request is answered before it."""
-
-    def decorate(
-        handler: Callable[Concatenate[Caller, func.HttpRequest, P], Awaitable[func.HttpResponse]],
-    ) -> Callable[Concatenate[func.HttpRequest, P], Awaitable[func.HttpResponse]]:
-        @functools.wraps(handler)
-        async def run(request: func.HttpRequest, /, *arguments: P.args, **named: P.kwargs) -> func.HttpResponse:
-            return await handler(auth.caller_of(request, needs), request, *arguments, **named)
-
-        return answering(run)
-
-    return decorate
 
 
 def json_only(request: func.HttpRequest) -> None:

@@ -3,83 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import azure.durable_functions as df
 import azure.functions as func
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from functions.http.auth import FOR_PEOPLE, Caller, PersonRole
-from functions.http.responses import allowed, answer
-from functions.http.schemas import (
-    STEERING,
-    Checked,
-    DrillRequest,
-    FailoverRequest,
-    NoteRequest,
-    PauseRequest,
-    PlanView,
-    PointView,
-    RunView,
-    SelfChecked,
-)
+from functions.http.auth import Caller
+from functions.http.endpoint import OPERATIONS, Operation, endpoint
+from functions.http.responses import answer
 from shared.models.ids import PLAN_NAME, RUN_ID, Kind
-from shared.models.runs import RecoveryRun
-from shared.services.handle_alert import AlertAnswer
 
 bp = df.Blueprint()
 VERSION = "1.0.0"
 
-
-class _Operation(NamedTuple):
-    """One operation. ``more`` are its error statuses beyond the common ones."""
-
-    method: str
-    path: str
-    summary: str
-    role: PersonRole | None
-    takes: type[BaseModel] | None
-    status: int
-    gives: Any
-    more: tuple[int, ...] = ()
-
-
-_CHANGES = (409, 413, 415, 422)
-_OPERATIONS = (
-    _Operation("post", "/alerts", "Receive an Azure Monitor alert", None, None, 202, AlertAnswer, (400, 413, 415, 422)),
-    _Operation(
-        "post", "/plans/{plan}/failover", "Start a failover", "operator", FailoverRequest, 202, RecoveryRun,
-        (400, 404, *_CHANGES),
-    ),
-    _Operation(
-        "post", "/plans/{plan}/drill", "Start a drill (isolated test failover)", "operator", DrillRequest, 202,
-        RecoveryRun,
-        (400, 404, *_CHANGES),
-    ),
-    _Operation(
-        "post", "/plans/{plan}/pause", "Pause automatic failover", "operator", PauseRequest, 200,
-        PlanView, (400, 404, *_CHANGES),
-    ),
-    *(
-        _Operation(
-            "post", f"/runs/{{run_id}}/{word}", one.summary, one.needs, NoteRequest, 202, RecoveryRun,
-            (400, 404, *_CHANGES),
-        )
-        for word, one in STEERING.items()
-    ),
-    _Operation("get", "/plans", "List all plans with their status", "viewer", None, 200, {"plans": [PlanView]}),
-    _Operation("get", "/plans/{plan}", "Get one plan with its status", "viewer", None, 200, PlanView, (404,)),
-    _Operation("get", "/plans/{plan}/check", "Run one pass of evidence now", "viewer", None, 200, Checked, (404,)),
-    _Operation(
-        "get", "/plans/{plan}/points", "List a plan's recovery points", "viewer", None, 200, {"points": [PointView]},
-        (404,),
-    ),
-    _Operation("get", "/runs", "List runs, newest first", "viewer", None, 200, {"runs": [RecoveryRun]}, (404, 422)),
-    _Operation("get", "/runs/{run_id}", "Get one run with its steps", "viewer", None, 200, RunView, (404,)),
-    _Operation("post", "/selfcheck", "Run one orchestration to completion", "viewer", None, 200, SelfChecked),
-    _Operation("get", "/openapi.json", "This document", "viewer", None, 200, dict),
-)  # fmt: skip
 
 _REFUSALS = {
     400: "The body is not JSON.",
@@ -104,26 +42,20 @@ _QUERY: dict[str, dict[str, Any]] = {
 }
 
 
-@bp.route(route="openapi.json", methods=["GET"], auth_level=FOR_PEOPLE)
-async def openapi(req: func.HttpRequest) -> func.HttpResponse:
-    return await _openapi(req)
-
-
-@allowed("viewer")
-async def _openapi(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(bp, "get", "/openapi.json", "This document", role="viewer", gives=dict)
+async def openapi(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return answer(document())
 
 
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
+    takes = {operation.takes for operation in OPERATIONS if operation.takes}
+    gives = {model for operation in OPERATIONS for model in _models(operation.gives)}
     _, schemas = models_json_schema(
         [
-            *((model, "validation") for model in (FailoverRequest, DrillRequest, PauseRequest, NoteRequest)),
-            *(
-                (model, "serialization")
-                for model in (PlanView, RunView, RecoveryRun, AlertAnswer, Checked, PointView, SelfChecked)
-            ),
+            *((model, "validation") for model in sorted(takes, key=lambda one: one.__name__)),
+            *((model, "serialization") for model in sorted(gives, key=lambda one: one.__name__)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -139,7 +71,7 @@ def document() -> dict[str, Any]:
         "required": ["type", "title", "status", "detail"],
     }
     paths: dict[str, Any] = {}
-    for operation in _OPERATIONS:
+    for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = _described(operation)
     return {
         "openapi": "3.1.0",
@@ -162,12 +94,12 @@ def document() -> dict[str, Any]:
     }
 
 
-def _described(operation: _Operation) -> dict[str, Any]:
+def _described(operation: Operation) -> dict[str, Any]:
     names = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
     parameters = [{"name": n, "in": "path", "required": True, "schema": _PARAMETERS[n]} for n in names]
     if operation.path == "/runs":
         parameters += [{"name": n, "in": "query", "required": False, "schema": s} for n, s in _QUERY.items()]
-    told: dict[str, Any] = {
+    described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": f"{operation.method}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",
         "parameters": parameters,
@@ -176,19 +108,19 @@ def _described(operation: _Operation) -> dict[str, Any]:
                 "description": "Done." if operation.status == 200 else "Accepted; follow the run.",
                 "content": {"application/json": {"schema": _schema(operation.gives)}},
             },
-            **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.more})},
+            **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.refuses})},
         },
     }
     if operation.role is None:
-        told["description"] = "Requires a function key, or Azure Monitor's token where one is configured."
+        described["description"] = "Requires a function key, or Azure Monitor's token where one is configured."
     else:
-        told["description"] = f"Requires the role {operation.role}, where sign-in is on."
+        described["description"] = f"Requires the role {operation.role}, where sign-in is on."
     if operation.takes or operation.path == "/alerts":
         schema = (
             _schema(operation.takes) if operation.takes else {"type": "object", "description": "Common alert schema"}
         )
-        told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return told
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described
 
 
 def _refusal(status: int) -> dict[str, Any]:
@@ -204,3 +136,10 @@ def _schema(gives: Any) -> dict[str, Any]:
         items = {"type": "array", "items": _schema(model)}
         return {"type": "object", "properties": {name: items}, "required": [name]}
     return {"type": "object"} if gives is dict else {"$ref": f"#/components/schemas/{gives.__name__}"}
+
+
+def _models(gives: Any) -> list[type[BaseModel]]:
+    """The models in an answer: one, a named list of one, or none."""
+    if isinstance(gives, dict):
+        return [model for (model,) in gives.values()]
+    return [] if gives is dict else [gives]

@@ -9,11 +9,13 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from functions.deployed_plans import PLANS
-from functions.http.auth import FOR_PEOPLE, Caller
-from functions.http.responses import BadRequestError, allowed, answer, plan_of, read_request
+from functions.http.auth import Caller
+from functions.http.endpoint import CHANGES, endpoint
+from functions.http.responses import BadRequestError, answer, plan_of, read_request
 from functions.http.schemas import (
     Checked,
     PauseRequest,
+    PlanView,
     PointView,
 )
 from functions.http.views import one_pass, plan_view, shown, usable_points
@@ -26,13 +28,17 @@ bp = df.Blueprint()
 LONGEST_PAUSE = timedelta(days=30)
 
 
-@bp.route(route="plans/{plan}/pause", methods=["POST"], auth_level=FOR_PEOPLE)
-async def pause(req: func.HttpRequest) -> func.HttpResponse:
-    return await _pause(req)
-
-
-@allowed("operator")
-async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/pause",
+    "Pause automatic failover",
+    role="operator",
+    takes=PauseRequest,
+    gives=PlanView,
+    refuses=CHANGES,
+)
+async def pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """Automatic failover is off until the pause ends, which it does by itself. A pause of 0s ends one at once.
 
     A postponed check becomes due: its result may no longer hold under the new pause, or without it.
@@ -54,24 +60,14 @@ async def _pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return answer(shown(await plan_view(plan)))
 
 
-@bp.route(route="plans", methods=["GET"], auth_level=FOR_PEOPLE)
-async def list_plans(req: func.HttpRequest) -> func.HttpResponse:
-    return await _list_plans(req)
-
-
-@allowed("viewer")
-async def _list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(bp, "get", "/plans", "List all plans with their status", role="viewer", gives={"plans": [PlanView]})
+async def list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     views = await asyncio.gather(*(plan_view(plan) for plan in PLANS.values()))
     return answer({"plans": [shown(view) for view in views]})
 
 
-@bp.route(route="plans/{plan}", methods=["GET"], auth_level=FOR_PEOPLE)
-async def read_plan(req: func.HttpRequest) -> func.HttpResponse:
-    return await _read_plan(req)
-
-
-@allowed("viewer")
-async def _read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(bp, "get", "/plans/{plan}", "Get one plan with its status", role="viewer", gives=PlanView, refuses=(404,))
+async def read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
     public = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
     told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
@@ -79,13 +75,10 @@ async def _read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
     return answer(shown(view.model_copy(update={"hash": plan.hash, "plan": public, "events": told})))
 
 
-@bp.route(route="plans/{plan}/check", methods=["GET"], auth_level=FOR_PEOPLE)
-async def check_plan(req: func.HttpRequest) -> func.HttpResponse:
-    return await _check_plan(req)
-
-
-@allowed("viewer")
-async def _check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(
+    bp, "get", "/plans/{plan}/check", "Run one pass of evidence now", role="viewer", gives=Checked, refuses=(404,)
+)
+async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """One pass of evidence, now: a blind check is found without stopping a shop."""
     plan = plan_of(req)
     seen = await one_pass(plan)
@@ -100,13 +93,16 @@ async def _check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpRespons
     )
 
 
-@bp.route(route="plans/{plan}/points", methods=["GET"], auth_level=FOR_PEOPLE)
-async def list_points(req: func.HttpRequest) -> func.HttpResponse:
-    return await _list_points(req)
-
-
-@allowed("viewer")
-async def _list_points(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(
+    bp,
+    "get",
+    "/plans/{plan}/points",
+    "List a plan's recovery points",
+    role="viewer",
+    gives={"points": [PointView]},
+    refuses=(404,),
+)
+async def list_points(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """The recovery points that a failover can use, newest first."""
     points = await usable_points(plan_of(req))
     views = [

@@ -12,8 +12,9 @@ import azure.functions as func
 
 from functions.deployed_plans import PLANS
 from functions.engine import DurableEngine
-from functions.http.auth import FOR_PEOPLE, Caller, caller_of
-from functions.http.responses import BadRequestError, allowed, answer, answering, plan_of, read_request
+from functions.http.auth import Caller, caller_of
+from functions.http.endpoint import CHANGES, Operation, endpoint, family
+from functions.http.responses import BadRequestError, answer, plan_of, read_request
 from functions.http.schemas import (
     STEERING,
     DrillRequest,
@@ -45,14 +46,18 @@ def _started(run: RecoveryRun) -> func.HttpResponse:
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
-@bp.route(route="plans/{plan}/failover", methods=["POST"], auth_level=FOR_PEOPLE)
-@bp.durable_client_input(client_name="client")
-async def start_failover(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    return await _start_failover(req, DurableEngine(client))
-
-
-@allowed("operator")
-async def _start_failover(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/failover",
+    "Start a failover",
+    role="operator",
+    takes=FailoverRequest,
+    gives=RecoveryRun,
+    status=202,
+    refuses=CHANGES,
+)
+async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     """One pass of evidence, ten seconds at most, then 202. A serving primary must be acknowledged, else 409."""
     plan, wanted = plan_of(req), read_request(FailoverRequest, req)
     if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
@@ -113,26 +118,40 @@ async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
         )
 
 
-@bp.route(route="plans/{plan}/drill", methods=["POST"], auth_level=FOR_PEOPLE)
-@bp.durable_client_input(client_name="client")
-async def start_drill(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    return await _start_drill(req, DurableEngine(client))
-
-
-@allowed("operator")
-async def _start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/drill",
+    "Start a drill (isolated test failover)",
+    role="operator",
+    takes=DrillRequest,
+    gives=RecoveryRun,
+    status=202,
+    refuses=CHANGES,
+)
+async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     plan, wanted = plan_of(req), read_request(DrillRequest, req)
     return _started(await begin_run(engine, plan, "drill", "planned", "operator", wanted.reason, person=caller))
 
 
-@bp.route(route="runs/{run_id}/{action:alpha}", methods=["POST"], auth_level=FOR_PEOPLE)
-@bp.durable_client_input(client_name="client")
-async def steer_run(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    return await _steer(req, DurableEngine(client))
-
-
-@answering
-async def _steer(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+@family(
+    bp,
+    "/runs/{run_id}/{action:alpha}",
+    [
+        Operation(
+            "post",
+            f"/runs/{{run_id}}/{word}",
+            one.summary,
+            one.needs,
+            RecoveryRun,
+            NoteRequest,
+            202,
+            CHANGES,
+        )
+        for word, one in STEERING.items()
+    ],
+)
+async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect.
 
     The answer and its author are recorded before the event is sent to the run.
@@ -209,13 +228,16 @@ def _place(run_id: str) -> str:
     return name.row_key if name else run_id
 
 
-@bp.route(route="runs", methods=["GET"], auth_level=FOR_PEOPLE)
-async def list_runs(req: func.HttpRequest) -> func.HttpResponse:
-    return await _list_runs(req)
-
-
-@allowed("viewer")
-async def _list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(
+    bp,
+    "get",
+    "/runs",
+    "List runs, newest first",
+    role="viewer",
+    gives={"runs": [RecoveryRun]},
+    refuses=(404, 422),
+)
+async def list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """Newest first; ``plan``, ``kind``, ``limit`` (at most 200) and ``before`` (a run id) narrow it down."""
     query = req.params
     if query.get("plan") and query["plan"] not in PLANS:
@@ -238,13 +260,8 @@ async def _list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
     return answer({"runs": [run.model_dump(mode="json") for run in runs]})
 
 
-@bp.route(route="runs/{run_id}", methods=["GET"], auth_level=FOR_PEOPLE)
-async def read_run(req: func.HttpRequest) -> func.HttpResponse:
-    return await _read_run(req)
-
-
-@allowed("viewer")
-async def _read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+@endpoint(bp, "get", "/runs/{run_id}", "Get one run with its steps", role="viewer", gives=RunView, refuses=(404,))
+async def read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     run_id = req.route_params.get("run_id", "")
     run, steps = await asyncio.gather(stored_runs.read_run(run_id), read_steps(run_id))
     return answer(RunView(**run.model_dump(), steps=steps).model_dump(mode="json"))

@@ -14,8 +14,9 @@ import azure.functions as func
 
 from functions.activities.selfcheck import Itself
 from functions.engine import DurableEngine
-from functions.http.auth import FOR_PEOPLE, Caller
-from functions.http.responses import allowed, answer
+from functions.http.auth import Caller
+from functions.http.endpoint import endpoint
+from functions.http.responses import answer
 from functions.http.schemas import SelfChecked
 
 bp = df.Blueprint()
@@ -23,14 +24,8 @@ PATIENCE = 90.0
 """Seconds after which the engine counts as broken. A platform that starts its first instance needs some."""
 
 
-@bp.route(route="selfcheck", methods=["POST"], auth_level=FOR_PEOPLE)
-@bp.durable_client_input(client_name="client")
-async def check_self(req: func.HttpRequest, client: df.DurableFunctionsClient) -> func.HttpResponse:
-    return await _check_self(req, DurableEngine(client))
-
-
-@allowed("viewer")
-async def _check_self(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+@endpoint(bp, "post", "/selfcheck", "Run one orchestration to completion", role="viewer", gives=SelfChecked)
+async def check_self(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     """Starts the orchestration and waits for it to end; 503 when the engine does not complete it."""
     began = time.monotonic()
     found = await engine.run("selfcheck", f"selfcheck-{uuid.uuid4().hex}", PATIENCE)

@@ -16,7 +16,7 @@ from durabletask.worker import _OrchestrationExecutor, _RuntimeOrchestrationCont
 
 from tests.replay.replay import todays_orchestrators
 
-CHECK_EVERY = 25
+CHECK_EVERY = 100
 """Turns between two replays from the beginning."""
 
 

@@ -9,7 +9,7 @@ import asyncio
 import selectors
 import socket
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import time_machine
@@ -48,17 +48,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__(_Jumping(self._pass))
-        self._now = 0.0
+        self._microseconds = 0
         self._journey = time_machine.travel(BEGINNING, tick=False)
         self._clock = self._journey.start()
         self.listening: Callable[[str, int], bool] = lambda host, port: False
 
     def _pass(self, seconds: float) -> None:
-        self._now += seconds
-        self._clock.move_to(BEGINNING + timedelta(seconds=self._now))
+        """In whole microseconds, so that ``time.time`` and ``datetime.now`` name the same one."""
+        self._microseconds += max(1, round(seconds * 1e6))
+        self._clock.move_to(BEGINNING.timestamp() + (self._microseconds + 0.5) / 1e6)
 
     def time(self) -> float:
-        return self._now
+        return self._microseconds / 1e6
 
     def close(self) -> None:
         if not self.is_closed():
