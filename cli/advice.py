@@ -16,8 +16,8 @@ def advice(plans: list[dict[str, Any]]) -> str:
     steps = (_answer_the_run, _see_to_the_outage, _follow_the_run, _see_to_warnings, _way_back, _run_a_drill)
     for step in steps:
         for plan in plans:
-            if said := step(plan):
-                return f"Next: {said}"
+            if message := step(plan):
+                return f"Next: {message}"
     return "No action required." if plans else "Next: no plan is deployed; `coldsite plan init NAME` writes one."
 
 
@@ -40,16 +40,16 @@ def _see_to_the_outage(plan: dict[str, Any]) -> str | None:
     says = look["says"] if look else None
     if plan["active_site"] != "primary" or _fails_over(plan) or (says in ("up", None) and not plan["open_alerts"]):
         return None
-    said = f"`coldsite check {name}` checks it now"
+    advice = f"`coldsite check {name}` checks it now"
     if says == "down":
-        said += f"; `coldsite failover {name} --reason WHY` fails over to Azure"
+        advice += f"; `coldsite failover {name} --reason WHY` fails over to Azure"
     if plan["paused_until"]:
         return (
-            f"{said}; automatic failover is paused, and `coldsite pause {name} --for 0s --reason WHY` ends the pause."
+            f"{advice}; automatic failover is paused, and `coldsite pause {name} --for 0s --reason WHY` ends the pause."
         )
     if plan["mode"] == "observe":
-        return f"{said}; the plan is in observe mode and starts no failover by itself."
-    return f"{said}."
+        return f"{advice}; the plan is in observe mode and starts no failover by itself."
+    return f"{advice}."
 
 
 def _fails_over(plan: dict[str, Any]) -> bool:

@@ -134,12 +134,12 @@ class Api:
             data = json.loads(text) if text else {}
         except ValueError:
             data = None
-        told = data if isinstance(data, dict) else {}
+        problem = data if isinstance(data, dict) else {}
         if response.status == 401:
-            said = told.get("detail") or "The function key is missing or wrong, or you are not signed in."
-            raise ApiError(401, f"{said} Set COLDSITE_APP and sign in with `az login`, or pass a key with `--key`.")
+            message = problem.get("detail") or "The function key is missing or wrong, or you are not signed in."
+            raise ApiError(401, f"{message} Set COLDSITE_APP and sign in with `az login`, or pass a key with `--key`.")
         if response.status >= 400:
-            raise ApiError(response.status, told.get("detail") or f"Coldsite answered {response.status}.", told)
+            raise ApiError(response.status, problem.get("detail") or f"Coldsite answered {response.status}.", problem)
         if not isinstance(data, dict):
             raise ApiError(0, f"The server at {self.target.url} is not Coldsite.")
         return data

@@ -153,8 +153,8 @@ async def _return(story: Story, lab: Lab) -> None:
 def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
     story.act(4, "the history", "Everything above was recorded while it happened: who, what, when and why.")
     out.print(show.runs_table(runs, SPEED))
-    told = ", ".join(n["title"].split(": ", 1)[-1] for n in lab.front.notifications)
-    out.print(f"Messages sent: {told}.")
+    messages = ", ".join(n["title"].split(": ", 1)[-1] for n in lab.front.notifications)
+    out.print(f"Messages sent: {messages}.")
     out.print(
         "\nTry it yourself: `.venv/bin/coldsite lab up` starts the lab and keeps it; in another terminal,\n"
         "`.venv/bin/coldsite` shows the status, `... drill contoso` tries a drill, `... runs show RUN` reads one."

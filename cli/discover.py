@@ -99,9 +99,9 @@ def _attached(machine: Any, disks: dict[str, Any]) -> Iterator[Disk]:
     for place in (storage.data_disks if storage else None) or []:
         disk = disks.get(str(place.managed_disk.id).lower()) if place.managed_disk else None
         if disk is not None:
-            said = disk.properties
-            system = _word(said.os_type) if said.os_type else None
-            yield Disk(str(disk.id), system, _word(said.hyper_v_generation or "V2"))
+            message = disk.properties
+            system = _word(message.os_type) if message.os_type else None
+            yield Disk(str(disk.id), system, _word(message.hyper_v_generation or "V2"))
 
 
 def _word(value: Any) -> str:
@@ -110,14 +110,14 @@ def _word(value: Any) -> str:
 
 
 def _profile(one: Any) -> Profile:
-    said = one.properties
-    monitor = said.monitor_config
-    ordered = sorted(said.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
+    message = one.properties
+    monitor = message.monitor_config
+    ordered = sorted(message.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
     usable = [endpoint for endpoint in ordered if str(endpoint.type).rpartition("/")[2] in _ENDPOINTS]
     hosts = [_host_header(place) for place in (*(endpoint.properties for endpoint in usable), monitor) if place]
     return Profile(
         id=str(one.id),
-        hostname=str(said.dns_config.fqdn),
+        hostname=str(message.dns_config.fqdn),
         path=str(monitor.path if monitor and monitor.path else "/"),
         host=next(filter(None, hosts), ""),
         secure=not monitor or _word(monitor.protocol or "HTTPS") == "HTTPS",
@@ -160,8 +160,8 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
 
     The interfaces of private endpoints and link services belong to these and are never free.
     """
-    said = nic.get("properties") or {}
-    places = [one.get("properties") or {} for one in said.get("ipConfigurations") or []]
+    message = nic.get("properties") or {}
+    places = [one.get("properties") or {} for one in message.get("ipConfigurations") or []]
     usable = [
         place
         for place in places
@@ -172,7 +172,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
     place = next((one for one in usable if one.get("primary")), next(iter(usable), None))
     if place is None:
         return None
-    taken = any(said.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
+    taken = any(message.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
     return Interface(nic["id"], place["privateIPAddress"], place["subnet"]["id"], taken)
 
 

@@ -130,11 +130,11 @@ def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) ->
         return
     out.print(show.check_lines(found))
     blind = [item["signal"] for item in found["evidence"] if item["state"] == "no_data"]
-    said = {"up": "The primary site answers.", "down": "The primary site does not answer."}.get(
+    message = {"up": "The primary site answers.", "down": "The primary site does not answer."}.get(
         found["says"], "The checks do not agree." if found["says"] == "unclear" else "Coldsite has lost connectivity."
     )
     tail = f" No data from {', '.join(blind)}: fix the problem on its line." if blind else ""
-    out.print(Text(said + tail, style="bold"))
+    out.print(Text(message + tail, style="bold"))
 
 
 @app.command()

@@ -254,10 +254,10 @@ def check_lines(found: dict[str, Any]) -> RenderableType:
     return table
 
 
-def events(told: list[dict[str, Any]]) -> RenderableType:
+def events(happened: list[dict[str, Any]]) -> RenderableType:
     """Events between runs, newest first."""
     table = Table.grid(padding=(0, 2))
-    for event in told:
+    for event in happened:
         table.add_row(Text(event["at"][5:16].replace("T", " "), style="dim"), Text(event["text"]))
     return table
 

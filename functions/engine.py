@@ -40,8 +40,8 @@ class DurableEngine:
         try:
             ended = await self._client.wait_for_orchestration_completion(instance_id, timeout=patience)
         except TimeoutError as error:
-            told = f"The durable engine accepted an orchestration and did not complete it within {patience:g} s."
-            raise StorageUnavailableError(f"{told} A failover could not run. See the app's log.") from error
+            message = f"The durable engine accepted an orchestration and did not complete it within {patience:g} s."
+            raise StorageUnavailableError(f"{message} A failover could not run. See the app's log.") from error
         except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine does not answer.") from error
         if ended is None or ended.runtime_status is not OrchestrationStatus.COMPLETED:

@@ -99,17 +99,17 @@ async def _record_result(name: str, order: Order, result: Any, record: Recording
     if isinstance(result, Started):
         return
     if isinstance(result, Refused):
-        told = StepEnd(status="failed", error=result.refusal.sentence)
+        end = StepEnd(status="failed", error=result.refusal.sentence)
     else:
-        told = result.as_step() if hasattr(result, "as_step") else StepEnd()
+        end = result.as_step() if hasattr(result, "as_step") else StepEnd()
     attempts = order.attempt if record == "after" else None
     await end_step(
         order.run,
         name,
         order.target,
-        told.status,
+        end.status,
         attempts=attempts,
         started_at=order.began_at,
-        error=told.error,
-        detail=told.detail,
+        error=end.error,
+        detail=end.detail,
     )

@@ -67,8 +67,8 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
     if run.outcome is None:
         return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is cleaning up or being ended.
     if not run.is_leftover:
-        said = f"It is in use by {holder.machine}, of run {holder.run_id}, which may have served customers"
-        return Evicted(because=f"{said}. If its data are not needed, delete it in the portal.")
+        message = f"It is in use by {holder.machine}, of run {holder.run_id}, which may have served customers"
+        return Evicted(because=f"{message}. If its data are not needed, delete it in the portal.")
     clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)
     return Evicted(left=(await cleanup.clean_up(clear)).left)
 

@@ -57,8 +57,8 @@ async def _probe(order: ProbeOrder) -> Probed:
         except SettingError:
             raise
         except Exception as error:  # noqa: BLE001 (an error of one probe must not end the wait for the machine)
-            said = f"{order.address or 'the site'} could not be probed ({type(error).__name__}: {error})"
-            return ProbeAnswer(healthy=False, detail=said)
+            message = f"{order.address or 'the site'} could not be probed ({type(error).__name__}: {error})"
+            return ProbeAnswer(healthy=False, detail=message)
 
     answers = await asyncio.gather(*(ask(probe) for probe in order.probes))
     commits = {

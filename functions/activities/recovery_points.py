@@ -46,8 +46,8 @@ async def take_recovery_point(order: SetOrder) -> SetStarted:
     names = list(order.snapshots)
     late = too_late(order.not_after, "The replica must not stay frozen any longer.")
     if late is None and order.freezing and (await site_state.read_state(order.run.plan)).frozen_at != order.freezing:
-        said = "The replica is no longer frozen for this set; disks of different moments must not be combined."
-        late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=said))
+        message = "The replica is no longer frozen for this set; disks of different moments must not be combined."
+        late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=message))
     if late:
         return SetStarted(operations=dict.fromkeys(names, late))
     started = await asyncio.gather(*(start_snapshot(order.snapshots[name]) for name in names))

@@ -45,8 +45,8 @@ async def _switch(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> Switch
     await site_state.check_lock(order.run)
     run = await read_run(order.run.run_id)
     if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
-        said = "The run has stopped for the operator since this was ordered."
-        return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=said))
+        message = "The run has stopped for the operator since this was ordered."
+        return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=message))
     if late := too_late(order.not_after, "The last health check is too old to move traffic on it."):
         return Switched() if await _is_already(order, endpoint, to) else late
     refusal = await refusal_or_none(switch(order.traffic, endpoint, to))

@@ -87,23 +87,23 @@ def _signed_in(principal: str) -> Caller:
 
     Source: MicrosoftDocs/azure-docs:articles/app-service/configure-authentication-user-identities.md
     """
-    told = "Sign-in with Microsoft Entra is required."
+    needed = "Sign-in with Microsoft Entra is required."
     if not principal or len(principal) > _MAX_PRINCIPAL:
-        raise AccessError(401, told, "no principal")
+        raise AccessError(401, needed, "no principal")
     try:
         data = json.loads(base64.b64decode(principal, validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:
-        raise AccessError(401, told, "a principal that cannot be read") from error
+        raise AccessError(401, needed, "a principal that cannot be read") from error
     claims = data.get("claims") if isinstance(data, dict) else None
     if not isinstance(claims, list) or str(data.get("auth_typ")).lower() not in ("aad", "azureactivedirectory"):
-        raise AccessError(401, told, "a principal that Microsoft Entra did not issue")
+        raise AccessError(401, needed, "a principal that Microsoft Entra did not issue")
     found: dict[str, list[str]] = {}
     for claim in claims:
         if isinstance(claim, dict) and isinstance(claim.get("typ"), str) and isinstance(claim.get("val"), str):
             found.setdefault(claim["typ"], []).append(claim["val"])
     people = {value for kind in _OBJECT_ID for value in found.get(kind, [])}
     if len(people) != 1:
-        raise AccessError(401, told, "a principal with no object id, or with two")
+        raise AccessError(401, needed, "a principal with no object id, or with two")
     person = people.pop()
     role_types = {*_ROLE_TYPES, str(data.get("role_typ"))}
     given = {value.lower() for kind in role_types for value in found.get(kind, [])}

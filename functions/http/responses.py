@@ -146,11 +146,11 @@ def read_request[T: Strict](model: type[T], req: func.HttpRequest) -> T:
     try:
         return model.model_validate(body_of(req))
     except ValidationError as error:
-        told = "; ".join(_wrong(dict(one)) for one in error.errors(include_input=False))
-        raise BadRequestError(told, 422) from None
+        problems = "; ".join(_wrong(dict(one)) for one in error.errors(include_input=False))
+        raise BadRequestError(problems, 422) from None
 
 
 def _wrong(error: dict[str, Any]) -> str:
     """A field of the request and its problem."""
-    said = str(error["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(map(str, error['loc'])) or 'body'}: {said}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, error['loc'])) or 'body'}: {message}"

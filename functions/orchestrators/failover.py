@@ -144,8 +144,8 @@ class _Failover:
                 if (point := (yield from self._point_within_the_limit())) is not None:
                     self._tell_not_frozen(problem)
                     return point
-                said = f"{reason(problem)} Or `abort`, and start a failover with the recovery point latest_good."
-                raise NeedsOperator(said) from None
+                message = f"{reason(problem)} Or `abort`, and start a failover with the recovery point latest_good."
+                raise NeedsOperator(message) from None
             if self._planned and (state is None or state.not_copyable):
                 raise NeedsOperator("The replica is not usable now, and an older recovery point would lose changes.")
             return (
@@ -162,8 +162,8 @@ class _Failover:
 
     def _tell_not_frozen(self, problem: Exception) -> None:
         """The failover continues with an older point; what the primary still sends overwrites the replica meanwhile."""
-        said = f"{reason(problem)} The failover continues with an existing recovery point."
-        self._work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: replica not frozen", said)
+        message = f"{reason(problem)} The failover continues with an existing recovery point."
+        self._work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: replica not frozen", message)
 
     def _point_within_the_limit(self) -> Doing[PointInTime | None]:
         """The newest set on record, for a replica that cannot be frozen, where the loss is within the plan's

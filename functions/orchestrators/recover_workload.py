@@ -44,8 +44,8 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     except NeedsOperator as problem:
         outcome = WorkloadOutcome(name=order.name, healthy=False, problem=str(problem))
     except task.TaskFailedError as error:
-        said = f"A step of {order.name} failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
-        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=said)
+        message = f"A step of {order.name} failed after every retry: {reason(error)} {FIND_THE_CAUSE}"
+        outcome = WorkloadOutcome(name=order.name, healthy=False, problem=message)
     return outcome.model_dump(mode="json")
 
 
@@ -303,10 +303,10 @@ def _out_of_rungs(order: WorkloadOrder, refusals: dict[str, Refusal]) -> str:
     """Names the tried sizes and one refusal of each kind: quota and capacity have different remedies."""
     tried = ", ".join(refusals)
     kinds = {refusal.kind: refusal for refusal in refusals.values()}
-    said = " ".join(refusal.sentence for refusal in kinds.values())
+    why = " ".join(refusal.sentence for refusal in kinds.values())
     ways = {"quota": "ask for more quota in the portal (Quotas > Compute)", "capacity": "wait for capacity"}
     advice = " or ".join(way for kind, way in ways.items() if kind in kinds)
     return (
-        f"No size for {order.name} is available (tried {tried}). {said} {advice[0].upper()}{advice[1:]}, then `retry`; "
+        f"No size for {order.name} is available (tried {tried}). {why} {advice[0].upper()}{advice[1:]}, then `retry`; "
         "or `abort`, add other sizes or zones to the plan, and start again: a run keeps the plan that it started with."
     )

@@ -38,7 +38,7 @@ def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
     if plan.fence is None:
         return None
     yield from work.settle()  # A stop in progress must not come after the resume.
-    said = "it did not answer"
+    message = "it did not answer"
     for attempt in range(1, _TRIES_TO_RESUME + 1):
         order = FenceOrder(run=work.run, target="primary/resume", attempt=attempt, fence=plan.fence, action="resume")
         try:
@@ -47,10 +47,10 @@ def resume_or_say(work: RunContext, plan: RecoveryPlan) -> Doing[str | None]:
             return f"The source's writes could not be resumed: {reason(error)}"
         if resumed.done:
             return None
-        said = resumed.detail
+        message = resumed.detail
         if attempt < _TRIES_TO_RESUME:
             yield from work.sleep(work.recovery.retry_after * 5)
-    return f"The source's writes may still be stopped ({said}); Coldsite keeps retrying to resume them"
+    return f"The source's writes may still be stopped ({message}); Coldsite keeps retrying to resume them"
 
 
 class PlannedStop:

@@ -34,9 +34,9 @@ class Permission:
             well_at = self._looking.looked_at if verdict.reason == "healthy" else None
             raise EndRun(Outcome.STOOD_DOWN, verdict.sentence(), cooldown=detection.cooldown, well_at=well_at)
         if mode == "observe":
-            said = "Observed only: the plan is in observe mode."
+            message = "Observed only: the plan is in observe mode."
             raise EndRun(
-                Outcome.OBSERVED, f"{said} {next_look(self._work, detection.cooldown)}", cooldown=detection.cooldown
+                Outcome.OBSERVED, f"{message} {next_look(self._work, detection.cooldown)}", cooldown=detection.cooldown
             )
         yield from self._only_observe_during_maintenance()
         question = None

@@ -47,10 +47,10 @@ class Rebuild:
             progress = self._work.event(ids.EVENT_PROGRESS)
             winner = yield from self._work.first(progress, *self._running.values())
             if winner is progress:
-                told = self._work.take(ids.EVENT_PROGRESS)
-                if told["attempt"] != self._attempt:
+                report = self._work.take(ids.EVENT_PROGRESS)
+                if report["attempt"] != self._attempt:
                     continue
-                (waiting if told["at"] == "waiting" else created).add(told["workload"])
+                (waiting if report["at"] == "waiting" else created).add(report["workload"])
             else:
                 name = next(n for n, child in self._running.items() if child is winner)
                 outcome = self._outcome(name, self._running.pop(name))
@@ -92,8 +92,8 @@ class Rebuild:
 
     def _outcome(self, name: str, child: task.Task[Any]) -> WorkloadOutcome:
         if child.is_failed:
-            said = f"The recovery of {name} stopped unexpectedly: {child.get_exception()} {FIND_THE_CAUSE}"
-            return WorkloadOutcome(name=name, healthy=False, problem=said)
+            message = f"The recovery of {name} stopped unexpectedly: {child.get_exception()} {FIND_THE_CAUSE}"
+            return WorkloadOutcome(name=name, healthy=False, problem=message)
         return WorkloadOutcome.model_validate(child.get_result())
 
     def _release(self, waiting: set[str], created: set[str], failed: dict[str, str]) -> None:

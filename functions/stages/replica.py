@@ -167,9 +167,9 @@ def recovery_point(
     replica's data reach at least, as known before. ``not_frozen`` says why the replica cannot be frozen, so that it is
     not copied. A set on record must hold the data as of ``holds_at_least``.
     """
-    told = replica.until(work.now) if replica else None
+    reported = replica.until(work.now) if replica else None
     in_order = work.now if replica and replica.in_order else None
-    data_until = max(filter(None, (told, in_order, data_until)), default=None)
+    data_until = max(filter(None, (reported, in_order, data_until)), default=None)
     against = replica.not_copyable if replica else not_frozen or None
     says = against or "no scripts, so crash-consistent only"
     if replica:

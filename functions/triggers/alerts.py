@@ -32,6 +32,6 @@ async def alerts(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRespo
     """
     await check_alert_sender(req)
     json_only(req)
-    told = await react_to_alert(req.get_body(), PLANS.values(), engine)
-    location = {"Location": f"/api/runs/{told.run_id}"} if told.run_id else {}
-    return answer(told.model_dump(mode="json"), 202, **location)
+    reaction = await react_to_alert(req.get_body(), PLANS.values(), engine)
+    location = {"Location": f"/api/runs/{reaction.run_id}"} if reaction.run_id else {}
+    return answer(reaction.model_dump(mode="json"), 202, **location)

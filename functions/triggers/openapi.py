@@ -124,10 +124,10 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _refusal(status: int) -> dict[str, Any]:
-    told: dict[str, Any] = {"description": _REFUSALS[status]}
+    described: dict[str, Any] = {"description": _REFUSALS[status]}
     if status != 401:  # The Functions host answers an unknown key itself, with an empty body.
-        told["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return told
+        described["content"] = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return described
 
 
 def _schema(gives: Any) -> dict[str, Any]:

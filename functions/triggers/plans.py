@@ -70,9 +70,9 @@ async def list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
 async def read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
     public = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
-    told = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
+    story = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
     view = await plan_view(plan)
-    return answer(shown(view.model_copy(update={"hash": plan.hash, "plan": public, "events": told})))
+    return answer(shown(view.model_copy(update={"hash": plan.hash, "plan": public, "events": story})))
 
 
 @endpoint(

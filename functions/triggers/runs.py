@@ -164,8 +164,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         raise errors.UnknownRunError
     note = read_request(NoteRequest, req)
     if run.outcome is not None:
-        said = f"The run has ended: {run.outcome.value.replace('_', ' ')}."
-        raise errors.RefusedError(said, phase=run.phase.value)
+        message = f"The run has ended: {run.outcome.value.replace('_', ' ')}."
+        raise errors.RefusedError(message, phase=run.phase.value)
     if action == "abort" and run.cutover.is_committed:
         raise errors.RefusedError(_TOO_LATE)
     if action != "abort" and run.abort_asked_by:
@@ -185,8 +185,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
             raise errors.RefusedError(_TOO_LATE if run.cutover.is_committed else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
-    told = {"by": caller.name, "reason": note.reason, "hold": run.holds}
-    await engine.send(run.run_id, steering.event, told)
+    payload = {"by": caller.name, "reason": note.reason, "hold": run.holds}
+    await engine.send(run.run_id, steering.event, payload)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
@@ -195,11 +195,11 @@ def _not_now(run: RecoveryRun, action: str, only: str) -> str:
     if run.phase is Phase.CLEANING_UP:
         return "The run is ending; cleanup is in progress."
     phase = run.phase.value.replace("_", " ")
-    said = f"`{action}` is only valid while a run {only} (current phase: {phase})."
+    message = f"`{action}` is only valid while a run {only} (current phase: {phase})."
     if run.waiting_for and run.answers:
         ways = " or ".join(f"`coldsite {word} {run.run_id}`" for word in run.answers)
-        return f"{said} This run waits for another answer: {run.waiting_for} Use {ways}."
-    return f"{said} No answer is required."
+        return f"{message} This run waits for another answer: {run.waiting_for} Use {ways}."
+    return f"{message} No answer is required."
 
 
 def _four_eyes(run: RecoveryRun, caller: Caller) -> None:

@@ -37,8 +37,8 @@ class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
         return response.http_response.status_code != 429 and super().is_retry(settings, response)
 
     def get_retry_after(self, response: Any) -> float | None:
-        told = super().get_retry_after(response)
-        return None if told is None else min(told, RETRY_AFTER_CAP)
+        asked = super().get_retry_after(response)
+        return None if asked is None else min(asked, RETRY_AFTER_CAP)
 
 
 def _shared[T](key: Any, make: Callable[[], T]) -> T:

@@ -39,8 +39,8 @@ async def start_snapshot(order: SnapshotOrder) -> Started | Refused:
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     resource = compute_id(order.group, "snapshots", order.name)
-    if told := await _already_there(client.snapshots, order, resource):
-        return told
+    if words := await _already_there(client.snapshots, order, resource):
+        return words
     source = take_apart(order.source)
     disk = await clients.compute(source.subscription).disks.get(source.group, source.name)
     body: Any = {
@@ -66,8 +66,8 @@ async def start_disk(order: DiskOrder) -> Started | Refused:
     place = take_apart(order.group)
     client = clients.compute(place.subscription)
     resource = compute_id(order.group, "disks", order.name)
-    if told := await _already_there(client.disks, order, resource):
-        return told
+    if words := await _already_there(client.disks, order, resource):
+        return words
     copied = take_apart(order.snapshot)
     snapshot = await clients.compute(copied.subscription).snapshots.get(copied.group, copied.name)
     properties: dict[str, Any] = {
@@ -130,9 +130,9 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     }
     if order.license:
         properties["licenseType"] = order.license
-    said = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
-    properties |= said.pop("properties", {})
-    body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **said}
+    message = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
+    properties |= message.pop("properties", {})
+    body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **message}
     if order.zone:
         body["zones"] = [order.zone]
     return await start_operation(

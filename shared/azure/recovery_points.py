@@ -45,7 +45,7 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
         if tags.get(ids.TAG_PLAN) != plan or ids.TAG_SET not in tags or not ready:
             continue
         try:
-            told = _Tags.model_validate(dict(tags))
+            named = _Tags.model_validate(dict(tags))
         except ValidationError as error:
             wrong = ", ".join(sorted({str(one["loc"][0]) for one in error.errors()}))
             _log.warning(
@@ -54,8 +54,8 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
                 wrong,
             )
             continue
-        sets.setdefault(told.set_id, {})[f"{told.workload}/{told.disk}"] = snapshot.id or ""
-        facts[told.set_id] = told
+        sets.setdefault(named.set_id, {})[f"{named.workload}/{named.disk}"] = snapshot.id or ""
+        facts[named.set_id] = named
     whole = [
         PointInTime(
             set_id=key,

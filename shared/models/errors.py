@@ -99,10 +99,10 @@ class AccessError(ColdsiteError):
 
     at: Literal["people", "alerts"] = "people"
 
-    def __init__(self, status: int, told: str, because: str) -> None:
+    def __init__(self, status: int, message: str, because: str) -> None:
         self.status = status
         self.because = because
-        super().__init__(told)
+        super().__init__(message)
 
 
 class DirectoryUnavailableError(ColdsiteError):

@@ -56,8 +56,8 @@ class ReplicaState(Strict):
 
     def until(self, now: datetime) -> datetime | None:
         """``replicated_until``, unless it is in the future: a script that returns local time would hide old data."""
-        told = self.replicated_until
-        return told if told and told <= now + _AHEAD else None
+        reported = self.replicated_until
+        return reported if reported and reported <= now + _AHEAD else None
 
     def trouble_at(self, now: datetime) -> str | None:
         """As ``trouble``; also a script whose time is in the future."""
@@ -77,9 +77,9 @@ class ReplicaState(Strict):
 
 def read_output(output: list[dict[str, Any]] | None) -> ReplicaState:
     """Reads the last JSON line of a finished script. Raises ``ReplicationError`` with what was printed instead."""
-    said = {str(item.get("code", "")): str(item.get("message", "")) for item in output or []}
-    stdout = next((text for code, text in said.items() if "StdOut" in code), "")
-    stderr = next((text for code, text in said.items() if "StdErr" in code), "").strip()
+    message = {str(item.get("code", "")): str(item.get("message", "")) for item in output or []}
+    stdout = next((text for code, text in message.items() if "StdOut" in code), "")
+    stderr = next((text for code, text in message.items() if "StdErr" in code), "").strip()
     lines = [line.strip() for line in stdout.splitlines() if line.strip().startswith("{")]
     try:
         return ReplicaState.model_validate(json.loads(lines[-1]))

@@ -72,18 +72,18 @@ def decode_text(path: Path, raw: bytes) -> str:
 
     Raises ``PlanError`` for another encoding, with the file and how to save it.
     """
-    said = "is not UTF-8. Save it as UTF-8 (Notepad: Save as, Encoding: UTF-8)"
+    message = "is not UTF-8. Save it as UTF-8 (Notepad: Save as, Encoding: UTF-8)"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise PlanError(str(path), [f"is UTF-16, and {said.removeprefix('is ')}"])
+        raise PlanError(str(path), [f"is UTF-16, and {message.removeprefix('is ')}"])
     if b"\0" in raw:
         raise PlanError(
-            str(path), [f"contains bytes that are not text (UTF-16 without a byte order mark?), so it {said}"]
+            str(path), [f"contains bytes that are not text (UTF-16 without a byte order mark?), so it {message}"]
         )
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        raise PlanError(str(path), [f"{said}; line {line} contains a character in another encoding"]) from None
+        raise PlanError(str(path), [f"{message}; line {line} contains a character in another encoding"]) from None
 
 
 def load_plan(path: Path) -> RecoveryPlan:

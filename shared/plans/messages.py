@@ -15,7 +15,7 @@ from shared.models.plan import RecoveryPlan
 def problems_of(errors: list[ErrorDetails]) -> list[str]:
     """One line for each problem. Where a key may be a word or a mapping, only what fits the given value is shown."""
     mappings = {".".join(_walk(e["loc"])[0]) for e in errors if e["type"] == "model_type"}
-    told: list[str] = []
+    messages: list[str] = []
     for error in errors:
         key = ".".join(_walk(error["loc"])[0])
         in_union = any(str(part).startswith("literal[") for part in error["loc"])
@@ -23,8 +23,8 @@ def problems_of(errors: list[ErrorDetails]) -> list[str]:
             continue
         if error["type"] == "model_type" and any(e["type"] == "literal_error" and key in mappings for e in errors):
             continue
-        told.append(_explain(key, error))
-    return told
+        messages.append(_explain(key, error))
+    return messages
 
 
 def _explain(key: str, error: ErrorDetails) -> str:
@@ -38,8 +38,8 @@ def _explain(key: str, error: ErrorDetails) -> str:
             expected = error["ctx"]["expected"].replace("'", "").replace(" or ", ", ")
             return f"{key}: {value!r} is not one of {expected}"
         case "value_error":
-            said = str(error["ctx"]["error"])
-            return f"{key}: {_short(value)} {said}" if not isinstance(value, dict) else f"{key}: {said}"
+            sentence = str(error["ctx"]["error"])
+            return f"{key}: {_short(value)} {sentence}" if not isinstance(value, dict) else f"{key}: {sentence}"
         case "string_pattern_mismatch":
             return f"{key}: {value!r} does not match {error['ctx']['pattern']}"
         case _:

@@ -41,7 +41,7 @@ async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
     return Round(at=at, evidence=list(await asyncio.gather(*asked)))
 
 
-class _Said(NamedTuple):
+class _Answer(NamedTuple):
     """A signal's answer. ``age`` in seconds; ``spoke``: it answered, but not about its health."""
 
     state: State
@@ -51,33 +51,35 @@ class _Said(NamedTuple):
 
 
 async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
-    said = await _asked_safely(order, signal, limit)
-    counts_as: State = "down" if said.state == "no_data" and signal.no_data == "down" and not said.spoke else said.state
+    answer = await _asked_safely(order, signal, limit)
+    counts_as: State = (
+        "down" if answer.state == "no_data" and signal.no_data == "down" and not answer.spoke else answer.state
+    )
     return Evidence(
         signal=name,
         path=signal.path,
         role=signal.role,
-        state=said.state,
+        state=answer.state,
         counts_as=counts_as,
-        detail=" ".join(said.detail.split())[:_LONGEST_DETAIL],
-        age=said.age,
+        detail=" ".join(answer.detail.split())[:_LONGEST_DETAIL],
+        age=answer.age,
         direct=signal.http is not None or signal.sql is not None,
-        spoke=said.spoke,
+        spoke=answer.spoke,
     )
 
 
-async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _Said:
+async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _Answer:
     try:
         async with asyncio.timeout(limit):
             return await _ask(order, signal)
     except TimeoutError:
-        return _Said("no_data", "no answer in time")
+        return _Answer("no_data", "no answer in time")
     except ColdsiteError as error:
-        return _Said("no_data", str(error))
+        return _Answer("no_data", str(error))
     except AzureError as error:
-        return _Said("no_data", f"Azure did not answer ({_azure_words(error)})")
+        return _Answer("no_data", f"Azure did not answer ({_azure_words(error)})")
     except Exception as error:  # noqa: BLE001 (an error of one signal must not lose the evidence of the others)
-        return _Said("no_data", f"it could not be probed ({type(error).__name__}: {error})")
+        return _Answer("no_data", f"it could not be probed ({type(error).__name__}: {error})")
 
 
 def _azure_words(error: AzureError) -> str:
@@ -86,7 +88,7 @@ def _azure_words(error: AzureError) -> str:
     return str(code or type(error).__name__)
 
 
-async def _ask(order: EvidenceOrder, signal: Signal) -> _Said:
+async def _ask(order: EvidenceOrder, signal: Signal) -> _Answer:
     if signal.http:
         return await _from_page(order, signal.http)
     if signal.sql:
@@ -95,26 +97,26 @@ async def _ask(order: EvidenceOrder, signal: Signal) -> _Said:
         return await _from_logs(order.queries[signal.logs.query], signal.logs)
     if signal.traffic_manager is not None:
         monitor = (await read_endpoint(order.traffic, order.traffic.primary)).monitor
-        return _Said(_MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}")
+        return _Answer(_MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}")
     issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
     if issues:
-        return _Said("down", "; ".join(issues))
-    return _Said("up", f"no incidents reported in {order.location}")
+        return _Answer("down", "; ".join(issues))
+    return _Answer("up", f"no incidents reported in {order.location}")
 
 
-def _from_probe(answer: ProbeAnswer) -> _Said:
+def _from_probe(answer: ProbeAnswer) -> _Answer:
     """A fault of the probe itself says nothing of the site's health, but any answer proves that it is alive."""
     if answer.untrusted:
-        return _Said("no_data", answer.detail, spoke=answer.answered)
-    return _Said("up" if answer.healthy else "down", answer.detail)
+        return _Answer("no_data", answer.detail, spoke=answer.answered)
+    return _Answer("up" if answer.healthy else "down", answer.detail)
 
 
-async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Said:
+async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Answer:
     """A page of the primary. An answer of the recovery site's address says nothing of the primary."""
     recovery = await _recovery_addresses(order.traffic)
     if same := await resolved(probe) & recovery:
         where = ", ".join(sorted(same))
-        return _Said("no_data", f"{where} is the recovery site's address, so this is not the primary's answer")
+        return _Answer("no_data", f"{where} is the recovery site's address, so this is not the primary's answer")
     return _from_probe(await probe_http(probe))
 
 
@@ -126,9 +128,9 @@ async def _recovery_addresses(traffic: Traffic) -> set[str]:
     return found
 
 
-async def _from_logs(query: str, logs: LogsSignal) -> _Said:
+async def _from_logs(query: str, logs: LogsSignal) -> _Answer:
     newest = await newest_sign(query, logs.stale_after)
     if newest is None:
-        return _Said("no_data", "no sign of life on record")
+        return _Answer("no_data", "no sign of life on record")
     age = max(0.0, (datetime.now(UTC) - newest).total_seconds())
-    return _Said("up" if age <= logs.stale_after.total_seconds() else "down", "last sign of life", age)
+    return _Answer("up" if age <= logs.stale_after.total_seconds() else "down", "last sign of life", age)

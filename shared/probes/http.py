@@ -73,8 +73,8 @@ async def probe_http(probe: HttpProbe, default_address: str | None = None) -> Pr
             return await _ask(probe, address, port, _verifying(authority) if probe.host else None)
     except TimeoutError:
         if probe.host and await _status_line(address, port, b"GET / HTTP/1.0\r\n\r\n", None):
-            said = f"{address} uses plain HTTP on port {port}, and the probe expects TLS"
-            return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+            words = f"{address} uses plain HTTP on port {port}, and the probe expects TLS"
+            return ProbeAnswer(healthy=False, detail=words, answered=True, untrusted=True)
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
 
 
@@ -112,8 +112,8 @@ async def _ask(probe: HttpProbe, address: str, port: int, tls: ssl.SSLContext | 
         return await _read_leniently(probe, address, port, tls)
     except aiohttp.ServerDisconnectedError as error:
         if tls:
-            said = f"{address} completed the TLS handshake and closed without an answer (client certificate required?)"
-            return _refused_by_us(said)
+            words = f"{address} completed the TLS handshake and closed without an answer (client certificate required?)"
+            return _refused_by_us(words)
         return ProbeAnswer(healthy=False, detail=f"{address} broke off ({type(error).__name__})")
     except aiohttp.InvalidURL as error:
         return ProbeAnswer(healthy=False, detail=f"{address} cannot be probed ({error})", untrusted=True)
@@ -125,8 +125,8 @@ def _judge(probe: HttpProbe, address: str, status: int, body: bytes, charset: st
     if status not in probe.expect.status:
         return ProbeAnswer(healthy=False, detail=f"{address} answered {status}", answered=True)
     if probe.expect.text and not _says(body, probe.expect.text, charset):
-        said = f"{address} answered {status} with another page"
-        return ProbeAnswer(healthy=False, detail=said, answered=True)
+        words = f"{address} answered {status} with another page"
+        return ProbeAnswer(healthy=False, detail=words, answered=True)
     return ProbeAnswer(healthy=True, detail=f"{address} answered {status}", answered=True)
 
 
@@ -180,8 +180,8 @@ async def _read_leniently(probe: HttpProbe, address: str, port: int, tls: ssl.SS
         return ProbeAnswer(healthy=False, detail=f"{address} broke off (it does not use HTTP)")
     status, text = int(found[1]), probe.expect.text
     if status in probe.expect.status and text and not _says(answer, text, None):
-        said = f"{address} answered {status} with a page that cannot be read"
-        return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+        words = f"{address} answered {status} with a page that cannot be read"
+        return ProbeAnswer(healthy=False, detail=words, answered=True, untrusted=True)
     return _judge(probe, address, status, answer, None)
 
 
@@ -218,13 +218,13 @@ async def _no_connection(
     """A failed connection means that nothing answered; one that was closed in the handshake does not."""
     inner = getattr(error, "os_error", error)
     if isinstance(inner, socket.gaierror):
-        said = f"{address} is a name that does not resolve"
-        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
+        words = f"{address} is a name that does not resolve"
+        return ProbeAnswer(healthy=False, detail=words, untrusted=True)
     cut_off = isinstance(inner, ConnectionError) and not isinstance(inner, ConnectionRefusedError)
     if tls and cut_off and await _accepts(address, port):
         # No answer: a device in front may accept connections for a server that is gone.
-        said = f"{address} accepts connections and closes them in the TLS handshake"
-        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
+        words = f"{address} accepts connections and closes them in the TLS handshake"
+        return ProbeAnswer(healthy=False, detail=words, untrusted=True)
     return ProbeAnswer(healthy=False, detail=f"{address} {_why(inner)}")
 
 
@@ -245,7 +245,7 @@ def _refused_by_us(detail: str, *, hopeless: bool = False) -> ProbeAnswer:
 def _certificate_trouble(error: aiohttp.ClientConnectorCertificateError) -> str:
     """The problem with a certificate, in OpenSSL's words."""
     inner = error.certificate_error
-    why = str(getattr(inner, "verify_message", "") or inner).rstrip(".")
+    why = str(getattr(inner, "verify_words", "") or inner).rstrip(".")
     hint = ""
     if "local issuer" in why:
         hint = ": its intermediate certificate is not sent, or its authority is not known here"

@@ -50,8 +50,8 @@ async def probe_sql(probe: SqlProbe, default_address: str | None = None) -> Prob
             asyncio.to_thread(_ask, probe, address, user, password, authority, seconds), 2 * seconds + 1
         )
     except socket.gaierror:
-        said = f"{address} is a name that does not resolve"
-        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
+        message = f"{address} is a name that does not resolve"
+        return ProbeAnswer(healthy=False, detail=message, untrusted=True)
     except TimeoutError:
         return ProbeAnswer(healthy=False, detail=f"{address} gave no answer in time")
     except OSError as error:
@@ -89,8 +89,8 @@ def _look(probe: SqlProbe, address: str, cursor: Any) -> ProbeAnswer:
     found: dict[str, str] = {str(name): str(state) for name, state in cursor.fetchall()}
     name = probe.database if probe.database in found else next(iter(found), None)
     if name is None:
-        said = f"{address}: database {probe.database} does not exist, or is not visible to the probe's login"
-        return _refused(said, number=None)
+        message = f"{address}: database {probe.database} does not exist, or is not visible to the probe's login"
+        return _refused(message, number=None)
     if found[name] != "ONLINE":
         detail = f"{address}: database {name} is {found[name]}"
         return ProbeAnswer(healthy=False, detail=detail, answered=True, hopeless=found[name] in _LASTING)
@@ -152,18 +152,18 @@ def _without_connection(error: Exception, address: str) -> ProbeAnswer:
         return _refused(f"{address} answered, but its certificate is not trusted", number=None)
     if any(isinstance(one, pytds.ClosedConnectionError) for one in chain):
         # No answer: a device in front may accept connections for a server that is gone.
-        said = f"{address} accepts connections and closes them; it may require strict encryption"
-        return ProbeAnswer(healthy=False, detail=said, untrusted=True)
+        message = f"{address} accepts connections and closes them; it may require strict encryption"
+        return ProbeAnswer(healthy=False, detail=message, untrusted=True)
     if isinstance(error, OSError):
         return ProbeAnswer(healthy=False, detail=f"{address} {_why(error)}")
     if "encryption" in str(error) or "tls_ctx" in str(error):
-        said = (
+        message = (
             f"{address} answered and requires encryption: set certificate_authority in this probe to the app setting "
             "that names its authority's file"
         )
-        return _refused(said, number=None)
-    said = f"{address} answered, but not as SQL Server does ({_words(error)})"
-    return ProbeAnswer(healthy=False, detail=said, answered=True, untrusted=True)
+        return _refused(message, number=None)
+    message = f"{address} answered, but not as SQL Server does ({_words(error)})"
+    return ProbeAnswer(healthy=False, detail=message, answered=True, untrusted=True)
 
 
 def _refused(detail: str, number: int | None) -> ProbeAnswer:
@@ -177,8 +177,8 @@ def _number(error: BaseException) -> int:
 
 def _words(error: BaseException) -> str:
     """The error in one line: the server's own message without the driver's wrapping."""
-    said = getattr(error, "text", None) or (str(error) or type(error).__name__)
-    line = " ".join(str(said).split())[:200]
+    message = getattr(error, "text", None) or (str(error) or type(error).__name__)
+    line = " ".join(str(message).split())[:200]
     number = _number(error)
     return f"{line} (error {number})" if number else line
 

@@ -41,17 +41,17 @@ async def deliver(order: NotifyOrder) -> None:
 async def _warn_of(order: NotifyOrder, trouble: str | None) -> None:
     """A failure to store the warning must not hide the result of the delivery."""
     key = UNDELIVERED + order.url_setting
-    said = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
+    message = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
 
     def change(state: SiteState) -> dict[str, Any]:
-        if state.warnings.get(key) == said:
+        if state.warnings.get(key) == message:
             return {}
         others = {k: v for k, v in state.warnings.items() if k != key}
-        return {"warnings": others | ({key: said} if said else {})}
+        return {"warnings": others | ({key: message} if message else {})}
 
     try:
-        if said:
-            _log.warning("%s %s: %s", WARNS, order.run.plan, said)
+        if message:
+            _log.warning("%s %s: %s", WARNS, order.run.plan, message)
         elif key not in (await site_state.read_state(order.run.plan)).warnings:
             return
         await site_state.change_state(order.run.plan, change)
@@ -59,20 +59,20 @@ async def _warn_of(order: NotifyOrder, trouble: str | None) -> None:
         _log.warning("%s %s", FAILED, error)
 
 
-async def tell(plan: RecoveryPlan, said: str) -> bool:
+async def tell(plan: RecoveryPlan, message: str) -> bool:
     """Records a sentence in the site's events and sends it to every address that subscribes to ``needs_operator``.
 
     Returns False when there are addresses and none accepted it: then the notification should be repeated.
     """
-    await record_event(plan.name, said)
-    return await send_to_all(plan, said)
+    await record_event(plan.name, message)
+    return await send_to_all(plan, message)
 
 
-async def send_to_all(plan: RecoveryPlan, said: str) -> bool:
+async def send_to_all(plan: RecoveryPlan, message: str) -> bool:
     """As ``tell``, for a sentence that is recorded already."""
     wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
     between_runs = RunRef(run_id="", plan=plan.name, epoch=0)
-    title, text = f"Action required: {plan.title}", f"{said}\nStatus: coldsite plan show {plan.name}"
+    title, text = f"Action required: {plan.title}", f"{message}\nStatus: coldsite plan show {plan.name}"
     orders = [NotifyOrder(run=between_runs, url_setting=one, title=title, text=text) for one in wanted]
     results = await asyncio.gather(*(deliver(order) for order in orders), return_exceptions=True)
     for result in results:

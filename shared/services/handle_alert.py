@@ -65,13 +65,13 @@ async def _react(news: list[News]) -> list[AlertAnswer]:
     plan = news[0].plan
     unique = {one.alert.dedupe_key: one for one in news}
     opening = {one.alert.alert_id for one in news if one.meaning == "primary_down"}
-    told = await alerts.keep(plan.name, [one.alert for one in unique.values()], opening)
-    fresh = {key: one for key, one in unique.items() if key not in told}
+    kept = await alerts.keep(plan.name, [one.alert for one in unique.values()], opening)
+    fresh = {key: one for key, one in unique.items() if key not in kept}
     became = await _act(plan, fresh)
     await alerts.answer(plan.name, became)
     again = {
         key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This alert was already received.")
-        for key, one in told.items()
+        for key, one in kept.items()
     }
     first = {key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer=one.answer) for key, one in became.items()}
     return [(again | first)[one.alert.dedupe_key] for one in news]
@@ -98,8 +98,8 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
         return Received(run_id=None, answer="Recorded: the alert is resolved. Failback is never automatic.")
     if state.active_kind != "failover":
         return Received(run_id=None, answer="Recorded: the alert is resolved.")
-    told = {"rule": news.alert.rule, "condition": news.alert.condition}
-    await news.engine.send(state.active_run, EVENT_ALERT, told)
+    kept = {"rule": news.alert.rule, "condition": news.alert.condition}
+    await news.engine.send(state.active_run, EVENT_ALERT, kept)
     return Received(run_id=state.active_run, answer="The run in progress was informed that the alert is resolved.")
 
 

@@ -110,5 +110,5 @@ async def warn_of_plans_that_are_gone(deployed: Collection[str]) -> None:
             "its source's writes are stopped" if state.fenced_by else None,
             f"its active site is: {state.active_site}" if state.active_site != "primary" else None,
         ]
-        if told := [one for one in left if one]:
-            _log.warning("%s plan %s is no longer deployed, and %s. Deploy it again.", WARNS, name, "; ".join(told))
+        if reasons := [one for one in left if one]:
+            _log.warning("%s plan %s is no longer deployed, and %s. Deploy it again.", WARNS, name, "; ".join(reasons))

@@ -131,9 +131,9 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if not stuck:
         return {}
     left = sorted({one for run_id in stuck for one in state.not_cleared.get(run_id, [])})
-    told = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
+    rest = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
     return {
-        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{told} Find them by the tag {ids.TAG_RUN} "
+        "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{rest} Find them by the tag {ids.TAG_RUN} "
         "and remove the obstacle, such as a lock; Coldsite then deletes them."
     }
 
@@ -173,12 +173,12 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     if site not in ("both", "none"):
         return {}
     primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
-    said = (
+    message = (
         f"A failover was interrupted during cutover, and {site} of the endpoints "
         f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. In the portal, enable {recovery} and disable "
         f"{primary} to serve from Azure, or the reverse to stay on the primary."
     )
-    return {"half_moved": said}
+    return {"half_moved": message}
 
 
 def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
@@ -199,10 +199,10 @@ def _routing_at_rest(plan: RecoveryPlan, routing: Routing) -> Warnings:
 
 async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routing) -> Warnings:
     """While the recovery site does not answer, the old one may be the only site, so a person must choose."""
-    said = f"The primary endpoint {plan.traffic.primary.endpoint} was enabled by hand in Traffic Manager"
+    message = f"The primary endpoint {plan.traffic.primary.endpoint} was enabled by hand in Traffic Manager"
     if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
         return {
-            "primary_enabled": f"{said}, and the recovery site does not answer Traffic Manager: traffic goes to the "
+            "primary_enabled": f"{message}, and the recovery site does not answer Traffic Manager: traffic goes to the "
             "old site if that answers. The endpoint was not disabled again. Fix the recovery site, or fail back."
         }
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
@@ -210,9 +210,9 @@ async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routin
         now = await site_state.read_state(plan.name)
         if now.latched and now.active_run is None and await _locked_out(plan):
             again = "The primary endpoint has been disabled again (latch_again)."
-            await tell(plan, f"{said}, while customers are served from Azure. {again}")
+            await tell(plan, f"{message}, while customers are served from Azure. {again}")
             return {}
-    return {"primary_enabled": f"{said}: traffic may go to the old site. Disable it in the portal."}
+    return {"primary_enabled": f"{message}: traffic may go to the old site. Disable it in the portal."}
 
 
 async def _locked_out(plan: RecoveryPlan) -> bool:
@@ -251,15 +251,15 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     and a warning that no address accepted is notified again.
     """
     state = await site_state.read_state(plan.name)
-    before = {key: said for key, said in state.warnings.items() if not key.startswith(UNDELIVERED)}
+    before = {key: message for key, message in state.warnings.items() if not key.startswith(UNDELIVERED)}
     lasting = _LASTING if state.latched else set[str]()
-    for said in found.values():
-        _log.warning("%s %s: %s", WARNS, plan.name, said)
+    for message in found.values():
+        _log.warning("%s %s: %s", WARNS, plan.name, message)
     untold = [key for key in found.keys() - before.keys() if not await tell(plan, found[key])]
     untold += [
         key for key in state.untold if key in found and key in before and not await send_to_all(plan, found[key])
     ]
-    kept = {key: said for key, said in before.items() if key in found or key in unknown or key in lasting}
+    kept = {key: message for key, message in before.items() if key in found or key in unknown or key in lasting}
     now = found | kept
     if now != before or sorted(untold) != state.untold:
         await site_state.change_state(
@@ -272,7 +272,7 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
 def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """The warnings about the plan's addresses, which the sender maintains."""
     keys = {UNDELIVERED + one.url_setting for one in plan.notify}
-    return {key: said for key, said in state.warnings.items() if key in keys}
+    return {key: message for key, message in state.warnings.items() if key in keys}
 
 
 def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:

@@ -76,8 +76,8 @@ async def _one_by_one(
                 await rows.upsert_entity(opens)
             return None
 
-        told = await asyncio.gather(*(keep_one(key, row) for key, row in new.items()))
-    return {key: one for key, one in zip(new, told, strict=True) if one}
+        kept = await asyncio.gather(*(keep_one(key, row) for key, row in new.items()))
+    return {key: one for key, one in zip(new, kept, strict=True) if one}
 
 
 def _row(plan: str, alert: Alert, now: datetime) -> dict[str, Any]:
@@ -96,13 +96,13 @@ def _open_key(alert_id: str) -> str:
     return f"open-{hashlib.sha256(alert_id.encode()).hexdigest()[:32]}"
 
 
-async def answer(plan: str, told: dict[str, Received]) -> None:
+async def answer(plan: str, kept: dict[str, Received]) -> None:
     """Stores the results of alerts by dedupe key. At most ``AT_ONCE`` at a time."""
-    if not told:
+    if not kept:
         return
     changes = [
         ("update", to_entity(plan, key, {"run_id": one.run_id, "answer": one.answer}), {"mode": "merge"})
-        for key, one in told.items()
+        for key, one in kept.items()
     ]
     async with storage():
         await (await table(ALERTS)).submit_transaction(changes)

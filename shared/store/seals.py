@@ -69,8 +69,8 @@ async def _end_what_was_cut_off(run_id: str) -> None:
     run = RunRef(run_id=run_id, plan=run_name(run_id).plan, epoch=0)
     for step in await read_steps(run_id):
         if step.status == "running" and step.name not in AFTER_THE_SEAL:
-            said = step.error or "It was not finished when the run ended."
-            await end_step(run, step.name, step.target, "failed", error=said, detail=step.detail, at_the_end=True)
+            message = step.error or "It was not finished when the run ended."
+            await end_step(run, step.name, step.target, "failed", error=message, detail=step.detail, at_the_end=True)
 
 
 async def _rows_to_seal(run_id: str) -> list[dict[str, Any]]:
@@ -92,9 +92,9 @@ def seal_of(rows: list[dict[str, Any]], previous_seal: str | None) -> str:
     def plain(value: Any) -> Any:
         return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
-    told = [{k: plain(v) for k, v in row.items() if k not in NOT_SEALED} for row in rows]
-    told.sort(key=lambda row: (row["PartitionKey"], row["RowKey"]))
-    text = json.dumps({"rows": told, "previous": previous_seal}, sort_keys=True, separators=(",", ":"))
+    plain_rows = [{k: plain(v) for k, v in row.items() if k not in NOT_SEALED} for row in rows]
+    plain_rows.sort(key=lambda row: (row["PartitionKey"], row["RowKey"]))
+    text = json.dumps({"rows": plain_rows, "previous": previous_seal}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

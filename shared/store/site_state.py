@@ -119,8 +119,8 @@ class SiteState(Strict):
     @property
     def data_until(self) -> datetime | None:
         """The moment that the replica's data reach at least; None when unknown."""
-        told = self.replica.replicated_until if self.replica else None
-        return max(filter(None, (told, self.replica_good_at)), default=None)
+        reported = self.replica.replicated_until if self.replica else None
+        return max(filter(None, (reported, self.replica_good_at)), default=None)
 
 
 def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
@@ -218,24 +218,24 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
 
 
 def looked_at_replica(
-    state: SiteState, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
+    state: SiteState, at: datetime, message: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> dict[str, Any]:
     """The changes by a reading of the replica. The known age of its data only improves."""
-    trouble, before = problem or (said.trouble_at(at) if said else None), state.replica
+    trouble, before = problem or (message.trouble_at(at) if message else None), state.replica
     if before and before.at > at:
         return {}
-    moments = (said.until(at) if said else None, before.replicated_until if before else None)
+    moments = (message.until(at) if message else None, before.replicated_until if before else None)
     look = ReplicaLook(
         at=at,
-        state=said.state if said else "unknown",
-        connected=said.connected if said else None,
-        queue_bytes=said.queue_bytes if said else None,
+        state=message.state if message else "unknown",
+        connected=message.connected if message else None,
+        queue_bytes=message.queue_bytes if message else None,
         replicated_until=max(filter(None, moments), default=None),
         problem=trouble,
         bad_since=((before.bad_since if before else None) or at) if trouble else None,
     )
     changes: dict[str, Any] = {"replica": look}
-    if said and said.in_order:
+    if message and message.in_order:
         changes["replica_good_at"] = max(filter(None, (at, state.replica_good_at)))
     if home_commits:
         newer = {name: max(at, state.home_commits.get(name, at)) for name, at in home_commits.items()}
@@ -253,10 +253,10 @@ def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[st
 
 
 async def note_replica(
-    plan: str, at: datetime, said: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
+    plan: str, at: datetime, message: ReplicaState | None, problem: str | None, home_commits: dict[str, datetime]
 ) -> None:
     """Stores the replica's state, and the newest commit that was seen at the primary."""
-    await change_state(plan, lambda state: looked_at_replica(state, at, said, problem, home_commits))
+    await change_state(plan, lambda state: looked_at_replica(state, at, message, problem, home_commits))
 
 
 async def take_lock(plan: str, run_id: str, kind: Kind, over: str | None = None) -> RunRef:

@@ -34,9 +34,9 @@ async def begin_step(run: RunRef, name: str, target: str, attempt: int) -> None:
             entity = await rows.get_entity(run.run_id, _step_key(name, target))
             attempts = max(attempt, int(entity["attempts"]) + 1)
             again: dict[str, Any] = {"status": "running", "attempts": attempts}
-            if said := entity.get("error"):
+            if message := entity.get("error"):
                 detail = json.loads(entity.get("detail") or "{}")
-                detail["earlier"] = [*detail.get("earlier", []), said][-10:]
+                detail["earlier"] = [*detail.get("earlier", []), message][-10:]
                 again["detail"] = detail
             await rows.update_entity(to_entity(run.run_id, _step_key(name, target), again), mode=UpdateMode.MERGE)
 
