@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.chaos import faults, random_stories
-from lab.chaos.stage import Played, play
+from lab.chaos.stage import ChaosLab, MakeLab, Played, play
 from lab.chaos.stories import STORIES
 from lab.chaos.story import Story
 from lab.chaos.world import differences
@@ -85,18 +85,24 @@ def run_cell(cell: Cell, speed: float, reference: Played | None = None) -> Playe
     """
 
     async def attempt(pace: float) -> Attempt[Played]:
-        played = await _play(cell, pace)
-        if reference:
-            played.failures += differences(played.state, reference.state)
+        played = await play_cell(cell, pace, reference)
         return Attempt(played, not played.failures, played.processor_wait)
 
     return asyncio.run(until_it_counts(speed, attempt))
 
 
-async def _play(cell: Cell, speed: float) -> Played:
+async def play_cell(cell: Cell, speed: float, reference: Played | None = None, make_lab: MakeLab = ChaosLab) -> Played:
+    """Plays the cell once, in a lab of the given kind."""
+    played = await _play(cell, speed, make_lab)
+    if reference:
+        played.failures += differences(played.state, reference.state)
+    return played
+
+
+async def _play(cell: Cell, speed: float, make_lab: MakeLab) -> Played:
     story, more = cell.told()
     try:
-        played = await play(story, speed, *more)
+        played = await play(story, speed, *more, make_lab=make_lab)
     except Exception as error:  # noqa: BLE001 (an error of one cell must not end the others)
         at = " < ".join(
             f"{Path(f.filename).name}:{f.lineno}" for f in reversed(traceback.extract_tb(error.__traceback__))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,23 +58,28 @@ class ChaosLab(Lab):
         return super().settings(plans) | off
 
 
-async def play(story: Story, speed: float, *more: dict[str, Any]) -> Played:
+type MakeLab = Callable[[Story, LabOptions], Lab]
+
+
+async def play(story: Story, speed: float, *more: dict[str, Any], make_lab: MakeLab = ChaosLab) -> Played:
     """Plays ``story`` with ``more`` events on its timeline. Its problems are in ``failures``."""
     began = time.monotonic()
     played = Played()
     try:
         async with asyncio.timeout(STORY_LIMIT / speed):
-            await _play(story, speed, more, played)
+            await _play(story, speed, more, played, make_lab)
     except TimeoutError:
         played.failures.append(f"It did not end within {STORY_LIMIT / speed:g} real seconds.")
     played.seconds = time.monotonic() - began
     return played
 
 
-async def _play(story: Story, speed: float, more: tuple[dict[str, Any], ...], played: Played) -> None:
+async def _play(
+    story: Story, speed: float, more: tuple[dict[str, Any], ...], played: Played, make_lab: MakeLab
+) -> None:
     scenario = story.scenario(*more)
     options = LabOptions(speed=speed, times=Times().with_changes(scenario.times), watch_tables=True)
-    async with ChaosLab(story, options) as lab:
+    async with make_lab(story, options) as lab:
         stage = Stage(lab, played)
         async with stage:
             await stage.perform(sorted(scenario.timeline, key=lambda event: event.at), 0.0)
@@ -168,7 +174,7 @@ class Stage:
             if status == 200 and not moving and marks != self._seen and await self._given_back(runs):
                 self._seen = marks
                 return runs
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self._watcher.pause)
         return None
 
     async def _given_back(self, runs: list[dict[str, Any]]) -> bool:
@@ -184,15 +190,18 @@ class Stage:
                 self._played.failures.append("The lab did not come to rest within a simulated hour.")
                 self._played.told += await self._where_the_workers_stand()
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(self._watcher.pause)
 
     async def _where_the_workers_stand(self) -> list[str]:
         """Every worker's current work and last log lines: something hangs that should not."""
+        log = self.lab.folder / "worker.log"
+        if not log.exists():
+            return []
         for worker in self.lab.functions.workers:
             worker.ask_where_it_stands()
         await asyncio.sleep(1)
         busy = [f"worker {worker.pid} has {worker.busy} invocations" for worker in self.lab.functions.workers]
-        return [*busy, *(self.lab.folder / "worker.log").read_text(errors="replace").splitlines()[-150:]]
+        return [*busy, *log.read_text(errors="replace").splitlines()[-150:]]
 
     async def close(self) -> None:
         """Repairs everything, then answers every waiting run until it has ended."""

@@ -12,7 +12,6 @@ import functools
 import itertools
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -37,20 +36,80 @@ RESTART = 10.0
 """Seconds until a worker process that died has a successor."""
 
 
-@dataclass(eq=False)
 class Worker:
-    """One worker process in name. ``running`` is what is cancelled with it."""
+    """One worker process in name: it invokes the app's functions until it is killed, with everything that runs in it."""
 
-    running: set[asyncio.Task[Any]] = field(default_factory=set)
-    dead_until: float = 0.0
-    lost: bool = False
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-    pid: int = 0
-    under_fire: KillOrder | None = None
+    pid = 0
+
+    def __init__(self, hub: VirtualHub, starts_at: float = 0.0) -> None:
+        self._hub = hub
+        self._running: set[asyncio.Task[Any]] = set()
+        self.starts_at = starts_at
+        self.lost = False
+        self.gone = asyncio.Event()
+        self.under_fire: KillOrder | None = None
 
     @property
     def busy(self) -> int:
-        return len(self.running)
+        return len(self._running)
+
+    @property
+    def is_alive(self) -> bool:
+        return not self.gone.is_set() and self.starts_at <= asyncio.get_running_loop().time()
+
+    def kill(self, loses: Loss) -> None:
+        self.lost = loses == "instance"
+        self.under_fire = None
+        self.gone.set()
+        for task in list(self._running):
+            task.cancel("killed")
+        handle_alert._together.clear()
+
+    async def invoke(self, function: str, inputs: list[tuple[str, str, Any]]) -> dict[str, Any]:
+        """Runs one function with what its bindings would bring, and answers as the worker does over its wire.
+
+        Raises ``WorkerDiedError`` when the worker is killed meanwhile.
+        """
+        arguments = {name: self._bound(function, kind, value) for name, kind, value in inputs}
+        task: asyncio.Task[Any] = asyncio.ensure_future(_user_functions()[function](**arguments))  # type: ignore[arg-type]
+        self._running.add(task)
+        try:
+            returned = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise WorkerDiedError("The worker died.") from None
+            task.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 (it is the function's failure)
+            message = str(error) or "no message"
+            return {"ok": False, "error": {"type": type(error).__name__, "message": message}}
+        finally:
+            self._running.discard(task)
+        return {"ok": True, "return": _plain(returned)}
+
+    def _bound(self, function: str, kind: str, value: Any) -> Any:
+        match kind:
+            case "http":
+                return func.HttpRequest(
+                    value["method"],
+                    value["url"],
+                    headers=value["headers"],
+                    params=value["query"],
+                    route_params=value["params"],
+                    body=base64.b64decode(value["body"]),
+                )
+            case "string":
+                return DurableClient(self._hub)
+            case _:
+                return json.loads(value)
+
+
+def _plain(returned: Any) -> Any:
+    if not isinstance(returned, func.HttpResponse):
+        return json.dumps(returned)
+    headers = {**returned.headers, "Content-Type": returned.mimetype}
+    body = base64.b64encode(returned.get_body()).decode()
+    return {"status": returned.status_code, "headers": headers, "body": body}
 
 
 class VirtualHub(Hub):
@@ -95,22 +154,22 @@ class VirtualHub(Hub):
 
 
 class VirtualDispatcher:
-    """What the lab's actions ask of the dispatcher, and the performing of activities."""
+    """What the lab's actions ask of the dispatcher, and the performing of activities, one after another worker."""
 
-    def __init__(self, workers: list[Worker], slots: int, visibility: float) -> None:
-        self._functions: dict[str, Callable[[Any], Awaitable[Any]]] = {}
-        self._workers = workers
+    def __init__(self, count: int, slots: int, visibility: float) -> None:
+        self.hub = VirtualHub(self)
+        self.workers = [Worker(self.hub) for _ in range(count)]
+        self.broken = False
         self._visibility = visibility
-        self._slots = asyncio.Semaphore(slots * len(workers))
+        self._activities: dict[str, str] = {}
+        self._slots = asyncio.Semaphore(slots * count)
         self._turns = itertools.count()
         self._kills: list[KillOrder] = []
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.hub = VirtualHub(self)
-        self.broken = False
 
-    def learn(self, name: str, kind: str, *_: object) -> None:
+    def learn(self, name: str, kind: str, parameter: str, *_: object) -> None:
         if kind == "activityTrigger":
-            self._functions[name] = _user_functions()[name]
+            self._activities[name] = parameter
 
     def keep(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -124,13 +183,12 @@ class VirtualDispatcher:
 
     @property
     def activities(self) -> list[str]:
-        return sorted(self._functions)
+        return sorted(name for name in self._activities if not name.startswith("BuiltIn__"))
 
     @property
     def away(self) -> float:
         """Seconds until any worker is alive."""
-        now = asyncio.get_running_loop().time()
-        return max(0.0, min(worker.dead_until for worker in self._workers) - now)
+        return max(0.0, min(worker.starts_at for worker in self.workers) - asyncio.get_running_loop().time())
 
     def kill_next(self, order: KillOrder) -> None:
         self._kills.append(order)
@@ -139,27 +197,36 @@ class VirtualDispatcher:
     def spared(self) -> list[str]:
         return [f"{order.when}:{order.activity}" for order in self._kills if not order.happened]
 
+    def kill(self, worker: Worker, loses: Loss, seconds: float = RESTART) -> None:
+        """Ends a worker. Its successor comes after so many seconds."""
+        worker.kill(loses)
+        if worker in self.workers:
+            back = asyncio.get_running_loop().time() + max(seconds, RESTART)
+            self.workers[self.workers.index(worker)] = Worker(self.hub, back)
+
     def strike(self, write: str) -> bool:
         """A write was applied: ends the workers for which it was meant. True when there were any."""
-        hit = False
-        for worker in self._workers:
-            order = worker.under_fire
-            if order and order.write in (None, write):
-                kill(worker, order.loses)
-                hit = True
-        return hit
+        doomed = {
+            one: one.under_fire for one in self.workers if one.under_fire and one.under_fire.write in (None, write)
+        }
+        for worker, order in doomed.items():
+            self.kill(worker, order.loses)
+        return bool(doomed)
 
     async def lose(self, instance_id: str) -> None:
         self.hub.end(instance_id)
+
+    async def status(self, instance_id: str) -> dict[str, Any] | None:
+        words = {"running": "Running", "ended": "Completed"}
+        word = words.get(self.hub.state(instance_id))
+        return {"runtimeStatus": word} if word else None
 
     async def worker(self) -> Worker:
         """The next worker's turn, once one is alive."""
         while True:
             if wait := self.away:
-                await asyncio.sleep(wait)
-            now = asyncio.get_running_loop().time()
-            alive = [worker for worker in self._workers if worker.dead_until <= now]
-            if alive:
+                await asyncio.sleep(wait + 0.001)
+            if alive := [worker for worker in self.workers if worker.is_alive]:
                 return alive[next(self._turns) % len(alive)]
 
     async def perform(self, task_id: int, name: str, order: str) -> pb.HistoryEvent:
@@ -179,20 +246,21 @@ class VirtualDispatcher:
             return _failed(task_id, *CANNOT_IMPORT)
         died = WorkerDiedError(f"Exception while executing function: Functions.{name}")
         if before := self._take("before", name):
-            kill(worker, before.loses)
+            self.kill(worker, before.loses)
             raise died
         if during := self._take("during", name):
             worker.under_fire = during
         try:
-            result = await run_in(worker, self._functions[name](json.loads(order)))
+            answer = await worker.invoke(name, [(self._activities[name], "json", order)])
         except WorkerDiedError:
             raise died from None
-        except Exception as error:  # noqa: BLE001 (it is the activity's failure)
-            return _failed(task_id, type(error).__name__, (str(error) or "no message").splitlines()[0])
         if doomed := self._take("after", name) or (during if worker.under_fire is during else None):
-            kill(worker, doomed.loses)
+            self.kill(worker, doomed.loses)
             raise died
-        return helpers.new_task_completed_event(task_id, json.dumps(result))
+        if answer["ok"]:
+            return helpers.new_task_completed_event(task_id, answer["return"])
+        # Azure passes an exception on as only the class name and the first line of the message.
+        return _failed(task_id, answer["error"]["type"], answer["error"]["message"].splitlines()[0])
 
     def _take(self, when: str, activity: str) -> KillOrder | None:
         for order in self._kills:
@@ -201,31 +269,6 @@ class VirtualDispatcher:
                 order.happened = True
                 return order
         return None
-
-
-def kill(worker: Worker, loses: Loss, seconds: float = RESTART) -> None:
-    """Ends what runs in a worker. Its successor comes after so many seconds."""
-    worker.dead_until = asyncio.get_running_loop().time() + max(seconds, RESTART)
-    worker.lost = loses == "instance"
-    worker.under_fire = None
-    for task in list(worker.running):
-        task.cancel("killed")
-    handle_alert._together.clear()
-
-
-async def run_in[T](worker: Worker, work: Any) -> Any:
-    """Awaits ``work`` in a worker. Raises ``WorkerDiedError`` when the worker is killed meanwhile."""
-    task = asyncio.ensure_future(work)
-    worker.running.add(task)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if task.cancelled():
-            raise WorkerDiedError("The worker died.") from None
-        task.cancel()
-        raise
-    finally:
-        worker.running.discard(task)
 
 
 class DurableClient:
@@ -257,11 +300,12 @@ class VirtualHost(FunctionsHost):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.engine = SimpleNamespace(name="virtual", hub="", address="", clients="")  # type: ignore[assignment]
-        self._in_name = [Worker() for _ in range(self._worker_count)]
+        slots = int(self._durable.get("maxConcurrentActivityFunctions", 10))
+        self.virtual = VirtualDispatcher(self._worker_count, slots, Provider.of(self._durable, speed=1.0).visibility)
+        self.dispatcher = self.virtual  # type: ignore[assignment]
+        self.workers = self.virtual.workers  # type: ignore[assignment]
 
     async def start(self, port: int = 0) -> None:
-        slots = int(self._durable.get("maxConcurrentActivityFunctions", 10))
-        self.dispatcher = VirtualDispatcher(self._in_name, slots, Provider.of(self._durable, speed=1.0).visibility)  # type: ignore[assignment]
         self._learn(_index())
         if self._easy_auth:  # The app is imported once, before it is known whether people must sign in.
             self.routes = [route._replace(level="ANONYMOUS") for route in self.routes]
@@ -272,63 +316,23 @@ class VirtualHost(FunctionsHost):
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.dispatcher.stop()  # type: ignore[attr-defined]
+        await self.virtual.stop()
 
     @property
     def process_ids(self) -> list[int]:
         return []
 
     def lose_workers(self, seconds: float, loses: Loss = "process") -> list[Any]:
-        now = asyncio.get_running_loop().time()
-        hit = [worker for worker in self._in_name if worker.dead_until <= now]
+        hit = [worker for worker in self.virtual.workers if worker.is_alive]
         for worker in hit:
-            kill(worker, loses, seconds)
-        return [SimpleNamespace(gone=SimpleNamespace(is_set=lambda: True)) for _ in hit]
+            self.virtual.kill(worker, loses, seconds)
+        return hit
 
     def _worker(self) -> Any:
-        now = asyncio.get_running_loop().time()
-        alive = [worker for worker in self._in_name if worker.dead_until <= now]
+        alive = [worker for worker in self.virtual.workers if worker.is_alive]
         if not alive:
             raise WorkerDiedError("No worker is running.")
-        return _InName(min(alive, key=lambda worker: worker.busy), self.dispatcher.hub)  # type: ignore[attr-defined]
-
-
-class _InName:
-    """Invokes a function of the app in a worker, with what its bindings would bring."""
-
-    def __init__(self, worker: Worker, hub: VirtualHub) -> None:
-        self._worker = worker
-        self._hub = hub
-
-    async def invoke(self, function: str, inputs: list[tuple[str, str, Any]]) -> dict[str, Any]:
-        arguments = {name: self._bound(kind, value) for name, kind, value in inputs}
-        try:
-            returned = await run_in(self._worker, _user_functions()[function](**arguments))
-        except WorkerDiedError:
-            raise
-        except Exception as error:  # noqa: BLE001 (the host answers 500)
-            return {"ok": False, "error": {"type": type(error).__name__, "message": str(error)}}
-        if isinstance(returned, func.HttpResponse):
-            body = base64.b64encode(returned.get_body()).decode()
-            headers = {**returned.headers, "Content-Type": returned.mimetype}
-            return {"ok": True, "return": {"status": returned.status_code, "headers": headers, "body": body}}
-        return {"ok": True, "return": None}
-
-    def _bound(self, kind: str, value: Any) -> Any:
-        match kind:
-            case "http":
-                return func.HttpRequest(
-                    value["method"],
-                    value["url"],
-                    headers=value["headers"],
-                    params=value["query"],
-                    route_params=value["params"],
-                    body=base64.b64decode(value["body"]),
-                )
-            case "string":
-                return DurableClient(self._hub)
-            case _:
-                return SimpleNamespace(past_due=False)
+        return min(alive, key=lambda worker: worker.busy)
 
 
 @functools.cache

@@ -163,8 +163,8 @@ class VirtualLab(Lab):
     @property
     def hub(self) -> VirtualHub:
         """Where the app's orchestrations live."""
-        hub: VirtualHub = self.functions.dispatcher.hub  # type: ignore[attr-defined]
-        return hub
+        assert isinstance(self.functions, VirtualHost)
+        return self.functions.virtual.hub
 
     def tables(self) -> Any:
         return self.storage
