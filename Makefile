@@ -22,7 +22,7 @@ test: lint
 	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal
 
 unit: setup
-	@.venv/bin/python -m pytest tests/unit tests/model tests/replay tests/virtual -n logical --dist worksteal
+	@.venv/bin/python -m pytest tests/unit tests/model tests/replay tests/virtual/test_scenarios.py -n logical --dist worksteal
 
 scenarios: setup
 	@.venv/bin/python -m pytest tests/lab/test_scenarios.py -k holds -n logical --dist worksteal

@@ -234,7 +234,7 @@ STORIES = {
         retried(
             "read-back-disagrees",
             "Traffic Manager accepts an order and changes nothing; the read-back shows it.",
-            fault(_PATCH, "ignored", 1, skip=1),
+            fault(_PATCH, "ignored", 2, skip=1),
             says="does not show the ordered state",
             mending=(_TOO_LATE,),
         ),

@@ -34,7 +34,9 @@ async def final_state(lab: Lab, report: dict[str, Any]) -> dict[str, Any]:
         "runs": dict(Counter(f"{run['kind']} {run['outcome'] or run['phase']}" for run in report["runs"])),
         "resources": dict(sorted(Counter(_resource(r) for r in lab.compute.resources.values()).items())),
         "steps": await _steps(lab),
-        "told": dict.fromkeys(sorted({str(n["title"]) for n in lab.front.notifications if "title" in n}), "told"),
+        "told": dict.fromkeys(
+            sorted({pattern(str(n["title"])) for n in lab.front.notifications if "title" in n}), "told"
+        ),
     }
 
 

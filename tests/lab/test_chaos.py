@@ -1,4 +1,4 @@
-"""The most dangerous cases of `make chaos`, and that the list of crash points matches the app."""
+"""A slice of `make chaos` in the lab, and that the list of crash points matches the app. All of it: tests/virtual."""
 
 from __future__ import annotations
 
@@ -15,19 +15,8 @@ from lab.chaos.world import differences
 SPEED = 40.0
 SEED = 3
 
-CRASHES = [
-    ("failover", "claim_run", "after"),
-    ("failover", "freeze_replication", "during-azure"),
-    ("failover", "take_recovery_point", "during-azure"),
-    ("failover", "create_machine", "during-azure"),
-    ("failover", "enable_recovery", "during-azure"),
-    ("failover", "disable_primary", "during-azure"),
-    ("failover", "seal_run", "during-history"),
-    ("drill", "take_recovery_point", "after"),
-    ("drill", "clean_up", "during-azure"),
-    ("drill", "release_run", "before"),
-]
-FAULTS = ["next-zone", "half-a-cutover", "answers-lost"]
+CRASHES = [("failover", "create_machine", "during-azure"), ("drill", "release_run", "before")]
+FAULTS = ["half-a-cutover"]
 
 
 @cache
@@ -51,7 +40,7 @@ def test_a_fault_of_azure_is_overcome(story: str) -> None:
     assert run_cell(Cell("faults", story), SPEED).failures == []
 
 
-@pytest.mark.parametrize("number", [0, 4])
+@pytest.mark.parametrize("number", [4])
 def test_the_invariants_hold_on_a_bad_day(number: int) -> None:
     played = run_cell(Cell("random", "", seed=SEED, number=number, activities=tuple(activities())), SPEED)
     assert played.failures == []

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from lab.chaos import faults
-from lab.chaos.cells import Cell, matrix_cells, play_cell
+from lab.chaos.cells import OUTSIDE_RUNS, Cell, matrix_cells, play_cell, uncovered
 from lab.chaos.stage import Played
 from lab.chaos.stories import STORIES
 from lab.chaos.story import PLAN, Story
 from lab.twin import Lab, LabOptions
+from tests.replay.replay import app_functions
 from tests.virtual.lab import VirtualLab
 from tests.virtual.loop import VirtualLoop, run
 
@@ -53,6 +54,22 @@ def test_every_crash_point_of_a_story_changes_nothing(story: str) -> None:
         if (played := play(cell, first)).failures
     }
     assert broken == {}
+
+
+def test_every_activity_has_a_crash_point() -> None:
+    occurring = {story: reference(story).activities for story in STORIES}
+    index = sorted({name for found in occurring.values() for name in found} | set(activities()))
+    assert uncovered(index, occurring) == []
+
+
+def activities() -> list[str]:
+    return [
+        name
+        for name, function in app_functions().items()
+        if function.get_trigger().type == "activityTrigger"
+        and not name.startswith("BuiltIn__")
+        and name not in OUTSIDE_RUNS
+    ]
 
 
 @pytest.mark.parametrize("story", faults.STORIES)
