@@ -38,7 +38,7 @@ def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_ru
 
 def pause_between_deletions(recovery: RecoveryTerms, elapsed: timedelta) -> timedelta:
     """First what Azure needs for a machine; then more and more seldom, since what a lock or a lease keeps for an hour
-    must not use up the deletions that Azure allows a subscription.
+    must not use up the requests that Azure allows.
     """
     return (
         max(recovery.poll_at_least * 2, elapsed * 0.2)
