@@ -83,7 +83,6 @@ class SiteState(Strict):
     plan: str
     created_at: datetime
     active_site: ActiveSite = "primary"
-    latched: bool = False
     latched_at: datetime | None = None
     active_run: str | None = None
     active_kind: Kind | None = None
@@ -117,6 +116,11 @@ class SiteState(Strict):
     unseen_since: dict[str, str] = {}
 
     @property
+    def latched(self) -> bool:
+        """Whether the primary endpoint must stay disabled: customers are served from the recovery site."""
+        return self.active_site == "recovery"
+
+    @property
     def data_until(self) -> datetime | None:
         """The moment that the replica's data reach at least; None when unknown."""
         reported = self.replica.replicated_until if self.replica else None
@@ -125,9 +129,8 @@ class SiteState(Strict):
 
 def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
     """Traffic Manager's routing as stored: the active site, and since when the primary endpoint has been latched."""
-    latched = site == "recovery"
-    latched_at = (before.latched_at or datetime.now(UTC)) if latched else None
-    return {"active_site": site, "latched": latched, "latched_at": latched_at}
+    latched_at = (before.latched_at or datetime.now(UTC)) if site == "recovery" else None
+    return {"active_site": site, "latched_at": latched_at}
 
 
 class _Stored(NamedTuple):

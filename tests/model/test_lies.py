@@ -23,7 +23,7 @@ def nothing(_: Any) -> Strict:
 
 def all_is_told_well(order: TrafficOrder, front: Front) -> ReadBack:
     routing = front.world.traffic.routing("Online")
-    front.world.records.change_state(active_site="recovery", latched=True)
+    front.world.records.change_state(active_site="recovery")
     return ReadBack(routing=routing, agrees=True)
 
 
