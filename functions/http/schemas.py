@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, StrictBool
 
-from functions.http.auth import PersonRole
-from shared.models import ids
 from shared.models.base import Strict
 from shared.models.durations import Duration
 from shared.models.evidence import Evidence
@@ -52,45 +50,6 @@ class PauseRequest(Strict):
 
 class NoteRequest(Strict):
     reason: Annotated[str, Field(max_length=500), AfterValidator(_one_line)] = ""
-
-
-class Steering(NamedTuple):
-    """An action on a run: its role, event and phases, the phases in words, and a summary."""
-
-    needs: PersonRole
-    event: str
-    phases: frozenset[Phase]
-    only: str
-    summary: str
-
-
-_WAITS = frozenset({Phase.WAITING_FOR_APPROVAL})
-_MAY_END = frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED}
-STEERING = {
-    "approve": Steering(
-        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Approve a failover that waits for approval"
-    ),
-    "reject": Steering(
-        "approver", ids.EVENT_REJECT, _WAITS, "waits for approval", "Reject a failover that waits for approval"
-    ),
-    "retry": Steering(
-        "operator",
-        ids.EVENT_RETRY,
-        frozenset({Phase.NEEDS_OPERATOR}),
-        "waits for a fix",
-        "Resume a run after fixing the reported problem",
-    ),
-    "proceed": Steering(
-        "operator",
-        ids.EVENT_PROCEED,
-        frozenset({Phase.NEEDS_OPERATOR}),
-        "asks whether to proceed",
-        "Cut over despite the reported doubt: a yes to the question just before the cutover",
-    ),
-    "abort": Steering(
-        "operator", ids.EVENT_ABORT, _MAY_END, "has not begun the cutover", "End a run and delete what it built"
-    ),
-}
 
 
 class RunView(RecoveryRun):

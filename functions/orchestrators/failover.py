@@ -10,12 +10,12 @@ from durabletask import task
 
 from functions.activities.run_record import Claim
 from functions.stages import fencing, replica
+from functions.stages.before_cutover import BeforeCutover
 from functions.stages.cleanup import clear_away
 from functions.stages.confirm import OutageConfirmation
 from functions.stages.cutover import Blocked, Cutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
-from functions.stages.last_look import LastLookBeforeCutover
 from functions.stages.permission import Permission
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
@@ -67,7 +67,7 @@ class _Failover:
         self._cutover = Cutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
-        self._last_look = LastLookBeforeCutover(
+        self._before_cutover = BeforeCutover(
             work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned
         )
         if self._planned:  # The shop takes no orders during the wait, so a question without an answer must end.
@@ -85,7 +85,7 @@ class _Failover:
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         while True:
-            yield from until_done(work, plan, Phase.VERIFYING, self._last_look.prove)
+            yield from until_done(work, plan, Phase.VERIFYING, self._before_cutover.clear_to_move)
             yield from work.begin_cutover()
             match (yield from until_done(work, plan, Phase.CUTTING_OVER, self._cutover.move)):
                 case Moved(at):

@@ -18,7 +18,8 @@ from shared.models import ids
 from shared.models.operations import Refusal, Refused, Started
 from shared.models.orders import CleanUpOrder, DiskOrder, MachineOrder
 from shared.models.resource_ids import compute_id
-from shared.policy.capacity import MAY_BE_UP, next_rung
+from shared.policy.azure_errors import MAY_BE_UP
+from shared.policy.capacity import next_rung
 
 bp = df.Blueprint()
 _LOOKS_AT_WHAT_LASTS = 6

@@ -15,8 +15,8 @@ from functions.engine import DurableEngine
 from functions.http.auth import Caller, caller_of
 from functions.http.endpoint import CHANGES, Operation, endpoint, family
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
+from functions.http.run_actions import RUN_ACTIONS
 from functions.http.schemas import (
-    STEERING,
     DrillRequest,
     FailoverRequest,
     NoteRequest,
@@ -148,7 +148,7 @@ async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngi
             202,
             CHANGES,
         )
-        for word, one in STEERING.items()
+        for word, one in RUN_ACTIONS.items()
     ],
 )
 async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
@@ -157,10 +157,10 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
     The answer and its author are recorded before the event is sent to the run.
     """
     action = req.route_params.get("action", "")
-    steering = STEERING.get(action)
-    caller = caller_of(req, steering.needs if steering else "operator")
+    allowed = RUN_ACTIONS.get(action)
+    caller = caller_of(req, allowed.needs if allowed else "operator")
     run = await stored_runs.read_run(req.route_params.get("run_id", ""))
-    if steering is None:
+    if allowed is None:
         raise errors.UnknownRunError
     note = read_request(NoteRequest, req)
     if run.outcome is not None:
@@ -170,14 +170,12 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         raise errors.RefusedError(_TOO_LATE)
     if action != "abort" and run.abort_asked_by:
         raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; cleanup is in progress.")
-    if run.phase not in steering.phases or (
+    if run.phase not in allowed.phases or (
         action in ("retry", "proceed") and run.answers and action not in run.answers
     ):
-        raise errors.RefusedError(
-            _not_now(run, action, steering.only), answers=list(run.answers), phase=run.phase.value
-        )
+        raise errors.RefusedError(_not_now(run, action, allowed.only), answers=list(run.answers), phase=run.phase.value)
     if action == "approve":
-        _four_eyes(run, caller)
+        _refuse_approval_by_starter(run, caller)
     if action == "abort":
         # The row decides whether the abort or the cutover came first.
         run = await update_run(run.run_id, abort_asked_by=caller.name)
@@ -186,7 +184,7 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     payload = {"by": caller.name, "reason": note.reason, "hold": run.holds}
-    await engine.send(run.run_id, steering.event, payload)
+    await engine.send(run.run_id, allowed.event, payload)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 
@@ -202,7 +200,7 @@ def _not_now(run: RecoveryRun, action: str, only: str) -> str:
     return f"{message} No answer is required."
 
 
-def _four_eyes(run: RecoveryRun, caller: Caller) -> None:
+def _refuse_approval_by_starter(run: RecoveryRun, caller: Caller) -> None:
     """The starter of a run may not approve it where the plan requires four eyes; alerts and the watch do not count."""
     if run.four_eyes and (caller.id is None or caller.id == run.person_id):
         raise errors.AccessError(

@@ -17,13 +17,13 @@ from azure.monitor.query.aio import LogsQueryClient
 from shared import settings
 
 RETRY_AFTER_CAP = 5.0
-"""Seconds. A 429 may say ``Retry-After: 1200``; an activity must not sleep that long, the orchestrator's timer may."""
+"""Seconds. An answer may say ``Retry-After: 1200``; an activity must not sleep that long, the orchestrator's timer may."""
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKeyDictionary()
 
 
 class BriefRetryPolicy(AsyncRetryPolicy[Any, Any]):
-    """Retries transient faults a few times and leaves throttling to the caller.
+    """Retries transient faults a few times and leaves throttling (429) to ``RunContext.insist``.
 
     azure-core retries GET, PUT and DELETE on 408 and 5xx; PATCH and POST on 500, 503 and 504 only
     (source: Azure/azure-sdk-for-python:sdk/core/azure-core/azure/core/pipeline/policies/_retry.py).

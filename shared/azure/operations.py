@@ -13,7 +13,7 @@ from shared.azure import clients
 from shared.models.operations import Operation, OperationState, Refusal, Refused, Started
 from shared.models.resource_ids import take_apart
 from shared.models.steps import Order
-from shared.policy.capacity import MAY_BE_UP, classify
+from shared.policy.azure_errors import MAY_BE_UP, classify
 
 
 def refusal_of(error: HttpResponseError) -> Refusal:

@@ -1,4 +1,4 @@
-"""Is the primary unreachable? Evidence in rounds goes in; a verdict with its sentence comes out.
+"""Is the primary unreachable? Evidence in rounds goes in; a verdict comes out, whose sentence ``Verdict`` composes.
 
 The verdict says "unreachable", never "dead": the difference cannot be seen from outside.
 """

@@ -17,7 +17,7 @@ from shared.services.batching import Batcher
 from shared.services.engine import Engine
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import due, was_known
-from shared.services.start_run import begin_run, is_postponed, may_look
+from shared.services.start_run import begin_run, is_postponed, why_no_run_now
 from shared.store import alerts, site_state
 from shared.store.alerts import Received
 
@@ -33,7 +33,7 @@ class AlertAnswer(Strict):
     answer: str
 
 
-class News(NamedTuple):
+class MatchedAlert(NamedTuple):
     """An alert, its plan, and its meaning there."""
 
     alert: Alert
@@ -53,14 +53,14 @@ async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], engine: Eng
     plan, meaning = match_plan(alert, plans)
     asked = _together.setdefault(plan.name, Batcher(_react, alerts.AT_ONCE))
     try:
-        return await asyncio.wait_for(asked.ask(News(alert, plan, meaning, engine)), ANSWER_WITHIN)
+        return await asyncio.wait_for(asked.ask(MatchedAlert(alert, plan, meaning, engine)), ANSWER_WITHIN)
     except TimeoutError:
         raise StorageUnavailableError(
             "Too many alerts at once, or the history is slow. Send the alert again."
         ) from None
 
 
-async def _react(news: list[News]) -> list[AlertAnswer]:
+async def _react(news: list[MatchedAlert]) -> list[AlertAnswer]:
     """Answers alerts of one plan: each is stored first, so that none is lost, and acted on after."""
     plan = news[0].plan
     unique = {one.alert.dedupe_key: one for one in news}
@@ -77,13 +77,13 @@ async def _react(news: list[News]) -> list[AlertAnswer]:
     return [(again | first)[one.alert.dedupe_key] for one in news]
 
 
-async def _act(plan: RecoveryPlan, fresh: dict[str, News]) -> dict[str, Received]:
+async def _act(plan: RecoveryPlan, fresh: dict[str, MatchedAlert]) -> dict[str, Received]:
     noted = Received(run_id=None, answer="Recorded; an alert of this kind starts nothing.")
     became = dict.fromkeys(fresh, noted)
     firing = [key for key, one in fresh.items() if one.meaning == "primary_down"]
     if firing:
         first = fresh[firing[0]]
-        run_id, answer = await _look(plan, first.engine, f"Alert {first.alert.rule}")
+        run_id, answer = await _start_run_or_say_why_not(plan, first.engine, f"Alert {first.alert.rule}")
         became |= dict.fromkeys(firing, Received(run_id=run_id, answer=answer))
     for key, one in fresh.items():
         if one.meaning == "primary_resolved":
@@ -91,7 +91,7 @@ async def _act(plan: RecoveryPlan, fresh: dict[str, News]) -> dict[str, Received
     return became
 
 
-async def _resolve(plan: RecoveryPlan, news: News) -> Received:
+async def _resolve(plan: RecoveryPlan, news: MatchedAlert) -> Received:
     await alerts.close(plan.name, news.alert.alert_id)
     state = await site_state.read_state(plan.name)
     if state.active_run is None:
@@ -103,14 +103,14 @@ async def _resolve(plan: RecoveryPlan, news: News) -> Received:
     return Received(run_id=state.active_run, answer="The run in progress was informed that the alert is resolved.")
 
 
-async def _look(plan: RecoveryPlan, engine: Engine, reason: str) -> tuple[str | None, str]:
+async def _start_run_or_say_why_not(plan: RecoveryPlan, engine: Engine, reason: str) -> tuple[str | None, str]:
     """Starts a run for an alert, or returns why none is started. An alert ends a cooldown, unless every failing check
     was known when it began: a second rule of the same outage must not undo a person's decision.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return state.active_run, "A run is already in progress."
-    if why_not := may_look(state):
+    if why_not := why_no_run_now(state):
         return None, f"Noted. {why_not}"
     if is_postponed(state, datetime.now(UTC)) and await was_known(plan, state):
         return None, f"Recorded. All failing checks were known when the last run ended; next check at {due(state)}."
@@ -123,4 +123,4 @@ async def _look(plan: RecoveryPlan, engine: Engine, reason: str) -> tuple[str | 
     return run.run_id, "A run was started."
 
 
-_together: dict[str, Batcher[News, AlertAnswer]] = {}
+_together: dict[str, Batcher[MatchedAlert, AlertAnswer]] = {}

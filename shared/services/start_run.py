@@ -125,7 +125,7 @@ async def _give_up(held: RunRef, engine: Engine) -> None:
         await end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
 
 
-def may_look(state: SiteState) -> str | None:
+def why_no_run_now(state: SiteState) -> str | None:
     """Why an alert or the watch must not start a run now, in a sentence; None when it may.
 
     Maintenance is no reason: a run then checks, and ends as observed. A postponed check (``is_postponed``) is no reason

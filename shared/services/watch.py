@@ -14,7 +14,7 @@ from shared.services.announce import FAILED
 from shared.services.engine import Engine
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import turned_bad, well_again
-from shared.services.start_run import begin_run, is_postponed, may_look
+from shared.services.start_run import begin_run, is_postponed, why_no_run_now
 from shared.store import alerts, site_state
 
 _log = logging.getLogger("coldsite.watch")
@@ -28,7 +28,7 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
-    if may_look(state):
+    if why_no_run_now(state):
         return None
     monitor = await _monitor(plan)
     if monitor == "Online":

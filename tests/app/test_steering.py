@@ -13,7 +13,7 @@ import pytest
 
 from functions.engine import DurableEngine
 from functions.http.auth import KEY_HOLDER
-from functions.http.schemas import STEERING
+from functions.http.run_actions import RUN_ACTIONS
 from functions.triggers.runs import _steer
 from shared.models.ids import new_run_id
 from shared.models.runs import CutoverState, Phase, RecoveryRun
@@ -80,7 +80,7 @@ def tell(app: AppSide, run: RecoveryRun, word: str, body: dict[str, Any] | None 
     ],
     ids=["a question", "a repair", "approval", "a repair during the cutover"],
 )
-@pytest.mark.parametrize("word", sorted(STEERING))
+@pytest.mark.parametrize("word", sorted(RUN_ACTIONS))
 def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
     app: AppSide, phase: Phase, answers: list[str], word: str
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
     status, told, engine = tell(app, run, word, {"reason": "so it is"})
     if word in answers:
         heard = {"by": KEY_HOLDER.name, "reason": "so it is", "hold": 3}
-        assert (status, engine.told) == (202, [(run.run_id, STEERING[word].event, heard)])
+        assert (status, engine.told) == (202, [(run.run_id, RUN_ACTIONS[word].event, heard)])
     else:
         assert (status, engine.told) == (409, [])
         assert told["title"] == "Conflict"

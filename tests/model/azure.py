@@ -16,7 +16,7 @@ from shared.models import ids
 from shared.models.operations import Operation, OperationState, PointInTime, Refusal, Refused, Started
 from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder, ScriptOrder, SnapshotOrder
 from shared.models.resource_ids import compute_id, take_apart
-from shared.policy.capacity import classify
+from shared.policy.azure_errors import classify
 from tests.model.site import Replica
 
 TAKES: dict[str, timedelta] = {

@@ -24,7 +24,7 @@ from shared.policy.planned import planned_limitation
 from shared.services.lost_runs import START_GRACE
 from shared.services.news import bad_checks, newly_bad
 from shared.services.site_warnings import point_is_needed
-from shared.services.start_run import is_postponed, may_look, refusal
+from shared.services.start_run import is_postponed, refusal, why_no_run_now
 from shared.store.site_state import routed
 from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
@@ -204,7 +204,7 @@ class Front:
         state = self.world.records.state
         if state.active_run and state.active_kind == "failover" and not self._lock_is_stale():
             return state.active_run if trigger == "alert" else None
-        if may_look(state):
+        if why_no_run_now(state):
             return None
         try:
             return self.begin("failover", self.plan.detection.mode, trigger, cut_off=cut_off)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.models.operations import Refusal, RefusalKind
-from shared.policy.capacity import classify, family, next_rung
+from shared.policy.azure_errors import classify
+from shared.policy.capacity import family, next_rung
 
 QUOTA = "Operation could not be completed as it results in exceeding approved standardDSv5Family Cores quota."
 LADDER = ["Standard_D4s_v5", "Standard_D8s_v5", "Standard_D4as_v5", "Standard_D4s_v4"]

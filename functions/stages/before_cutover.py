@@ -24,7 +24,7 @@ from shared.policy.loss import commit_question
 from shared.policy.outage import Doubt, doubt, lived_again, primary_serves
 
 
-class LastLookBeforeCutover:
+class BeforeCutover:
     """The conditions just before the cutover, checked before every attempt."""
 
     def __init__(
@@ -46,7 +46,7 @@ class LastLookBeforeCutover:
         self._rebuild = rebuild
         self._planned = planned
 
-    def prove(self) -> Doing[None]:
+    def clear_to_move(self) -> Doing[None]:
         """The recovery site serves, and there is no new reason against the cutover.
 
         A person must choose when the primary serves again, is reached again by the private path, or cannot be seen: two
