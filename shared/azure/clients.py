@@ -17,7 +17,7 @@ from azure.monitor.query.aio import LogsQueryClient
 from shared import settings
 
 RETRY_AFTER_CAP = 5.0
-"""Seconds. An answer may say ``Retry-After: 1200``; an activity must not sleep that long, the orchestrator's timer may."""
+"""Seconds. An answer may say ``Retry-After: 1200``; an activity must not sleep that long, an orchestrator may."""
 
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Any]] = WeakKeyDictionary()
 

@@ -1,6 +1,6 @@
 """What an error of Azure means for Coldsite, by its remedy: wait, another size, another machine's, or the operator.
 
-A 429 is ``throttled``: Azure's clients do not retry it (``shared.azure.clients``), and the order is given again after a
+A 429 is ``throttled``: Azure's clients do not retry it (``shared.azure.clients``), and the order is repeated after a
 wait (``RunContext.insist`` in ``functions.workflow.context``).
 """
 
