@@ -3,7 +3,7 @@
 
 help:
 	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
-	@echo "make test       the linters, the type checker, every test, twenty scenarios in the lab"
+	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"
 	@echo "make unit       everything without the lab, every scenario in virtual time included (three minutes)"
 	@echo "make scenarios  every scenario in the lab"
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"

@@ -124,7 +124,7 @@ STARTED = {"run_id": RUN, "phase": "recovering"}
 @pytest.mark.parametrize(
     ("options", "changes", "question"),
     [
-        ([], {}, "Azure's data are from {data_until} at least."),
+        ([], {}, "Azure's data reach at least {data_until}."),
         (["--planned"], {}, "The primary's writes are stopped first, and nothing is lost."),
         (["--primary-is-healthy"], {}, "The primary's changes until the cutover will be lost."),
         ([], {"unknown": True}, "The age of Azure's data is unknown."),

@@ -184,7 +184,7 @@ def test_a_measure_that_is_no_time_leaves_the_database_healthy(server: Server, s
 def test_a_measure_that_is_a_number_leaves_the_database_healthy(server: Server) -> None:
     found, answer = ask(server, recovery_point_query="SELECT 1799956800")
     assert (found.state, answer.healthy, answer.newest_commit) == ("up", True, None)
-    assert answer.unmeasured == "recovery_point_query: it answered 1799956800, which is not a time"
+    assert answer.unmeasured == "recovery_point_query: it returned 1799956800, which is not a time"
 
 
 @pytest.mark.parametrize("hours", [1, 9])

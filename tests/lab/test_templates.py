@@ -18,7 +18,6 @@ from lab.twin import ALERTS
 from shared.models.resource_ids import take_apart
 from shared.services.announce import FAILED, WARNS
 from tests.app.test_index import ROUTES
-from tests.lab.test_scenarios import run
 from tests.plans import contoso, contoso_with
 
 TEMPLATES = sorted(INFRA.rglob("*.bicep"))
@@ -223,36 +222,6 @@ def test_no_role_has_a_wildcard_or_may_delete_what_is_replicated() -> None:
             ]
 
 
-STORY = """
-name: a drill, then a disaster
-plan: plans/contoso.yaml
-speed: 40
-plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
-times: {machine: 1000}
-timeline:
-  - {at: 10s, do: operator.drill}
-  - {at: 70m, do: site.stop, target: primary}
-  - {at: 70m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
-  - {at: 70m, do: worker.kill, when: "during:create_machine", write: azure}
-expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}, resources_left: []}
-"""
-
-
-def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
-    """A call outside a role is answered 403 by the lab, and the scenario would fail.
-
-    The machine takes so long to fail that the new worker finds it in the making, and must look why it failed; a slow speed
-    leaves that worker its time to start.
-    """
-    file = tmp_path / "story.yaml"
-    file.write_text(STORY)
-    report = run(file)
-    assert report["failures"] == []
-    plan = contoso()
-    given = {(grant.scope, action) for grant in grants_of(plan) for action in grant.actions}
-    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
-
-
 # Settings
 
 
@@ -278,7 +247,7 @@ def test_the_templates_set_every_setting_that_the_lab_sets() -> None:
         "AzureWebJobs.start_drills.Disabled",
         "AzureWebJobs.take_recovery_points.Disabled",
     }
-    source = (Path(__file__).parents[2] / "lab" / "twin.py").read_text()
+    source = (Path(__file__).parents[2] / "lab" / "app_settings.py").read_text()
     lab = set(re.findall(r'^ +"([A-Za-z_.]+)": ', source, re.MULTILINE))
     assert lab - lab_only <= set(settings)
 

@@ -24,7 +24,8 @@ from durabletask.internal import orchestrator_service_pb2 as pb
 from google.protobuf import timestamp_pb2
 
 from shared.models.errors import ColdsiteError
-from tests.model.execution import Execution
+from tests.replay.execution import Execution
+from tests.replay.replay import todays_orchestrators
 
 Mishap = Literal["raises", "exits", "answer_lost", "twice", "echo", "slow"]
 """What may befall an execution. ``raises``: before the effect; ``exits``: its worker process, before it;
@@ -130,7 +131,8 @@ class Hub(ABC):
         self.turns += 1
         news = [helpers.new_orchestrator_started_event(self.clock()), *instance.news]
         if instance.execution is None:
-            instance.execution = Execution(self._worker, instance.id, instance.name)
+            function = todays_orchestrators()[instance.name]
+            instance.execution = Execution(self._worker, instance.id, instance.name, function)
         actions = instance.execution.turn(instance.history, news)
         instance.history += news
         instance.news = []

@@ -7,7 +7,6 @@ with its history, so it would not see a changed input. Neither sees a changed re
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 from azure.durable_functions.worker import DurableFunctionsWorker
 from durabletask.internal import orchestrator_service_pb2 as pb
 
+from tests.replay.execution import Execution
 from tests.replay.stored import History
 
 type Orchestrator = Callable[..., Any]
@@ -67,13 +67,11 @@ def replay(history: History, orchestrator: Orchestrator | None) -> Parting | Non
     """Replays every turn; None when the current code gives exactly the recorded orders."""
     if orchestrator is None:
         return Parting(history, 1, [f"the app has no orchestrator named {history.orchestrator} any more"])
-    worker = DurableFunctionsWorker()
+    execution = Execution(DurableFunctionsWorker(), history.instance, history.orchestrator, orchestrator)
     past: list[pb.HistoryEvent] = []
     for number, turn in enumerate(history.turns, 1):
-        request = pb.OrchestratorRequest(instanceId=history.instance, pastEvents=past, newEvents=turn.heard)
-        answer = worker.execute_orchestration_request(orchestrator, base64.b64encode(request.SerializeToString()))
-        response = pb.OrchestratorResponse.FromString(base64.b64decode(answer))
-        then, now = [_recorded(event) for event in turn.ordered], [_ordered(action) for action in response.actions]
+        actions = execution.turn(past, turn.heard)
+        then, now = [_recorded(event) for event in turn.ordered], [_ordered(action) for action in actions]
         if differences := list(_compare_all(then, now)):
             return Parting(history, number, differences)
         past += turn.events

@@ -7,14 +7,12 @@ life fit into a second; that a replay from the beginning orders the same is chec
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from azure.durable_functions.worker import DurableFunctionsWorker
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.worker import _OrchestrationExecutor, _RuntimeOrchestrationContext
-
-from tests.replay.replay import todays_orchestrators
 
 CHECK_EVERY = 100
 """Turns between two replays from the beginning."""
@@ -23,10 +21,12 @@ CHECK_EVERY = 100
 class Execution:
     """The turns of one execution of an instance."""
 
-    def __init__(self, worker: DurableFunctionsWorker, instance_id: str, orchestrator: str) -> None:
+    def __init__(
+        self, worker: DurableFunctionsWorker, instance_id: str, orchestrator: str, function: Callable[..., Any]
+    ) -> None:
         self._worker: Any = worker
         self._id = instance_id
-        self._function = todays_orchestrators()[orchestrator]
+        self._function = function
         worker._register_orchestrator_once(orchestrator, self._function)
         self._executor = _OrchestrationExecutor(
             self._worker._registry, self._worker._logger, data_converter=self._worker._data_converter

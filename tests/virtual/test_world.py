@@ -1,0 +1,59 @@
+"""What the lab's world does, seen over whole stories that would take minutes in the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lab.templates.standing import grants_of
+from tests.plans import contoso
+from tests.virtual.play import played
+
+STORY = """
+name: a drill, then a disaster
+plan: plans/contoso.yaml
+speed: 40
+plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
+times: {machine: 1000}
+timeline:
+  - {at: 10s, do: operator.drill}
+  - {at: 70m, do: site.stop, target: primary}
+  - {at: 70m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
+  - {at: 70m, do: worker.kill, when: "during:create_machine", write: azure}
+expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}, resources_left: []}
+"""
+
+SLOW_DNS = """
+name: the name servers keep their answers
+plan: plans/contoso.yaml
+times: {dns_push: 100000}
+timeline:
+  - {at: 30s, do: site.stop, target: primary}
+expect: {active_site: recovery, customers: {served_by: {recovery_at_least: 1}}}
+"""
+
+
+def play(folder: Path, text: str) -> dict[str, Any]:
+    file = folder / "story.yaml"
+    file.write_text(text)
+    return played(file)
+
+
+def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path: Path) -> None:
+    """The endpoints are switched, but no customer reaches Azure, and the report shows it."""
+    report = play(tmp_path, SLOW_DNS)
+    assert not report["passed"]
+    assert report["customers"]["served_by"]["recovery"] == 0
+    assert report["runs"][0]["phase"] == "needs_operator"
+    assert "does not resolve to the recovery site yet" in report["runs"][0]["verdict"]
+
+
+def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
+    """A call outside a role is answered 403 by the lab, and the scenario would fail.
+
+    The machine takes so long to fail that the new worker finds it in the making, and must look why it failed.
+    """
+    report = play(tmp_path, STORY)
+    assert report["failures"] == []
+    given = {(grant.scope, action) for grant in grants_of(contoso()) for action in grant.actions}
+    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
