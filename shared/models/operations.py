@@ -49,7 +49,7 @@ class Refused(Strict):
 
 
 class OperationState(Strict):
-    """``refusal`` is set when the operation failed, or the question was throttled; ``output`` is what Run Command gave."""
+    """``refusal`` is set when the operation failed, or the question was throttled; ``output`` is Run Command's."""
 
     state: Literal["running", "succeeded", "failed", "gone"]
     refusal: Refusal | None = None
