@@ -245,7 +245,7 @@ def _refused_by_us(detail: str, *, hopeless: bool = False) -> ProbeAnswer:
 def _certificate_trouble(error: aiohttp.ClientConnectorCertificateError) -> str:
     """The problem with a certificate, in OpenSSL's words."""
     inner = error.certificate_error
-    why = str(getattr(inner, "verify_words", "") or inner).rstrip(".")
+    why = str(getattr(inner, "verify_message", "") or inner).rstrip(".")
     hint = ""
     if "local issuer" in why:
         hint = ": its intermediate certificate is not sent, or its authority is not known here"

@@ -13,6 +13,7 @@ import azure.functions as func
 import pytest
 
 from functions.deployed_plans import PLANS
+from functions.http.auth import KEY_HOLDER
 from functions.triggers.runs import list_runs
 from shared.models import ids
 from shared.models.ids import EVENT_ABORT
@@ -137,7 +138,7 @@ def test_a_run_that_is_only_beginning_is_not_taken_for_lost(app: AppSide, plan: 
 
 async def page(**query: str) -> list[str]:
     request = func.HttpRequest("GET", "http://localhost/api/runs", params=query, body=b"")
-    answer = await list_runs.build().get_user_function()(request)
+    answer = await list_runs(KEY_HOLDER, request)
     assert answer.status_code == 200, answer.get_body()
     return [run["run_id"] for run in json.loads(answer.get_body())["runs"]]
 

@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import function_app  # noqa: F401 (every module with an endpoint is loaded)
 from functions.http.auth import ROLES
 from functions.http.schemas import PlanView, RunView
 from functions.triggers.openapi import document

@@ -13,8 +13,9 @@ import pytest
 
 from functions.engine import DurableEngine
 from functions.http.auth import KEY_HOLDER
+from functions.http.responses import answering
 from functions.http.run_actions import RUN_ACTIONS
-from functions.triggers.runs import _steer
+from functions.triggers.runs import steer_run
 from shared.models.ids import new_run_id
 from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.store import events
@@ -66,7 +67,7 @@ def tell(app: AppSide, run: RecoveryRun, word: str, body: dict[str, Any] | None 
         route_params={"run_id": run.run_id, "action": word},
         body=json.dumps(body or {}).encode(),
     )
-    answer = app.run(_steer(request, cast("DurableEngine", engine)))
+    answer = app.run(answering(steer_run)(request, cast("DurableEngine", engine)))
     return answer.status_code, json.loads(answer.get_body()), engine
 
 
