@@ -18,15 +18,17 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
 
 
-def fired(schedule: str, zone: str, begin: datetime, end: datetime) -> list[datetime]:
-    """The times at which drills start, as the timer finds them: every five minutes, once for each new time."""
+def fired(
+    schedule: str, zone: str, begin: datetime, end: datetime, every: timedelta = timedelta(minutes=5)
+) -> list[datetime]:
+    """The times at which drills start, as the timer finds them: ``every`` five minutes, once for each new time."""
     last, found, now = begin, list[datetime](), begin
     while now < end:
         due = due_before(schedule, zone, now)
         if due > last:
             found.append(due)
             last = now
-        now += timedelta(minutes=5)
+        now += every
     return found
 
 
@@ -95,7 +97,7 @@ def test_whatever_is_written_is_a_schedule_or_told_why_not_and_a_schedule_has_mo
 
 def test_where_day_and_weekday_are_both_named_both_must_fit() -> None:
     """``1-7 * SUN`` is the first Sunday of a month: three drills a quarter, and not thirty-one."""
-    found = fired("0 0 3 1-7 * SUN", "UTC", utc(2027, 1, 1), utc(2027, 4, 1))
+    found = fired("0 0 3 1-7 * SUN", "UTC", utc(2027, 1, 1), utc(2027, 4, 1), timedelta(hours=1))
     assert found == [utc(2027, 1, 3, 3), utc(2027, 2, 7, 3), utc(2027, 3, 7, 3)]
 
 
@@ -105,7 +107,7 @@ def test_where_day_and_weekday_are_both_named_both_must_fit() -> None:
     ids=["day alone", "weekday alone"],
 )
 def test_a_day_or_a_weekday_alone_means_itself(schedule: str, days: list[int]) -> None:
-    assert [due.day for due in fired(schedule, "UTC", utc(2027, 1, 1), utc(2027, 2, 1))] == days
+    assert [due.day for due in fired(schedule, "UTC", utc(2027, 1, 1), utc(2027, 2, 1), timedelta(hours=1))] == days
 
 
 def test_a_schedule_is_read_in_the_plans_time_zone() -> None:
