@@ -99,9 +99,9 @@ def _attached(machine: Any, disks: dict[str, Any]) -> Iterator[Disk]:
     for place in (storage.data_disks if storage else None) or []:
         disk = disks.get(str(place.managed_disk.id).lower()) if place.managed_disk else None
         if disk is not None:
-            message = disk.properties
-            system = _word(message.os_type) if message.os_type else None
-            yield Disk(str(disk.id), system, _word(message.hyper_v_generation or "V2"))
+            properties = disk.properties
+            system = _word(properties.os_type) if properties.os_type else None
+            yield Disk(str(disk.id), system, _word(properties.hyper_v_generation or "V2"))
 
 
 def _word(value: Any) -> str:
@@ -110,14 +110,14 @@ def _word(value: Any) -> str:
 
 
 def _profile(one: Any) -> Profile:
-    message = one.properties
-    monitor = message.monitor_config
-    ordered = sorted(message.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
+    properties = one.properties
+    monitor = properties.monitor_config
+    ordered = sorted(properties.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
     usable = [endpoint for endpoint in ordered if str(endpoint.type).rpartition("/")[2] in _ENDPOINTS]
     hosts = [_host_header(place) for place in (*(endpoint.properties for endpoint in usable), monitor) if place]
     return Profile(
         id=str(one.id),
-        hostname=str(message.dns_config.fqdn),
+        hostname=str(properties.dns_config.fqdn),
         path=str(monitor.path if monitor and monitor.path else "/"),
         host=next(filter(None, hosts), ""),
         secure=not monitor or _word(monitor.protocol or "HTTPS") == "HTTPS",
@@ -160,8 +160,8 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
 
     The interfaces of private endpoints and link services belong to these and are never free.
     """
-    message = nic.get("properties") or {}
-    places = [one.get("properties") or {} for one in message.get("ipConfigurations") or []]
+    properties = nic.get("properties") or {}
+    places = [one.get("properties") or {} for one in properties.get("ipConfigurations") or []]
     usable = [
         place
         for place in places
@@ -172,7 +172,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
     place = next((one for one in usable if one.get("primary")), next(iter(usable), None))
     if place is None:
         return None
-    taken = any(message.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
+    taken = any(properties.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
     return Interface(nic["id"], place["privateIPAddress"], place["subnet"]["id"], taken)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import azure.durable_functions as df
 from durabletask import task
 
-from functions.activities.machines import EvictOrder, Watched, clean_up, create_disk, create_machine, evict_leftover
+from functions.activities.machines import EvictOrder, Watched, create_disk, create_machine, evict_leftover
 from functions.activities.probes import ProbeOrder, probe_workload
-from functions.stages.cleanup import pause_between_deletions
+from functions.stages.cleanup import delete, pause_between_deletions
 from functions.stages.rebuild import WorkloadOrder, WorkloadOutcome
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
@@ -287,14 +287,7 @@ def _clear(work: RunContext, order: WorkloadOrder, *, unfinished: bool = False) 
         unfinished=unfinished,
         loose=unfinished and len(order.workload.zones) > 1,
     )
-    result = yield from work.poll(
-        clean_up,
-        gone,
-        done=lambda seen: not seen.left,
-        every=lambda elapsed: pause_between_deletions(order.recovery, elapsed),
-        limit=order.recovery.operation_timeout,
-    )
-    if result.left:
+    if (yield from delete(work, gone)).left:
         raise NeedsOperator(
             f"The resources of {order.name} could not be deleted. Delete them in the portal, then `retry`."
         )

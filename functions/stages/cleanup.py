@@ -7,7 +7,7 @@ from datetime import timedelta
 from functions.activities.machines import clean_up
 from functions.activities.run_record import RecordOrder, record_step
 from functions.workflow.context import Doing, RunContext
-from shared.models.orders import CleanUpOrder
+from shared.models.orders import CleanedUp, CleanUpOrder
 from shared.models.plan import RecoveryPlan, RecoveryTerms
 
 
@@ -22,18 +22,24 @@ def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_ru
         keep_snapshots=keep_snapshots,
         of_run=of_run,
     )
-    result = yield from work.poll(
-        clean_up,
-        order,
-        done=lambda seen: not seen.left,
-        every=lambda elapsed: pause_between_deletions(plan.recovery, elapsed),
-        limit=plan.recovery.operation_timeout,
-    )
-    left = result.still_there
+    left = (yield from delete(work, order)).still_there
     if left or of_run:
         note = RecordOrder(run=work.run, of_run=of_run or work.run.run_id, not_cleared=left)
         yield from work.do(record_step, note)
     return left
+
+
+def delete(work: RunContext, order: CleanUpOrder) -> Doing[CleanedUp]:
+    """Deletes until nothing is left or ``operation_timeout`` has passed, and returns what the last attempt found."""
+    return (
+        yield from work.poll(
+            clean_up,
+            order,
+            done=lambda seen: not seen.left,
+            every=lambda elapsed: pause_between_deletions(work.recovery, elapsed),
+            limit=work.recovery.operation_timeout,
+        )
+    )
 
 
 def pause_between_deletions(recovery: RecoveryTerms, elapsed: timedelta) -> timedelta:

@@ -130,9 +130,9 @@ async def start_machine(order: MachineOrder) -> Started | Refused:
     }
     if order.license:
         properties["licenseType"] = order.license
-    message = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
-    properties |= message.pop("properties", {})
-    body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **message}
+    inherited_start = started_as(await client.disks.get(place.group, take_apart(order.os_disk).name))
+    properties |= inherited_start.pop("properties", {})
+    body: Any = {"location": order.location, "tags": order.tags, "properties": properties, **inherited_start}
     if order.zone:
         body["zones"] = [order.zone]
     return await start_operation(

@@ -24,13 +24,13 @@ def started_as(os_disk: Any) -> dict[str, Any]:
     A disk keeps both from the machine or image that it comes from, through every copy.
     Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/trusted-launch.md
     """
-    message: dict[str, Any] = {}
+    start: dict[str, Any] = {}
     found = os_disk.properties
     security = found.security_profile.security_type if found and found.security_profile else None
     if security == "TrustedLaunch":
         uefi = {"secureBootEnabled": True, "vTpmEnabled": True}
-        message["properties"] = {"securityProfile": {"securityType": "TrustedLaunch", "uefiSettings": uefi}}
+        start["properties"] = {"securityProfile": {"securityType": "TrustedLaunch", "uefiSettings": uefi}}
     if found and found.purchase_plan:
         plan = found.purchase_plan
-        message["plan"] = {"name": plan.name, "publisher": plan.publisher, "product": plan.product}
-    return message
+        start["plan"] = {"name": plan.name, "publisher": plan.publisher, "product": plan.product}
+    return start

@@ -77,9 +77,9 @@ class ReplicaState(Strict):
 
 def read_output(output: list[dict[str, Any]] | None) -> ReplicaState:
     """Reads the last JSON line of a finished script. Raises ``ReplicationError`` with what was printed instead."""
-    message = {str(item.get("code", "")): str(item.get("message", "")) for item in output or []}
-    stdout = next((text for code, text in message.items() if "StdOut" in code), "")
-    stderr = next((text for code, text in message.items() if "StdErr" in code), "").strip()
+    streams = {str(item.get("code", "")): str(item.get("message", "")) for item in output or []}
+    stdout = next((text for code, text in streams.items() if "StdOut" in code), "")
+    stderr = next((text for code, text in streams.items() if "StdErr" in code), "").strip()
     lines = [line.strip() for line in stdout.splitlines() if line.strip().startswith("{")]
     try:
         return ReplicaState.model_validate(json.loads(lines[-1]))

@@ -27,7 +27,7 @@ async def keep_copy(run: RecoveryRun) -> str | None:
     container = settings.seals_endpoint()
     if container is None:
         return None
-    message = {
+    copy = {
         "run_id": run.run_id,
         "seal": run.seal,
         "sealed_over": run.sealed_over,
@@ -35,7 +35,7 @@ async def keep_copy(run: RecoveryRun) -> str | None:
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
     }
     address = f"{container}/{run.plan}/{run.run_id}.json"
-    body = json.dumps(message).encode()
+    body = json.dumps(copy).encode()
     headers = {
         "x-ms-version": _VERSION,
         "x-ms-blob-type": "BlockBlob",
