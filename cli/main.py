@@ -318,6 +318,26 @@ def watch_run(run: str, url: Url = None, key: Key = None) -> None:
     follow(api_of(url, key), run)
 
 
+@runs_app.command("verify")
+def verify(
+    plan: Annotated[str | None, typer.Argument(help="Only this plan; without it, every plan.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Verify that no ended run was changed, left out or added. Status 1: something was."""
+    api = api_of(url, key)
+    plans = [plan] if plan else [item["name"] for item in api.get("plans")["plans"]]
+    checks = [api.get(f"plans/{quote(name, safe='')}/history") for name in plans]
+    if as_json:
+        print(json.dumps(checks))
+    else:
+        for found in checks:
+            out.print(show.history_lines(found))
+    if any(found["problems"] for found in checks):
+        raise typer.Exit(1)
+
+
 def main() -> None:
     """Runs the command; an error is one sentence on standard error. Status 1: refused; 2: bad input."""
     # The command reports a failed sign-in once; azure-identity would log every credential that it tried.

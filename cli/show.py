@@ -262,6 +262,16 @@ def events(happened: list[dict[str, Any]]) -> RenderableType:
     return table
 
 
+def history_lines(found: dict[str, Any]) -> RenderableType:
+    """The result of verifying a plan's history."""
+    count = f"{found['documents']} ended run{'' if found['documents'] == 1 else 's'}"
+    if found["problems"]:
+        lines = [Text(f"{found['plan']}: the history was changed.", style="bold red")]
+        return Group(*lines, *(Text(f"  {problem}") for problem in found["problems"]))
+    copies = "" if found["copies"] is None else f", {found['copies']} compared with their copies outside the table"
+    return Text(f"{found['plan']}: the history is intact ({count}{copies}).", style="green")
+
+
 def hindsight(runs: list[dict[str, Any]]) -> str | None:
     """The number of observed failovers, and how many would have been right."""
     observed = [run for run in runs if run["outcome"] == "observed"]

@@ -84,8 +84,8 @@ param taskScheduler bool = false
 @description('Whether the storage accounts and the vault are reached by private endpoints, and all other outbound traffic uses a fixed address (NAT gateway). It costs several times as much as the rest of Coldsite (docs/cost.md); without it the accounts and the vault are closed to every network but the functions\' own subnet.')
 param strictNetwork bool = false
 
-@description('Whether the retention policy of the seals is locked; Azure refuses to write a locked policy.')
-param sealsLocked bool = false
+@description('Whether the retention policy of the documents of ended runs is locked; Azure refuses to write a locked policy.')
+param documentsLocked bool = false
 
 @description('Address range of Coldsite\'s own small network; it must not overlap with any network of the sites. Empty: 10.250.0.0/24.')
 param coldsiteNetworkPrefix string = ''
@@ -254,7 +254,7 @@ module storage 'coldsite/storage.bicep' = {
     endpointSubnetId: network.outputs.endpointSubnetId
     networkId: network.outputs.networkId
     strictNetwork: strictNetwork
-    sealsLocked: sealsLocked
+    documentsLocked: documentsLocked
   }
 }
 
@@ -318,7 +318,7 @@ module app 'coldsite/app.bicep' = {
     hostTableEndpoint: storage.outputs.hostTableEndpoint
     packageContainer: storage.outputs.packageContainer
     historyTableEndpoint: storage.outputs.historyTableEndpoint
-    sealsEndpoint: storage.outputs.sealsEndpoint
+    documentsEndpoint: storage.outputs.documentsEndpoint
     applicationInsights: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceGuid
     signInClientId: clientId

@@ -29,7 +29,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "REQUESTS_CA_BUNDLE": str(lab.ca_bundle),
         "COLDSITE_PLANS": str(plans),
         "COLDSITE_TABLES_ENDPOINT": lab.tables_endpoint,
-        "COLDSITE_SEALS_ENDPOINT": lab.seals_endpoint,
+        "COLDSITE_DOCUMENTS_ENDPOINT": lab.documents_endpoint,
         "COLDSITE_RESOURCE_MANAGER": lab.front.url,
         "COLDSITE_LOGS_ENDPOINT": f"{lab.front.url}/v1",
         "COLDSITE_WORKSPACE_ID": lab.logs.workspace,

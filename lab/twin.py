@@ -83,8 +83,8 @@ class LabOptions:
     whenever its timer fires."""
     engine: str | None = None
     """A program to run the durable functions on; by default the hub in memory, or what COLDSITE_LAB_ENGINE names."""
-    keeps_seals: bool = False
-    """Whether there is a blob container for copies of seals. That nothing can be removed from it is not simulated."""
+    keeps_documents: bool = False
+    """Whether there is a blob container for copies of documents; its policy is not simulated."""
 
 
 class Lab:
@@ -275,7 +275,7 @@ class Lab:
         await self.storage.start()
         self._stops.append(self.storage.stop)
         self.tables_endpoint = self.storage.endpoint
-        self.seals_endpoint = await self._start_seals() if self.options.keeps_seals else ""
+        self.documents_endpoint = await self._start_blobs() if self.options.keeps_documents else ""
         if self.options.watch_tables:
             front = StorageFront(
                 f"https://127.0.0.1:{self._table_port}", self._server_tls, self._client_tls, self._after_row
@@ -315,13 +315,13 @@ class Lab:
     def settings(self, plans: Path) -> dict[str, str]:
         return app_settings(self, plans)
 
-    async def _start_seals(self) -> str:
+    async def _start_blobs(self) -> str:
         ((port, reservation),) = reserve_ports(1)
         self._reserved.append((port, reservation))
         self.blobs = Azurite(self.folder, port, self._certificate, self._key, "blob")
         await self.blobs.start()
         self._stops.append(self.blobs.stop)
-        container = f"{self.blobs.endpoint}/seals"
+        container = f"{self.blobs.endpoint}/documents"
         async with (
             aiohttp.ClientSession(headers=self.blob_headers()) as session,
             session.put(f"{container}?restype=container", ssl=self._client_tls) as response,

@@ -31,9 +31,9 @@ def tables_endpoint() -> str:
     return _required("COLDSITE_TABLES_ENDPOINT", "the table endpoint of the history's storage account")
 
 
-def seals_endpoint() -> str | None:
-    """The blob container for copies of seals, reached with the app's identity; None where there is none."""
-    return os.environ.get("COLDSITE_SEALS_ENDPOINT", "").strip().rstrip("/") or None
+def documents_endpoint() -> str | None:
+    """The blob container for copies of documents, reached with the app's identity; None where there is none."""
+    return os.environ.get("COLDSITE_DOCUMENTS_ENDPOINT", "").strip().rstrip("/") or None
 
 
 def resource_manager() -> str:

@@ -66,16 +66,17 @@ def activity[O: Order, R](
 
         async def run(item: dict) -> dict:  # type: ignore[type-arg]
             order = order_type.model_validate(item)
-            if record == "around":
-                await begin_step(order.run, fn.__name__, order.target, order.attempt)
+            record_as: Recording = record if order.run.keeps_steps else "never"
+            if record_as == "around":
+                await begin_step(order.run.run_id, fn.__name__, order.target, order.attempt)
             try:
                 result = await fn(order)
             except Exception as error:
-                if record != "never":
-                    await _record_failure(fn.__name__, order, record, error)
+                if record_as != "never":
+                    await _record_failure(fn.__name__, order, record_as, error)
                 raise
-            if record != "never":
-                await _record_result(fn.__name__, order, result, record)
+            if record_as != "never":
+                await _record_result(fn.__name__, order, result, record_as)
             plain: dict[str, Any] = adapter.dump_python(result, mode="json")
             return plain
 
@@ -92,7 +93,8 @@ async def _record_failure(name: str, order: Order, record: Recording, error: Exc
     """The engine retries; meanwhile the history shows the error."""
     words = f"{type(error).__name__}: {error}".splitlines()[0][:300]
     attempts = order.attempt if record == "after" else None
-    await end_step(order.run, name, order.target, "running", attempts=attempts, started_at=order.began_at, error=words)
+    started = order.began_at
+    await end_step(order.run.run_id, name, order.target, "running", attempts=attempts, started_at=started, error=words)
 
 
 async def _record_result(name: str, order: Order, result: Any, record: Recording) -> None:
@@ -104,7 +106,7 @@ async def _record_result(name: str, order: Order, result: Any, record: Recording
         end = result.as_step() if hasattr(result, "as_step") else StepEnd()
     attempts = order.attempt if record == "after" else None
     await end_step(
-        order.run,
+        order.run.run_id,
         name,
         order.target,
         end.status,

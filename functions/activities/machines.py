@@ -109,7 +109,7 @@ async def check_operation(order: CheckOrder) -> OperationsChecked:
             if status == "failed"
             else None
         )
-        await end_step(order.run, watched.step, watched.target, status, error=error)
+        await end_step(order.run.run_id, watched.step, watched.target, status, error=error)
     return OperationsChecked(states=list(states))
 
 

@@ -1,4 +1,4 @@
-"""The steps that keep a run's record: claim the plan, write decisions, seal, release."""
+"""The steps that keep a run's record: claim the plan, write decisions, end the run, release the plan."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from shared.models.errors import LostLockError
 from shared.models.runs import CutoverState, Outcome, RecoveryRun
 from shared.models.steps import Order, StepEnd
 from shared.policy.trust import trust_limitation
-from shared.store import alerts, events, seals, site_state
+from shared.services.end_run import end_orphan, end_run
+from shared.store import alerts, events, site_state
 from shared.store.runs import list_runs, read_run, update_run
-from shared.store.seal_archive import keep_copy
-from shared.store.seals import end_orphan
 
 bp = df.Blueprint()
 
@@ -106,7 +105,7 @@ class SealOrder(Order):
 
 
 class Sealed(Strict):
-    """``uncopied`` says why the seal's copy could not be stored."""
+    """``uncopied`` says why the copy of the run's document could not be stored."""
 
     uncopied: str | None = None
 
@@ -116,11 +115,11 @@ class Sealed(Strict):
 
 @activity(bp, "around")
 async def seal_run(order: SealOrder) -> Sealed:
-    """Writes the end of the run with its measures, seals it, and copies the seal to immutable storage."""
-    run = await seals.seal_run(order.run.run_id, **order.facts)
-    uncopied = await keep_copy(run)
+    """Writes the end of the run with its measures, and its document."""
+    uncopied = await end_run(order.run.run_id, **order.facts)
     if uncopied:
-        await events.record_event(run.plan, f"The seal of run {run.run_id} could not be copied: {uncopied}.")
+        sentence = f"The document of run {order.run.run_id} could not be copied: {uncopied}."
+        await events.record_event(order.run.plan, sentence)
     return Sealed(uncopied=uncopied)
 
 

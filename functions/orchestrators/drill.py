@@ -33,7 +33,7 @@ def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[st
        notification is sent; an unanswered drill is cleaned up, and a failover takes its place at any time.
     4. Keep them for ``keep_for``, for inspection.
     5. Delete everything, and verify that nothing is left.
-    6. Measure, seal, notify, release the plan.
+    6. Measure, write the document, notify, release the plan.
     """
     run = RunInput.model_validate(data)
     work = RunContext(ctx, run.run, run.plan.recovery)

@@ -48,7 +48,7 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     7. Verify the site as a whole at its public address.
     8. Probe the primary again, then cut over: enable recovery, read it back, disable the primary, read both back,
        check DNS.
-    9. Measure, seal, notify, release the plan.
+    9. Measure, write the document, notify, release the plan.
     """
     run = RunInput.model_validate(data)
     work = RunContext(ctx, run.run, run.plan.recovery)

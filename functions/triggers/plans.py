@@ -22,6 +22,7 @@ from functions.http.views import one_pass, plan_view, shown, usable_points
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
 from shared.policy.outage import view
+from shared.services.verify_history import HistoryCheck, verify_history
 from shared.store import events, site_state
 
 bp = df.Blueprint()
@@ -91,6 +92,20 @@ async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
             evidence=seen.evidence,
         ).model_dump(mode="json")
     )
+
+
+@endpoint(
+    bp,
+    "get",
+    "/plans/{plan}/history",
+    "Verify that the history was not changed",
+    role="viewer",
+    gives=HistoryCheck,
+    refuses=(404,),
+)
+async def check_history(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """Recomputes the chain of all documents; ``problems`` is empty when nothing was changed."""
+    return answer((await verify_history(plan_of(req).name)).model_dump(mode="json"))
 
 
 @endpoint(

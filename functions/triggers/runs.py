@@ -31,12 +31,12 @@ from shared.policy.loss import spoken_moment
 from shared.policy.outage import primary_serves
 from shared.policy.planned import planned_limitation
 from shared.policy.recovery_points import Candidate, choose
+from shared.services.end_run import steps_of
 from shared.services.lost_runs import lock_is_stale
 from shared.services.start_run import begin_run, refusal
 from shared.store import events, site_state
 from shared.store import runs as stored_runs
 from shared.store.runs import update_run
-from shared.store.steps import read_steps
 
 bp = df.Blueprint()
 _TOO_LATE = "Cutover in progress; the run can no longer be aborted and only goes forward."
@@ -261,5 +261,6 @@ async def list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(bp, "get", "/runs/{run_id}", "Get one run with its steps", role="viewer", gives=RunView, refuses=(404,))
 async def read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     run_id = req.route_params.get("run_id", "")
-    run, steps = await asyncio.gather(stored_runs.read_run(run_id), read_steps(run_id))
+    run = await stored_runs.read_run(run_id)
+    steps = await steps_of(run.plan, run_id)
     return answer(RunView(**run.model_dump(), steps=steps).model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""How every run begins and ends: claim, do the work, clean up where required, seal, notify, release the plan."""
+"""How every run begins and ends: claim, do the work, clean up where required, write the document, notify, release."""
 
 from __future__ import annotations
 

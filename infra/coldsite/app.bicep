@@ -13,7 +13,7 @@ param hostQueueEndpoint string
 param hostTableEndpoint string
 param packageContainer string
 param historyTableEndpoint string
-param sealsEndpoint string
+param documentsEndpoint string
 param applicationInsights string
 param workspaceId string
 param signInClientId string
@@ -119,7 +119,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     AZURE_CLIENT_ID: recoveryClientId
     AZURE_TOKEN_CREDENTIALS: 'ManagedIdentityCredential' // checkov:skip=CKV_SECRET_6:A keyword of azure-identity, not a secret.
     COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
-    COLDSITE_SEALS_ENDPOINT: sealsEndpoint
+    COLDSITE_DOCUMENTS_ENDPOINT: documentsEndpoint
     COLDSITE_WORKSPACE_ID: workspaceId
     COLDSITE_WATCH_SCHEDULE: '0 * * * * *'
     COLDSITE_HOUSEKEEPING_SCHEDULE: '0 */5 * * * *'

@@ -11,8 +11,8 @@ param networkId string
 @description('Whether the accounts are reachable by private endpoints only. Otherwise only from the functions\' own subnet.')
 param strictNetwork bool
 
-@description('Whether the retention policy of the seals is locked; a locked policy cannot be written again.')
-param sealsLocked bool
+@description('Whether the retention policy of the documents of ended runs is locked; a locked policy cannot be written again.')
+param documentsLocked bool
 
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var blobDataContributor = 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
@@ -84,15 +84,15 @@ resource historyBlobs 'Microsoft.Storage/storageAccounts/blobServices@2024-01-01
   }
 }
 
-resource seals 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
+resource documents 'Microsoft.Storage/storageAccounts/blobServices/containers@2024-01-01' = {
   parent: historyBlobs
-  name: 'seals'
+  name: 'documents'
   properties: { publicAccess: 'None' }
 }
 
 // Created unlocked, so that a test installation can be removed; docs/security.md says how to lock it for good.
-resource sealsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!sealsLocked) {
-  parent: seals
+resource documentsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2024-01-01' = if (!documentsLocked) {
+  parent: documents
   name: 'default'
   properties: { immutabilityPeriodSinceCreationInDays: 2555, allowProtectedAppendWrites: false }
 }
@@ -100,7 +100,7 @@ resource sealsStay 'Microsoft.Storage/storageAccounts/blobServices/containers/im
 resource historyIsKept 'Microsoft.Authorization/locks@2020-05-01' = {
   name: 'history-is-kept'
   scope: history
-  properties: { level: 'CanNotDelete', notes: 'The history of every failover and drill, with its seals.' }
+  properties: { level: 'CanNotDelete', notes: 'The history of every failover and drill, with the document of each.' }
 }
 
 resource hostBlobRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
@@ -143,9 +143,9 @@ resource historyTableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' =
   }
 }
 
-resource sealsRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(seals.id, recoveryPrincipalId, blobDataContributor)
-  scope: seals
+resource documentsRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(documents.id, recoveryPrincipalId, blobDataContributor)
+  scope: documents
   properties: {
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', blobDataContributor)
     principalId: recoveryPrincipalId
@@ -190,7 +190,7 @@ module historyTables 'private-endpoint.bicep' = if (strictNetwork) {
   }
 }
 
-module historySeals 'private-endpoint.bicep' = if (strictNetwork) {
+module historyDocuments 'private-endpoint.bicep' = if (strictNetwork) {
   name: 'endpoint-history-blob'
   params: {
     name: 'pep-${history.name}-blob'
@@ -208,4 +208,4 @@ output hostQueueEndpoint string = host.properties.primaryEndpoints.queue
 output hostTableEndpoint string = host.properties.primaryEndpoints.table
 output packageContainer string = '${host.properties.primaryEndpoints.blob}${package.name}'
 output historyTableEndpoint string = history.properties.primaryEndpoints.table
-output sealsEndpoint string = '${history.properties.primaryEndpoints.blob}${seals.name}'
+output documentsEndpoint string = '${history.properties.primaryEndpoints.blob}${documents.name}'

@@ -145,7 +145,7 @@ class Watching:
             *self._recovery_stands(report),
             *self._source_writes(report),
             *await self._every_run_ends(runs),
-            *(["The history's seals are broken."] if runs and not report["journal_intact"] else []),
+            *(["The history is not intact."] if runs and not report["journal_intact"] else []),
         ]
 
     def _moves_explained(self, runs: list[dict[str, Any]]) -> list[str]:

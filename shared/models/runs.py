@@ -87,6 +87,12 @@ FIRST_PHASE: dict[Kind, Phase] = {
 }
 
 
+AFTER_THE_END = frozenset({"document", "sha256", "hindsight"})
+"""The fields of a run that are written after its end, and so are not in its document."""
+STEPS_AFTER_THE_END = frozenset({"seal_run", "release_run", "notify", "thaw_replication", "claim_run"})
+"""The steps that may be carried out after a run's end, and so are not in its document."""
+
+
 def may_follow(before: Phase, after: Phase, cutover: CutoverState = CutoverState.NOT_STARTED) -> bool:
     """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
     if cutover.is_committed and after not in FORWARD:
@@ -188,18 +194,21 @@ class RecoveryRun(Strict):
     recovery_time_actual: float | None = None
     recovery_point_actual: float | None = None
     recovery_point: dict[str, Any] | None = None
-    seal: str | None = None
-    sealed_over: str | None = None
+    document: int | None = None
+    """The number of the run's document in the plan's history, and its hash."""
+    sha256: str | None = None
     hindsight: Hindsight | None = None
-    """Judged later, so it is not part of the seal."""
+    """Judged after the end, so it is not part of the document."""
 
     def takes(self, changes: dict[str, Any], *, forced: bool = False, number: int | None = None) -> dict[str, Any]:
         """Those of the changes that the row accepts, with their consequences: the row decides the order.
 
         The run numbers its own changes; a redelivery after a later change is dropped. A phase that may not follow the
         current one is dropped too, unless the end of the run is ``forced``. Either the cutover begins or an abort is
-        accepted, never both. An outcome never changes.
+        accepted, never both. An ended run changes only in what is known after the end.
         """
+        if self.outcome is not None:
+            return {name: value for name, value in changes.items() if name in AFTER_THE_END}
         if number is not None and number < self.recorded:
             return {}
         wanted = dict(changes) if number is None else changes | {"recorded": number}
@@ -210,11 +219,8 @@ class RecoveryRun(Strict):
                 del wanted["phase"]
         if wanted.get("phase") == Phase.CUTTING_OVER and not self.cutover.is_committed:
             wanted["cutover"] = CutoverState.BEGUN
-        if self.cutover.is_committed or self.outcome is not None:
+        if self.cutover.is_committed:
             wanted.pop("abort_asked_by", None)
-        if self.outcome is not None:
-            wanted.pop("outcome", None)
-            wanted.pop("ended_at", None)
         return wanted
 
     @property

@@ -17,6 +17,11 @@ class RunRef(Strict):
     plan: str
     epoch: int
 
+    @property
+    def keeps_steps(self) -> bool:
+        """The small orchestrations between runs hold no plan (epoch 0), and keep no steps."""
+        return self.epoch > 0
+
 
 class Order(Strict):
     """The base of every activity's input.

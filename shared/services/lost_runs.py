@@ -13,10 +13,10 @@ from shared.models.ids import EVENT_ABORT
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.services.announce import tell
+from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
 from shared.store import site_state
 from shared.store.runs import list_runs, read_run, update_run
-from shared.store.seals import end_orphan
 from shared.store.site_state import SiteState
 
 _LOOKS_BACK_ON = 20

@@ -13,11 +13,11 @@ from shared.models.plan import RecoveryPlan
 from shared.models.runs import FIRST_PHASE, Mode, Person, RecoveryRun, RunInput, Trigger
 from shared.models.steps import RunRef
 from shared.policy.outage import operator_verdict
+from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
 from shared.services.lost_runs import end_lost, lock_is_stale
 from shared.store import site_state
 from shared.store.runs import open_run
-from shared.store.seals import end_orphan
 from shared.store.site_state import SiteState
 
 

@@ -19,7 +19,6 @@ from shared.models.runs import RecoveryRun
 from shared.store.tables import RUNS, from_row, storage, table, to_entity, unknown_columns
 
 _RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight", "answers"})
-NOT_SEALED = {"seal", "sealed_over", "hindsight"}
 _ATTEMPTS = 5
 
 
@@ -65,7 +64,7 @@ async def read_run(run_id: str) -> RecoveryRun:
 async def update_run(run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any) -> RecoveryRun:
     """Changes a run's row under its ETag, as far as it accepts them (``RecoveryRun.takes``), and returns the row.
 
-    Repeating a change is harmless, and a sealed run never changes. Raises ``StateConflictError`` when concurrent writes
+    Repeating a change is harmless. Raises ``StateConflictError`` when concurrent writes
     persist.
     """
     name = run_name(run_id)
@@ -77,8 +76,6 @@ async def update_run(run_id: str, *, forced: bool = False, number: int | None = 
             except ResourceNotFoundError as error:
                 raise UnknownRunError from error
             run = from_row(RecoveryRun, entity, _RUN_STRUCTURES)
-            if run.seal and not set(changes) <= NOT_SEALED:
-                return run
             wanted = run.takes(changes, forced=forced, number=number)
             if not wanted:
                 return run

@@ -73,9 +73,8 @@ class SiteState(Strict):
     ``point_trouble`` why the newest one was not.
 
     Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
-    and has not thawed it; ``not_cleared`` are the leftovers of ended runs, by run, as of the last cleanup;
-    ``last_seal`` is the head of the history's chain, made by ``last_sealed_run`` over ``sealed_over``. ``purged_at`` is
-    when old orchestrations were last purged.
+    and has not thawed it; ``not_cleared`` are the leftovers of ended runs, by run, as of the last cleanup.
+    ``purged_at`` is when old orchestrations were last purged.
 
     ``warnings`` are sentences by subject; ``untold`` are those that no address has accepted yet.
     """
@@ -104,9 +103,6 @@ class SiteState(Strict):
     not_cleared: dict[str, list[str]] = {}
     thawed_through: datetime | None = None
     """Freezings that began then or earlier are over, and must not be carried out any more."""
-    last_seal: str | None = None
-    last_sealed_run: str | None = None
-    sealed_over: str | None = None
     last_set_at: datetime | None = None
     point_trouble: str | None = None
     purged_at: datetime | None = None

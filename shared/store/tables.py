@@ -29,6 +29,7 @@ STEPS = "ColdsiteSteps"
 ALERTS = "ColdsiteAlerts"
 STATE = "ColdsiteState"
 EVENTS = "ColdsiteEvents"
+DOCUMENTS = "ColdsiteDocuments"
 
 _tables: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, TableClient]] = WeakKeyDictionary()
 _MEANS_AWAY = {408, 429, 500, 502, 503, 504}
@@ -113,17 +114,17 @@ def to_entity(partition: str, row: str, fields: dict[str, Any]) -> dict[str, Any
 def _as_json(value: dict[str, Any] | list[Any]) -> str:
     text, limit = json.dumps(value, separators=(",", ":"), default=str), 2000
     while len(text) > _LONGEST_TEXT and limit > 1:
-        value, limit = _shortened(value, limit), limit // 2
+        value, limit = shortened(value, limit), limit // 2
         text = json.dumps(value, separators=(",", ":"), default=str)
     return text
 
 
-def _shortened(value: Any, limit: int) -> Any:
+def shortened(value: Any, limit: int) -> Any:
     """A structure of the same shape whose texts and lists are at most ``limit`` long."""
     if isinstance(value, dict):
-        return {key: _shortened(inner, limit) for key, inner in value.items()}
+        return {key: shortened(inner, limit) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_shortened(inner, limit) for inner in value[:limit]]
+        return [shortened(inner, limit) for inner in value[:limit]]
     return value[:limit] if isinstance(value, str) else value
 
 

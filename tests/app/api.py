@@ -193,8 +193,8 @@ class Api:
         """How many notifications contained these words."""
         return self._loop.call(lambda: sum(words in str(one["message"]) for one in self.lab.front.notifications))
 
-    def sealed(self) -> bool:
-        """Whether the seal of every ended run is valid."""
+    def history_intact(self) -> bool:
+        """Whether no ended run was changed."""
         return self._loop.run(journal_intact(self.lab), LIMIT)
 
     # What happens to the lab

@@ -177,7 +177,7 @@ def policies(made: Deployment) -> int:
 
 def test_a_policy_that_was_locked_is_not_written_again() -> None:
     assert policies(evaluated(contoso())) == 1
-    assert policies(evaluated(contoso(sealsLocked=True))) == 0
+    assert policies(evaluated(contoso(documentsLocked=True))) == 0
 
 
 def test_deployments_of_the_subscription_have_another_name_in_another_region() -> None:

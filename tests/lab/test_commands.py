@@ -244,3 +244,26 @@ def test_what_is_not_known_of_a_replica_is_said(site: Coldsite, replica: dict[st
 def test_an_address_that_cannot_be_right_is_one_sentence(url: str, said: str) -> None:
     with pytest.raises(ApiError, match=re.escape(said)):
         Api(find_target(url, "key")).get("plans")
+
+
+# runs verify
+
+
+def history(name: str, *problems: str, copies: int | None = None) -> dict[str, Any]:
+    return {"plan": name, "documents": 3, "copies": copies, "problems": list(problems)}
+
+
+def test_verify_checks_every_plan_and_says_that_it_is_intact(site: Coldsite) -> None:
+    site.says("plans", {"plans": [{"name": "contoso"}, {"name": "fabrikam"}]})
+    site.says("plans/contoso/history", history("contoso"))
+    site.says("plans/fabrikam/history", history("fabrikam", copies=3))
+    assert site.run("runs", "verify") == (
+        "contoso: the history is intact (3 ended runs). "
+        "fabrikam: the history is intact (3 ended runs, 3 compared with their copies outside the table)."
+    )
+
+
+def test_verify_names_what_was_changed_and_ends_with_status_1(site: Coldsite) -> None:
+    site.says("plans/contoso/history", history("contoso", "Document 2 (run x) was changed."))
+    assert "was changed. Document 2 (run x) was changed." in site.run("runs", "verify", "contoso", code=1)
+    assert '"problems": ["Document 2' in site.run("runs", "verify", "contoso", "--json", code=1)

@@ -1,7 +1,8 @@
-"""The history in Azurite: sealed runs and recorded alerts."""
+"""The history in Azurite: the documents of ended runs, and recorded alerts."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
@@ -13,13 +14,15 @@ from azure.data.tables import UpdateMode
 
 from shared.models.alert import Alert
 from shared.models.ids import Kind, parse_run_id
-from shared.models.runs import Outcome, Phase
+from shared.models.runs import AFTER_THE_END, STEPS_AFTER_THE_END, Outcome, Phase
 from shared.models.steps import RunRef, Step
-from shared.store import alerts, site_state, tables
+from shared.services.end_run import end_orphan, end_run, steps_of
+from shared.services.verify_history import verify_history
+from shared.store import alerts, tables
 from shared.store.alerts import AT_ONCE, Received
-from shared.store.runs import NOT_SEALED, read_run
-from shared.store.seals import end_orphan, seal_run
-from shared.store.steps import AFTER_THE_SEAL, begin_step, end_step, read_steps
+from shared.store.documents import read_chain
+from shared.store.runs import read_run
+from shared.store.steps import begin_step, end_step, read_steps
 from tests.lab.app_side import AppSide, opened, with_a_history
 
 _NUMBERS = count(1)
@@ -38,32 +41,33 @@ def plan() -> str:
     return f"plan{next(_NUMBERS)}"
 
 
-# Sealing
+# Documents
 
 
 async def begun(plan: str, kind: Kind = "drill") -> RunRef:
     return RunRef(run_id=(await opened(plan, kind)).run_id, plan=plan, epoch=1)
 
 
-def steps_after_the_seal(app: AppSide, ref: RunRef) -> dict[str, Step]:
-    app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    return {f"{s.name} {s.target}".strip(): s for s in app.run(read_steps(ref.run_id))}
+def steps_after_the_end(app: AppSide, ref: RunRef) -> dict[str, Step]:
+    app.run(end_run(ref.run_id, outcome=Outcome.ABORTED))
+    return {f"{s.name} {s.target}".strip(): s for s in app.run(steps_of(ref.plan, ref.run_id))}
 
 
 def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
         ref = await begun(plan)
-        await begin_step(ref, "create_disk", "sql/os", 1)
-        await end_step(ref, "create_disk", "sql/os", "succeeded")
-        await begin_step(ref, "create_machine", "sql", 1)
+        run_id = ref.run_id
+        await begin_step(run_id, "create_disk", "sql/os", 1)
+        await end_step(run_id, "create_disk", "sql/os", "succeeded")
+        await begin_step(run_id, "create_machine", "sql", 1)
         await end_step(
-            ref, "probe_workload", "sql", "running", attempts=7, error="no answer yet", detail={"seen": "nothing"}
+            run_id, "probe_workload", "sql", "running", attempts=7, error="no answer yet", detail={"seen": "nothing"}
         )
-        await end_step(ref, "fence_source", "primary", "failed", attempts=1, error="not reached")
-        await end_step(ref, "recover", "iis", "skipped", attempts=0)
+        await end_step(run_id, "fence_source", "primary", "failed", attempts=1, error="not reached")
+        await end_step(run_id, "recover", "iis", "skipped", attempts=0)
         return ref
 
-    steps = steps_after_the_seal(app, app.run(story()))
+    steps = steps_after_the_end(app, app.run(story()))
     assert {name: step.status for name, step in steps.items()} == {
         "create_disk sql/os": "succeeded",
         "create_machine sql": "failed",
@@ -79,80 +83,86 @@ def test_no_step_goes_on_after_its_run(app: AppSide, plan: str) -> None:
     assert steps["fence_source primary"].error == "not reached"
 
 
-@pytest.mark.parametrize("name", sorted(AFTER_THE_SEAL))
-def test_a_step_that_comes_after_the_seal_may_still_go_on(app: AppSide, plan: str, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(STEPS_AFTER_THE_END))
+def test_a_step_that_comes_after_the_end_may_still_go_on(app: AppSide, plan: str, name: str) -> None:
     ref = app.run(begun(plan))
-    app.run(begin_step(ref, name, "", 1))
-    assert steps_after_the_seal(app, ref)[name].status == "running"
+    app.run(begin_step(ref.run_id, name, "", 1))
+    assert steps_after_the_end(app, ref)[name].status == "running"
 
 
-def test_sealing_again_changes_nothing_not_even_a_step_that_began_late(app: AppSide, plan: str) -> None:
+def test_ending_again_changes_nothing_not_even_a_step_that_began_late(app: AppSide, plan: str) -> None:
     ref = app.run(begun(plan))
-    sealed = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    app.run(begin_step(ref, "notify", "finished", 1))
-    again = app.run(seal_run(ref.run_id, outcome=Outcome.SUCCEEDED, ended_because="Another word"))
-    assert (again.seal, again.sealed_over, again.outcome) == (sealed.seal, None, Outcome.ABORTED)
+    app.run(end_run(ref.run_id, outcome=Outcome.ABORTED))
+    before = app.run(read_run(ref.run_id))
+    app.run(begin_step(ref.run_id, "notify", "finished", 1))
+    app.run(end_run(ref.run_id, outcome=Outcome.SUCCEEDED, ended_because="Another word"))
+    assert app.run(read_run(ref.run_id)) == before
+    assert (before.document, before.outcome) == (1, Outcome.ABORTED)
     (step,) = app.run(read_steps(ref.run_id))
     assert step.status == "running"
 
 
-def test_a_step_that_is_given_again_after_the_seal_leaves_it_whole(app: AppSide, plan: str) -> None:
+def test_a_step_that_is_given_again_after_the_end_does_not_show(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
         ref = await begun(plan)
-        await begin_step(ref, "disable_primary", "primary", 1)
-        await end_step(ref, "disable_primary", "primary", "succeeded")
+        await begin_step(ref.run_id, "disable_primary", "primary", 1)
+        await end_step(ref.run_id, "disable_primary", "primary", "succeeded")
         return ref
 
     ref = app.run(story())
-    before = steps_after_the_seal(app, ref)
-    app.run(begin_step(ref, "disable_primary", "primary", 1))
-    app.run(end_step(ref, "disable_primary", "primary", "running", error="LostLockError"))
-    app.run(end_step(ref, "check_dns", "shop.example", "succeeded", attempts=3))
-    assert {f"{s.name} {s.target}".strip(): s for s in app.run(read_steps(ref.run_id))} == before
+    before = steps_after_the_end(app, ref)
+    app.run(begin_step(ref.run_id, "disable_primary", "primary", 1))
+    app.run(end_step(ref.run_id, "disable_primary", "primary", "running", error="LostLockError"))
+    app.run(end_step(ref.run_id, "check_dns", "shop.example", "succeeded", attempts=3))
+    assert {f"{s.name} {s.target}".strip(): s for s in app.run(steps_of(plan, ref.run_id))} == before
+    assert app.run(verify_history(plan)).problems == []
 
 
-def test_a_seal_stands_on_the_one_before_it(app: AppSide, plan: str) -> None:
+def test_each_document_names_the_one_before_it(app: AppSide, plan: str) -> None:
     refs = [app.run(begun(plan)) for _ in range(3)]
-    sealed = [app.run(seal_run(ref.run_id, outcome=Outcome.FAILED)) for ref in refs]
-    assert [run.sealed_over for run in sealed] == [None, sealed[0].seal, sealed[1].seal]
-    assert len({run.seal for run in sealed}) == 3
+    for ref in refs:
+        app.run(end_run(ref.run_id, outcome=Outcome.FAILED))
+    chain, head = app.run(read_chain(plan))
+    assert [document.run_id for document in chain] == [ref.run_id for ref in refs]
+    assert [json.loads(document.content)["previous"] for document in chain] == [None, *[d.sha256 for d in chain[:2]]]
+    assert (head.number, head.sha256) == (3, chain[2].sha256)
 
 
-async def forget_the_seal(ref: RunRef) -> None:
-    """As if the worker had died between the two writes of sealing: the chain's head is written, the run's row is not."""
+def test_runs_that_end_together_are_chained_one_after_the_other(app: AppSide, plan: str) -> None:
+    refs = [app.run(begun(plan)) for _ in range(6)]
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(end_run(ref.run_id, outcome=Outcome.FAILED) for ref in refs))
+
+    app.run(all_at_once())
+    check = app.run(verify_history(plan))
+    assert (check.documents, check.problems) == (6, [])
+
+
+async def forget_the_document(ref: RunRef) -> None:
+    """As if the worker had died before the run's row names its document."""
     name = parse_run_id(ref.run_id)
     assert name is not None
     rows = await tables.table(tables.RUNS)
     row = dict(await rows.get_entity(name.plan, name.row_key))
-    kept = {key: value for key, value in row.items() if key not in NOT_SEALED}
+    kept = {key: value for key, value in row.items() if key not in AFTER_THE_END}
     await rows.update_entity(kept, mode=UpdateMode.REPLACE)
 
 
-def test_a_sealing_that_was_cut_off_gives_the_same_seal_when_it_is_repeated(app: AppSide, plan: str) -> None:
-    ref = app.run(begun(plan))
-    sealed = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    app.run(forget_the_seal(ref))
-    again = app.run(seal_run(ref.run_id, outcome=Outcome.ABORTED))
-    assert (again.seal, again.sealed_over) == (sealed.seal, sealed.sealed_over)
-
-
-def test_a_run_that_was_sealed_meanwhile_does_not_break_the_chain_of_one_that_was_cut_off(
-    app: AppSide, plan: str
-) -> None:
-    """A drill that a failover preempted may be sealed while the failover is."""
-    drill, failover = app.run(begun(plan)), app.run(begun(plan, "failover"))
-    app.run(seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
-    app.run(forget_the_seal(drill))
-    second = app.run(seal_run(failover.run_id, outcome=Outcome.SUCCEEDED))
-    first = app.run(seal_run(drill.run_id, outcome=Outcome.PREEMPTED))
-    assert first.seal is not None
-    assert second.sealed_over in (None, first.seal)
-    assert first.sealed_over in (None, second.seal)
+def test_an_end_that_was_cut_off_keeps_the_document_when_it_is_repeated(app: AppSide, plan: str) -> None:
+    ref, other = app.run(begun(plan)), app.run(begun(plan, "failover"))
+    app.run(end_run(ref.run_id, outcome=Outcome.PREEMPTED))
+    before = app.run(read_run(ref.run_id))
+    app.run(forget_the_document(ref))
+    app.run(end_run(other.run_id, outcome=Outcome.SUCCEEDED))
+    app.run(end_run(ref.run_id, outcome=Outcome.PREEMPTED))
+    assert app.run(read_run(ref.run_id)) == before
+    assert app.run(verify_history(plan)).problems == []
 
 
 def test_a_run_that_will_not_end_by_itself_is_ended_once(app: AppSide, plan: str) -> None:
     ref = app.run(begun(plan))
-    app.run(begin_step(ref, "create_machine", "sql", 1))
+    app.run(begin_step(ref.run_id, "create_machine", "sql", 1))
     app.run(end_orphan(ref.run_id, "Its orchestration is gone."))
     app.run(end_orphan(ref.run_id, "Said again."))
     run = app.run(read_run(ref.run_id))
@@ -162,7 +172,22 @@ def test_a_run_that_will_not_end_by_itself_is_ended_once(app: AppSide, plan: str
         "Its orchestration is gone.",
     )
     assert [step.status for step in app.run(read_steps(ref.run_id))] == ["failed"]
-    assert app.run(site_state.read_state(plan)).last_sealed_run == ref.run_id
+    assert run.document == 1
+
+
+def test_a_run_whose_row_was_changed_after_its_end_is_named(app: AppSide, plan: str) -> None:
+    ref = app.run(begun(plan))
+    app.run(end_run(ref.run_id, outcome=Outcome.FAILED))
+
+    async def forge(**changes: str) -> None:
+        name = parse_run_id(ref.run_id)
+        assert name is not None
+        key = {"PartitionKey": name.plan, "RowKey": name.row_key}
+        await (await tables.table(tables.RUNS)).update_entity(key | changes, mode=UpdateMode.MERGE)
+
+    app.run(forge(outcome="succeeded", reason="nothing to see here"))
+    (problem,) = app.run(verify_history(plan)).problems
+    assert problem == f"The row of run {ref.run_id} differs from its document in reason, outcome."
 
 
 # Recorded alerts

@@ -55,4 +55,4 @@ def test_the_package_moves_the_customers(api: Api) -> None:
     run = api.finished(started.json["run_id"], 120.0)
     assert (run["outcome"], run["ended_because"][:9]) == ("succeeded", "Customers")
     assert api.plan()["active_site"] == "recovery"
-    assert api.sealed()
+    assert api.history_intact()

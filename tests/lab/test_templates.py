@@ -330,7 +330,7 @@ def test_the_heartbeat_rule_listens_for_the_server_that_the_plan_listens_for() -
     assert rule.body["properties"]["actions"]["customProperties"] == {"coldsite-plan": contoso().name}
 
 
-def test_seals_are_kept_for_seven_years() -> None:
+def test_documents_are_kept_for_seven_years() -> None:
     (policy,) = made().of_type("Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies")
     assert policy.body["properties"] == {
         "immutabilityPeriodSinceCreationInDays": 2555,

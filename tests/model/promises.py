@@ -124,7 +124,7 @@ def _every_run_ends_or_waits(world: World) -> None:
             assert world.engine.state(run.run_id) == "running", f"{run.run_id} stands at {run.phase} for ever"
             assert records.state.active_run == run.run_id, f"{run.run_id} waits without holding the plan"
         else:
-            assert run.phase is Phase.COMPLETED and run.seal, f"{run.run_id} ended without an end: {run}"
+            assert run.phase is Phase.COMPLETED and run.document, f"{run.run_id} ended without an end: {run}"
     holder = records.state.active_run
     assert holder is None or records.runs[holder].outcome is None, f"{holder} is over and still holds the plan"
 

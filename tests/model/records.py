@@ -27,6 +27,8 @@ class Records:
         self.phases: dict[str, list[Phase]] = {}
         self.held_at: dict[str, datetime] = {}
         """By run, when it last asked an operator for a repair."""
+        self.documents: list[str] = []
+        """The runs that have a document, in the order of their ends."""
         self.open_alerts: dict[str, datetime] = {}
 
     # The site state, as in shared.store.site_state
@@ -86,7 +88,7 @@ class Records:
     def close_alerts_before(self, moment: datetime) -> None:
         self.open_alerts = {alert: at for alert, at in self.open_alerts.items() if at >= moment}
 
-    # The runs' rows, as in shared.store.seals
+    # The runs' rows, as in shared.store.runs and shared.services.end_run
 
     def open_run(self, run: RecoveryRun) -> None:
         self.runs.setdefault(run.run_id, run)
@@ -101,8 +103,6 @@ class Records:
         self, run_id: str, *, forced: bool = False, number: int | None = None, **changes: Any
     ) -> RecoveryRun:
         run = self.read_run(run_id)
-        if run.seal:
-            return run
         wanted = run.takes(changes, forced=forced, number=number)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
@@ -124,14 +124,11 @@ class Records:
         if phase is not run.phase:
             self.phases[run.run_id].append(phase)
 
-    def seal_run(self, run_id: str, **facts: Any) -> RecoveryRun:
-        run = self.update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=self._clock(), **facts)
-        if run.seal:
-            return run
-        if self.state.last_sealed_run != run_id:
-            seal = f"{self.state.last_seal or ''}>{run_id}"
-            self.change_state(last_seal=seal, last_sealed_run=run_id, sealed_over=self.state.last_seal)
-        return self.update_run(run_id, seal=self.state.last_seal, sealed_over=self.state.sealed_over)
+    def end_run(self, run_id: str, **facts: Any) -> RecoveryRun:
+        self.update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=self._clock(), **facts)
+        if run_id not in self.documents:
+            self.documents.append(run_id)
+        return self.update_run(run_id, document=1 + self.documents.index(run_id))
 
     def end_orphan(self, run_id: str, because: str, outcome: Outcome = Outcome.FAILED) -> None:
         """Ends the row of a run that will not end it itself, in any phase; some rows were never written."""
@@ -139,7 +136,7 @@ class Records:
         if run is not None and run.outcome is None:
             self.runs[run_id] = run.model_copy(update={"phase": Phase.COMPLETED})
             self.phases[run_id].append(Phase.COMPLETED)
-            self.seal_run(run_id, outcome=outcome, ended_because=because)
+            self.end_run(run_id, outcome=outcome, ended_because=because)
 
     def list_runs(self, kind: Kind | None = None) -> list[RecoveryRun]:
         """Newest first."""

@@ -150,7 +150,7 @@ class World:
         return recorded
 
     def seal_run(self, order: SealOrder) -> Strict:
-        self.records.seal_run(order.run.run_id, **order.facts)
+        self.records.end_run(order.run.run_id, **order.facts)
         return Strict()
 
     def release_run(self, order: ReleaseOrder) -> Strict:

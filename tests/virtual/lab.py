@@ -158,7 +158,7 @@ class VirtualLab(Lab):
     async def _start_storage(self) -> None:
         self.storage = Tables(self._after_row)  # type: ignore[assignment]
         self.tables_endpoint = "https://tables.lab/lab"
-        self.seals_endpoint = ""
+        self.documents_endpoint = ""
 
     @property
     def hub(self) -> VirtualHub:

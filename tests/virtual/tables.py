@@ -10,6 +10,7 @@ from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
+    HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -154,7 +155,7 @@ class Table:
     def _create(self, entity: dict[str, Any]) -> None:
         rows = self._account.rows(self.name)
         if _key(entity) in rows:
-            raise ResourceExistsError("EntityAlreadyExists")
+            raise _coded(ResourceExistsError("EntityAlreadyExists"), 409)
         rows[_key(entity)] = self._account.tag(entity)
 
     def _find(self, key: Key) -> TableEntity:
@@ -166,7 +167,7 @@ class Table:
     def _update(self, entity: dict[str, Any], mode: UpdateMode, etag: str | None) -> None:
         found = self._find(_key(entity))
         if etag and etag != "*" and etag != found.metadata["etag"]:
-            raise ResourceModifiedError("UpdateConditionNotSatisfied")
+            raise _coded(ResourceModifiedError("UpdateConditionNotSatisfied"), 412)
         self._upsert(entity, mode)
 
     def _upsert(self, entity: dict[str, Any], mode: UpdateMode) -> None:
@@ -187,6 +188,11 @@ class Table:
         for key in sorted(rows):
             if key in rows:
                 yield _copy(rows[key])
+
+
+def _coded(error: HttpResponseError, status: int) -> HttpResponseError:
+    error.status_code = status
+    return error
 
 
 def _copy(entity: TableEntity) -> TableEntity:
