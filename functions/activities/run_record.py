@@ -22,7 +22,7 @@ bp = df.Blueprint()
 
 
 class ClaimOrder(Order):
-    trust: Trust | str
+    trust: Trust | None
 
 
 class Claim(Strict):
@@ -53,7 +53,7 @@ async def claim_run(order: ClaimOrder) -> Claim:
         await end_orphan(order.run.run_id, str(error), outcome)
         return Claim(claimed=False, because=str(error))
     must_ask = None
-    if isinstance(order.trust, Trust):
+    if order.trust:
         drills = await list_runs(order.run.plan, kind="drill", limit=20)
         good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
         must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))

@@ -3,54 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from functions.http.schemas import NewestLook, PlanView, ReplicaView, WaitingRun
-from shared.azure.recovery_points import recovery_points
 from shared.models import errors
-from shared.models.detection import Signal
-from shared.models.evidence import Round, spoken_evidence
-from shared.models.operations import PointInTime
-from shared.models.orders import EvidenceOrder
+from shared.models.evidence import spoken_evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
-from shared.models.steps import RunRef
-from shared.probes.evidence import gather
 from shared.store import alerts, site_state
-from shared.store.runs import keeps_its_point, list_runs, read_run
+from shared.store.runs import list_runs, read_run
 from shared.store.site_state import SiteState
 
-EVIDENCE_LIMIT = 10.0
-"""Seconds. One pass of evidence must be quick enough for an interactive call."""
-LONGEST_PROBE = timedelta(seconds=8)
 _DRILLS_LOOKED_AT = 20
-
-
-async def one_pass(plan: RecoveryPlan) -> Round:
-    """Every signal asked once, ten seconds at most: a longer time-out is cut here, so that a dark site is reported as
-    down and not as unknown.
-    """
-    order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
-    signals = {name: _brief(signal) for name, signal in order.detection.signals.items()}
-    brief = order.model_copy(update={"detection": order.detection.model_copy(update={"signals": signals})})
-    return await gather(brief, EVIDENCE_LIMIT)
-
-
-def _brief(signal: Signal) -> Signal:
-    changes = {
-        kind: probe.model_copy(update={"timeout": min(probe.timeout, LONGEST_PROBE)})
-        for kind, probe in (("http", signal.http), ("sql", signal.sql))
-        if probe is not None
-    }
-    return signal.model_copy(update=changes)
-
-
-async def usable_points(plan: RecoveryPlan) -> list[PointInTime]:
-    """The recovery points that a failover of this plan can use, newest first: complete sets that no run will delete."""
-    needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
-    points = [p for p in await recovery_points(plan.recovery.resource_group, plan.name) if needed <= set(p.snapshots)]
-    return [p for p in points if not p.run_id or await keeps_its_point(p.run_id)]
 
 
 def shown(view: PlanView) -> dict[str, Any]:

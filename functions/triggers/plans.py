@@ -18,10 +18,12 @@ from functions.http.schemas import (
     PlanView,
     PointView,
 )
-from functions.http.views import one_pass, plan_view, shown, usable_points
+from functions.http.views import plan_view, shown
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
 from shared.policy.outage import view
+from shared.services.look import look_briefly
+from shared.services.usable_points import usable_points
 from shared.services.verify_history import HistoryCheck, verify_history
 from shared.store import events, site_state
 
@@ -82,7 +84,7 @@ async def read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """One pass of evidence, now: a blind check is found without stopping a shop."""
     plan = plan_of(req)
-    seen = await one_pass(plan)
+    seen = await look_briefly(plan)
     return answer(
         Checked(
             plan=plan.name,

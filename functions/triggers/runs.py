@@ -22,7 +22,6 @@ from functions.http.schemas import (
     NoteRequest,
     RunView,
 )
-from functions.http.views import one_pass, usable_points
 from shared.models import errors, ids
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
@@ -32,8 +31,10 @@ from shared.policy.outage import primary_serves
 from shared.policy.planned import planned_limitation
 from shared.policy.recovery_points import Candidate, choose
 from shared.services.end_run import steps_of
+from shared.services.look import look_briefly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.start_run import begin_run, refusal
+from shared.services.usable_points import usable_points
 from shared.store import events, site_state
 from shared.store import runs as stored_runs
 from shared.store.runs import update_run
@@ -75,7 +76,7 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
     if state.active_run and state.active_kind != "drill" and not await lock_is_stale(state, engine):
         raise errors.PlanBusyError(state.active_run)
     await _point_is_there(plan, wanted.recovery_point)
-    seen = await one_pass(plan)
+    seen = await look_briefly(plan)
     if wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy:
         raise errors.RefusedError(
             "The primary site is serving traffic. An unplanned failover would lose all changes that are not replicated "

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_validator
 
 from shared.models.base import Strict
 from shared.models.durations import Duration, IoTimeout
@@ -72,11 +72,17 @@ class Approval(Strict):
     """Whether a failover that a person starts waits for a second person. It needs sign-in, which identifies people."""
 
 
+def _or_off(schema: dict[str, Any]) -> None:
+    """In the file, ``off`` stands for no trust."""
+    schema["anyOf"] = [{"const": "off"} if one == {"type": "null"} else one for one in schema["anyOf"]]
+
+
 class Detection(Strict):
     """How an outage is proven. ``quorum`` counts independent paths."""
 
     mode: Literal["observe", "approve", "automatic"]
-    trust: Trust | Literal["off"]
+    trust: Annotated[Trust | None, Field(json_schema_extra=_or_off)]
+    """None in memory is ``off`` in the file: automatic mode needs no proof."""
     confirm_for: Duration = _seconds(90)
     confirm_deadline: Duration = timedelta(minutes=10)
     interval: Duration = _seconds(10)
@@ -88,6 +94,19 @@ class Detection(Strict):
     ``RecoveryPlan.loss_limit`` is the one in force."""
     cooldown: Duration = timedelta(minutes=10)
     """Postpones the next check after a run without a cutover. A new failed check ends it: ``shared.services.news``."""
+
+    @field_validator("trust", mode="before")
+    @classmethod
+    def _read_trust(cls, value: Any) -> Any:
+        if value == "off":
+            return None
+        if not isinstance(value, (dict, Trust)):
+            raise ValueError("is neither off nor drill_within with observed_for")
+        return value
+
+    @field_serializer("trust", mode="wrap")
+    def _write_trust(self, value: Trust | None, write: SerializerFunctionWrapHandler) -> Any:
+        return "off" if value is None else write(value)
 
     @property
     def slowest_answer(self) -> timedelta:

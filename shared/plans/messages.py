@@ -13,21 +13,12 @@ from shared.models.plan import RecoveryPlan
 
 
 def problems_of(errors: list[ErrorDetails]) -> list[str]:
-    """One line for each problem. Where a key may be a word or a mapping, only what fits the given value is shown."""
-    mappings = {".".join(_walk(e["loc"])[0]) for e in errors if e["type"] == "model_type"}
-    messages: list[str] = []
-    for error in errors:
-        key = ".".join(_walk(error["loc"])[0])
-        in_union = any(str(part).startswith("literal[") for part in error["loc"])
-        if in_union and isinstance(error.get("input"), dict):
-            continue
-        if error["type"] == "model_type" and any(e["type"] == "literal_error" and key in mappings for e in errors):
-            continue
-        messages.append(_explain(key, error))
-    return messages
+    """One line for each problem."""
+    return [_explain(error) for error in errors]
 
 
-def _explain(key: str, error: ErrorDetails) -> str:
+def _explain(error: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in error["loc"] if not str(part).startswith("function-"))
     value = error.get("input")
     match error["type"]:
         case "extra_forbidden":
@@ -53,8 +44,7 @@ def _short(value: Any) -> str:
 
 
 def _suggestion(error: ErrorDetails) -> str:
-    here = _walk(error["loc"][:-1])[1]
-    model = next((one for one in (here, *get_args(here)) if _is_model(one)), None)
+    model = _model_at(error["loc"][:-1])
     known = [f.alias or name for name, f in model.model_fields.items()] if model else []
     close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
     if close:
@@ -62,35 +52,23 @@ def _suggestion(error: ErrorDetails) -> str:
     return f"; expected one of {', '.join(known)}" if known else ""
 
 
-def _walk(location: tuple[int | str, ...]) -> tuple[list[str], Any]:
-    """The keys of an error's location, without pydantic's names for unions, and the type there."""
+def _model_at(location: tuple[int | str, ...]) -> type[Strict] | None:
+    """The model whose keys are at an error's location."""
     here: Any = RecoveryPlan
-    keys: list[str] = []
     for part in location:
-        here, is_key = _step_into(here, part)
-        if is_key:
-            keys.append(str(part))
-    return keys, here
+        if _is_model(here):
+            field = here.model_fields.get(str(part))
+            here = _without_none(field.annotation) if field else None
+        elif get_origin(here) in (dict, list):
+            here = _without_none(get_args(here)[-1])
+    return here if _is_model(here) else None
 
 
-def _step_into(here: Any, part: int | str) -> tuple[Any, bool]:
-    if _is_model(here):
-        field = here.model_fields.get(str(part))
-        return (field.annotation if field else None), True
-    arguments = [a for a in get_args(here) if a is not type(None)]
-    origin = get_origin(here)
-    if origin is Annotated:
-        return _step_into(arguments[0], part)
-    if origin is dict:
-        return arguments[1], True
-    if origin is list:
-        return arguments[0], True
-    if origin in (Union, UnionType):
-        named = next((a for a in arguments if getattr(a, "__name__", "") == part), None)
-        if named is not None or str(part).startswith("literal["):
-            return named, False
-        return _step_into(arguments[0], part)
-    return None, not str(part).startswith("function-")
+def _without_none(annotation: Any) -> Any:
+    """The type itself, of a type that may be None or has further constraints."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return _without_none(next(a for a in get_args(annotation) if a is not type(None)))
+    return annotation
 
 
 def _is_model(thing: Any) -> bool:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from shared.models.detection import Trust
 from shared.models.durations import spoken
 
 
 def trust_limitation(
-    trust: Trust | Literal["off"], last_good_drill: datetime | None, observing_since: datetime, now: datetime
+    trust: Trust | None, last_good_drill: datetime | None, observing_since: datetime, now: datetime
 ) -> str | None:
     """Why an automatic failover needs approval, in a sentence; None when it does not."""
-    if trust == "off":
+    if trust is None:
         return None
     if last_good_drill is None or now - last_good_drill > trust.drill_within:
         limit = spoken(trust.drill_within.total_seconds())

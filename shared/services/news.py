@@ -6,10 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.models.evidence import Round
-from shared.models.orders import EvidenceOrder
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
-from shared.probes.evidence import gather
+from shared.services.look import look_now
 from shared.store import site_state
 from shared.store.site_state import SiteState
 
@@ -67,14 +65,6 @@ async def well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
     if state.last_look and state.last_look.says != "up" and not state.active_run:
         await look_now(plan)
     return state
-
-
-async def look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
-    """One pass of evidence; a complete one is stored for the status."""
-    seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
-    if at_most is None:  # A shortened check reports a silent site as unclear.
-        await site_state.note_look(plan.name, seen, plan.detection.quorum)
-    return seen
 
 
 async def forget(plan: RecoveryPlan, well: set[str]) -> SiteState:

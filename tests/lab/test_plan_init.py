@@ -69,7 +69,7 @@ def test_the_plan_names_the_places_that_contosos_plan_names(written: tuple[Recov
 def test_the_plan_only_observes_and_must_earn_its_trust(written: tuple[RecoveryPlan, str]) -> None:
     detection = written[0].detection
     assert detection.mode == "observe"
-    assert detection.trust != "off"
+    assert detection.trust
     assert detection.paths == {"public", "private"}
 
 

@@ -24,7 +24,7 @@ def test_contoso_loads_with_the_texts_of_its_files() -> None:
 
 
 def test_trust_off_and_notify_on_mean_what_they_say() -> None:
-    assert contoso().detection.trust == "off"
+    assert contoso().detection.trust is None
     assert contoso().notify[0].on == ["started", "decided", "needs_operator", "served", "finished"]
 
 

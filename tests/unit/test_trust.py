@@ -37,7 +37,7 @@ def test_asks_a_person_until_a_drill_and_a_time_of_watching_both_hold(
 
 
 def test_trust_that_is_off_asks_for_nothing() -> None:
-    assert trust_limitation("off", None, NOW, NOW) is None
+    assert trust_limitation(None, None, NOW, NOW) is None
 
 
 def test_says_a_limit_of_days_in_days() -> None:
