@@ -24,9 +24,9 @@ bp = df.Blueprint()
 @activity(bp, "after")
 async def gather_evidence(order: EvidenceOrder) -> Round:
     """One round: every signal asked once, in parallel. The result is stored for the plan's status."""
-    seen = await gather(order)
+    seen = await gather(order.sources)
     with contextlib.suppress(ColdsiteError):
-        await site_state.note_look(order.run.plan, seen, order.detection.quorum)
+        await site_state.note_look(order.run.plan, seen, order.sources.detection.quorum)
     return seen
 
 

@@ -17,5 +17,5 @@ async def notify(order: NotifyOrder) -> Strict:
     """Notifies one address. The engine retries a failed delivery; meanwhile it is a warning of the plan, and it never
     stops a run.
     """
-    await deliver(order)
+    await deliver(order.run.plan, order.message)
     return Strict()

@@ -42,7 +42,7 @@ async def fence_source(order: FenceOrder) -> Fenced:
             return Fenced(done=True, detail="its writes were not stopped")
     except LostLockError as error:
         return Fenced(done=False, detail=str(error))
-    answer = await call_hook(order.fence, order.run, order.action)
+    answer = await call_hook(order.fence, order.run.plan, order.run.run_id, order.action)
     # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
     if nothing_stopped or (order.action == "resume" and answer.done):

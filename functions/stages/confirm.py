@@ -10,7 +10,7 @@ from functions.activities.evidence import gather_evidence
 from functions.workflow.context import Doing, RunContext
 from shared.models import ids
 from shared.models.evidence import Round, Verdict
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import EvidenceOrder, Sources
 from shared.models.runs import RunInput
 from shared.policy.outage import decide, operator_verdict
 
@@ -70,8 +70,12 @@ class OutageConfirmation:
 
     def look(self, moment: str, attempt: int = 1, began: datetime | None = None) -> Doing[Round]:
         """One round of evidence."""
-        order = EvidenceOrder.of(
-            self._plan, self._work.run, target=moment, attempt=attempt, began_at=began or self._work.now
+        order = EvidenceOrder(
+            run=self._work.run,
+            target=moment,
+            attempt=attempt,
+            began_at=began or self._work.now,
+            sources=Sources.of(self._plan),
         )
         seen = yield from self._work.do(gather_evidence, order)
         self.looked_at = seen.at

@@ -20,7 +20,7 @@ from functions.workflow.endings import EndRun, NeedsOperator
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.operations import OperationState, Refused, Started
-from shared.models.orders import NotifyOrder
+from shared.models.orders import Message, NotifyOrder
 from shared.models.plan import Notification, NotifyOn, RecoveryTerms
 from shared.models.runs import CutoverState, Outcome, Phase
 from shared.models.steps import Order, RunRef
@@ -324,7 +324,9 @@ class RunContext:
         body = f"{text}\n\nRun {self.run.run_id}. Commands: {'; '.join(commands)}"
         for setting in sorted({one.url_setting for one in to if on in one.on}):
             target = f"{on}/{setting}/{self._notifications}"
-            order = NotifyOrder(run=self.run, target=target, url_setting=setting, title=title, text=body)
+            order = NotifyOrder(
+                run=self.run, target=target, message=Message(url_setting=setting, title=title, text=body)
+            )
             self._messages.append(notify.schedule(self.ctx, order, self.recovery.retry_after))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from shared.models.base import Strict
 from shared.models.detection import Detection
 from shared.models.operations import Refusal
 from shared.models.plan import RecoveryPlan, Replication, Traffic
 from shared.models.resource_ids import take_apart
-from shared.models.steps import Order, RunRef, StepEnd
+from shared.models.steps import Order, StepEnd
 
 
-class NotifyOrder(Order):
+class Message(Strict):
     """``url_setting`` names the app setting that holds an Apprise URL; the URL itself never enters the history."""
 
     url_setting: str
@@ -21,8 +21,12 @@ class NotifyOrder(Order):
     text: str
 
 
-class EvidenceOrder(Order):
-    """What one round of evidence needs of the plan. ``queries`` are the KQL texts by file name."""
+class NotifyOrder(Order):
+    message: Message
+
+
+class Sources(Strict):
+    """What a pass of evidence needs of the plan. ``queries`` are the KQL texts by file name."""
 
     detection: Detection
     traffic: Traffic
@@ -31,16 +35,18 @@ class EvidenceOrder(Order):
     queries: dict[str, str]
 
     @classmethod
-    def of(cls, plan: RecoveryPlan, run: RunRef, **fields: Any) -> EvidenceOrder:
+    def of(cls, plan: RecoveryPlan) -> Sources:
         return cls(
-            run=run,
             detection=plan.detection,
             traffic=plan.traffic,
             recovery_group=plan.recovery.resource_group,
             location=plan.recovery.location,
             queries=plan.query_texts,
-            **fields,
         )
+
+
+class EvidenceOrder(Order):
+    sources: Sources
 
 
 class SnapshotOrder(Order):

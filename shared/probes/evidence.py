@@ -14,7 +14,7 @@ from shared.azure.traffic_manager import read_endpoint
 from shared.models.detection import LogsSignal, Signal
 from shared.models.errors import ColdsiteError
 from shared.models.evidence import Evidence, Round, State
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import Traffic
 from shared.models.probes import HttpProbe
 from shared.models.resource_ids import take_apart
@@ -28,16 +28,16 @@ _MARGIN = 2.0
 _LONGEST_DETAIL = 300
 
 
-async def gather(order: EvidenceOrder, at_most: float | None = None) -> Round:
+async def gather(sources: Sources, at_most: float | None = None) -> Round:
     """Asks every signal once, in parallel. It never raises for a failing signal: that is "no data".
 
     A signal that takes longer than the plan's slowest time-out (or than ``at_most`` seconds) has no data, so that a
     slow answer does not delay the others. Any exception of a signal is its "no data", with its reason.
     """
     at = datetime.now(UTC)
-    limit = order.detection.slowest_answer.total_seconds() + _MARGIN
+    limit = sources.detection.slowest_answer.total_seconds() + _MARGIN
     limit = limit if at_most is None else min(limit, at_most)
-    asked = [_ask_in_time(order, name, signal, limit) for name, signal in order.detection.signals.items()]
+    asked = [_ask_in_time(sources, name, signal, limit) for name, signal in sources.detection.signals.items()]
     return Round(at=at, evidence=list(await asyncio.gather(*asked)))
 
 
@@ -50,8 +50,8 @@ class _Answer(NamedTuple):
     spoke: bool = False
 
 
-async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: float) -> Evidence:
-    answer = await _asked_safely(order, signal, limit)
+async def _ask_in_time(sources: Sources, name: str, signal: Signal, limit: float) -> Evidence:
+    answer = await _asked_safely(sources, signal, limit)
     counts_as: State = (
         "down" if answer.state == "no_data" and signal.no_data == "down" and not answer.spoke else answer.state
     )
@@ -68,10 +68,10 @@ async def _ask_in_time(order: EvidenceOrder, name: str, signal: Signal, limit: f
     )
 
 
-async def _asked_safely(order: EvidenceOrder, signal: Signal, limit: float) -> _Answer:
+async def _asked_safely(sources: Sources, signal: Signal, limit: float) -> _Answer:
     try:
         async with asyncio.timeout(limit):
-            return await _ask(order, signal)
+            return await _ask(sources, signal)
     except TimeoutError:
         return _Answer("no_data", "no answer in time")
     except ColdsiteError as error:
@@ -88,20 +88,20 @@ def _azure_words(error: AzureError) -> str:
     return str(code or type(error).__name__)
 
 
-async def _ask(order: EvidenceOrder, signal: Signal) -> _Answer:
+async def _ask(sources: Sources, signal: Signal) -> _Answer:
     if signal.http:
-        return await _from_page(order, signal.http)
+        return await _from_page(sources, signal.http)
     if signal.sql:
         return _from_probe(await probe_sql(signal.sql))
     if signal.logs:
-        return await _from_logs(order.queries[signal.logs.query], signal.logs)
+        return await _from_logs(sources.queries[signal.logs.query], signal.logs)
     if signal.traffic_manager is not None:
-        monitor = (await read_endpoint(order.traffic, order.traffic.primary)).monitor
+        monitor = (await read_endpoint(sources.traffic, sources.traffic.primary)).monitor
         return _Answer(_MONITOR_STATES.get(monitor, "no_data"), f"Traffic Manager says {monitor}")
-    issues = await active_issues(take_apart(order.recovery_group).subscription, order.location)
+    issues = await active_issues(take_apart(sources.recovery_group).subscription, sources.location)
     if issues:
         return _Answer("down", "; ".join(issues))
-    return _Answer("up", f"no incidents reported in {order.location}")
+    return _Answer("up", f"no incidents reported in {sources.location}")
 
 
 def _from_probe(answer: ProbeAnswer) -> _Answer:
@@ -111,9 +111,9 @@ def _from_probe(answer: ProbeAnswer) -> _Answer:
     return _Answer("up" if answer.healthy else "down", answer.detail)
 
 
-async def _from_page(order: EvidenceOrder, probe: HttpProbe) -> _Answer:
+async def _from_page(sources: Sources, probe: HttpProbe) -> _Answer:
     """A page of the primary. An answer of the recovery site's address says nothing of the primary."""
-    recovery = await _recovery_addresses(order.traffic)
+    recovery = await _recovery_addresses(sources.traffic)
     if same := await resolved(probe) & recovery:
         where = ", ".join(sorted(same))
         return _Answer("no_data", f"{where} is the recovery site's address, so this is not the primary's answer")

@@ -10,9 +10,8 @@ import logging
 from typing import Any
 
 from shared.models.errors import ColdsiteError, NotDeliveredError
-from shared.models.orders import NotifyOrder
+from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.services.notify import send
 from shared.store import site_state
 from shared.store.events import record_event
@@ -25,36 +24,36 @@ UNDELIVERED = "undelivered/"
 _log = logging.getLogger("coldsite.telling")
 
 
-async def deliver(order: NotifyOrder) -> None:
+async def deliver(plan: str, message: Message) -> None:
     """Sends one message to one address, and updates the plan's warning about that address.
 
     Raises ``NotDeliveredError`` when the message was not delivered.
     """
     try:
-        await send(order)
+        await send(message)
     except NotDeliveredError as error:
-        await _warn_of(order, str(error))
+        await _warn_of(plan, message, str(error))
         raise
-    await _warn_of(order, None)
+    await _warn_of(plan, message, None)
 
 
-async def _warn_of(order: NotifyOrder, trouble: str | None) -> None:
+async def _warn_of(plan: str, message: Message, trouble: str | None) -> None:
     """A failure to store the warning must not hide the result of the delivery."""
-    key = UNDELIVERED + order.url_setting
-    message = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
+    key = UNDELIVERED + message.url_setting
+    warning = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
 
     def change(state: SiteState) -> dict[str, Any]:
-        if state.warnings.get(key) == message:
+        if state.warnings.get(key) == warning:
             return {}
         others = {k: v for k, v in state.warnings.items() if k != key}
-        return {"warnings": others | ({key: message} if message else {})}
+        return {"warnings": others | ({key: warning} if warning else {})}
 
     try:
-        if message:
-            _log.warning("%s %s: %s", WARNS, order.run.plan, message)
-        elif key not in (await site_state.read_state(order.run.plan)).warnings:
+        if warning:
+            _log.warning("%s %s: %s", WARNS, plan, warning)
+        elif key not in (await site_state.read_state(plan)).warnings:
             return
-        await site_state.change_state(order.run.plan, change)
+        await site_state.change_state(plan, change)
     except ColdsiteError as error:
         _log.warning("%s %s", FAILED, error)
 
@@ -71,10 +70,9 @@ async def tell(plan: RecoveryPlan, message: str) -> bool:
 async def send_to_all(plan: RecoveryPlan, message: str) -> bool:
     """As ``tell``, for a sentence that is recorded already."""
     wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
-    between_runs = RunRef(run_id="", plan=plan.name, epoch=0)
     title, text = f"Action required: {plan.title}", f"{message}\nStatus: coldsite plan show {plan.name}"
-    orders = [NotifyOrder(run=between_runs, url_setting=one, title=title, text=text) for one in wanted]
-    results = await asyncio.gather(*(deliver(order) for order in orders), return_exceptions=True)
+    messages = [Message(url_setting=one, title=title, text=text) for one in wanted]
+    results = await asyncio.gather(*(deliver(plan.name, one) for one in messages), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, NotDeliveredError):
             raise result

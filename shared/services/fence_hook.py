@@ -10,7 +10,7 @@ from shared import settings
 from shared.models.base import Strict
 from shared.models.errors import SettingError
 from shared.models.plan import Fence
-from shared.models.steps import RunRef, StepEnd
+from shared.models.steps import StepEnd
 
 
 class Fenced(Strict):
@@ -24,7 +24,7 @@ class Fenced(Strict):
         return StepEnd(status="succeeded" if self.done else "failed", error=None if self.done else self.detail)
 
 
-async def call_hook(fence: Fence, run: RunRef, action: Literal["stop", "resume"]) -> Fenced:
+async def call_hook(fence: Fence, plan: str, run_id: str, action: Literal["stop", "resume"]) -> Fenced:
     """One call of the hook. Any answer is a result, and so is a time-out."""
     timeout = aiohttp.ClientTimeout(total=fence.timeout.total_seconds())
     try:
@@ -32,7 +32,7 @@ async def call_hook(fence: Fence, run: RunRef, action: Literal["stop", "resume"]
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.post(
-                url, json={"run_id": run.run_id, "plan": run.plan, "action": action}, allow_redirects=False
+                url, json={"run_id": run_id, "plan": plan, "action": action}, allow_redirects=False
             ) as response,
         ):
             return Fenced(done=200 <= response.status < 300, detail=f"the hook answered {response.status}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight, Outcome, RecoveryRun
-from shared.models.steps import RunRef
 from shared.policy.outage import primary_serves
 from shared.probes.evidence import gather
 from shared.store.runs import list_runs, update_run
@@ -25,8 +24,7 @@ async def look_back(plan: RecoveryPlan) -> None:
     waiting = [r for r in runs if r.outcome is Outcome.OBSERVED and r.hindsight is None and _decided(r)]
     if not waiting:
         return
-    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
-    back = primary_serves((await gather(EvidenceOrder.of(plan, nobody))).evidence)
+    back = primary_serves((await gather(Sources.of(plan))).evidence)
     takes, now = (await _failover_takes(plan)).total_seconds(), datetime.now(UTC)
     for run in waiting:
         assert run.ended_at is not None

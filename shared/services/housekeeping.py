@@ -9,7 +9,6 @@ from typing import Any
 
 from shared.models.errors import UnknownRunError
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.services.announce import WARNS
 from shared.services.engine import Engine
 from shared.services.fence_hook import call_hook
@@ -65,7 +64,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
         moved = False
     if now.active_kind == "failover" or now.fenced_by != fenced or moved:
         return
-    answer = await call_hook(fence, RunRef(run_id=fenced, plan=plan.name, epoch=0), "resume")
+    answer = await call_hook(fence, plan.name, fenced, "resume")
     if not answer.done:
         _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
         return
@@ -74,7 +73,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
     )
     await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
     if other := after.fenced_by:
-        await call_hook(fence, RunRef(run_id=other, plan=plan.name, epoch=0), "stop")
+        await call_hook(fence, plan.name, other, "stop")
 
 
 async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:

@@ -6,9 +6,8 @@ from datetime import timedelta
 
 from shared.models.detection import Signal
 from shared.models.evidence import Round
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.probes.evidence import gather
 from shared.store import site_state
 
@@ -19,7 +18,7 @@ _LONGEST_PROBE = timedelta(seconds=8)
 
 async def look_now(plan: RecoveryPlan, at_most: float | None = None) -> Round:
     """One pass of evidence; a complete one is stored for the status."""
-    seen = await gather(EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0)), at_most)
+    seen = await gather(Sources.of(plan), at_most)
     if at_most is None:  # A shortened check reports a silent site as unclear.
         await site_state.note_look(plan.name, seen, plan.detection.quorum)
     return seen
@@ -29,9 +28,9 @@ async def look_briefly(plan: RecoveryPlan) -> Round:
     """Every signal asked once, ten seconds at most: a longer time-out is cut here, so that a dark site is reported as
     down and not as unknown.
     """
-    order = EvidenceOrder.of(plan, RunRef(run_id="", plan=plan.name, epoch=0))
-    signals = {name: _brief(signal) for name, signal in order.detection.signals.items()}
-    brief = order.model_copy(update={"detection": order.detection.model_copy(update={"signals": signals})})
+    sources = Sources.of(plan)
+    signals = {name: _brief(signal) for name, signal in sources.detection.signals.items()}
+    brief = sources.model_copy(update={"detection": sources.detection.model_copy(update={"signals": signals})})
     return await gather(brief, INTERACTIVE_LIMIT)
 
 

@@ -6,17 +6,17 @@ import apprise
 
 from shared import settings
 from shared.models.errors import NotDeliveredError, SettingError
-from shared.models.orders import NotifyOrder
+from shared.models.orders import Message
 
 
-async def send(order: NotifyOrder) -> None:
+async def send(message: Message) -> None:
     """Sends one message to one address. Raises ``NotDeliveredError`` with the reason when it is not delivered."""
     try:
-        url = settings.named(order.url_setting)
+        url = settings.named(message.url_setting)
     except SettingError as error:
         raise NotDeliveredError(str(error)) from error
     sender = apprise.Apprise()
     if not sender.add(url):
-        raise NotDeliveredError(f"The app setting {order.url_setting} does not contain a URL that Apprise supports.")
-    if not await sender.async_notify(body=order.text, title=order.title):
-        raise NotDeliveredError(f"The service behind {order.url_setting} did not accept the message.")
+        raise NotDeliveredError(f"The app setting {message.url_setting} does not contain a URL that Apprise supports.")
+    if not await sender.async_notify(body=message.text, title=message.title):
+        raise NotDeliveredError(f"The service behind {message.url_setting} did not accept the message.")

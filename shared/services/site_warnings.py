@@ -11,11 +11,10 @@ from shared.azure import cleanup
 from shared.azure.traffic_manager import read_endpoint, read_routing, switch
 from shared.models import ids
 from shared.models.errors import UnknownRunError
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import EndpointView, Routing
 from shared.models.runs import RecoveryRun
-from shared.models.steps import RunRef
 from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
 from shared.probes.evidence import gather
@@ -227,9 +226,8 @@ async def _locked_out(plan: RecoveryPlan) -> bool:
 async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if not state.latched:
         return {}
-    nobody = RunRef(run_id="", plan=plan.name, epoch=0)
     asked = {name for name, s in plan.detection.signals.items() if s.role == "evidence" and (s.http or s.sql)}
-    seen = await gather(EvidenceOrder.of(plan, nobody))
+    seen = await gather(Sources.of(plan))
     answers = [f"{e.signal}: {e.detail}" for e in seen.evidence if e.signal in asked and e.state == "up"]
     found: Warnings = {}
     if answers:

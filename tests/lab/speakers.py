@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from shared.models.evidence import Evidence
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.probes.evidence import gather
 from tests.plans import contoso_with
 
@@ -89,7 +88,7 @@ def plan_with(**signals: Any) -> RecoveryPlan:
 
 async def judged(at_most: float | None = None, **signals: Any) -> dict[str, Evidence]:
     """One round of evidence, by signal."""
-    order = EvidenceOrder.of(plan_with(**signals), RunRef(run_id="", plan="contoso", epoch=0))
+    order = Sources.of(plan_with(**signals))
     return {one.signal: one for one in (await gather(order, at_most)).evidence}
 
 

@@ -10,9 +10,8 @@ from aiohttp import web
 
 from lab.cloud.faults import Fault
 from shared.models.evidence import Evidence
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.probes.evidence import gather
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import PROFILE, RECOVERY, SUBSCRIPTION, simulated
@@ -106,7 +105,7 @@ def sites(app: AppSide, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sites]:
 
 
 def seen(app: AppSide, signal: str, asked: RecoveryPlan | None = None) -> Evidence:
-    order = EvidenceOrder.of(asked or plan(), RunRef(run_id="", plan="contoso", epoch=0))
+    order = Sources.of(asked or plan())
     return next(one for one in app.run(gather(order)).evidence if one.signal == signal)
 
 

@@ -11,8 +11,7 @@ import pytest
 from shared.azure.log_analytics import newest_sign
 from shared.models.errors import QueryAnswerError
 from shared.models.evidence import Evidence
-from shared.models.orders import EvidenceOrder
-from shared.models.steps import RunRef
+from shared.models.orders import Sources
 from shared.probes.evidence import gather
 from tests.lab.app_side import AppSide, as_the_app
 from tests.lab.azure import simulated
@@ -95,9 +94,7 @@ def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: Ap
 def ask(app: AppSide, query: str, stale_after: str = "30m") -> dict[str, Evidence]:
     agent = {"path": "agent", "logs": {"query": "heartbeat.kql", "stale_after": stale_after}}
     plan = plan_with(agent=agent, vpn=sql_signal(free_port()))
-    order = EvidenceOrder.of(plan, RunRef(run_id="", plan="contoso", epoch=0)).model_copy(
-        update={"queries": {"heartbeat.kql": query}}
-    )
+    order = Sources.of(plan).model_copy(update={"queries": {"heartbeat.kql": query}})
     return {one.signal: one for one in app.run(gather(order)).evidence}
 
 

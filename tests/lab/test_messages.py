@@ -8,9 +8,8 @@ from itertools import count
 import pytest
 
 from shared.models.errors import NotDeliveredError
-from shared.models.orders import NotifyOrder
+from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
-from shared.models.steps import RunRef
 from shared.services.announce import UNDELIVERED, deliver, send_to_all
 from shared.store import site_state
 from tests.app.api import Api
@@ -102,9 +101,8 @@ def test_a_service_that_refuses_is_named_by_its_setting_alone(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, status: int
 ) -> None:
     box.refusals = [status]
-    run = RunRef(run_id="", plan=plan.name, epoch=0)
     with pytest.raises(NotDeliveredError) as told:
-        app.run(deliver(NotifyOrder(run=run, url_setting="MAIL_URL", title="Title", text="Text")))
+        app.run(deliver(plan.name, Message(url_setting="MAIL_URL", title="Title", text="Text")))
     assert str(told.value) == "The service behind MAIL_URL did not accept the message."
     assert list(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL"]
 

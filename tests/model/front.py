@@ -14,10 +14,9 @@ from shared.models import ids
 from shared.models.errors import ColdsiteError, RefusedError, StorageUnavailableError
 from shared.models.evidence import Round
 from shared.models.ids import Kind
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import FIRST_PHASE, CutoverState, Mode, Phase, RecoveryRun, RunInput, Trigger
-from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import operator_verdict, primary_serves
 from shared.policy.planned import planned_limitation
@@ -191,7 +190,7 @@ class Front:
 
     def turned_bad(self) -> set[str]:
         state = self.world.records.state
-        seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
+        seen = self.world.primary.look(Sources.of(self.plan))
         self._forget(set(state.known_bad) - bad_checks(seen).keys())
         return set(newly_bad(seen, self.world.records.state))
 
@@ -294,7 +293,7 @@ class Front:
         busy = state.active_run and state.active_kind != "drill" and not self._lock_is_stale()
         if refusal(state, "failover") or busy:
             return None
-        seen = self.world.primary.look(EvidenceOrder.of(self.plan, RunRef(run_id="", plan=self.plan.name, epoch=0)))
+        seen = self.world.primary.look(Sources.of(self.plan))
         if mode == "unplanned" and primary_serves(seen.evidence) and not acknowledge:
             return None
         if mode == "planned" and planned_limitation(self.plan, recovery_point):

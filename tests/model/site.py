@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from shared.models.detection import Signal
 from shared.models.evidence import Evidence, Round, State
-from shared.models.orders import EvidenceOrder
+from shared.models.orders import Sources
 from shared.models.replica import ReplicaState
 from shared.models.routing import EndpointView, Routing
 
@@ -84,10 +84,10 @@ class Primary:
         reached = next((up for at, up in reversed(self._reached) if at <= then), True)
         return "Online" if reached else "Degraded"
 
-    def look(self, order: EvidenceOrder) -> Round:
+    def look(self, sources: Sources) -> Round:
         """One round of evidence. An observer without connectivity reaches nothing, Azure included."""
         now = self.clock()
-        return Round(at=now, evidence=[self._answer(n, s, now) for n, s in order.detection.signals.items()])
+        return Round(at=now, evidence=[self._answer(n, s, now) for n, s in sources.detection.signals.items()])
 
     def _answer(self, name: str, signal: Signal, now: datetime) -> Evidence:
         blind, age = "observer" in self.cut, 0.0

@@ -335,7 +335,7 @@ def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> 
         until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
         outage.world.primary.change(alive=False)
         until_phase(outage, run_id, Phase.VERIFYING)
-    assert sum("is serving traffic again" in order.text for order in outage.world.told) == 2
+    assert sum("is serving traffic again" in order.message.text for order in outage.world.told) == 2
 
 
 @pytest.mark.parametrize("given_again", ["record_step", "thaw_replication", "freeze_replication"])

@@ -167,8 +167,8 @@ class World:
 
     def gather_evidence(self, order: EvidenceOrder) -> Round:
         self.looks[order.run.run_id] = Look(self.clock(), self.primary.is_seen_to_serve)
-        seen = self.primary.look(order)
-        self.records.change_state(**looked(self.records.state, seen, order.detection.quorum))
+        seen = self.primary.look(order.sources)
+        self.records.change_state(**looked(self.records.state, seen, order.sources.detection.quorum))
         return seen
 
     def check_maintenance(self, order: MaintenanceOrder) -> MaintenanceFound:
