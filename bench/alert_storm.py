@@ -19,8 +19,9 @@ from typing import Any
 import aiohttp
 
 from lab.cloud.monitor import sample
+from lab.options import LabOptions
 from lab.scenario import PROJECT
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.plans.loader import load_plan
 
 PLAN = PROJECT / "plans" / "contoso.yaml"

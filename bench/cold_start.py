@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from lab.host.wire import WorkerProcess
+from lab.options import PROJECT, Installed
 from lab.package import install
-from lab.twin import PROJECT, Installed
 
 EMPTY = """
 import azure.durable_functions as df

@@ -15,8 +15,9 @@ from typing import Any
 
 import psutil
 
+from lab.options import LabOptions
 from lab.scenario import PROJECT
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.models.durations import spoken
 from shared.models.ids import parse_run_id
 from shared.models.plan import RecoveryPlan

@@ -13,10 +13,11 @@ from rich.panel import Panel
 from rich.text import Text
 
 from cli import show
+from lab.options import LabOptions
 from lab.processes import ChildStartError
 from lab.report import orders_lost
 from lab.scenario import PROJECT
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.models.durations import spoken
 from shared.plans.loader import load_plan
 

@@ -17,12 +17,13 @@ from cli import show
 from cli.api import ENDPOINTS
 from lab.cloud.identity import TENANT
 from lab.host.engine import PROGRAM
+from lab.options import LabOptions
 from lab.processes import ChildStartError
 from lab.runner import run_scenario
 from lab.scenario import PROJECT, ScenarioError, load_scenario
 from lab.site import world
 from lab.site.world import UnknownTargetError
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.models.durations import spoken
 from shared.models.errors import PlanError
 from shared.models.resource_ids import take_apart

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from lab.options import PROJECT, Installed
 from lab.processes import ChildStartError
-from lab.twin import PROJECT, Installed
 
 PLATFORM = ("azure-functions-runtime", "azurefunctions-extensions-base")
 """What Azure brings itself: Microsoft's Python worker."""
@@ -41,7 +41,7 @@ async def install(folder: Path) -> Installed:
     unpack(app)
     await _run(sys.executable, "-m", "venv", str(python))
     wanted = str(app / "requirements.txt")
-    quiet = ("--quiet", "--disable-pip-version-check")
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-compile")
     await _run(str(python / "bin" / "python"), "-m", "pip", "install", *quiet, "--require-hashes", "-r", wanted)
     for module in ("__init__.py", "host/__init__.py", "host/worker.py", "host/wire.py"):
         target = platform / "lab" / module

@@ -11,10 +11,11 @@ from typing import Any
 from lab.actions import Actions
 from lab.audit import secrets_written
 from lab.cloud.times import Times
+from lab.options import LabOptions
 from lab.processor_wait import Attempt, until_it_counts
 from lab.report import build_report, judge, spoken_verdict
 from lab.scenario import Scenario, ScenarioError
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 

@@ -128,7 +128,7 @@ if ($whole -and $functions -and $endpoints) {
 }
 Assert-Form 'COLDSITE_NOTIFY_URL' '^[a-zA-Z0-9+-]+://\S+$' 'an Apprise address, such as msteams://... or mailto://... .' -secret
 Assert-Form 'COLDSITE_SQL_PROBE' '^[^:]+:.+$' 'user:password, with a colon between them.' -secret
-foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_SEALS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
+foreach ($switch in 'COLDSITE_CREATE_SITE', 'COLDSITE_USE_VPN', 'COLDSITE_DOCUMENTS_LOCKED', 'COLDSITE_STRICT_NETWORK', 'COLDSITE_ALWAYS_READY', 'COLDSITE_TASK_SCHEDULER') {
     Assert-Form $switch '^(true|false)$' 'true or false.'
 }
 # A misspelt name would silently have no effect. Known names: the templates' parameters and outputs, and azd's own.

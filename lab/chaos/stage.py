@@ -16,10 +16,11 @@ from lab.chaos.world import final_state
 from lab.cloud.faults import Faults
 from lab.cloud.times import Times
 from lab.host.wire import WorkerDiedError
+from lab.options import LabOptions
 from lab.report import build_report, judge
 from lab.runner import LONGEST, WAITING, Watcher
 from lab.scenario import PROJECT, Event
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 
 STORY_LIMIT = 4 * 3600.0
 """Simulated seconds after which a story is abandoned."""

@@ -15,8 +15,9 @@ from azure.core.exceptions import ResourceNotFoundError
 from lab.actions import Actions
 from lab.audit import journal_intact
 from lab.cloud.monitor import sample
+from lab.options import PROJECT, LabOptions
 from lab.scenario import Event
-from lab.twin import PROJECT, Lab, LabOptions
+from lab.twin import Lab
 from shared.models.plan import RecoveryPlan
 from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from lab.audit import journal_intact, secrets_written
+from lab.options import LabOptions
 from lab.site.world import SQL_PASSWORD
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from tests.plans import CONTOSO, contoso
 
 

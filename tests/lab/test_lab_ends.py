@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import psutil
 
-from lab.twin import Lab, LabOptions
+from lab.options import LabOptions
+from lab.twin import Lab
 from tests.loops import LoopThread, collect_quietly
 from tests.plans import CONTOSO, contoso
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab.options import Installed
 from lab.package import install, packaged
-from lab.twin import Installed
 from tests.app.api import Api
 from tests.app.test_index import index_of_the_app
 from tests.loops import collect_quietly

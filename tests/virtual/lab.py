@@ -29,12 +29,13 @@ from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
+from lab.options import LabOptions
 from lab.plan_copy import Ports
 from lab.processor_wait import ProcessorWait
 from lab.site.customers import Customers
 from lab.site.world import Sites
 from lab.templates.standing import grants_of
-from lab.twin import Lab, LabOptions
+from lab.twin import Lab
 from shared.models.plan import RecoveryPlan
 from shared.plans.loader import load_plans
 from tests.virtual.host import VirtualHost, VirtualHub

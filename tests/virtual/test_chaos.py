@@ -12,7 +12,8 @@ from lab.chaos.cells import OUTSIDE_RUNS, WHEN, Cell, matrix_cells, play_cell, u
 from lab.chaos.stage import Played
 from lab.chaos.stories import STORIES
 from lab.chaos.story import PLAN, Story
-from lab.twin import Lab, LabOptions
+from lab.options import LabOptions
+from lab.twin import Lab
 from tests.replay.replay import app_functions
 from tests.virtual.lab import VirtualLab
 from tests.virtual.loop import VirtualLoop, run
