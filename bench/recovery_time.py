@@ -11,7 +11,7 @@ import asyncio
 import logging
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 
@@ -116,17 +116,20 @@ def critical_path(lab: Lab, plan: RecoveryPlan, run_id: str) -> tuple[dict[str, 
 
     boots = {key: end - start for key, start, end in lab.sites.boot_log}
     rhythm = plan.recovery.probe
-    prove = rhythm.interval.total_seconds() * (rhythm.successes - 1)
+    prove = rhythm.confirmed_after.total_seconds()
     healthy: dict[str, float] = {}
     created: dict[str, float] = {}
 
+    def reached(needs: dict[str, Literal["healthy", "created"]]) -> list[float]:
+        return [finish(n) if how == "healthy" else (finish(n), created[n])[1] for n, how in needs.items()]
+
     def finish(name: str) -> float:
         if name not in healthy:
-            needs = plan.recovery.workloads[name].depends_on
-            gates = [finish(n) if how == "healthy" else (finish(n), created[n])[1] for n, how in needs.items()]
-            begin = max([max(took("disk", f"{name}-")), *gates])
+            workload = plan.recovery.workloads[name]
+            begin = max([max(took("disk", f"{name}-")), *reached(workload.waits_for("start"))])
             created[name] = begin + max(took("machine", f"{name}-"))
-            healthy[name] = created[name] + boots[f"recovery/{name}"] + prove
+            booted = created[name] + boots[f"recovery/{name}"]
+            healthy[name] = max([booted, *reached(workload.waits_for("judge"))]) + prove
         return healthy[name]
 
     workloads = max(finish(name) for name in plan.recovery.workloads)

@@ -79,6 +79,7 @@ def validate(files: Annotated[list[Path], typer.Argument(help="Plan files.")]) -
             workloads = ", ".join(plan.recovery.workloads)
             out.print(f"{file}: valid. {plan.title}: {workloads}; mode {plan.detection.mode}.", markup=False)
             out.print(f"  App settings that it uses: {', '.join(plan.settings)}.", markup=False)
+            out.print(show.expected_lines(plan))
     raise typer.Exit(2 if bad else 0)
 
 

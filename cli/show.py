@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,7 +12,9 @@ from rich.text import Text
 
 from shared.models.durations import spoken
 from shared.models.evidence import Verdict
+from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight
+from shared.policy.timeline import dependency_costs, expected_duration, expected_timeline
 
 OUTCOMES = {
     "succeeded": ("succeeded", "green"),
@@ -260,6 +262,24 @@ def events(happened: list[dict[str, Any]]) -> RenderableType:
     for event in happened:
         table.add_row(Text(event["at"][5:16].replace("T", " "), style="dim"), Text(event["text"]))
     return table
+
+
+def expected_lines(plan: RecoveryPlan) -> RenderableType:
+    """The expected timeline of a failover, and what each dependency costs."""
+    table = Table.grid(padding=(0, 2))
+    for step in expected_timeline(plan):
+        words = step_words(step.name, step.target if step.target in plan.recovery.workloads else "")
+        table.add_row("   ", spoken(step.begins), "to", spoken(step.ends), words)
+    title = f"  Expected, after the decision: customers are sent to Azure after {_minutes(expected_duration(plan))}."
+    costs = [
+        Text(f"  {name} depends on {needed}: this costs {_minutes(cost)}.")
+        for (name, needed), cost in dependency_costs(plan).items()
+    ]
+    return Group(Text(title), table, *costs)
+
+
+def _minutes(duration: timedelta) -> str:
+    return spoken(duration.total_seconds()) if duration else "no time"
 
 
 def history_lines(found: dict[str, Any]) -> RenderableType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import azure.durable_functions as df
 from durabletask import task
@@ -17,6 +17,7 @@ from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, re
 from shared.models import ids
 from shared.models.operations import Refusal, Refused, Started
 from shared.models.orders import CleanUpOrder, DiskOrder, MachineOrder
+from shared.models.plan import Gate
 from shared.models.resource_ids import compute_id
 from shared.policy.azure_errors import MAY_BE_UP
 from shared.policy.capacity import next_rung
@@ -31,10 +32,11 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
 
     0. On a retry, delete what Azure never finished: it would hang again.
     1. Make every disk from its snapshot, in parallel.
-    2. Wait for this workload's dependencies.
+    2. Wait for the dependencies that hold back the start.
     3. Make the machine, down the ladder of sizes and zones.
     4. Notify the parent that the machine is created.
-    5. Probe until it is healthy; boot is judged by probes alone.
+    5. Wait for the dependencies that hold back the judgement.
+    6. Probe until it is healthy; boot is judged by probes alone.
     """
     order = WorkloadOrder.model_validate(data)
     work = RunContext(ctx, order.run, order.recovery)
@@ -63,14 +65,15 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
                 raise NeedsOperator(f"A disk of {order.name} was refused. {refused.sentence} Fix this, then `retry`.")
             yield from _clear(work, order)
             continue
-        if order.workload.depends_on and not waited:
-            _report(work, order, "waiting")
-            yield from work.first(work.event(ids.EVENT_GO))
+        if not waited:
+            yield from _wait_for_others(work, order, "start")
             waited = True
         made = yield from _make_machine(work, order, zone)
         if isinstance(made, str):
+            created_at = work.now
             _report(work, order, "created")
-            commits = yield from _wait_until_healthy(work, order)
+            yield from _wait_for_others(work, order, "judge")
+            commits = yield from _wait_until_healthy(work, order, created_at)
             return WorkloadOutcome(name=order.name, healthy=True, size=made, zone=zone, commits=commits)
         elsewhere = any(refusal.kind == "capacity" for refusal in made.values())
         if elsewhere and len(zones) > 1:
@@ -80,7 +83,14 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
     raise AssertionError("the last zone returns or raises")
 
 
-def _report(work: RunContext, order: WorkloadOrder, at: str) -> None:
+def _wait_for_others(work: RunContext, order: WorkloadOrder, gate: Gate) -> Doing[None]:
+    if order.workload.waits_for(gate):
+        _report(work, order, gate)
+        yield from work.first(work.event(ids.EVENT_GO))
+
+
+def _report(work: RunContext, order: WorkloadOrder, at: Gate | Literal["created"]) -> None:
+    """Notifies the parent that the machine is created, or that this workload waits at a gate."""
     work.ctx.send_event(
         order.parent, ids.EVENT_PROGRESS, data={"workload": order.name, "at": at, "attempt": order.attempt}
     )
@@ -235,8 +245,9 @@ def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusa
         attempt += 1
 
 
-def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[str, datetime]]:
-    """Probes until ``successes`` in a row. Probes are rare at first, and closer together near the expected boot time.
+def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: datetime) -> Doing[dict[str, datetime]]:
+    """Probes until ``successes`` in a row. Probes are rare at first, and close together near the expected boot time.
+    Time-outs count from now: what the workload depends on is only healthy now.
 
     A hopeless answer counts only after it has lasted, since a starting server gives odd answers. A machine that has
     booted and answers wrongly has the probes' time-out; a silent one may still boot.
@@ -271,8 +282,14 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder) -> Doing[dict[st
                 f"{order.name} is not healthy in time: {seen.detail}. Check the machine, then `retry`. To have it "
                 "rebuilt, delete it in the portal first."
             )
-        left = workload.expected_boot - elapsed
-        pause = rhythm.interval if good or seen.hopeless else max(rhythm.interval, left / 4, elapsed * 0.03)
+        booting = work.now - created_at
+        left = workload.expected_boot - booting
+        if good:
+            pause = rhythm.success_interval
+        elif seen.hopeless:
+            pause = rhythm.interval
+        else:
+            pause = max(rhythm.interval, left / 4 if left > timedelta(0) else -left / 10)
         yield from work.sleep(pause)
 
 

@@ -12,7 +12,7 @@ from functions.workflow.endings import FIND_THE_CAUSE, NeedsOperator
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.operations import PointInTime
-from shared.models.plan import Purpose, RecoveryPlan, RecoveryTerms, Workload
+from shared.models.plan import Gate, Purpose, RecoveryPlan, RecoveryTerms, Workload
 from shared.models.steps import RunRef
 
 _CHILD = "recover_workload"
@@ -34,13 +34,13 @@ class Rebuild:
     def recover(self, point: PointInTime) -> Doing[None]:
         """Recovers what is not yet healthy. Raises ``NeedsOperator`` naming every workload that failed.
 
-        Workloads without dependencies start at once; ``depends_on`` holds back only the machine of the workload that
-        names it, not its disks.
+        All disks are made at once, and every machine starts as soon as its dependencies allow. A workload that needs
+        another one healthy boots beside it and is judged after it.
         """
         self._attempt += 1
         yield from self._work.record(builds=self._attempt)
         self._blamed.clear()
-        created, waiting = set(self.healthy), set[str]()
+        created, waiting = set(self.healthy), dict[str, Gate]()
         failed: dict[str, str] = {}
         self._running = {n: self._start(n, point) for n in self._plan.recovery.workloads if n not in self.healthy}
         while self._running:
@@ -50,7 +50,10 @@ class Rebuild:
                 report = self._work.take(ids.EVENT_PROGRESS)
                 if report["attempt"] != self._attempt:
                     continue
-                (waiting if report["at"] == "waiting" else created).add(report["workload"])
+                if report["at"] == "created":
+                    created.add(report["workload"])
+                else:
+                    waiting[report["workload"]] = report["at"]
             else:
                 name = next(n for n, child in self._running.items() if child is winner)
                 outcome = self._outcome(name, self._running.pop(name))
@@ -96,16 +99,16 @@ class Rebuild:
             return WorkloadOutcome(name=name, healthy=False, problem=message)
         return WorkloadOutcome.model_validate(child.get_result())
 
-    def _release(self, waiting: set[str], created: set[str], failed: dict[str, str]) -> None:
+    def _release(self, waiting: dict[str, Gate], created: set[str], failed: dict[str, str]) -> None:
         """Releases workloads whose dependencies are met, and ends those whose dependencies failed."""
         for name in sorted(waiting):
-            needs = self._plan.recovery.workloads[name].depends_on
+            needs = self._plan.recovery.workloads[name].waits_for(waiting[name])
             if any(needed in failed for needed in needs):
-                waiting.discard(name)
+                del waiting[name]
                 self._blamed[name] = f"{name} waits for {', '.join(n for n in needs if n in failed)}."
                 self._send(name, ids.EVENT_ABORT, {"by": "a failed dependency"})
             elif all(needed in (self.healthy if how == "healthy" else created) for needed, how in needs.items()):
-                waiting.discard(name)
+                del waiting[name]
                 self._send(name, ids.EVENT_GO, {})
 
     def _send(self, name: str, event: str, data: dict[str, Any]) -> None:

@@ -192,15 +192,15 @@ STORIES = {
             "A family's quota is used up; the next family is taken.",
             fault(_VM, "QuotaExceeded", size=_SIZES[0]),
         ),
-        *asks("quota-used-up", "Every family's quota is used up.", fault(_VM, "QuotaExceeded", 3), says="quota"),
+        *asks("quota-used-up", "Every family's quota is used up.", fault(_VM, "QuotaExceeded", 6), says="quota"),
         *asks(
-            "quota-in-other-words", "Quota, as OperationNotAllowed.", fault(_VM, "OperationNotAllowed", 3), says="quota"
+            "quota-in-other-words", "Quota, as OperationNotAllowed.", fault(_VM, "OperationNotAllowed", 6), says="quota"
         ),
-        *asks("nic-in-use", "An unknown machine holds the interface.", fault(_VM, "NicInUse", 2), says="NicInUse"),
+        *asks("nic-in-use", "An unknown machine holds the interface.", fault(_VM, "NicInUse", 4), says="NicInUse"),
         *asks(
             "disk-in-use",
             "An unknown machine holds the disk.",
-            fault(_VM, "ConflictingUserInput", 2),
+            fault(_VM, "ConflictingUserInput", 4),
             says="ConflictingUserInput",
         ),
         # The recovered machines

@@ -119,6 +119,10 @@ class Addresses(PerRole):
     drill: Address
 
 
+Gate = Literal["start", "judge"]
+"""Where a workload waits for others: before its machine is created, or before it counts as healthy."""
+
+
 class Workload(Strict):
     """One machine of the recovery site. ``sizes`` is the capacity ladder: the first that Azure can allocate is used."""
 
@@ -135,12 +139,32 @@ class Workload(Strict):
     expected_boot: Duration = timedelta(minutes=4)
     probes: list[Probe] = Field(min_length=1)
     depends_on: dict[str, Literal["healthy", "created"]] = {}
+    """``created``: this machine is created once the other is. ``healthy``: it is judged once the other is healthy, but
+    created at once, unless ``start`` is ``after``."""
+    start: Literal["together", "after"] = "together"
+
+    def waits_for(self, gate: Gate) -> dict[str, Literal["healthy", "created"]]:
+        """The workloads that hold this one back before its machine is started, or before it is judged."""
+        before_start = {n: how for n, how in self.depends_on.items() if how == "created" or self.start == "after"}
+        if gate == "start":
+            return before_start
+        return {n: how for n, how in self.depends_on.items() if n not in before_start}
 
 
 class ProbeRhythm(Strict):
+    """``successes`` in a row, ``success_interval`` apart, make a workload healthy; ``interval`` is the closest that
+    probes come together before the first.
+    """
+
     interval: Duration = _seconds(5)
     timeout: Duration = timedelta(minutes=20)
     successes: int = Field(default=3, ge=1)
+    success_interval: Duration = _seconds(1)
+
+    @property
+    def confirmed_after(self) -> timedelta:
+        """The time between the first success and the last one that is needed."""
+        return self.success_interval * (self.successes - 1)
 
 
 class ExpectedDurations(Strict):

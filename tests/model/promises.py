@@ -10,7 +10,7 @@ from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
 
 WAITING = {Phase.WAITING_FOR_APPROVAL, Phase.NEEDS_OPERATOR}
-ADMITTED = ("leanup is incomplete", "stopped unexpectedly", "no longer holds")
+ADMITTED = ("leanup is incomplete", "could not be thawed", "stopped unexpectedly", "no longer holds")
 """How a run reports leftovers: it could not delete them, or ended before it could."""
 KEEPERS = {"take_set", "thaw_replica", "clear_leftovers"}
 """These may fail: no customers wait for them, and housekeeping retries."""
