@@ -106,6 +106,9 @@ def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None
     out.print(f"Objectives: recovery time {wanted['recovery_time']}, data loss {wanted['recovery_point']}.")
     out.print(Text(show.replica_line(found)))
     out.print(f"Mode {detail['detection']['mode']}; checks: {', '.join(detail['detection']['signals'])}.")
+    if found["short_failures"]:
+        count, newest = found["short_failures"], show.moment(found["short_failure_at"])
+        out.print(f"Short failures of the primary that started nothing: {count}, the newest at {newest}.")
     for name, workload in detail["recovery"]["workloads"].items():
         needs = ", ".join(f"{n} {how}" for n, how in workload["depends_on"].items())
         after = f", after {needs}" if needs else ""

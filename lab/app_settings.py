@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
     """The app settings: what ``infra/`` sets in Azure, with the lab's addresses."""
-    every = max(1, round(lab.clock.real(60)))
-    cron = f"*/{every} * * * * *" if every < 60 else "0 * * * * *"
     public = f":{lab.ports.https}"
     settings = {
         "PATH": os.environ.get("PATH", ""),
@@ -34,8 +32,8 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "COLDSITE_LOGS_ENDPOINT": f"{lab.front.url}/v1",
         "COLDSITE_WORKSPACE_ID": lab.logs.workspace,
         "COLDSITE_DNS_SERVER": f"127.0.0.1:{lab.dns.port}",
-        "COLDSITE_WATCH_SCHEDULE": cron,
-        "COLDSITE_HOUSEKEEPING_SCHEDULE": cron,
+        "COLDSITE_WATCH_SCHEDULE": _every(lab, 20),
+        "COLDSITE_HOUSEKEEPING_SCHEDULE": _every(lab, 60),
         "AzureWebJobs.start_drills.Disabled": "true",
         "AzureWebJobs.take_recovery_points.Disabled": "true",
         "PRIMARY_ADDRESS": world.PRIMARY_PUBLIC + public,
@@ -54,3 +52,9 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
             "COLDSITE_LOGIN_ENDPOINT": lab.front.url,
         }
     return {name: value for name, value in settings.items() if value}
+
+
+def _every(lab: Lab, seconds: float) -> str:
+    """A schedule for so many simulated seconds, at the lab's speed."""
+    real = max(1, round(lab.clock.real(seconds)))
+    return f"*/{real} * * * * *" if real < 60 else "0 * * * * *"

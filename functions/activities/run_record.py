@@ -48,7 +48,7 @@ async def claim_run(order: ClaimOrder) -> Claim:
     try:
         state = await site_state.check_lock(order.run)
     except LostLockError as error:
-        taken = run.kind == "drill" and (await site_state.read_state(order.run.plan)).active_kind == "failover"
+        taken = (await site_state.read_state(order.run.plan)).active_kind == "failover"
         outcome = Outcome.PREEMPTED if taken else Outcome.FAILED
         await end_orphan(order.run.run_id, str(error), outcome)
         return Claim(claimed=False, because=str(error))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from functions.http.auth import PersonRole
-from shared.models import ids
-from shared.models.runs import Phase
+from functions.http.auth import Caller, PersonRole
+from shared.models import errors, ids
+from shared.models.runs import Phase, RecoveryRun
 
 
 class RunAction(NamedTuple):
@@ -46,3 +46,13 @@ RUN_ACTIONS = {
         "operator", ids.EVENT_ABORT, _MAY_END, "has not begun the cutover", "End a run and delete what it built"
     ),
 }
+
+
+def refuse_approval_by_starter(run: RecoveryRun, caller: Caller) -> None:
+    """The starter of a run may not approve it where the plan requires four eyes; alerts and the watch do not count."""
+    if run.four_eyes and (caller.id is None or caller.id == run.person_id):
+        raise errors.AccessError(
+            409,
+            f"The plan requires four eyes, and {run.person} started this run. A second approver must approve it.",
+            f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
+        )

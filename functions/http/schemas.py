@@ -112,6 +112,9 @@ class PlanView(Strict):
     warnings: list[str]
     next_look_not_before: datetime | None
     """The watch starts nothing before this, unless another check turns bad."""
+    short_failures: int = 0
+    """Looks of the watch that failed once and not again; the newest was at ``short_failure_at``."""
+    short_failure_at: datetime | None = None
     paused_until: datetime | None
     pause_reason: str | None
     hash: str | None = None

@@ -44,6 +44,8 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         replica=_replica_view(plan, state),
         last_good_drill=next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None),
         open_alerts=open_alerts,
+        short_failures=state.short_failures,
+        short_failure_at=state.short_failure_at,
         warnings=list(state.warnings.values()),
         next_look_not_before=state.not_before if postponed and not state.active_run else None,
         paused_until=state.paused_until if paused else None,

@@ -48,7 +48,7 @@ class OutageConfirmation:
     def confirm(self, moment: str) -> Doing[Verdict]:
         """Gathers evidence until it has agreed for long enough, or until it is clear that it never does."""
         work, detection = self._work, self._plan.detection
-        rounds: list[Round] = []
+        rounds = [*self._run.looks] if moment == "confirming" else []
         began, looks = work.now, 0
         while True:
             looks += 1
@@ -62,7 +62,7 @@ class OutageConfirmation:
             verdict = decide(rounds, detection, work.now)
             if verdict.decision != "keep_looking":
                 break
-            if len(rounds) == 1:
+            if looks == 1:
                 yield from work.record(verdict=verdict.sentence(), verdict_detail=verdict)
             yield from self._pause_or_news(detection.interval)
         yield from work.record_now(verdict=verdict.sentence(), verdict_detail=verdict)

@@ -15,7 +15,7 @@ from functions.engine import DurableEngine
 from functions.http.auth import Caller, caller_of
 from functions.http.endpoint import CHANGES, Operation, endpoint, family
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
-from functions.http.run_actions import RUN_ACTIONS
+from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter
 from functions.http.schemas import (
     DrillRequest,
     FailoverRequest,
@@ -33,7 +33,7 @@ from shared.policy.recovery_points import Candidate, choose
 from shared.services.end_run import steps_of
 from shared.services.look import look_briefly
 from shared.services.lost_runs import lock_is_stale
-from shared.services.start_run import begin_run, refusal
+from shared.services.start_run import begin_run, refusal, takes_over
 from shared.services.usable_points import usable_points
 from shared.store import events, site_state
 from shared.store import runs as stored_runs
@@ -73,7 +73,11 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
     state = await site_state.read_state(plan.name)
     if problem := refusal(state, "failover"):
         raise errors.RefusedError(problem)
-    if state.active_run and state.active_kind != "drill" and not await lock_is_stale(state, engine):
+    if (
+        state.active_run
+        and not await lock_is_stale(state, engine)
+        and not await takes_over(state, "failover", "operator")
+    ):
         raise errors.PlanBusyError(state.active_run)
     await _point_is_there(plan, wanted.recovery_point)
     seen = await look_briefly(plan)
@@ -176,7 +180,7 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
     ):
         raise errors.RefusedError(_not_now(run, action, allowed.only), answers=list(run.answers), phase=run.phase.value)
     if action == "approve":
-        _refuse_approval_by_starter(run, caller)
+        refuse_approval_by_starter(run, caller)
     if action == "abort":
         # The row decides whether the abort or the cutover came first.
         run = await update_run(run.run_id, abort_asked_by=caller.name)
@@ -199,16 +203,6 @@ def _not_now(run: RecoveryRun, action: str, only: str) -> str:
         ways = " or ".join(f"`coldsite {word} {run.run_id}`" for word in run.answers)
         return f"{message} This run waits for another answer: {run.waiting_for} Use {ways}."
     return f"{message} No answer is required."
-
-
-def _refuse_approval_by_starter(run: RecoveryRun, caller: Caller) -> None:
-    """The starter of a run may not approve it where the plan requires four eyes; alerts and the watch do not count."""
-    if run.four_eyes and (caller.id is None or caller.id == run.person_id):
-        raise errors.AccessError(
-            409,
-            f"The plan requires four eyes, and {run.person} started this run. A second approver must approve it.",
-            f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
-        )
 
 
 def _moment(text: str) -> datetime:

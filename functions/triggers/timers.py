@@ -36,7 +36,7 @@ async def _for_every_plan(what: Any, engine: DurableEngine) -> None:
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")
 @bp.durable_client_input(client_name="client")
 async def watch(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
-    """Every minute: starts a run for a degraded primary or an unresolved alert, unless a run is active."""
+    """Every twenty seconds: starts a run for an unreachable primary or an unresolved alert, unless one is active."""
     await _for_every_plan(watch_service.watch, DurableEngine(client))
 
 

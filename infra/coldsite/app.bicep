@@ -121,7 +121,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
     COLDSITE_TABLES_ENDPOINT: historyTableEndpoint
     COLDSITE_DOCUMENTS_ENDPOINT: documentsEndpoint
     COLDSITE_WORKSPACE_ID: workspaceId
-    COLDSITE_WATCH_SCHEDULE: '0 * * * * *'
+    COLDSITE_WATCH_SCHEDULE: '*/20 * * * * *'
     COLDSITE_HOUSEKEEPING_SCHEDULE: '0 */5 * * * *'
     COLDSITE_SIGN_IN: 'required'
     COLDSITE_ALERTS_AUDIENCE: '${signInClientId} ${audience}'

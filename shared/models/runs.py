@@ -126,6 +126,8 @@ class RunInput(Strict):
     recovery_point: str = "latest"
     acknowledge_primary_healthy: bool = False
     evidence: Round | None = None
+    looks: list[Round] = []
+    """The looks for which the watch started the run; the confirmation counts from the first."""
     preempted: bool = False
     """Whether it took the plan from a drill."""
     plan: RecoveryPlan

@@ -18,7 +18,9 @@ from shared.store.steps import end_step, read_steps
 async def end_run(run_id: str, **last_facts: Any) -> str | None:
     """Ends a run and writes its document. Returns why the document's copy could not be stored, or None.
 
-    Repeating it, after an interruption anywhere, changes nothing that was written.
+    From here the run is unchangeable: its row accepts no changes (``RecoveryRun.takes``), its document is written once
+    (``append_document``), and the copy is in storage that keeps it (``keep_copy``). Repeating this, after an
+    interruption anywhere, changes nothing that was written.
     """
     run = await update_run(run_id, forced=True, phase=Phase.COMPLETED, ended_at=datetime.now(UTC), **last_facts)
     await _end_unfinished_steps(run)

@@ -28,10 +28,17 @@ async def look_briefly(plan: RecoveryPlan) -> Round:
     """Every signal asked once, ten seconds at most: a longer time-out is cut here, so that a dark site is reported as
     down and not as unknown.
     """
-    sources = Sources.of(plan)
-    signals = {name: _brief(signal) for name, signal in sources.detection.signals.items()}
-    brief = sources.model_copy(update={"detection": sources.detection.model_copy(update={"signals": signals})})
-    return await gather(brief, INTERACTIVE_LIMIT)
+    return await _ask(plan, plan.detection.signals)
+
+
+async def look_directly(plan: RecoveryPlan) -> Round:
+    """Only Coldsite's own probes of both sites, once: cheap enough for every twenty seconds."""
+    return await _ask(plan, {name: s for name, s in plan.detection.signals.items() if s.http or s.sql})
+
+
+async def _ask(plan: RecoveryPlan, signals: dict[str, Signal]) -> Round:
+    brief = plan.detection.model_copy(update={"signals": {name: _brief(signal) for name, signal in signals.items()}})
+    return await gather(Sources.of(plan).model_copy(update={"detection": brief}), INTERACTIVE_LIMIT)
 
 
 def _brief(signal: Signal) -> Signal:

@@ -41,7 +41,7 @@ async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
             continue
         if await _is_lost(run, engine):
             state = await end_lost(plan, run.run_id, engine)
-        elif run.kind == "drill" and run.phase is not Phase.CLEANING_UP and not _is_young(run):
+        elif run.phase is not Phase.CLEANING_UP and not run.cutover.is_committed and not _is_young(run):
             # The run that took the plan from it may have died before recording that.
             await engine.send(run.run_id, EVENT_ABORT, {"by": state.active_run or "a failover", "preempted": True})
     return state

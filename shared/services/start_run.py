@@ -10,14 +10,14 @@ from shared.models.errors import ColdsiteError, RefusedError
 from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import FIRST_PHASE, Mode, Person, RecoveryRun, RunInput, Trigger
+from shared.models.runs import FIRST_PHASE, Mode, Person, Phase, RecoveryRun, RunInput, Trigger
 from shared.models.steps import RunRef
 from shared.policy.outage import operator_verdict
 from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
 from shared.services.lost_runs import end_lost, lock_is_stale
 from shared.store import site_state
-from shared.store.runs import open_run
+from shared.store.runs import open_run, read_run
 from shared.store.site_state import SiteState
 
 
@@ -47,11 +47,12 @@ async def begin_run(
     recovery_point: str = "latest",
     acknowledge_primary_healthy: bool = False,
     evidence: Round | None = None,
+    looks: list[Round] | None = None,
 ) -> RecoveryRun:
     """Claims the plan, writes the run and starts its orchestration, in this order; each may be interrupted safely.
 
-    A failover takes the plan over from a drill, which then cleans up by itself. Raises ``PlanBusyError`` when
-    another run holds the plan, and ``RefusedError`` when the run would be unsafe.
+    A run that this one may take the plan over from (``takes_over``) ends and cleans up by itself. Raises
+    ``PlanBusyError`` when another run holds the plan, and ``RefusedError`` when the run would be unsafe.
     """
     now = datetime.now(UTC)
     state = await site_state.read_state(plan.name)
@@ -63,7 +64,7 @@ async def begin_run(
         state = await end_lost(plan, state.active_run, engine)
         if problem := refusal(state, kind):
             raise RefusedError(problem)
-    preempts = not stale and kind == "failover" and state.active_kind == "drill"
+    preempts = not stale and await takes_over(state, kind, trigger)
     if preempts or stale:
         over = state.active_run
     run_id = ids.new_run_id(plan.name, kind, now)
@@ -97,7 +98,8 @@ async def begin_run(
         recovery_point=recovery_point,
         acknowledge_primary_healthy=acknowledge_primary_healthy,
         evidence=evidence,
-        preempted=preempts,
+        looks=looks or [],
+        preempted=preempts and state.active_kind == "drill",
         plan=plan,
     )
     try:
@@ -112,6 +114,18 @@ async def begin_run(
         with contextlib.suppress(ColdsiteError):  # It is for the status only, and no reason to refuse.
             await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     return run
+
+
+async def takes_over(state: SiteState, kind: Kind, trigger: Trigger) -> bool:
+    """Whether a new run may take the plan from the run that holds it: a failover from a drill, and an operator's
+    failover from an automatic one that is still checking the primary and has built nothing.
+    """
+    if kind != "failover" or state.active_run is None:
+        return False
+    if state.active_kind == "drill":
+        return True
+    holder = await read_run(state.active_run)
+    return trigger == "operator" and holder.trigger != "operator" and holder.phase is Phase.CONFIRMING
 
 
 async def _give_up(held: RunRef, engine: Engine) -> None:

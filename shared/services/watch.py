@@ -1,7 +1,8 @@
-"""The watch: Coldsite checks by itself, so that a lost alert costs a minute and not the site."""
+"""The watch: Coldsite looks at the primary itself, so that no alert is needed to notice an outage."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import UTC, datetime
 
@@ -9,9 +10,12 @@ from azure.core.exceptions import AzureError
 
 from shared.azure.traffic_manager import read_endpoint
 from shared.models.errors import PlanBusyError, RefusedError
+from shared.models.evidence import Round
 from shared.models.plan import RecoveryPlan
+from shared.policy.outage import view
 from shared.services.announce import FAILED
 from shared.services.engine import Engine
+from shared.services.look import look_directly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import turned_bad, well_again
 from shared.services.start_run import begin_run, is_postponed, why_no_run_now
@@ -23,17 +27,21 @@ _log = logging.getLogger("coldsite.watch")
 async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
     """Checks one plan and starts a run if required; returns the run's id, or None when there is nothing to do.
 
-    While the next check is postponed it starts one only for news: a check that has failed since the last run ended.
+    A run starts when Coldsite's own probes fail twice in a row (it carries both looks, so that the confirmation counts
+    from the first), when Traffic Manager calls the primary degraded, or while an alert is not resolved. While the next
+    check is postponed it starts one only for news: a check that has failed since the last run ended.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
     if why_no_run_now(state):
         return None
-    monitor = await _monitor(plan)
-    if monitor == "Online":
+    monitor, looks = await asyncio.gather(_monitor(plan), _two_bad_looks(plan))
+    if monitor == "Online" and not looks:
         state = await well_again(plan, state)
-    if monitor == "Degraded":
+    if looks:
+        reason = "The watch did not reach the primary site twice in a row"
+    elif monitor == "Degraded":
         reason = "The watch found the primary's endpoint degraded"
     elif await alerts.count_open(plan.name):
         reason = "The watch found an alert that is not resolved"
@@ -45,9 +53,31 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
             return None
         reason = f"{reason}, and {', '.join(news)} failed since the last check"
     try:
-        return (await begin_run(engine, plan, "failover", plan.detection.mode, "watch", reason)).run_id
+        run = await begin_run(engine, plan, "failover", plan.detection.mode, "watch", reason, looks=looks)
     except (PlanBusyError, RefusedError):
         return None
+    return run.run_id
+
+
+async def _two_bad_looks(plan: RecoveryPlan) -> list[Round]:
+    """Two looks at the primary that both found it unreachable, or none. A single one is counted as a short failure and
+    does not fill the history.
+    """
+    first = await look_directly(plan)
+    if not directly_down(first, plan):
+        return []
+    await asyncio.sleep(plan.detection.interval.total_seconds())
+    second = await look_directly(plan)
+    if directly_down(second, plan):
+        return [first, second]
+    await site_state.count_short_failure(plan.name, first.at)
+    return []
+
+
+def directly_down(seen: Round, plan: RecoveryPlan) -> bool:
+    """Whether Coldsite's own probes say down on as many paths as the quorum asks, or on all that they have."""
+    paths = {e.path for e in seen.evidence if e.role == "evidence"}
+    return bool(paths) and view(seen.evidence, min(plan.detection.quorum, len(paths))).says == "down"
 
 
 async def _monitor(plan: RecoveryPlan) -> str:

@@ -76,6 +76,8 @@ class SiteState(Strict):
     and has not thawed it; ``not_cleared`` are the leftovers of ended runs, by run, as of the last cleanup.
     ``purged_at`` is when old orchestrations were last purged.
 
+    ``short_failures`` counts looks of the watch that failed once and not again, ``short_failure_at`` is the newest.
+
     ``warnings`` are sentences by subject; ``untold`` are those that no address has accepted yet.
     """
 
@@ -106,6 +108,8 @@ class SiteState(Strict):
     last_set_at: datetime | None = None
     point_trouble: str | None = None
     purged_at: datetime | None = None
+    short_failures: int = 0
+    short_failure_at: datetime | None = None
     last_point_at: datetime | None = None
     warnings: dict[str, str] = {}
     untold: list[str] = []
@@ -192,6 +196,11 @@ def _columns(state: SiteState) -> dict[str, Any]:
     """Structures as JSON values, and everything else as Table Storage's types."""
     plain = state.model_dump(mode="json", include=set(_STRUCTURES))
     return state.model_dump(mode="python", exclude=set(_STRUCTURES)) | plain
+
+
+async def count_short_failure(plan: str, at: datetime) -> None:
+    """The watch did not reach the primary once, and reached it at its next look."""
+    await change_state(plan, lambda s: {"short_failures": s.short_failures + 1, "short_failure_at": at})
 
 
 async def note_look(plan: str, seen: Round, quorum: int) -> None:
