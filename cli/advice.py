@@ -66,7 +66,7 @@ def _see_to_warnings(plan: dict[str, Any]) -> str | None:
 
 
 def _way_back(plan: dict[str, Any]) -> str | None:
-    if plan["active_site"] != "recovery":
+    if plan["active_site"] != "recovery" or plan.get("azure_is_home"):
         return None
     return f"{plan['title']} runs in Azure and is not protected there; see docs/limits.md, After a real failover."
 

@@ -245,6 +245,38 @@ def pause(
     )
 
 
+@app.command()
+def settle(
+    plan: str,
+    reason: Reason,
+    served_from: Annotated[str, typer.Option("--served-from", help="primary or recovery: where customers are served.")],
+    for_good: Annotated[
+        bool, typer.Option("--for-good", help="With recovery: Azure is the home now; nothing guards the old primary.")
+    ] = False,
+    what_if: Annotated[bool, typer.Option("--what-if", help="Check both sites and store nothing.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Attest where customers of PLAN are served, after something was done by hand.
+
+    Coldsite reads Traffic Manager and probes both sites first, and refuses what they contradict.
+    """
+    api, path = api_of(url, key), f"plans/{quote(plan, safe='')}/settle"
+    body = {"served_from": served_from, "for_good": for_good, "reason": reason}
+    found = api.post(f"{path}?what_if=true", body)
+    if not what_if:
+        if not as_json:
+            out.print(show.settlement_lines(found))
+        _confirm(api, "Store this?", yes)
+        found = api.post(path, body)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        out.print(show.settlement_lines(found) if what_if else Text(found["sentence"], style="bold"))
+
+
 def follow(api: Api, run_id: str) -> None:
     """Prints changes until the run ends or waits for an answer. Ctrl-C detaches; the run continues."""
     known: dict[tuple[str, str], str] = {}

@@ -199,6 +199,8 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
     )
     if plan["primary_latched"]:
         line.append(", locked to Azure")
+    if plan.get("azure_is_home"):
+        line.append(", which is the home now", "yellow")
     if plan["mode"] != "automatic":
         line.append(f"; mode {plan['mode']}", "yellow")
     if plan["paused_until"]:
@@ -280,6 +282,18 @@ def expected_lines(plan: RecoveryPlan) -> RenderableType:
 
 def _minutes(duration: timedelta) -> str:
     return spoken(duration.total_seconds()) if duration else "no time"
+
+
+def settlement_lines(found: dict[str, Any]) -> RenderableType:
+    """What was seen of both sites, and the sentence of the settlement."""
+    seen = found["found"]
+    recovery = "serves" if seen["recovery_serves"] else "does not serve"
+    return Group(
+        Text(f"Traffic Manager routes to {SITES[seen['routes_to']]}."),
+        Text(f"The primary site {'serves' if seen['primary_serves'] else 'is not seen serving'}."),
+        Text(f"The recovery site {recovery}: {seen['recovery_detail']}."),
+        Text(found["sentence"], style="bold"),
+    )
 
 
 def history_lines(found: dict[str, Any]) -> RenderableType:

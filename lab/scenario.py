@@ -63,6 +63,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.proceed": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.settle": (frozenset({"served_from"}), frozenset({"for_good", "reason", "plan", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),
     "arm.fault": (frozenset({"operation", "error"}), frozenset({"size", "times", "skip", "retry_after"})),
     "arm.body": (frozenset({"operation", "status", "code", "message"}), frozenset({"size", "times", "skip", "as"})),
@@ -88,6 +89,7 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("worker.kill", "write"): frozenset({"azure", "history"}),
     ("worker.kill", "loses"): frozenset({"process", "instance"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),
+    ("operator.settle", "served_from"): frozenset({"primary", "recovery"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
     ("sql.state", "state"): frozenset(
         {"ONLINE", "RESTORING", "RECOVERING", "RECOVERY_PENDING", "SUSPECT", "EMERGENCY", "OFFLINE"}

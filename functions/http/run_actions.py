@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from functions.http.auth import Caller, PersonRole
 from shared.models import errors, ids
+from shared.models.plan import RecoveryPlan
 from shared.models.runs import Phase, RecoveryRun
 
 
@@ -55,4 +56,15 @@ def refuse_approval_by_starter(run: RecoveryRun, caller: Caller) -> None:
             409,
             f"The plan requires four eyes, and {run.person} started this run. A second approver must approve it.",
             f"{caller.name} ({caller.id}) started {run.run_id} and tried to approve it",
+        )
+
+
+def refuse_unidentified(plan: RecoveryPlan, caller: Caller, act: str) -> None:
+    """Where the plan requires four eyes, a function key cannot act: it does not identify a person."""
+    if plan.detection.approval.four_eyes and caller.id is None:
+        raise errors.AccessError(
+            409,
+            "The plan requires four eyes, and a function key does not identify a person. Turn on sign-in "
+            "(COLDSITE_SIGN_IN), or leave detection.approval.four_eyes off.",
+            f"a {act} of {plan.name} with a function key, where four eyes are required",
         )

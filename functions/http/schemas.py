@@ -39,6 +39,14 @@ class DrillRequest(Strict):
     reason: Reason = "A drill"
 
 
+class SettleRequest(Strict):
+    """``for_good``: Azure is the home now."""
+
+    served_from: Literal["primary", "recovery"]
+    for_good: StrictBool = False
+    reason: Reason
+
+
 class PauseRequest(Strict):
     """``for`` is a duration such as 2h, at most 30 days; 0s ends a pause."""
 
@@ -103,6 +111,8 @@ class PlanView(Strict):
     mode: Literal["observe", "approve", "automatic"]
     active_site: ActiveSite
     primary_latched: bool
+    azure_is_home: bool = False
+    """Settled for good: nothing guards the old primary, and no failover or drill starts."""
     active_run: str | None
     run: WaitingRun | None
     newest_look: NewestLook | None

@@ -38,6 +38,7 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         mode=plan.detection.mode,
         active_site=state.active_site,
         primary_latched=state.latched,
+        azure_is_home=state.azure_is_home,
         active_run=state.active_run,
         run=await _run_under_way(state),
         newest_look=_newest_look(state),

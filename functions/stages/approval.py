@@ -1,4 +1,4 @@
-"""Asking whether to fail over, and waiting for the answer. Who may give it is decided in functions/http/run_actions.py."""
+"""Asking whether to fail over, and waiting for the answer. Who may give it: functions/http/run_actions.py."""
 
 from __future__ import annotations
 

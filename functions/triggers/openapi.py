@@ -34,12 +34,18 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "plan": {"type": "string", "pattern": f"^{PLAN_NAME}$", "maxLength": 40},
     "run_id": {"type": "string", "pattern": f"^{RUN_ID}$"},
 }
-_QUERY: dict[str, dict[str, Any]] = {
-    "plan": {"type": "string", "description": "Only runs of this plan."},
-    "kind": {"enum": list(get_args(Kind)), "description": "Only runs of this kind."},
-    "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
-    "before": {"type": "string", "description": "A run id: only runs older than it."},
+_QUERY: dict[str, dict[str, dict[str, Any]]] = {
+    "/runs": {
+        "plan": {"type": "string", "description": "Only runs of this plan."},
+        "kind": {"enum": list(get_args(Kind)), "description": "Only runs of this kind."},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
+        "before": {"type": "string", "description": "A run id: only runs older than it."},
+    },
+    "/plans/{plan}/settle": {
+        "what_if": {"type": "boolean", "default": False, "description": "Check both sites and store nothing."},
+    },
 }
+"""Query parameters, by path."""
 
 
 @endpoint(bp, "get", "/openapi.json", "This document", role="viewer", gives=dict)
@@ -97,8 +103,9 @@ def document() -> dict[str, Any]:
 def _described(operation: Operation) -> dict[str, Any]:
     names = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
     parameters = [{"name": n, "in": "path", "required": True, "schema": _PARAMETERS[n]} for n in names]
-    if operation.path == "/runs":
-        parameters += [{"name": n, "in": "query", "required": False, "schema": s} for n, s in _QUERY.items()]
+    parameters += [
+        {"name": n, "in": "query", "required": False, "schema": s} for n, s in _QUERY.get(operation.path, {}).items()
+    ]
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": f"{operation.method}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",

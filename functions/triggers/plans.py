@@ -12,17 +12,21 @@ from functions.deployed_plans import PLANS
 from functions.http.auth import Caller
 from functions.http.endpoint import CHANGES, endpoint
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
+from functions.http.run_actions import refuse_unidentified
 from functions.http.schemas import (
     Checked,
     PauseRequest,
     PlanView,
     PointView,
+    SettleRequest,
 )
 from functions.http.views import plan_view, shown
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
 from shared.policy.outage import view
+from shared.services import settle as settling
 from shared.services.look import look_briefly
+from shared.services.settle import Settlement
 from shared.services.usable_points import usable_points
 from shared.services.verify_history import HistoryCheck, verify_history
 from shared.store import events, site_state
@@ -61,6 +65,28 @@ async def pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     what = f"paused for {spoken(wanted.duration.total_seconds())}" if wanted.duration else "pause ended"
     await events.record_event(plan.name, f"Automatic failover: {what} by {caller.known_as}: {wanted.reason}")
     return answer(shown(await plan_view(plan)))
+
+
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/settle",
+    "Attest where customers are served",
+    role="operator",
+    takes=SettleRequest,
+    gives=Settlement,
+    refuses=CHANGES,
+)
+async def settle(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """409 when Traffic Manager or the probes contradict it. ``?what_if=true`` checks and stores nothing."""
+    plan, wanted = plan_of(req), read_request(SettleRequest, req)
+    what_if = req.params.get("what_if") == "true"
+    if not what_if:
+        refuse_unidentified(plan, caller, "settlement")
+    found = await settling.settle(
+        plan, wanted.served_from, wanted.reason, caller, for_good=wanted.for_good, what_if=what_if
+    )
+    return answer(found.model_dump(mode="json"))
 
 
 @endpoint(bp, "get", "/plans", "List all plans with their status", role="viewer", gives={"plans": [PlanView]})

@@ -15,7 +15,7 @@ from functions.engine import DurableEngine
 from functions.http.auth import Caller, caller_of
 from functions.http.endpoint import CHANGES, Operation, endpoint, family
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
-from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter
+from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter, refuse_unidentified
 from functions.http.schemas import (
     DrillRequest,
     FailoverRequest,
@@ -63,13 +63,7 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
     plan, wanted = plan_of(req), read_request(FailoverRequest, req)
     if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
         raise errors.RefusedError(problem)
-    if plan.detection.approval.four_eyes and caller.id is None:
-        raise errors.AccessError(
-            409,
-            "The plan requires four eyes, and a function key does not identify a person. Turn on sign-in "
-            "(COLDSITE_SIGN_IN), or leave detection.approval.four_eyes off.",
-            f"a failover of {plan.name} with a function key, where four eyes are required",
-        )
+    refuse_unidentified(plan, caller, "failover")
     state = await site_state.read_state(plan.name)
     if problem := refusal(state, "failover"):
         raise errors.RefusedError(problem)

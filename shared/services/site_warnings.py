@@ -138,6 +138,8 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 
 async def _routing_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    if state.azure_is_home:
+        return {}
     routing = await read_routing(plan.traffic)
     if state.active_site in ("both", "none"):
         return await _half_moved(plan, state, routing)
@@ -175,7 +177,7 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     message = (
         f"A failover was interrupted during cutover, and {site} of the endpoints "
         f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. In the portal, enable {recovery} and disable "
-        f"{primary} to serve from Azure, or the reverse to stay on the primary."
+        f"{primary} to serve from Azure, or the reverse to stay on the primary. Then `coldsite settle {plan.name}`."
     )
     return {"half_moved": message}
 

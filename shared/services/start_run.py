@@ -23,13 +23,18 @@ from shared.store.site_state import SiteState
 
 def refusal(state: SiteState, kind: Kind) -> str | None:
     """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
+    if state.azure_is_home:
+        return "Azure is the home now (settled for good). For a primary site again: `coldsite settle`."
     if kind == "drill" and state.active_site != "primary":
         return (
             "Azure is the active site; a drill would compete with it for machines. See docs/limits.md, After a real "
             "failover."
         )
     if kind == "failover" and state.active_site == "both":
-        return "A failover was interrupted during cutover. First set the active endpoint in Traffic Manager."
+        return (
+            "A failover was interrupted during cutover. First set the active endpoint in Traffic Manager, then "
+            "`coldsite settle`."
+        )
     if kind == "failover" and state.active_site == "recovery":
         return "Azure is already the active site. For failback see docs/limits.md, After a real failover."
     return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
@@ -16,8 +16,9 @@ from azure.data.tables import UpdateMode
 
 from shared.models.base import Strict
 from shared.models.errors import LostLockError, PlanBusyError, StateConflictError
-from shared.models.evidence import Evidence, Round
+from shared.models.evidence import Round
 from shared.models.ids import Kind
+from shared.models.looks import ReplicaLook, SiteLook
 from shared.models.replica import ReplicaState
 from shared.models.routing import ActiveSite
 from shared.models.steps import RunRef
@@ -26,38 +27,20 @@ from shared.store.tables import STATE, from_row, storage, table, to_entity, unkn
 
 _ROW = "state"
 _STRUCTURES = frozenset(
-    {"warnings", "known_bad", "last_look", "replica", "untold", "unseen_since", "home_commits", "not_cleared"}
+    {
+        "warnings",
+        "known_bad",
+        "last_look",
+        "replica",
+        "untold",
+        "unseen_since",
+        "home_commits",
+        "not_cleared",
+        "settle_proposal",
+    }
 )
 _ATTEMPTS = 8
 _SAME_NEWS = timedelta(minutes=1)
-
-
-class LastLook(Strict):
-    """The newest round of evidence on the primary, and since when it has said so."""
-
-    at: datetime
-    says: Literal["down", "up", "unclear", "blind"]
-    since: datetime
-    evidence: list[Evidence]
-
-    @property
-    def bad(self) -> list[str]:
-        """The checks of the primary that found it down."""
-        return sorted(e.signal for e in self.evidence if e.role == "evidence" and e.counts_as == "down")
-
-
-class ReplicaLook(Strict):
-    """The newest state of the replica. ``problem`` says why it could not be read, or what is wrong; ``bad_since`` is
-    the first of the unbroken series of bad states until now.
-    """
-
-    at: datetime
-    state: str = "unknown"
-    connected: bool | None = None
-    queue_bytes: int | None = None
-    replicated_until: datetime | None = None
-    problem: str | None = None
-    bad_since: datetime | None = None
 
 
 class SiteState(Strict):
@@ -85,6 +68,9 @@ class SiteState(Strict):
     created_at: datetime
     active_site: ActiveSite = "primary"
     latched_at: datetime | None = None
+    azure_is_home: bool = False
+    """Settled for good: the old primary is not guarded any more."""
+    settle_proposal: dict[str, Any] = {}
     active_run: str | None = None
     active_kind: Kind | None = None
     locked_at: datetime | None = None
@@ -92,7 +78,7 @@ class SiteState(Strict):
     not_before: datetime | None = None
     cooled_at: datetime | None = None
     known_bad: list[str] = []
-    last_look: LastLook | None = None
+    last_look: SiteLook | None = None
     replica: ReplicaLook | None = None
     replica_good_at: datetime | None = None
     home_commits: dict[str, datetime] = {}
@@ -118,7 +104,7 @@ class SiteState(Strict):
     @property
     def latched(self) -> bool:
         """Whether the primary endpoint must stay disabled: customers are served from the recovery site."""
-        return self.active_site == "recovery"
+        return self.active_site == "recovery" and not self.azure_is_home
 
     @property
     def data_until(self) -> datetime | None:
@@ -213,7 +199,7 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
     never replaces a newer one.
     """
     says, before = view(seen.evidence, quorum).says, state.last_look
-    look = LastLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
+    look = SiteLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
     if before is None:
         return {"last_look": look}
     if seen.at <= before.at:

@@ -22,6 +22,7 @@ ROUTES = {
     "list_plans": ("GET", "plans"),
     "read_plan": ("GET", "plans/{plan}"),
     "check_plan": ("GET", "plans/{plan}/check"),
+    "settle": ("POST", "plans/{plan}/settle"),
     "check_history": ("GET", "plans/{plan}/history"),
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),

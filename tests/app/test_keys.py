@@ -65,6 +65,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "list_plans": 200,
         "read_plan": 404,
         "check_plan": 404,
+        "settle": 404,
         "check_history": 404,
         "list_points": 404,
         "list_runs": 200,

@@ -31,7 +31,7 @@ STEERING = {
     "retry": "operator",
     "abort": "operator",
 }
-ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause")} | {
+ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause", "settle")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()
 }
 """The routes that change state, with a placeholder for a name that exists or not, and the role that each needs."""

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import pytest
 
 from shared.models.evidence import Round
+from shared.models.looks import ReplicaLook, SiteLook
 from shared.models.replica import ReplicaState
 from shared.services.news import bad_checks
-from shared.store.site_state import LastLook, ReplicaLook, SiteState, looked, looked_at_replica, point_ended, routed
+from shared.store.site_state import SiteState, looked, looked_at_replica, point_ended, routed
 from tests.unit.rounds import BLIND, OUTAGE, UP, States, evidence
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
@@ -34,7 +35,7 @@ def look(before: SiteState, states: States, at: datetime) -> SiteState:
     return after(before, looked(before, seen(states, at), QUORUM))
 
 
-def newest(of: SiteState) -> LastLook:
+def newest(of: SiteState) -> SiteLook:
     assert of.last_look is not None
     return of.last_look
 
