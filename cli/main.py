@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,8 +14,9 @@ from rich.text import Text
 from cli import lab, show
 from cli.advice import advice
 from cli.api import Api, ApiError, remember
-from cli.options import Json, Key, Reason, Url, Yes, api_of, out
+from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, out
 from cli.plan_commands import plan_app
+from cli.run_commands import follow, runs_app
 
 app = typer.Typer(
     no_args_is_help=False,
@@ -25,7 +25,6 @@ app = typer.Typer(
     help="Disaster recovery for sites whose machines in Azure do not exist until they are needed.\n\n"
     "Without a command, `coldsite` shows the status and what to do next.",
 )
-runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
@@ -84,6 +83,7 @@ def failover(
     recovery_point: Annotated[
         str, typer.Option(help="latest, latest_good, the id of a set, or before:TIME.")
     ] = "latest",
+    what_if: WhatIf = False,
     yes: Yes = False,
     as_json: Json = False,
     url: Url = None,
@@ -91,15 +91,22 @@ def failover(
 ) -> None:
     """Fail PLAN over to Azure: build the machines, verify them, cut over, disable the primary endpoint."""
     api = api_of(url, key)
-    found = api.get(f"plans/{quote(plan, safe='')}")
-    out.print(show.plan_line(found)) if not as_json else None
-    _confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
     body = {
         "mode": "planned" if planned else "unplanned",
         "acknowledge_primary_healthy": primary_is_healthy,
         "recovery_point": recovery_point,
         "reason": reason,
     }
+    if what_if:
+        _print_forecast(api, api.post(f"plans/{quote(plan, safe='')}/failover?what_if=true", body), as_json)
+        return
+    found = api.get(f"plans/{quote(plan, safe='')}")
+    if not as_json:
+        out.print(show.plan_line(found))
+    if not yes:
+        expected = api.get(f"plans/{quote(plan, safe='')}/forecast")
+        out.print(show.forecast_lines(expected, api.target.speed))
+        _confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
     try:
         run = api.post(f"plans/{quote(plan, safe='')}/failover", body)
     except ApiError as error:
@@ -151,12 +158,39 @@ def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -
 
 @app.command()
 def drill(
-    plan: str, reason: Reason = "A drill", yes: Yes = False, as_json: Json = False, url: Url = None, key: Key = None
+    plan: str,
+    reason: Reason = "A drill",
+    what_if: WhatIf = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
 ) -> None:
     """Test PLAN without touching customers: build everything in the drill network, verify, measure, clean up."""
     api = api_of(url, key)
+    if what_if:
+        found = api.post(f"plans/{quote(plan, safe='')}/drill?what_if=true", {"reason": reason})
+        _print_forecast(api, found, as_json)
+        return
     _confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
     _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
+
+
+@app.command("forecast")
+def show_forecast(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """Show what a failover of PLAN would do now: steps, expected duration, data at risk, blockers."""
+    api = api_of(url, key)
+    _print_forecast(api, api.get(f"plans/{quote(plan, safe='')}/forecast"), as_json)
+
+
+def _print_forecast(api: Api, found: dict[str, Any], as_json: bool) -> None:
+    """Status 1 when something blocks the run."""
+    if as_json:
+        print(json.dumps(found))
+    else:
+        out.print(show.forecast_lines(found, api.target.speed))
+    if found["blockers"]:
+        raise typer.Exit(1)
 
 
 def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
@@ -230,6 +264,13 @@ def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> No
 
 
 @app.command()
+def note(run: str, reason: Reason, url: Url = None, key: Key = None) -> None:
+    """Add a note to RUN, also after its end. It is kept with the site's events."""
+    api_of(url, key).post(f"runs/{quote(run, safe='')}/note", {"reason": reason})
+    out.print(f"Noted: {run}. `coldsite plan show PLAN` lists the notes.", markup=False)
+
+
+@app.command()
 def pause(
     plan: str,
     duration: Annotated[str, typer.Option("--for", help="How long, for example 2h; 0s ends a pause.")],
@@ -253,7 +294,7 @@ def settle(
     for_good: Annotated[
         bool, typer.Option("--for-good", help="With recovery: Azure is the home now; nothing guards the old primary.")
     ] = False,
-    what_if: Annotated[bool, typer.Option("--what-if", help="Check both sites and store nothing.")] = False,
+    what_if: WhatIf = False,
     yes: Yes = False,
     as_json: Json = False,
     url: Url = None,
@@ -275,99 +316,6 @@ def settle(
         print(json.dumps(found))
     else:
         out.print(show.settlement_lines(found) if what_if else Text(found["sentence"], style="bold"))
-
-
-def follow(api: Api, run_id: str) -> None:
-    """Prints changes until the run ends or waits for an answer. Ctrl-C detaches; the run continues."""
-    known: dict[tuple[str, str], str] = {}
-    phase, factor = None, api.target.speed
-    try:
-        while True:
-            run = api.get(f"runs/{quote(run_id, safe='')}")
-            if run["phase"] != phase and not run["outcome"]:
-                phase = run["phase"]
-                out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
-            for step in run["steps"]:
-                key = (step["name"], step["target"])
-                if (
-                    step["name"] in show.STEPS
-                    and step["target"] != "confirming"
-                    and known.get(key) != step["status"]
-                    and step["status"] != "running"
-                ):
-                    known[key] = step["status"]
-                    mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
-                    tail = f": {step['error']}" if step["error"] else ""
-                    out.print(Text.from_markup(f"  {mark} ").append(f"{show.step_words(*key)}{tail}"))
-            if run["outcome"] or run["phase"] in ("waiting_for_approval", "needs_operator"):
-                out.print(show.run_details(run, factor))
-                return
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        out.print(f"\nThe run continues. `coldsite runs watch {run_id}` follows it again.")
-
-
-# Reading
-
-
-@runs_app.command("list")
-def list_runs(
-    plan: Annotated[str | None, typer.Option(help="Only runs of this plan.")] = None,
-    kind: Annotated[str | None, typer.Option(help="failover, drill or failback.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
-    as_json: Json = False,
-    url: Url = None,
-    key: Key = None,
-) -> None:
-    """List runs, newest first."""
-    api = api_of(url, key)
-    query = f"runs?limit={limit}" + (f"&plan={quote(plan)}" if plan else "") + (f"&kind={quote(kind)}" if kind else "")
-    runs = api.get(query)["runs"]
-    if as_json:
-        print(json.dumps(runs))
-    elif runs:
-        out.print(show.runs_table(runs, api.target.speed))
-        if judged := show.hindsight(runs):
-            out.print(judged)
-    else:
-        out.print("No runs on record yet.")
-
-
-@runs_app.command("show")
-def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
-    """Show one run: the decision and its reason, the timeline, the measurements."""
-    api = api_of(url, key)
-    found = api.get(f"runs/{quote(run, safe='')}")
-    if as_json:
-        print(json.dumps(found))
-    else:
-        out.print(show.run_details(found, api.target.speed))
-
-
-@runs_app.command("watch")
-def watch_run(run: str, url: Url = None, key: Key = None) -> None:
-    """Follow a run until it ends or waits for an answer."""
-    follow(api_of(url, key), run)
-
-
-@runs_app.command("verify")
-def verify(
-    plan: Annotated[str | None, typer.Argument(help="Only this plan; without it, every plan.")] = None,
-    as_json: Json = False,
-    url: Url = None,
-    key: Key = None,
-) -> None:
-    """Verify that no ended run was changed, left out or added. Status 1: something was."""
-    api = api_of(url, key)
-    plans = [plan] if plan else [item["name"] for item in api.get("plans")["plans"]]
-    checks = [api.get(f"plans/{quote(name, safe='')}/history") for name in plans]
-    if as_json:
-        print(json.dumps(checks))
-    else:
-        for found in checks:
-            out.print(show.history_lines(found))
-    if any(found["problems"] for found in checks):
-        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -284,6 +284,27 @@ def _minutes(duration: timedelta) -> str:
     return spoken(duration.total_seconds()) if duration else "no time"
 
 
+def forecast_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
+    """What a run would do now: duration, data at risk, blockers. ``factor`` multiplies durations."""
+    table = Table.grid(padding=(0, 2))
+    for step in found["steps"]:
+        words = step_words(step["name"], "" if step["target"] in ("all", "customers") else step["target"])
+        table.add_row("   ", spoken(step["begins"] * factor), "to", spoken(step["ends"] * factor), words)
+    end = "customers are sent to Azure" if found["kind"] == "failover" else "the drill has verified the site"
+    took = found["measured_seconds"]
+    measured = f" The last drill took {spoken(took * factor)}." if took else ""
+    age = found["data_age"]
+    data = f"are {spoken(age * factor)} old at most" if age is not None else "are of unknown age"
+    return Group(
+        *(Text(f"  {sentence}") for sentence in found["does"]),
+        Text(f"Expected, after the decision: {end} after {spoken(found['expected_seconds'] * factor)}.{measured}"),
+        table,
+        Text(f"Azure's data {data}."),
+        *(Text(warning, style="yellow") for warning in found["warnings"]),
+        *(Text(f"Blocked: {blocker}", style="bold red") for blocker in found["blockers"]),
+    )
+
+
 def settlement_lines(found: dict[str, Any]) -> RenderableType:
     """What was seen of both sites, and the sentence of the settlement."""
     seen = found["found"]

@@ -38,6 +38,8 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "served_by": {site: tally.served_by.get(site, 0) for site in ("primary", "recovery")},
             "dual_served_seconds": tally.dual_served_seconds(lab.customers.window),
             "orders_lost": orders_lost(lab, active),
+            "dark_seconds": round(tally.dark_seconds(lab.clock.now), 1),
+            "write_stop_seconds": round(tally.write_stop_seconds(lab.clock.now), 1),
         },
         "resources_left": _resources_left(lab, [run for run, _ in runs], active),
         "arm_calls": {

@@ -31,6 +31,8 @@ class Operation:
     takes: type[BaseModel] | None = None
     status: int = 200
     refuses: tuple[int, ...] = ()
+    rehearses: Any = None
+    """What ``?what_if=true`` gives, with status 200; None where there is no rehearsal."""
 
 
 CHANGES = (400, 404, 409, 413, 415, 422)
@@ -53,13 +55,14 @@ def endpoint(
     takes: type[BaseModel] | None = None,
     status: int = 200,
     refuses: tuple[int, ...] = (),
+    rehearses: Any = None,
 ) -> Callable[[Handler], Handler]:
     """Registers a handler as the function of its own name, and the operation in the OpenAPI document.
 
     The handler takes the caller, who has the ``role``, then the request, and the ``engine`` if it names one; without a
     role there is no caller, and it checks the sender itself. Every error becomes a problem document.
     """
-    operation = Operation(method, path, summary, role, gives, takes, status, refuses)
+    operation = Operation(method, path, summary, role, gives, takes, status, refuses, rehearses)
 
     def decorate(handler: Handler) -> Handler:
         async def checked(request: func.HttpRequest, *more: Any) -> func.HttpResponse:
@@ -70,6 +73,11 @@ def endpoint(
         return _register(bp, handler, [operation], path, checked)
 
     return decorate
+
+
+def is_rehearsal(request: func.HttpRequest) -> bool:
+    """Whether the call asks only what it would do."""
+    return bool(request.params.get("what_if") == "true")
 
 
 def family(bp: df.Blueprint, route: str, operations: Sequence[Operation]) -> Callable[[Handler], Handler]:

@@ -41,9 +41,6 @@ _QUERY: dict[str, dict[str, dict[str, Any]]] = {
         "limit": {"type": "integer", "minimum": 1, "maximum": 200, "default": 50},
         "before": {"type": "string", "description": "A run id: only runs older than it."},
     },
-    "/plans/{plan}/settle": {
-        "what_if": {"type": "boolean", "default": False, "description": "Check both sites and store nothing."},
-    },
 }
 """Query parameters, by path."""
 
@@ -57,7 +54,8 @@ async def openapi(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     takes = {operation.takes for operation in OPERATIONS if operation.takes}
-    gives = {model for operation in OPERATIONS for model in _models(operation.gives)}
+    answers = [gives for one in OPERATIONS for gives in (one.gives, one.rehearses) if gives]
+    gives = {model for given in answers for model in _models(given)}
     _, schemas = models_json_schema(
         [
             *((model, "validation") for model in sorted(takes, key=lambda one: one.__name__)),
@@ -106,6 +104,9 @@ def _described(operation: Operation) -> dict[str, Any]:
     parameters += [
         {"name": n, "in": "query", "required": False, "schema": s} for n, s in _QUERY.get(operation.path, {}).items()
     ]
+    if operation.rehearses:
+        schema = {"type": "boolean", "default": False, "description": "Check and forecast; start and store nothing."}
+        parameters.append({"name": "what_if", "in": "query", "required": False, "schema": schema})
     described: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": f"{operation.method}{operation.path.replace('/', '_').replace('{', '').replace('}', '')}",
@@ -115,6 +116,7 @@ def _described(operation: Operation) -> dict[str, Any]:
                 "description": "Done." if operation.status == 200 else "Accepted; follow the run.",
                 "content": {"application/json": {"schema": _schema(operation.gives)}},
             },
+            **(_forecast(operation) if operation.rehearses and operation.status != 200 else {}),
             **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.refuses})},
         },
     }
@@ -128,6 +130,12 @@ def _described(operation: Operation) -> dict[str, Any]:
         )
         described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     return described
+
+
+def _forecast(operation: Operation) -> dict[str, Any]:
+    """The answer to a rehearsal."""
+    content = {"application/json": {"schema": _schema(operation.rehearses)}}
+    return {"200": {"description": "A forecast; nothing was started.", "content": content}}
 
 
 def _refusal(status: int) -> dict[str, Any]:

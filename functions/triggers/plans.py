@@ -10,7 +10,7 @@ import azure.functions as func
 
 from functions.deployed_plans import PLANS
 from functions.http.auth import Caller
-from functions.http.endpoint import CHANGES, endpoint
+from functions.http.endpoint import CHANGES, endpoint, is_rehearsal
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
 from functions.http.run_actions import refuse_unidentified
 from functions.http.schemas import (
@@ -25,6 +25,7 @@ from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
 from shared.policy.outage import view
 from shared.services import settle as settling
+from shared.services.forecast import Forecast, forecast
 from shared.services.look import look_briefly
 from shared.services.settle import Settlement
 from shared.services.usable_points import usable_points
@@ -76,11 +77,12 @@ async def pause(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     takes=SettleRequest,
     gives=Settlement,
     refuses=CHANGES,
+    rehearses=Settlement,
 )
 async def settle(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """409 when Traffic Manager or the probes contradict it. ``?what_if=true`` checks and stores nothing."""
     plan, wanted = plan_of(req), read_request(SettleRequest, req)
-    what_if = req.params.get("what_if") == "true"
+    what_if = is_rehearsal(req)
     if not what_if:
         refuse_unidentified(plan, caller, "settlement")
     found = await settling.settle(
@@ -120,6 +122,20 @@ async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
             evidence=seen.evidence,
         ).model_dump(mode="json")
     )
+
+
+@endpoint(
+    bp,
+    "get",
+    "/plans/{plan}/forecast",
+    "Forecast a failover: duration, data at risk, blockers",
+    role="viewer",
+    gives=Forecast,
+    refuses=(404,),
+)
+async def read_forecast(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """What a failover would do now, from stored state: no site and no Azure service is asked."""
+    return answer((await forecast(plan_of(req), "failover")).model_dump(mode="json"))
 
 
 @endpoint(

@@ -13,7 +13,7 @@ import azure.functions as func
 from functions.deployed_plans import PLANS
 from functions.engine import DurableEngine
 from functions.http.auth import Caller, caller_of
-from functions.http.endpoint import CHANGES, Operation, endpoint, family
+from functions.http.endpoint import CHANGES, Operation, endpoint, family, is_rehearsal
 from functions.http.responses import BadRequestError, answer, plan_of, read_request
 from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter, refuse_unidentified
 from functions.http.schemas import (
@@ -23,14 +23,16 @@ from functions.http.schemas import (
     RunView,
 )
 from shared.models import errors, ids
+from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Phase, RecoveryRun
 from shared.policy.loss import spoken_moment
 from shared.policy.outage import primary_serves
-from shared.policy.planned import planned_limitation
+from shared.policy.planned import never_drains, planned_limitation
 from shared.policy.recovery_points import Candidate, choose
 from shared.services.end_run import steps_of
+from shared.services.forecast import Forecast, forecast
 from shared.services.look import look_briefly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.start_run import begin_run, refusal, takes_over
@@ -40,6 +42,11 @@ from shared.store import runs as stored_runs
 from shared.store.runs import update_run
 
 bp = df.Blueprint()
+_PRIMARY_SERVES = (
+    "The primary site is serving traffic. An unplanned failover would lose all changes that are not replicated before "
+    "the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge this: "
+    "acknowledge_primary_healthy: true, or `--primary-is-healthy` on the command line."
+)
 _TOO_LATE = "Cutover in progress; the run can no longer be aborted and only goes forward."
 
 
@@ -57,15 +64,19 @@ def _started(run: RecoveryRun) -> func.HttpResponse:
     gives=RecoveryRun,
     status=202,
     refuses=CHANGES,
+    rehearses=Forecast,
 )
 async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     """One pass of evidence, ten seconds at most, then 202. A serving primary must be acknowledged, else 409."""
     plan, wanted = plan_of(req), read_request(FailoverRequest, req)
+    if is_rehearsal(req):
+        return answer((await _rehearse(plan, wanted)).model_dump(mode="json"))
     if wanted.mode == "planned" and (problem := planned_limitation(plan, wanted.recovery_point)):
         raise errors.RefusedError(problem)
     refuse_unidentified(plan, caller, "failover")
     state = await site_state.read_state(plan.name)
-    if problem := refusal(state, "failover"):
+    vain = never_drains(state.replica) if wanted.mode == "planned" else None
+    if problem := refusal(state, "failover") or vain:
         raise errors.RefusedError(problem)
     if (
         state.active_run
@@ -75,13 +86,8 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
         raise errors.PlanBusyError(state.active_run)
     await _point_is_there(plan, wanted.recovery_point)
     seen = await look_briefly(plan)
-    if wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy:
-        raise errors.RefusedError(
-            "The primary site is serving traffic. An unplanned failover would lose all changes that are not replicated "
-            "before the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge "
-            "this: acknowledge_primary_healthy: true, or `--primary-is-healthy` on the command line.",
-            evidence=[e.model_dump(mode="json") for e in seen.evidence],
-        )
+    if _must_be_acknowledged(wanted, seen):
+        raise errors.RefusedError(_PRIMARY_SERVES, evidence=[e.model_dump(mode="json") for e in seen.evidence])
     run = await begin_run(
         engine,
         plan,
@@ -95,6 +101,27 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
         evidence=seen,
     )
     return _started(run)
+
+
+def _must_be_acknowledged(wanted: FailoverRequest, seen: Round) -> bool:
+    return wanted.mode == "unplanned" and primary_serves(seen.evidence) and not wanted.acknowledge_primary_healthy
+
+
+async def _rehearse(plan: RecoveryPlan, wanted: FailoverRequest) -> Forecast:
+    """The forecast of this failover, with everything that would refuse it now."""
+    found, seen = await asyncio.gather(forecast(plan, "failover"), look_briefly(plan))
+    blockers = [*found.blockers]
+    if wanted.mode == "planned":
+        state = await site_state.read_state(plan.name)
+        limits = (planned_limitation(plan, wanted.recovery_point), never_drains(state.replica))
+        blockers += [problem for problem in limits if problem]
+    try:
+        await _point_is_there(plan, wanted.recovery_point)
+    except errors.RefusedError as error:
+        blockers.append(str(error))
+    if _must_be_acknowledged(wanted, seen):
+        blockers.append(_PRIMARY_SERVES)
+    return found.model_copy(update={"blockers": blockers})
 
 
 async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
@@ -127,9 +154,12 @@ async def _point_is_there(plan: RecoveryPlan, wanted: str) -> None:
     gives=RecoveryRun,
     status=202,
     refuses=CHANGES,
+    rehearses=Forecast,
 )
 async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
     plan, wanted = plan_of(req), read_request(DrillRequest, req)
+    if is_rehearsal(req):
+        return answer((await forecast(plan, "drill")).model_dump(mode="json"))
     return _started(await begin_run(engine, plan, "drill", "planned", "operator", wanted.reason, person=caller))
 
 
@@ -148,17 +178,24 @@ async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngi
             CHANGES,
         )
         for word, one in RUN_ACTIONS.items()
+    ]
+    + [
+        Operation(
+            "post", "/runs/{run_id}/note", "Add a note to a run", "operator", RecoveryRun, NoteRequest, 202, CHANGES
+        )
     ],
 )
 async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
-    """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect.
+    """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect; or a note.
 
-    The answer and its author are recorded before the event is sent to the run.
+    The answer and its author are recorded before the event is sent to the run. A note is only recorded, at any time.
     """
     action = req.route_params.get("action", "")
     allowed = RUN_ACTIONS.get(action)
     caller = caller_of(req, allowed.needs if allowed else "operator")
     run = await stored_runs.read_run(req.route_params.get("run_id", ""))
+    if action == "note":
+        return await _take_note(run, caller, read_request(NoteRequest, req))
     if allowed is None:
         raise errors.UnknownRunError
     note = read_request(NoteRequest, req)
@@ -184,6 +221,13 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     payload = {"by": caller.name, "reason": note.reason, "hold": run.holds}
     await engine.send(run.run_id, allowed.event, payload)
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+async def _take_note(run: RecoveryRun, caller: Caller, note: NoteRequest) -> func.HttpResponse:
+    if not note.reason:
+        raise BadRequestError("reason: the text of the note is missing.", 422)
+    await events.record_event(run.plan, f"Note on run {run.run_id} by {caller.known_as}: {note.reason}")
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 

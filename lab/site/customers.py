@@ -36,6 +36,27 @@ class Tally:
     orders: list[Acknowledged] = field(default_factory=list)
     first_failure: float | None = None
     last_failure: float | None = None
+    last_answer: float = 0.0
+    last_order: float = 0.0
+    longest_without_answer: float = 0.0
+    longest_without_order: float = 0.0
+
+    def answered(self, at: float) -> None:
+        """A customer got a good answer."""
+        self.longest_without_answer, self.last_answer = self.dark_seconds(at), at
+
+    def acknowledged(self, order: Acknowledged) -> None:
+        """An order was acknowledged."""
+        self.longest_without_order, self.last_order = self.write_stop_seconds(order.at), order.at
+        self.orders.append(order)
+
+    def dark_seconds(self, now: float) -> float:
+        """The longest time without a good answer until now."""
+        return max(self.longest_without_answer, now - self.last_answer)
+
+    def write_stop_seconds(self, now: float) -> float:
+        """The longest time without an acknowledged order until now."""
+        return max(self.longest_without_order, now - self.last_order)
 
     def dual_served_seconds(self, window: float) -> float:
         """Time in which both sites acknowledged orders, counted in windows of so many simulated seconds."""
@@ -75,7 +96,8 @@ class Customers:
     def restart(self) -> None:
         """Discards the observations so far: the timeline begins now."""
         self._cached = ([], -1.0)
-        self.tally = Tally()
+        now = self._clock.now
+        self.tally = Tally(last_answer=now, last_order=now)
 
     async def run(self) -> None:
         """One page view or order every few simulated seconds, whatever the result of the one before."""
@@ -105,8 +127,9 @@ class Customers:
             self._failed()
             return
         self.tally.served_by[page.site] = self.tally.served_by.get(page.site, 0) + 1
+        self.tally.answered(self._clock.now)
         if number:
-            self.tally.orders.append(Acknowledged(number, self._clock.now, page.site))
+            self.tally.acknowledged(Acknowledged(number, self._clock.now, page.site))
 
     async def _ask(self, session: aiohttp.ClientSession, address: str, number: str | None) -> Page:
         """Places an order, or reads the front page."""

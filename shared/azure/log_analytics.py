@@ -11,6 +11,8 @@ from shared import settings
 from shared.azure import clients
 from shared.models.errors import QueryAnswerError
 
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""A sign of life cannot be from the future; clocks differ by less than this."""
 LOOK_BACK = 12
 """How many times ``stale_after`` a query looks back: long enough to name the age of an old sign of life."""
 
@@ -29,6 +31,10 @@ async def newest_sign(query: str, stale_after: timedelta) -> datetime | None:
         return None
     values = [value for row in answer.tables[0].rows for value in row if value not in (None, "")]
     times = [moment for value in values if (moment := _moment(value))]
+    latest = datetime.now(UTC) + _CLOCKS_DIFFER
+    if times and all(moment > latest for moment in times):
+        raise QueryAnswerError(f"The query returns only times in the future, the newest {max(times).isoformat()}.")
+    times = [moment for moment in times if moment <= latest]
     if values and not times:
         raise QueryAnswerError(
             f"The query returns {str(values[0])[:60]!r} and no time. It must return the time of the newest sign of "
@@ -38,7 +44,7 @@ async def newest_sign(query: str, stale_after: timedelta) -> datetime | None:
 
 
 def _moment(value: Any) -> datetime | None:
-    if isinstance(value, str):
+    if isinstance(value, str) and ":" in value:  # A date alone, or a name of digits, is no moment.
         try:
             value = datetime.fromisoformat(value)
         except ValueError:

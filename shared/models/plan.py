@@ -49,7 +49,7 @@ class Objectives(Strict):
 
 
 class Endpoint(Strict):
-    endpoint: str
+    endpoint: str = Field(min_length=1, max_length=260)
     type: Literal["externalEndpoints", "azureEndpoints"]
 
 
@@ -168,13 +168,16 @@ class ProbeRhythm(Strict):
 
 
 class ExpectedDurations(Strict):
-    """When to poll an operation of Azure first. Too early costs calls, too late costs time."""
+    """When to poll an operation of Azure first: too early costs calls, too late costs time. ``cutover`` is only
+    forecast: verifying the site, one look at both sites, and two orders to Traffic Manager.
+    """
 
     run_command: Duration = _seconds(30)
     snapshot: Duration = _seconds(5)
     disk: Duration = _seconds(5)
     machine: Duration = _seconds(60)
     delete: Duration = _seconds(40)
+    cutover: Duration = _seconds(10)
 
 
 class RecoveryTerms(Strict):
@@ -263,7 +266,8 @@ class RecoveryPlan(Strict):
     @property
     def loss_limit(self) -> timedelta:
         """The maximum age of the data, at the start of an outage, that needs no approval."""
-        return self.detection.loss_limit or 4 * self.objectives.recovery_point
+        declared = self.detection.loss_limit
+        return 4 * self.objectives.recovery_point if declared is None else declared
 
     @property
     def measured_databases(self) -> set[str]:

@@ -21,7 +21,7 @@ def _seconds(value: float) -> timedelta:
 
 
 class HttpExpectation(Strict):
-    status: list[int] = [200]
+    status: list[int] = Field(default=[200], min_length=1)
     text: str | None = None
 
 

@@ -13,6 +13,7 @@ from shared.models.operations import Refusal, RefusalKind
 _CAPACITY = {
     "allocationfailed",
     "zonalallocationfailed",
+    "zonesallocationfailed",
     "overconstrainedallocationrequest",
     "overconstrainedzonalallocationrequest",
     "skunotavailable",
@@ -20,7 +21,8 @@ _CAPACITY = {
     "availabilityzonenotsupported",
 }
 _ABOUT_THE_SIZE = re.compile(
-    r"\b(vm size|size of vm|data disks allowed to be attached to a vm of this size|cannot boot hypervisor)\b",
+    r"\b(vm ?size|virtual machine size|size of vm|data disks allowed to be attached to a vm of this size|"
+    r"cannot boot hypervisor)\b",
     re.IGNORECASE,
 )
 """Azure reports with general codes that a size does not fit: disk controller, generation, storage or region."""
@@ -34,9 +36,12 @@ _CONFLICT = {
     "referencedresourcenotprovisioned",
 }
 """Codes of transient conflicts. Other conflicts (a lock, a stopped machine) need the operator."""
-_PASSES = re.compile(r"^(networking)?internal|^retryable|^cancel+ed|timeout$|^servertimeout|^serviceunavailable$")
+_PASSES = re.compile(
+    r"^(networking)?internal|internalerror$|^retryable|^cancel+ed|^operationtimedout$|timeout$"
+    r"|^serviceunavailable$"
+)
 """Prefixes and suffixes of transient codes: every service of Azure adds new ones of the same kind."""
-_PASSING_WORDS = re.compile(r"retry later|try again later|being used by another operation", re.IGNORECASE)
+_PASSING_WORDS = re.compile(r"retry later|try again later|another operation", re.IGNORECASE)
 _IN_USE = {"nicinuse", "conflictinguserinput", "diskinuse", "resourceinuse", "diskalreadyattached"}
 """Another machine holds the interface or the disk: a leftover, which may be deleted, or an unknown machine."""
 MAY_BE_UP = {"vmstarttimedout", "osprovisioningtimedout"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.models.looks import ReplicaLook
 from shared.models.plan import RecoveryPlan
 
 
@@ -28,4 +29,14 @@ def planned_limitation(plan: RecoveryPlan, recovery_point: str = "latest") -> st
     return (
         f"A planned failover loses nothing, which this plan cannot guarantee: it lacks {'; '.join(missing)}. To "
         "accept a loss, start an unplanned failover and acknowledge that the primary is serving."
+    )
+
+
+def never_drains(replica: ReplicaLook | None) -> str | None:
+    """Why a planned failover is refused now: its writes would stay stopped while nothing arrives in Azure."""
+    if replica is None or not replica.problem:
+        return None
+    return (
+        f"Replication is unhealthy ({replica.problem.rstrip('.')}), so a planned failover would stop the primary's "
+        "writes and wait in vain. Fix replication first."
     )

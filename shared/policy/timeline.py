@@ -12,9 +12,6 @@ from graphlib import TopologicalSorter
 from shared.models.base import Strict
 from shared.models.plan import RecoveryPlan, Workload
 
-_CUTOVER = 10.0
-"""Seconds. Verifying the site, one look at both sites, and two orders to Traffic Manager."""
-
 
 class ExpectedStep(Strict):
     """A step of the expected timeline, in seconds after the decision."""
@@ -48,7 +45,8 @@ def expected_timeline(plan: RecoveryPlan) -> list[ExpectedStep]:
         steps.append(ExpectedStep(name="create_machine", target=name, begins=start, ends=created[name]))
         steps.append(ExpectedStep(name="probe_workload", target=name, begins=created[name], ends=healthy[name]))
     verified = max(healthy.values())
-    steps.append(ExpectedStep(name="enable_recovery", target="customers", begins=verified, ends=verified + _CUTOVER))
+    moved = verified + expected.cutover.total_seconds()
+    steps.append(ExpectedStep(name="enable_recovery", target="customers", begins=verified, ends=moved))
     return sorted(steps, key=lambda step: (step.begins, step.ends))
 
 

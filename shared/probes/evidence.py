@@ -92,7 +92,8 @@ async def _ask(sources: Sources, signal: Signal) -> _Answer:
     if signal.http:
         return await _from_page(sources, signal.http)
     if signal.sql:
-        return _from_probe(await probe_sql(signal.sql))
+        # Only health counts here, and a slow measurement must not take it away.
+        return _from_probe(await probe_sql(signal.sql.model_copy(update={"recovery_point_query": None})))
     if signal.logs:
         return await _from_logs(sources.queries[signal.logs.query], signal.logs)
     if signal.traffic_manager is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import re
 import socket
 import ssl
@@ -25,6 +24,7 @@ from shared.probes.answer import ProbeAnswer
 
 MAX_TEXT = 64 * 1024
 _MAX_HEADER = 64 * 1024
+_LONGEST_UNPACKED = 1024 * 1024
 _PATIENCE = 1.0
 """Seconds for a second, plain request after a failed handshake."""
 _SHARE = 0.5
@@ -141,11 +141,11 @@ def _says(body: bytes, text: str, charset: str | None) -> bool:
 
 def _unpacked(body: bytes, coding: str) -> bytes:
     """A page that was compressed without being requested; one that only claims to be is used as it is."""
-    with contextlib.suppress(OSError, EOFError, zlib.error):
-        if coding == "gzip":
-            return gzip.decompress(body)
-        if coding == "deflate":
-            return zlib.decompress(body, wbits=zlib.MAX_WBITS if body[:1] == b"x" else -zlib.MAX_WBITS)
+    raw_or_zlib = zlib.MAX_WBITS if body[:1] == b"x" else -zlib.MAX_WBITS
+    window = {"gzip": 16 + zlib.MAX_WBITS, "deflate": raw_or_zlib}.get(coding)
+    if window is not None:
+        with contextlib.suppress(zlib.error):  # The beginning is enough: only so much of a page is read.
+            return zlib.decompressobj(window).decompress(body, _LONGEST_UNPACKED)
     return body
 
 

@@ -23,6 +23,7 @@ ROUTES = {
     "read_plan": ("GET", "plans/{plan}"),
     "check_plan": ("GET", "plans/{plan}/check"),
     "settle": ("POST", "plans/{plan}/settle"),
+    "read_forecast": ("GET", "plans/{plan}/forecast"),
     "check_history": ("GET", "plans/{plan}/history"),
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),

@@ -66,6 +66,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "read_plan": 404,
         "check_plan": 404,
         "settle": 404,
+        "read_forecast": 404,
         "check_history": 404,
         "list_points": 404,
         "list_runs": 200,

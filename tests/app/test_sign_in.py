@@ -30,6 +30,7 @@ STEERING = {
     "proceed": "operator",
     "retry": "operator",
     "abort": "operator",
+    "note": "operator",
 }
 ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause", "settle")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()

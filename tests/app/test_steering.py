@@ -139,3 +139,17 @@ def test_a_refused_word_leaves_no_trace_in_the_sites_story_and_a_taken_one_does(
     (event,) = app.run(events.list_events(run.plan))
     assert event.text.startswith(f"Proceed of run {run.run_id} by ")
     assert event.text.endswith(": the owner says so")
+
+
+@pytest.mark.parametrize("facts", [{}, {"outcome": "succeeded"}], ids=["in progress", "ended"])
+def test_a_note_is_recorded_at_any_time_and_reaches_no_run(app: AppSide, facts: dict[str, Any]) -> None:
+    run = waiting(app, Phase.COMPLETED if facts else Phase.CUTTING_OVER, [], **facts)
+    status, _, engine = tell(app, run, "note", {"reason": "the insurer was called"})
+    assert (status, engine.told) == (202, [])
+    (newest, *_) = app.run(events.list_events(run.plan))
+    assert newest.text == f"Note on run {run.run_id} by {KEY_HOLDER.name}: the insurer was called"
+
+
+def test_a_note_without_a_text_is_refused(app: AppSide) -> None:
+    status, told, _ = tell(app, waiting(app, Phase.RECOVERING, []), "note")
+    assert (status, told["detail"]) == (422, "reason: the text of the note is missing.")

@@ -118,6 +118,23 @@ def test_points_prints_json_for_programs(site: Coldsite) -> None:
 # failover
 
 
+def forecasted(*blockers: str) -> dict[str, Any]:
+    step = {"name": "create_machine", "target": "sql", "begins": 40.0, "ends": 100.0}
+    return {
+        "plan": "contoso",
+        "kind": "failover",
+        "at": "2027-01-15T20:00:00Z",
+        "expected_seconds": 414.0,
+        "steps": [step],
+        "measured_seconds": 500.0,
+        "data_until": None,
+        "data_age": None,
+        "does": ["Build sql (Standard_D4s_v5)."],
+        "blockers": list(blockers),
+        "warnings": [],
+    }
+
+
 STARTED = {"run_id": RUN, "phase": "recovering"}
 
 
@@ -137,7 +154,9 @@ def test_the_question_before_a_failover_says_what_it_costs(
     if changes:
         found["replica"]["data_until"] = None
     site.says("plans/contoso", found)
+    site.says("plans/contoso/forecast", forecasted())
     said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
+    assert "customers are sent to Azure after 6 min 54 s" in said
     question = question.format(data_until=spoken(2))
     assert f"{question} Build Contoso web shop in Azure and cut over?" in said
     assert site.sent == []
@@ -301,3 +320,27 @@ def test_settle_without_a_yes_stores_nothing(site: Coldsite) -> None:
     assert "Nothing contradicts it." in site.run(
         "settle", "contoso", "--served-from", "primary", "--reason", "home", "--what-if"
     )
+
+
+# forecast, --what-if
+
+
+def test_the_forecast_says_how_long_and_how_old(site: Coldsite) -> None:
+    site.says("plans/contoso/forecast", forecasted())
+    printed = site.run("forecast", "contoso")
+    assert "customers are sent to Azure after 6 min 54 s. The last drill took 8 min 20 s." in printed
+    assert "create the machine sql" in printed
+    assert "Azure's data are of unknown age." in printed
+
+
+def test_what_if_starts_nothing_and_ends_with_status_1_when_blocked(site: Coldsite) -> None:
+    site.says("plans/contoso/failover?what_if=true", forecasted("Run x holds the plan."))
+    printed = site.run("failover", "contoso", "--reason", "r", "--what-if", code=1)
+    assert "Blocked: Run x holds the plan." in printed
+    assert [path for path, _ in site.sent] == ["/api/plans/contoso/failover?what_if=true"]
+
+
+def test_a_note_is_sent_to_the_run(site: Coldsite) -> None:
+    site.says(f"runs/{RUN}/note", {}, 202)
+    assert f"Noted: {RUN}." in site.run("note", RUN, "--reason", "the insurer was called")
+    assert site.sent == [(f"/api/runs/{RUN}/note", {"reason": "the insurer was called"})]

@@ -88,6 +88,21 @@ def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: Ap
     assert "must return the time of the newest sign of life" in str(told.value)
 
 
+def test_a_time_in_the_future_is_no_sign_of_life(app: AppSide) -> None:
+    query = "Heartbeat | summarize Last = max(TimeGenerated) by Computer | extend Expires = datetime(2099-12-31)"
+    found = app.run(newest_sign(query, WINDOW))
+    assert found is not None
+    assert found <= datetime.now(UTC)
+    with pytest.raises(QueryAnswerError) as told:
+        app.run(newest_sign("print x = datetime(2099-12-31)", WINDOW))
+    assert "only times in the future" in str(told.value)
+
+
+def test_a_name_of_digits_is_no_time(app: AppSide) -> None:
+    with pytest.raises(QueryAnswerError):
+        app.run(newest_sign("print x = '20251231'", WINDOW))
+
+
 # As evidence, beside another signal
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from shared.models.errors import PlanError
 from shared.models.plan import RecoveryPlan
 from shared.plans.loader import SCRIPTS, load_plan, load_plans
 from tests.plans import PLANS, REMOVED, contoso, contoso_with
@@ -72,3 +73,9 @@ def test_a_script_that_changes_changes_the_hash(folder: Path) -> None:
 
 def test_equal_durations_spelt_differently_are_one_plan() -> None:
     assert contoso_with({"detection.confirm_for": "1m30s"}).hash == contoso().hash
+
+
+def test_a_loss_limit_of_nothing_is_no_default() -> None:
+    with pytest.raises(PlanError, match=r"loss_limit: 0s is shorter than replication\.look_every"):
+        contoso_with({"detection.loss_limit": "0s"})
+    assert contoso().loss_limit == 4 * contoso().objectives.recovery_point

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from shared.policy.planned import planned_limitation
+from shared.models.looks import ReplicaLook
+from shared.policy.planned import never_drains, planned_limitation
 from tests.plans import REMOVED, contoso_data, contoso_with
 
 FENCE = {"fence": {"hook": "FENCE_HOOK"}}
@@ -65,3 +67,12 @@ def test_the_commit_probe_asks_the_primarys_server_with_the_recovered_databases_
 def test_a_control_signal_is_never_asked_for_the_primarys_commits() -> None:
     plan = contoso_with({"detection.signals.vpn.role": "control", "detection.quorum": 2})
     assert plan.commit_probes == []
+
+
+def test_a_planned_failover_is_refused_while_nothing_arrives_in_azure() -> None:
+    """Its writes would stay stopped for as long as an operation may take, and longer."""
+    at = datetime(2027, 1, 15, 20, tzinfo=UTC)
+    assert never_drains(None) is None
+    assert never_drains(ReplicaLook(at=at, state="good")) is None
+    refusal = never_drains(ReplicaLook(at=at, problem="The replica is stopped.")) or ""
+    assert refusal.startswith("Replication is unhealthy (The replica is stopped), so a planned failover would stop")

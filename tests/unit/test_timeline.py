@@ -14,7 +14,7 @@ READY = FREEZE + SNAPSHOT + DISK
 
 
 def plan(iis: dict[str, Any], **more: Any) -> RecoveryPlan:
-    expected = {"run_command": "30s", "snapshot": "5s", "disk": "5s", "machine": "60s"}
+    expected = {"run_command": "30s", "snapshot": "5s", "disk": "5s", "machine": "60s", "cutover": "10s"}
     boots = {f"recovery.workloads.{name}.expected_boot": "4m" for name in ("sql", "iis")}
     return contoso_with(
         {f"recovery.workloads.iis.{key}": value for key, value in iis.items()}

@@ -1,0 +1,108 @@
+"""What a failover or a drill would do now: expected duration, data at risk, and what stands in its way."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Literal
+
+from shared.models.base import Strict
+from shared.models.durations import spoken
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome
+from shared.policy.loss import spoken_moment
+from shared.policy.timeline import ExpectedStep, expected_duration, expected_timeline
+from shared.services.start_run import refusal
+from shared.store import site_state
+from shared.store.runs import list_runs
+from shared.store.site_state import SiteState
+
+_LOOKS_BACK_ON = 20
+
+
+class Forecast(Strict):
+    """The forecast of a run that is not started. Seconds, from the decision on.
+
+    ``measured_seconds`` is the recovery time of the last successful drill, measured from its request. ``data_until`` is
+    the moment Azure's data reach at least, and ``data_age`` its age now; None where it is unknown. ``blockers`` are
+    what would refuse the run, ``warnings`` what it would run into.
+    """
+
+    plan: str
+    kind: Literal["failover", "drill"]
+    at: datetime
+    expected_seconds: float
+    steps: list[ExpectedStep]
+    measured_seconds: float | None
+    data_until: datetime | None
+    data_age: float | None
+    does: list[str]
+    blockers: list[str]
+    warnings: list[str]
+
+
+async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Forecast:
+    """Reads stored state only: no site and no Azure service is asked, and nothing is started."""
+    state, drills = await asyncio.gather(
+        site_state.read_state(plan.name), list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
+    )
+    now = datetime.now(UTC)
+    good = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
+    until = state.data_until
+    return Forecast(
+        plan=plan.name,
+        kind=kind,
+        at=now,
+        expected_seconds=expected_duration(plan).total_seconds(),
+        steps=expected_timeline(plan),
+        measured_seconds=next(good, None),
+        data_until=until,
+        data_age=max(0.0, (now - until).total_seconds()) if until else None,
+        does=_does(plan, kind),
+        blockers=_blockers(plan, state, kind),
+        warnings=_warnings(plan, state, kind, now),
+    )
+
+
+def _does(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> list[str]:
+    machines = ", ".join(f"{name} ({workload.sizes[0]})" for name, workload in plan.recovery.workloads.items())
+    frozen = "freeze the replica and " if plan.replication.scripts else ""
+    snapshots = sum(len(plan.workload_disks(name)) for name in plan.recovery.workloads)
+    first = f"{frozen}take one recovery point of {snapshots} disks"
+    kept = spoken(plan.drill.keep_for.total_seconds())
+    last = (
+        f"Delete all of it after {kept}; customers are not touched"
+        if kind == "drill"
+        else f"Enable {plan.traffic.recovery.endpoint} and disable {plan.traffic.primary.endpoint} in Traffic Manager"
+    )
+    return [f"{first[0].upper()}{first[1:]}.", f"Build {machines}.", f"{last}."]
+
+
+def _loss(plan: RecoveryPlan, until: datetime | None, now: datetime) -> str | None:
+    """The data that a failover would lose now, where that is more than the plan's limit."""
+    if until is None:
+        return "The age of Azure's data is unknown: replication has never been seen healthy."
+    age = now - until
+    if age <= plan.loss_limit:
+        return None
+    return (
+        f"Azure's data are from {spoken_moment(until)}, {spoken(age.total_seconds())} ago. A failover would lose "
+        f"everything since then; the plan's loss_limit is {spoken(plan.loss_limit.total_seconds())}."
+    )
+
+
+def _blockers(plan: RecoveryPlan, state: SiteState, kind: Literal["failover", "drill"]) -> list[str]:
+    found = [problem] if (problem := refusal(state, kind)) else []
+    if state.active_run and not (kind == "failover" and state.active_kind == "drill"):
+        found.append(f"Run {state.active_run} holds the plan.")
+    return found
+
+
+def _warnings(plan: RecoveryPlan, state: SiteState, kind: Literal["failover", "drill"], now: datetime) -> list[str]:
+    loss = _loss(plan, state.data_until, now) if kind == "failover" else None
+    interrupted = (
+        [f"The drill {state.active_run} would be interrupted."]
+        if kind == "failover" and state.active_kind == "drill"
+        else []
+    )
+    return [*([loss] if loss else []), *interrupted, *state.warnings.values()]
