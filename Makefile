@@ -4,7 +4,7 @@
 help:
 	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"
-	@echo "make unit       everything without the lab, every scenario in virtual time included (three to four minutes)"
+	@echo "make unit       everything without the lab, every scenario in virtual time included (about three minutes)"
 	@echo "make scenarios  every scenario in the lab"
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"

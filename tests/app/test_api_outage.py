@@ -29,6 +29,8 @@ def test_a_check_needs_no_history(api: Api) -> None:
 def _body(path: str) -> object:
     if path.endswith("pause"):
         return {"for": "1h", "reason": "x"}
+    if path.endswith("settle"):
+        return {"served_from": "primary", "reason": "x"}
     return {"reason": "x"} if path.endswith(("failover", "drill")) else b""
 
 
