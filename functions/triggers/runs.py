@@ -295,5 +295,5 @@ async def list_runs(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 async def read_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     run_id = req.route_params.get("run_id", "")
     run = await stored_runs.read_run(run_id)
-    steps = await steps_of(run.plan, run_id)
+    steps = await steps_of(run)
     return answer(RunView(**run.model_dump(), steps=steps).model_dump(mode="json"))

@@ -46,10 +46,10 @@ async def end_orphan(run_id: str, because: str, outcome: Outcome = Outcome.FAILE
             await end_run(run_id, outcome=outcome, ended_because=because, waiting_for=None)
 
 
-async def steps_of(plan: str, run_id: str) -> list[Step]:
+async def steps_of(run: RecoveryRun) -> list[Step]:
     """The steps of a run. Those of an ended run come from its document: the engine may redeliver a step later."""
-    rows = await read_steps(run_id)
-    document = await read_document(plan, run_id)
+    rows = await read_steps(run.run_id)
+    document = await read_document(run.plan, run.run_id) if run.outcome is not None else None
     if document is None:
         return rows
     try:

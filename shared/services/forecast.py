@@ -11,8 +11,8 @@ from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
 from shared.policy.loss import spoken_moment
-from shared.policy.timeline import ExpectedStep, expected_duration, expected_timeline
-from shared.services.start_run import refusal
+from shared.policy.timeline import ExpectedStep, expected_timeline
+from shared.services.start_run import refusal, takes_over
 from shared.store import site_state
 from shared.store.runs import list_runs
 from shared.store.site_state import SiteState
@@ -42,24 +42,25 @@ class Forecast(Strict):
 
 
 async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Forecast:
-    """Reads stored state only: no site and no Azure service is asked, and nothing is started."""
+    """The forecast, from stored state only: no site and no Azure service is asked, and nothing is started."""
     state, drills = await asyncio.gather(
         site_state.read_state(plan.name), list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
     )
     now = datetime.now(UTC)
     good = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
     until = state.data_until
+    steps = [step for step in expected_timeline(plan) if kind == "failover" or step.target != "customers"]
     return Forecast(
         plan=plan.name,
         kind=kind,
         at=now,
-        expected_seconds=expected_duration(plan).total_seconds(),
-        steps=expected_timeline(plan),
+        expected_seconds=max(step.ends for step in steps),
+        steps=steps,
         measured_seconds=next(good, None),
         data_until=until,
         data_age=max(0.0, (now - until).total_seconds()) if until else None,
         does=_does(plan, kind),
-        blockers=_blockers(plan, state, kind),
+        blockers=await _blockers(state, kind),
         warnings=_warnings(plan, state, kind, now),
     )
 
@@ -91,9 +92,9 @@ def _loss(plan: RecoveryPlan, until: datetime | None, now: datetime) -> str | No
     )
 
 
-def _blockers(plan: RecoveryPlan, state: SiteState, kind: Literal["failover", "drill"]) -> list[str]:
+async def _blockers(state: SiteState, kind: Literal["failover", "drill"]) -> list[str]:
     found = [problem] if (problem := refusal(state, kind)) else []
-    if state.active_run and not (kind == "failover" and state.active_kind == "drill"):
+    if state.active_run and not await takes_over(state, kind, "operator"):
         found.append(f"Run {state.active_run} holds the plan.")
     return found
 

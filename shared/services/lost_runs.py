@@ -13,7 +13,7 @@ from shared.models.ids import EVENT_ABORT
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.services.announce import tell
-from shared.services.end_run import end_orphan
+from shared.services.end_run import end_orphan, end_run
 from shared.services.engine import Engine
 from shared.store import site_state
 from shared.store.runs import list_runs, read_run, update_run
@@ -23,7 +23,8 @@ _LOOKS_BACK_ON = 20
 
 
 async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
-    """Ends runs whose orchestration is gone, whether they hold the plan or not, and releases the plan.
+    """Ends runs whose orchestration is gone, whether they hold the plan or not, and releases the plan. An end that was
+    cut off is completed.
 
     The runs are listed before the state is read: a drill that begins in between is not in the list.
     """
@@ -37,7 +38,11 @@ async def end_what_is_lost(plan: RecoveryPlan, engine: Engine) -> SiteState:
 
         state = await site_state.change_state(plan.name, free)
     for run in runs:
-        if run.outcome is not None or run.run_id == state.active_run:
+        if run.outcome is not None:
+            if run.document is None and await _is_lost(run, engine):
+                await end_run(run.run_id)  # Its end was cut off before its document was written.
+            continue
+        if run.run_id == state.active_run:
             continue
         if await _is_lost(run, engine):
             state = await end_lost(plan, run.run_id, engine)

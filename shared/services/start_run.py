@@ -6,7 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 
 from shared.models import ids
-from shared.models.errors import ColdsiteError, RefusedError
+from shared.models.errors import ColdsiteError, RefusedError, UnknownRunError
 from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
@@ -129,7 +129,10 @@ async def takes_over(state: SiteState, kind: Kind, trigger: Trigger) -> bool:
         return False
     if state.active_kind == "drill":
         return True
-    holder = await read_run(state.active_run)
+    try:
+        holder = await read_run(state.active_run)
+    except UnknownRunError:  # It has taken the plan and is just beginning.
+        return False
     return trigger == "operator" and holder.trigger != "operator" and holder.phase is Phase.CONFIRMING
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from azure.core.exceptions import AzureError
@@ -17,6 +18,8 @@ from shared.store.runs import list_runs
 
 _ALL = 1_000_000
 _AT_ONCE = 10
+_END_TAKES = timedelta(hours=1)
+"""An end that was cut off is completed by housekeeping within minutes, while the history's storage is available."""
 
 
 class HistoryCheck(Strict):
@@ -33,7 +36,7 @@ class HistoryCheck(Strict):
 async def verify_history(plan: str) -> HistoryCheck:
     """Recomputes the whole chain of a plan. Reads every document; changes nothing."""
     (chain, head), runs = await asyncio.gather(read_chain(plan), list_runs(plan, limit=_ALL))
-    problems = [*chain_problems(chain, head), *row_problems(chain, runs)]
+    problems = [*chain_problems(chain, head), *row_problems(chain, runs, datetime.now(UTC))]
     if settings.documents_endpoint() is None:
         return HistoryCheck(plan=plan, documents=len(chain), copies=None, problems=problems)
     compared, copy_problems = await _compare_copies(chain)
@@ -67,17 +70,17 @@ def _link_problem(document: Document, expected: int, previous: str | None) -> st
     return None
 
 
-def row_problems(chain: list[Document], runs: list[RecoveryRun]) -> list[str]:
-    """Where the runs' rows, which the lists show, contradict the documents. A run that is just ending has no document
-    yet, and its row no number.
+def row_problems(chain: list[Document], runs: list[RecoveryRun], now: datetime) -> list[str]:
+    """Where the runs' rows, which the lists show, contradict the documents. A run that has just ended may have no
+    document yet.
     """
     documents = {document.run_id: document for document in chain}
     problems: list[str] = []
     for run in reversed(runs):
         document = documents.pop(run.run_id, None)
         if document is None:
-            if run.document is not None:
-                problems.append(f"Document {run.document} of run {run.run_id} is missing.")
+            if run.document is not None or (run.ended_at and now - run.ended_at > _END_TAKES):
+                problems.append(f"The document of run {run.run_id} is missing.")
             continue
         if run.document is not None and (run.document, run.sha256) != (document.number, document.sha256):
             problems.append(f"The row of run {run.run_id} names another document than number {document.number}.")

@@ -16,12 +16,14 @@ from functions.deployed_plans import PLANS
 from functions.http.auth import KEY_HOLDER
 from functions.triggers.runs import list_runs
 from shared.models import ids
+from shared.models.errors import PlanBusyError
 from shared.models.ids import EVENT_ABORT
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Phase, RecoveryRun
+from shared.models.runs import Outcome, Phase, RecoveryRun
 from shared.services import lost_runs
 from shared.services.lost_runs import end_what_is_lost
 from shared.services.start_run import begin_run
+from shared.services.verify_history import verify_history
 from shared.store import site_state
 from shared.store.runs import read_run, update_run
 from shared.store.tables import RUNS, STATE, table
@@ -131,6 +133,52 @@ def test_a_run_that_is_only_beginning_is_not_taken_for_lost(app: AppSide, plan: 
         return await read_run(run.run_id)
 
     assert app.run(night()).outcome is None
+
+
+# An operator takes over from an automatic check
+
+
+def test_an_operator_takes_over_from_an_automatic_run_that_is_still_checking(app: AppSide, plan: RecoveryPlan) -> None:
+    async def night() -> tuple[Engine, RecoveryRun, RecoveryRun, str | None]:
+        engine = Engine()
+        check = await begin_run(engine, plan, "failover", "automatic", "watch", "Not reached twice")
+        mine = await begin_run(engine, plan, "failover", "unplanned", "operator", "I see the fire")
+        return engine, check, mine, (await site_state.read_state(plan.name)).active_run
+
+    engine, check, mine, holder = app.run(night())
+    assert holder == mine.run_id
+    assert (check.run_id, EVENT_ABORT, {"by": mine.run_id, "preempted": True}) in engine.told
+
+
+@pytest.mark.parametrize("held_by", ["a run that builds", "another operator", "a run without a row yet"])
+def test_an_operator_takes_over_from_no_other_run(app: AppSide, plan: RecoveryPlan, held_by: str) -> None:
+    async def night() -> None:
+        engine, trigger = Engine(), "operator" if held_by == "another operator" else "alert"
+        if held_by == "a run without a row yet":
+            await site_state.take_lock(plan.name, ids.new_run_id(plan.name, "failover", datetime.now(UTC)), "failover")
+        else:
+            holder = await begin_run(engine, plan, "failover", "automatic", trigger, "First")
+            if held_by == "a run that builds":
+                await update_run(holder.run_id, phase=Phase.RECOVERING)
+        await begin_run(engine, plan, "failover", "unplanned", "operator", "I see the fire")
+
+    with pytest.raises(PlanBusyError):
+        app.run(night())
+
+
+def test_an_end_that_was_cut_off_is_completed(app: AppSide, plan: RecoveryPlan) -> None:
+    """The row says that the run has ended, and the process died before the document was written."""
+
+    async def night() -> tuple[int | None, list[str]]:
+        run = await opened(plan.name, at=datetime.now(UTC) - timedelta(hours=2))
+        ended_at = datetime.now(UTC) - timedelta(hours=2)
+        await update_run(run.run_id, forced=True, phase=Phase.COMPLETED, outcome=Outcome.FAILED, ended_at=ended_at)
+        before = (await verify_history(plan.name)).problems
+        assert before == [f"The document of run {run.run_id} is missing."]
+        await end_what_is_lost(plan, Engine())
+        return (await read_run(run.run_id)).document, (await verify_history(plan.name)).problems
+
+    assert app.run(night()) == (1, [])
 
 
 # Pages of runs

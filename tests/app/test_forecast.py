@@ -54,6 +54,7 @@ def test_a_rehearsed_drill_touches_nothing(api: Api) -> None:
     found = rehearsed(api, "/api/plans/contoso/drill?what_if=true", {"reason": "A rehearsal"})
     assert (found["kind"], found["blockers"]) == ("drill", [])
     assert "customers are not touched" in found["does"][-1]
+    assert "enable_recovery" not in {step["name"] for step in found["steps"]}
 
 
 def test_bad_input_is_refused_in_a_rehearsal_too(api: Api) -> None:

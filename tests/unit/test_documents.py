@@ -13,6 +13,7 @@ from shared.services.verify_history import chain_problems, row_problems
 from shared.store.documents import Document, Head, recorded, sha256, write_document
 
 AT = datetime(2027, 1, 15, 20, tzinfo=UTC)
+NOW = AT + timedelta(hours=1)
 
 
 def run(number: int) -> RecoveryRun:
@@ -56,7 +57,7 @@ def head_of(documents: list[Document]) -> Head:
 def test_an_unchanged_history_has_no_problem() -> None:
     documents, rows = chain()
     assert chain_problems(documents, head_of(documents)) == []
-    assert row_problems(documents, rows) == []
+    assert row_problems(documents, rows, NOW) == []
     assert chain_problems([], Head()) == []
 
 
@@ -80,7 +81,7 @@ def test_a_document_that_was_rewritten_with_its_hash_breaks_the_chain_at_the_nex
     (problem,) = chain_problems(changed, head_of(documents))
     assert problem.startswith("Document 2 (")
     assert "does not continue" in problem
-    assert len(row_problems(changed, rows)) == 2
+    assert len(row_problems(changed, rows, NOW)) == 2
 
 
 def test_a_document_that_was_left_out_is_found() -> None:
@@ -88,18 +89,22 @@ def test_a_document_that_was_left_out_is_found() -> None:
     for which in range(3):
         rest = [document for document in documents if document.number != which + 1]
         assert chain_problems(rest, head_of(documents)), which
-        assert row_problems(rest, rows) == [f"Document {which + 1} of run {rows[which].run_id} is missing."]
+        assert row_problems(rest, rows, NOW) == [f"The document of run {rows[which].run_id} is missing."]
 
 
 def test_a_run_whose_row_was_deleted_is_found() -> None:
     documents, rows = chain()
-    assert row_problems(documents, rows[1:]) == [f"The row of run {rows[0].run_id} is missing; its document remains."]
+    assert row_problems(documents, rows[1:], NOW) == [
+        f"The row of run {rows[0].run_id} is missing; its document remains."
+    ]
 
 
-def test_a_run_that_is_just_ending_is_no_problem() -> None:
+def test_a_run_that_has_just_ended_may_have_no_document_yet_but_not_for_long() -> None:
     documents, rows = chain()
-    ending = run(4)
-    assert row_problems(documents, [*rows, ending]) == []
+    ended = run(4).model_copy(update={"ended_at": NOW})
+    assert row_problems(documents, [*rows, ended], NOW + timedelta(minutes=5)) == []
+    late = row_problems(documents, [*rows, ended], NOW + timedelta(hours=2))
+    assert late == [f"The document of run {ended.run_id} is missing."]
 
 
 def test_what_is_known_after_the_end_is_not_in_the_document() -> None:
