@@ -20,7 +20,7 @@ class Alert(Strict):
     condition: Literal["Fired", "Resolved"]
     service: str
     targets: list[str]
-    endpoint: str | None
+    endpoints: list[str]
     says_offline: bool = True
     plan_hint: str | None
     dedupe_key: str

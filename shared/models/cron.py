@@ -13,7 +13,10 @@ from zoneinfo import ZoneInfo
 from croniter import CroniterBadDateError, CroniterError, croniter
 
 _FIELD = re.compile(r"[0-9A-Za-z*,/-]+")
-_NAMES = re.compile(r"(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|SUN|MON|TUE|WED|THU|FRI|SAT)")
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+_NAMES = re.compile("|".join([*_MONTHS, *_DAYS]))
+_NUMBERS = {name: number for names, start in ((_MONTHS, 1), (_DAYS, 0)) for number, name in enumerate(names, start)}
 _YEARS = 10
 """A date that does not occur within so many years (29 February occurs within eight) never occurs."""
 
@@ -25,6 +28,8 @@ def schedule_problem(value: str) -> str | None:
     letters = "".join(_NAMES.sub("", field.upper()) for field in fields)
     if len(fields) != 6 or not all(map(_FIELD.fullmatch, fields)) or re.search("[A-Z]", letters):
         return wrong
+    if backwards := next(filter(_runs_backwards, re.findall(r"\w+-\w+", value.upper())), None):
+        return f"contains {backwards}, a range that ends before it begins; write it as two, for example FRI-SAT,SUN-MON"
     try:
         _reader(value, datetime(2027, 1, 1)).get_next(datetime)
     except CroniterBadDateError:
@@ -32,6 +37,12 @@ def schedule_problem(value: str) -> str | None:
     except (CroniterError, ValueError, KeyError):
         return wrong
     return None
+
+
+def _runs_backwards(span: str) -> bool:
+    """cron wraps such a range around; NCRONTAB may read it the other way round."""
+    first, last = (_NUMBERS.get(end, end) for end in span.split("-"))
+    return str(first).isdigit() and str(last).isdigit() and int(first) > int(last)
 
 
 def due_before(schedule: str, zone: str, now: datetime) -> datetime:

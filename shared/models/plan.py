@@ -185,8 +185,9 @@ class RecoveryTerms(Strict):
 
     resource_group: GroupId
     location: Region
-    tags: dict[TagName, Annotated[str, Field(max_length=256)]] = {}
-    """Tags on every resource that Coldsite creates, where a policy of the subscription requires them."""
+    tags: dict[TagName, Annotated[str, Field(max_length=256)]] = Field(default={}, max_length=40)
+    """Tags on every resource that Coldsite creates, where a policy of the subscription requires them. Azure allows 50
+    on a resource; Coldsite adds up to ten of its own."""
     probe: ProbeRhythm = ProbeRhythm()
     operation_timeout: Duration = timedelta(minutes=30)
     poll_at_least: Duration = _seconds(2)

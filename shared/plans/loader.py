@@ -94,7 +94,11 @@ def load_plan(path: Path) -> RecoveryPlan:
 def load_plans(folder: Path) -> dict[str, RecoveryPlan]:
     """Reads every plan of a folder by name. An invalid plan prevents the start: better at noon than in the disaster."""
     plans: dict[str, RecoveryPlan] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() not in (".yaml", ".yml"):
+            continue
+        if path.suffix != ".yaml":
+            raise PlanError(str(path), [f"would be ignored; rename it to {path.stem}.yaml"])
         plan = load_plan(path)
         if plan.name in plans:
             raise PlanError(str(path), [f"name: {plan.name!r} is already another plan's name"])
@@ -134,7 +138,9 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
         if query is None or not query.is_file():
             problems.append(f"detection.signals.{name}.logs.query: {signal.logs.query!r} is not a file in {folder}")
         else:
-            queries[signal.logs.query] = decode_text(query, query.read_bytes())
+            queries[signal.logs.query] = text = decode_text(query, query.read_bytes())
+            if not text.strip():
+                problems.append(f"detection.signals.{name}.logs.query: {query} is empty")
     scripts: dict[str, str] = {}
     if plan.replication.scripts:
         scripts_folder = _inside(path.parent, plan.replication.scripts)
@@ -143,7 +149,9 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
             if file is None or not file.is_file():
                 problems.append(f"replication.scripts: {plan.replication.scripts!r} does not contain {script}.ps1")
             else:
-                scripts[script] = decode_text(file, file.read_bytes())
+                scripts[script] = text = decode_text(file, file.read_bytes())
+                if not text.strip():
+                    problems.append(f"replication.scripts: {file} is empty")
     replication = plan.replication.model_copy(update={"script_texts": scripts})
     return plan.model_copy(update={"query_texts": queries, "replication": replication}), problems
 

@@ -20,6 +20,8 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
     if detection.quorum > len(detection.paths):
         paths = _list(detection.paths)
         yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {paths}"
+    if not detection.confirm_for:
+        yield "detection.confirm_for: 0s would let a single check decide; at least two are needed, for example 90s"
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or no outage could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":
@@ -41,6 +43,12 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
         )
     if plan.traffic.primary.endpoint.lower() == plan.traffic.recovery.endpoint.lower():
         yield f"traffic.recovery.endpoint: {plan.traffic.recovery.endpoint!r} is the primary's endpoint too"
+    for name, signal in detection.signals.items():
+        if signal.logs and not signal.logs.stale_after:
+            yield f"detection.signals.{name}.logs.stale_after: 0s would make every sign of life too old, for example 5m"
+    for name, workload in plan.recovery.workloads.items():
+        if workload.os == "linux" and workload.license in ("Windows_Server", "Windows_Client"):
+            yield f"recovery.workloads.{name}.license: {workload.license!r} is for Windows, and os is linux; remove it"
     yield from _probes_that_follow_the_customers(plan)
     yield from _bad_dependencies(plan)
     yield from _shared_places(plan)

@@ -78,7 +78,7 @@ def parse_alert(body: bytes) -> Alert:
         condition="Fired" if condition == "Fired" else "Resolved",
         service=service,
         targets=[target.lower().rstrip("/") for target in targets or []],
-        endpoint=_endpoint(context),
+        endpoints=_endpoints(context),
         says_offline=_says_offline(context),
         plan_hint=hint,
         dedupe_key=hashlib.sha256(key.encode()).hexdigest()[:32],
@@ -89,12 +89,16 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
 def _plan_hint(*places: Any) -> str | None:
     """The plan that a rule's custom property names. Metric alerts carry their properties beside the data, log alerts in
     ``alertContext.properties``.
     """
-    found = (_mapping(place).get(PLAN_PROPERTY) for place in places)
-    return next((one.strip() for one in found if isinstance(one, str) and one.strip()), None)
+    found = (value for place in places for key, value in _mapping(place).items() if key.lower() == PLAN_PROPERTY)
+    return next((one.strip().lower() for one in found if isinstance(one, str) and one.strip()), None)
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
@@ -109,20 +113,19 @@ def _text(mapping: Mapping[str, Any], key: str) -> str | None:
 
 
 def _conditions(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    found = _mapping(context.get("condition")).get("allOf")
-    return [_mapping(one) for one in found] if isinstance(found, list) else []
+    return [_mapping(one) for one in _list(_mapping(context.get("condition")).get("allOf"))]
 
 
-def _endpoint(context: Mapping[str, Any]) -> str | None:
-    """The EndpointName dimension of a metric alert, anywhere in its conditions. An unreadable one counts as an unknown
+def _endpoints(context: Mapping[str, Any]) -> list[str]:
+    """The EndpointName dimensions of a metric alert, from all of its conditions. An unreadable one counts as an unknown
     endpoint, not as none.
     """
-    for condition in _conditions(context):
-        dimensions = condition.get("dimensions")
-        for dimension in dimensions if isinstance(dimensions, list) else []:
-            if _mapping(dimension).get("name") == ENDPOINT_DIMENSION:
-                return _text(_mapping(dimension), "value") or UNREADABLE
-    return None
+    return [
+        _text(_mapping(dimension), "value") or UNREADABLE
+        for condition in _conditions(context)
+        for dimension in _list(condition.get("dimensions"))
+        if _mapping(dimension).get("name") == ENDPOINT_DIMENSION
+    ]
 
 
 def _says_offline(context: Mapping[str, Any]) -> bool:
@@ -134,8 +137,18 @@ def _says_offline(context: Mapping[str, Any]) -> bool:
 def _is_offline(condition: Mapping[str, Any]) -> bool:
     operator, threshold = str(condition.get("operator")), str(condition.get("threshold"))
     none = threshold in ("0", "0.0")
-    below = operator == "LessThan" or (operator == "LessThanOrEqual" and not threshold.startswith("1"))
+    below = (operator == "LessThan" and _at_most_one(threshold)) or (
+        operator == "LessThanOrEqual" and not threshold.startswith("1")
+    )
     return condition["metricName"] == STATE_METRIC and (below or (operator == "Equals" and none))
+
+
+def _at_most_one(threshold: str) -> bool:
+    """Below a higher threshold the state of an endpoint always is, also while it is online."""
+    try:
+        return float(threshold) <= 1
+    except ValueError:
+        return True
 
 
 def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPlan, Meaning]:
@@ -152,9 +165,9 @@ def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPla
         if plan.traffic.profile.lower() in alert.targets:
             if alert.service.lower() != "platform" or not alert.says_offline:
                 return plan, "noted"
-            if alert.endpoint is None or alert.endpoint.lower() == plan.traffic.primary.endpoint.lower():
+            if not alert.endpoints or plan.traffic.primary.endpoint.lower() in map(str.lower, alert.endpoints):
                 return plan, _down_or_resolved(alert)
-            endpoint_seen = alert.endpoint
+            endpoint_seen = alert.endpoints[0]
         elif alert.plan_hint == plan.name:
             return plan, "noted"
     for plan in known:

@@ -86,7 +86,7 @@ def _row(plan: str, alert: Alert, now: datetime) -> dict[str, Any]:
         "rule": alert.rule,
         "condition": alert.condition,
         "service": alert.service,
-        "endpoint": alert.endpoint,
+        "endpoint": ", ".join(alert.endpoints),
         "received_at": now,
     }
     return to_entity(plan, alert.dedupe_key, fields)

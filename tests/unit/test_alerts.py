@@ -60,7 +60,7 @@ def without(name: str) -> dict[str, Any]:
 def test_reads_what_coldsite_needs() -> None:
     alert = read(plan="contoso")
     assert (alert.alert_id.lower(), alert.rule, alert.service) == (ALERT_ID.lower(), "primary-degraded", "Platform")
-    assert (alert.condition, alert.endpoint, alert.plan_hint) == ("Fired", "on-premises", "contoso")
+    assert (alert.condition, alert.endpoints, alert.plan_hint) == ("Fired", ["on-premises"], "contoso")
     assert alert.targets == [PROFILE.lower()]
 
 
@@ -145,7 +145,7 @@ def test_refuses_a_condition_that_is_neither_fired_nor_resolved(condition: str) 
 def test_an_alert_without_dimensions_names_no_endpoint(context: Any) -> None:
     data = sample()
     data["data"]["alertContext"] = context
-    assert parse_alert(json.dumps(data).encode()).endpoint is None
+    assert parse_alert(json.dumps(data).encode()).endpoints == []
 
 
 def test_an_id_that_is_no_text_in_any_encoding_is_refused() -> None:
@@ -362,6 +362,22 @@ def test_one_condition_of_several_that_says_offline_is_enough() -> None:
     assert match_plan(alert, [contoso()]) == (contoso(), "primary_down")
 
 
+@pytest.mark.parametrize("primary_first", [True, False])
+def test_an_alert_on_both_endpoints_is_about_the_primary_too(primary_first: bool) -> None:
+    both = [metric(), metric(dimensions=[{"name": "EndpointName", "value": "azure"}])]
+    assert match_plan(conditions(*(both if primary_first else both[::-1])), [contoso()]) == (contoso(), "primary_down")
+
+
+def test_a_rule_that_fires_for_an_online_endpoint_too_starts_nothing() -> None:
+    """The state is 0 or 1, so it always is below 2."""
+    assert match_plan(conditions(metric(threshold="2")), [contoso()]) == (contoso(), "noted")
+
+
+@pytest.mark.parametrize("custom", [{"Coldsite-Plan": "contoso"}, {"coldsite-plan": "Contoso"}])
+def test_the_property_that_names_the_plan_is_compared_without_case(custom: dict[str, str]) -> None:
+    assert match_plan(log_alert({"properties": custom}), [contoso()]) == (contoso(), "primary_down")
+
+
 # Places of the plan's name
 
 
@@ -413,7 +429,7 @@ def test_a_rules_name_that_is_too_long_is_cut_and_the_alert_is_kept() -> None:
 
 def test_an_endpoint_that_cannot_be_read_is_some_endpoint_and_not_any() -> None:
     alert = read(endpoint=ZERO_WIDTH)
-    assert alert.endpoint == "(unreadable)"
+    assert alert.endpoints == ["(unreadable)"]
     with pytest.raises(UnusableAlertError, match="which is not a plan's primary endpoint"):
         match_plan(alert, [contoso()])
 

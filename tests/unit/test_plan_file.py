@@ -50,6 +50,15 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
         ["did you mean role?"],
     ),
     ("texts that only the loader fills", {"query_texts": {"a.kql": "b"}}, "query_texts", ["unknown key"]),
+    (
+        "an age of nothing",
+        {f"{SIGNALS}.heartbeat.logs.stale_after": "0s"},
+        f"{SIGNALS}.heartbeat.logs.stale_after",
+        ["5m"],
+    ),
+    ("confirmed at once", {"detection.confirm_for": "0s"}, "detection.confirm_for", ["single check", "90s"]),
+    ("a Windows license on Linux", {f"{SQL}.os": "linux"}, f"{SQL}.license", ["for Windows", "remove it"]),
+    ("too many tags", {"recovery.tags": {f"t{n}": "v" for n in range(41)}}, "recovery.tags", ["at most 40"]),
     # safety words
     ("mode", {"detection.mode": "automattic"}, "detection.mode", ["'automattic'", "observe, approve, automatic"]),
     ("mode a boolean", {"detection.mode": True}, "detection.mode", ["True", "observe, approve, automatic"]),

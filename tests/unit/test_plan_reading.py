@@ -104,6 +104,21 @@ def test_refuses_two_plans_of_one_name(folder: Path) -> None:
         load_plans(folder)
 
 
+@pytest.mark.parametrize("name", ["branch.yml", "branch.YAML", "branch.Yml"])
+def test_a_plan_that_would_be_ignored_stops_the_start(folder: Path, name: str) -> None:
+    shutil.copy(folder / "contoso.yaml", folder / name)
+    with pytest.raises(PlanError, match=r"branch\.\w+: would be ignored; rename it to branch\.yaml"):
+        load_plans(folder)
+
+
+@pytest.mark.parametrize("name", ["heartbeat.kql", "freeze.ps1"])
+@pytest.mark.parametrize("text", ["", " \r\n"])
+def test_an_empty_query_or_script_is_refused(folder: Path, name: str, text: str) -> None:
+    (folder / "contoso" / name).write_text(text)
+    with pytest.raises(PlanError, match=rf"{name} is empty"):
+        load_plan(folder / "contoso.yaml")
+
+
 # Files saved by Windows tools
 
 FILES = ["contoso.yaml", "contoso/heartbeat.kql", *(f"contoso/{script}.ps1" for script in SCRIPTS)]

@@ -78,6 +78,20 @@ def test_what_is_no_schedule_of_six_fields_is_refused_with_an_example(schedule: 
     assert said.startswith(f"{SIX_FIELDS}, for example 0 0 3 1 1,4,7,10 *")
 
 
+@pytest.mark.parametrize(
+    ("schedule", "span"),
+    [
+        ("0 0 3 * * FRI-MON", "FRI-MON"),
+        ("0 0 22-2 * * *", "22-2"),
+        ("0 0 3 * nov-feb *", "NOV-FEB"),
+        ("0 0 3 * * 5-MON", "5-MON"),
+    ],
+)
+def test_a_range_that_runs_backwards_is_refused(schedule: str, span: str) -> None:
+    """cron would wrap it around; what Azure's reader does with it is not documented."""
+    assert (schedule_problem(schedule) or "").startswith(f"contains {span}, a range that ends before it begins")
+
+
 @pytest.mark.parametrize("schedule", ["0 0 3 30 2 *", "0 0 3 31 2,4,6,9,11 *", "0 0 0 30 FEB SUN"])
 def test_a_date_that_never_comes_is_refused(schedule: str) -> None:
     assert schedule_problem(schedule) == "is a date that never occurs"
