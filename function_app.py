@@ -4,6 +4,7 @@ import azure.durable_functions as df
 
 from functions.activities import (
     evidence,
+    home,
     machines,
     notify,
     probes,
@@ -14,15 +15,16 @@ from functions.activities import (
     traffic,
 )
 from functions.activities import selfcheck as selfcheck_activity
-from functions.orchestrators import drill, failover, recover_workload, upkeep
+from functions.orchestrators import drill, failback, failover, recover_workload, upkeep
 from functions.orchestrators import selfcheck as selfcheck_orchestrator
 from functions.triggers import alerts, openapi, plans, runs, selfcheck, timers
 
 app = df.DFApp()
 triggers = (alerts, runs, plans, openapi, timers, selfcheck)
-orchestrators = (failover, drill, recover_workload, upkeep, selfcheck_orchestrator)
+orchestrators = (failover, failback, drill, recover_workload, upkeep, selfcheck_orchestrator)
 activities = (
     evidence,
+    home,
     machines,
     notify,
     probes,

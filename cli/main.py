@@ -176,6 +176,43 @@ def drill(
     _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
 
 
+@app.command()
+def failback(
+    plan: str,
+    reason: Reason,
+    rehearse: Annotated[bool, typer.Option("--rehearse", help="Check home until it is ready, and end there.")] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(help="When Azure's writes may stop at the earliest, for example 2027-01-15T22:00+01:00."),
+    ] = None,
+    what_if: WhatIf = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Bring the customers of PLAN home: prove home, stop Azure's writes, copy the rest, cut back, watch, commit.
+
+    The databases are copied by your own script or by Double-Take (docs/failback.md). Nothing is stopped before a person
+    has signed; until customers move, `coldsite abort` lets Azure continue as before.
+    """
+    api, path = api_of(url, key), f"plans/{quote(plan, safe='')}/failback"
+    body = {"rehearse": rehearse, "reason": reason} | ({"at": at} if at else {})
+    found = {} if yes and not what_if else api.post(f"{path}?what_if=true", body)
+    if what_if and as_json:
+        print(json.dumps(found))
+    elif found and not as_json:
+        out.print(show.failback_lines(found, api.target.speed))
+    if what_if:
+        raise typer.Exit(1 if found["blockers"] else 0)
+    _confirm(
+        api,
+        "Rehearse the failback?" if rehearse else "Start the failback? It asks again before it stops anything.",
+        yes,
+    )
+    _follow_or_print(api, api.post(path, body), as_json)
+
+
 @app.command("forecast")
 def show_forecast(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """Show what a failover of PLAN would do now: steps, expected duration, data at risk, blockers."""
@@ -206,6 +243,7 @@ _SENT = {
     "proceed": "Proceeding",
     "abort": "Aborting",
     "retry": "Retrying",
+    "commit": "Committing",
 }
 
 
@@ -219,32 +257,35 @@ def _steer(action: str, run: str, reason: str, api: Api) -> None:
         )
 
 
-def _show_question(api: Api, run: str) -> None:
-    """Shows the question that a yes would answer."""
-    if question := api.get(f"runs/{quote(run, safe='')}").get("waiting_for"):
+def _show_question(api: Api, run: str) -> str:
+    """Shows the question that a yes would answer, and returns the kind of the run."""
+    found = api.get(f"runs/{quote(run, safe='')}")
+    if question := found.get("waiting_for"):
         out.print(Text(question, style="bold red"))
+    return str(found["kind"])
 
 
 @app.command()
 def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Approve a failover that waits for approval."""
+    """Approve a failover that waits for approval, or sign a failback."""
     api = api_of(url, key)
-    _show_question(api, run)
-    _confirm(api, f"Let {run} build the machines and cut over?", yes)
+    kind = _show_question(api, run)
+    does = "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
+    _confirm(api, f"Let {run} {does}?", yes)
     _steer("approve", run, reason, api)
 
 
 @app.command()
 def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Reject a failover that waits for approval."""
+    """Reject a failover or a failback that waits for approval."""
     _steer("reject", run, reason, api_of(url, key))
 
 
 @app.command()
 def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """End a run and delete what it built; impossible once the cutover has begun."""
+    """End a run and undo what it did; impossible once the cutover has begun."""
     api = api_of(url, key)
-    _confirm(api, f"End {run} and delete what it built?", yes)
+    _confirm(api, f"End {run}? What it built is deleted, and what it stopped resumes.", yes)
     _steer("abort", run, reason, api)
 
 
@@ -261,6 +302,15 @@ def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`."""
     _steer("retry", run, reason, api_of(url, key))
+
+
+@app.command()
+def commit(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """End a failback whose home was watched for long enough. There is no way back from here."""
+    api = api_of(url, key)
+    _show_question(api, run)
+    _confirm(api, "Customers stay home?", yes)
+    _steer("commit", run, reason, api)
 
 
 @app.command()

@@ -39,7 +39,7 @@ def follow(api: Api, run_id: str) -> None:
                     mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
                     tail = f": {step['error']}" if step["error"] else ""
                     out.print(Text.from_markup(f"  {mark} ").append(f"{show.step_words(*key)}{tail}"))
-            if run["outcome"] or run["phase"] in ("waiting_for_approval", "needs_operator"):
+            if run["outcome"] or run["waiting_for"]:
                 out.print(show.run_details(run, factor))
                 return
             time.sleep(0.5)

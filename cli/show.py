@@ -32,6 +32,14 @@ PHASES = {
     "recovering": "building the machines",
     "verifying": "verifying the recovery site",
     "cutting_over": "cutting over",
+    "checking_home": "checking home",
+    "syncing": "waiting for the copy home",
+    "ready": "home is ready",
+    "stopping_writes": "stopping the writes in Azure",
+    "final_sync": "copying the last changes home",
+    "proving_home": "proving home",
+    "cutting_back": "moving customers home",
+    "watching": "customers are home, watching",
     "needs_operator": "action required",
     "cleaning_up": "cleaning up",
     "completed": "completed",
@@ -51,6 +59,12 @@ STEPS = {
     "verify_site": "verify the whole site",
     "enable_recovery": "enable the recovery endpoint",
     "disable_primary": "disable the primary endpoint",
+    "look_home": "compare both sites",
+    "stop_writes": "stop the writes in Azure",
+    "final_sync": "copy the last changes home",
+    "prove_home": "prove home",
+    "enable_primary": "enable the primary endpoint",
+    "disable_recovery": "disable the recovery endpoint",
     "check_dns": "wait for DNS",
     "clean_up": "clean up",
 }
@@ -59,7 +73,8 @@ STEPS = {
 def step_words(name: str, target: str) -> str:
     """A step in plain words: the workload is named where there are several."""
     workload = target.split("/")[0]
-    plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover"}
+    plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover", "home", "sync"}
+    plain |= {"syncing", "before the stop", "stopped", "resumed", "final sync", "watching", "azure", "resume"}
     named = workload not in plain and "." not in workload and not workload.startswith(("set-", "point-"))
     again = " again" if target == "before cutover" else ""
     return f"{STEPS[name]} {workload if named else ''}".strip() + again
@@ -75,7 +90,7 @@ def said(run: dict[str, Any]) -> str:
 def colour(run: dict[str, Any]) -> str:
     if run["outcome"]:
         return OUTCOMES[run["outcome"]][1]
-    return "red" if run["phase"] in ("needs_operator", "waiting_for_approval") else "cyan"
+    return "red" if run["waiting_for"] else "cyan"
 
 
 def decision(run: dict[str, Any], factor: float) -> str | None:
@@ -302,6 +317,19 @@ def forecast_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType
         Text(f"Azure's data {data}."),
         *(Text(warning, style="yellow") for warning in found["warnings"]),
         *(Text(f"Blocked: {blocker}", style="bold red") for blocker in found["blockers"]),
+    )
+
+
+def failback_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
+    """Both sites' databases, what a failback would do, and what stands in its way."""
+    lag = "of unknown length" if found["lag"] is None else f"of {spoken(found['lag'] * factor)}"
+    stranded = "could not be counted" if found["stranded"] is None else f"{found['stranded']}"
+    sides = [f"  {side}: {detail}" for side in ("home", "azure") for detail in found[side].values()]
+    return Group(
+        *(Text(line) for line in sides),
+        Text(f"  Home's lag is {lag}; rows that only home has from before the failover: {stranded}."),
+        *(Text(f"  {sentence}") for sentence in found["does"]),
+        *(Text(f"Not ready: {blocker}", style="bold red") for blocker in found["blockers"]),
     )
 
 

@@ -12,7 +12,7 @@ from lab.cloud.faults import Fault
 from lab.cloud.monitor import SAMPLES, sample, send_with_retries
 from lab.host.dispatch import KillOrder
 from lab.scenario import Event, ScenarioError, seconds
-from lab.site.hooks import FENCE, Behaviour
+from lab.site.hooks import Behaviour
 from lab.site.sql_server import LOGIN_REFUSALS
 from lab.twin import Lab
 from shared.models.ids import TAG_TAKEN_AT
@@ -66,6 +66,8 @@ class Actions:
                 self._break_azure(
                     details | {"error": details["code"], "later": details.get("as") == "async"},
                 )
+            case "home.copy":
+                lab.home_copy.order(details["state"], seconds(details.get("lag", 0)))
             case "replication.pause" | "replication.resume":
                 lab.replication.paused = do.endswith("pause")
             case "replication.state":
@@ -121,9 +123,9 @@ class Actions:
     def _change_hook(self, details: dict[str, Any]) -> None:
         behaviours = self._lab.hooks.behaviours
         name = str(details["hook"])
-        name = FENCE if name == "fence" else name
+        name = self._lab.hooks.roles.get(name, name)
         if name not in behaviours:
-            raise ScenarioError(f"hook {details['hook']!r} is not one of fence, {', '.join(behaviours)}")
+            raise ScenarioError(f"hook {name!r} is not one of {', '.join([*self._lab.hooks.roles, *behaviours])}")
         effect = details.get("effect", True)
         behaviours[name] = Behaviour(status=int(details.get("status", 200)), effect=effect in (True, "true"))
 
@@ -191,7 +193,7 @@ class Actions:
         wanted = details.pop("answer", None)
         plan = details.pop("plan", self._lab.plan.name)
         person = str(details.pop("by", ""))
-        if what in ("approve", "reject", "proceed", "abort", "retry"):
+        if what in ("approve", "reject", "proceed", "abort", "retry", "commit"):
             run = details.pop("run", None) or await self._current_run()
             path = f"runs/{run}/{what}"
         else:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from shared.models.durations import IoTimeoutMark
-from shared.models.plan import RecoveryPlan
+from shared.models.plan import TEXTS_OF_FILES, RecoveryPlan
 from shared.models.probes import HttpProbe, SqlProbe
 
 IO_FLOOR = timedelta(seconds=2)
@@ -19,10 +19,15 @@ IO_FLOOR = timedelta(seconds=2)
 
 
 def merge(base: Any, overrides: Any) -> Any:
-    """Merges mappings deeply; everything else, lists above all, is replaced."""
+    """Merges mappings deeply; everything else, lists above all, is replaced. A hook replaces a script, and a script a
+    hook.
+    """
     if not isinstance(base, dict) or not isinstance(overrides, dict):
         return overrides
-    return base | {key: merge(base.get(key), value) for key, value in overrides.items()}
+    replaced = {"hook": {"script", "on"}, "script": {"hook"}}
+    gone = {key for word, others in replaced.items() if word in overrides for key in others - overrides.keys()}
+    kept = {key: value for key, value in base.items() if key not in gone}
+    return kept | {key: merge(base.get(key), value) for key, value in overrides.items()}
 
 
 def loopback(address: str) -> str:
@@ -86,7 +91,7 @@ def write_copy(
     ``real_schedules`` it is due when the plan says so.
     """
     copy: RecoveryPlan = scaled(_moved(plan, ports), speed)
-    data = copy.model_dump(mode="json", by_alias=True, exclude={"query_texts": True, "replication": {"script_texts"}})
+    data = copy.model_dump(mode="json", by_alias=True, exclude=TEXTS_OF_FILES)
     for workload in data["recovery"]["workloads"].values():
         workload["address"] = {role: loopback(address) for role, address in workload["address"].items()}
     if data["drill"]["schedule"] and not real_schedules:

@@ -22,6 +22,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
     enabled = [name for name in ("primary", "recovery") if _enabled(lab, name)]
     active = {0: "none", 1: enabled[0] if enabled else "none", 2: "both"}[len(enabled)]
     tally = lab.customers.tally
+    _, view = await lab.call("GET", f"plans/{lab.plan.name}")
     return {
         "scenario": scenario.name,
         "passed": False,
@@ -31,6 +32,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
         "processor_wait": round(lab.processor_wait.worst, 3),
         "active_site": active,
         "primary_latched": enabled == ["recovery"],
+        "protected": view.get("protected", False),
         "runs": [_run_view(lab, run, steps) for run, steps in runs],
         "customers": {
             "requests": tally.requests,
@@ -41,7 +43,7 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "dark_seconds": round(tally.dark_seconds(lab.clock.now), 1),
             "write_stop_seconds": round(tally.write_stop_seconds(lab.clock.now), 1),
         },
-        "resources_left": _resources_left(lab, [run for run, _ in runs], active),
+        "resources_left": _resources_left(lab, [run for run, _ in runs], active, view.get("retiring")),
         "arm_calls": {
             "total": sum(lab.arm.calls.values()),
             "throttled": lab.arm.throttled,
@@ -49,14 +51,9 @@ async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:
             "permissions": sorted(lab.identity.used),
         },
         "journal_intact": await journal_intact(lab),
-        **await _between_runs(lab),
+        "warnings": view.get("warnings", []),
+        "events": [event["text"] for event in view.get("events", [])],
     }
-
-
-async def _between_runs(lab: Lab) -> dict[str, list[str]]:
-    """The app's current warnings, and its events between runs, newest first."""
-    _, body = await lab.call("GET", f"plans/{lab.plan.name}")
-    return {"warnings": body.get("warnings", []), "events": [event["text"] for event in body.get("events", [])]}
 
 
 async def _all_runs(lab: Lab) -> list[tuple[RecoveryRun, list[Step]]]:
@@ -127,12 +124,14 @@ def orders_lost(lab: Lab, active: str) -> int:
     return sum(order.number not in kept for order in lab.customers.tally.orders)
 
 
-def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str) -> list[str]:
-    """Tagged resources of runs, but for those of the recovery site in service."""
+def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str, retiring: str | None) -> list[str]:
+    """Tagged resources of runs, but for those of the recovery site in service, and those that are kept for a while
+    after a failback.
+    """
     serving = (
         {r.run_id for r in runs if r.kind == "failover" and r.outcome == "succeeded"} if active != "primary" else set()
     )
-    kept = serving | {r.run_id for r in runs if r.outcome is None}
+    kept = serving | {r.run_id for r in runs if r.outcome is None} | {retiring}
     left = []
     for resource in lab.compute.resources.values():
         run_id = resource["tags"].get(ids.TAG_RUN)

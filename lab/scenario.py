@@ -57,7 +57,9 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"mode", "acknowledge_primary_healthy", "recovery_point", "reason", "plan", "by"}),
     ),
     "operator.drill": (frozenset(), frozenset({"reason", "plan", "by"})),
-    "operator.failback": (frozenset(), frozenset({"reason", "plan", "by"})),
+    "operator.failback": (frozenset(), frozenset({"reason", "rehearse", "plan", "by"})),
+    "operator.commit": (frozenset(), frozenset({"run", "reason", "by"})),
+    "home.copy": (frozenset({"state"}), frozenset({"lag"})),
     "operator.approve": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.reject": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
@@ -89,6 +91,7 @@ _WORDS: dict[tuple[str, str], frozenset[str]] = {
     ("worker.kill", "write"): frozenset({"azure", "history"}),
     ("worker.kill", "loses"): frozenset({"process", "instance"}),
     ("azure.health", "state"): frozenset({"well", "trouble"}),
+    ("home.copy", "state"): frozenset({"start", "stop", "stall"}),
     ("operator.settle", "served_from"): frozenset({"primary", "recovery"}),
     ("operator.failover", "mode"): frozenset({"planned", "unplanned"}),
     ("sql.state", "state"): frozenset(
@@ -108,7 +111,7 @@ def _check_kind(key: str, value: Any) -> None:
         and not str(value).isdecimal()
     ):
         raise ValueError(f"{key}: {value!r} is not a number")
-    if key in ("for", "retry_after"):
+    if key in ("for", "retry_after", "lag"):
         seconds(value)
     if key == "recovery_point" and str(value).startswith("before:") and "T" not in str(value):
         seconds(str(value).removeprefix("before:"))

@@ -53,10 +53,11 @@ async def claim_run(order: ClaimOrder) -> Claim:
         await end_orphan(order.run.run_id, str(error), outcome)
         return Claim(claimed=False, because=str(error))
     must_ask = None
-    if order.trust:
+    if order.trust or state.failed_back_at:
         drills = await list_runs(order.run.plan, kind="drill", limit=20)
         good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
-        must_ask = trust_limitation(order.trust, good, state.created_at, datetime.now(UTC))
+        now = datetime.now(UTC)
+        must_ask = trust_limitation(order.trust, good, state.created_at, now, state.failed_back_at)
     return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commits=state.home_commits)
 
 

@@ -8,13 +8,14 @@ from typing import Literal
 import azure.durable_functions as df
 
 from functions.activities.base import activity
+from shared.models.acts import Called
 from shared.models.base import Strict
 from shared.models.errors import LostLockError
 from shared.models.plan import Fence
 from shared.models.probes import SqlProbe
 from shared.models.steps import Order, StepEnd
 from shared.probes.newest_commits import newest_commits
-from shared.services.fence_hook import Fenced, call_hook
+from shared.services.hooks import call_hook
 from shared.store import site_state
 
 bp = df.Blueprint()
@@ -28,7 +29,7 @@ class FenceOrder(Order):
 
 
 @activity(bp, "around")
-async def fence_source(order: FenceOrder) -> Fenced:
+async def fence_source(order: FenceOrder) -> Called:
     """Asks the hook to stop the source's writes. A hook that cannot be reached is an answer, not an error.
 
     The run that stops them is recorded first, so that they are resumed when the run is lost. A late redelivery must not
@@ -39,10 +40,11 @@ async def fence_source(order: FenceOrder) -> Fenced:
         if order.action == "stop":
             await site_state.change_as(order.run, fenced_by=order.run.run_id)
         elif not stopped_before:
-            return Fenced(done=True, detail="its writes were not stopped")
+            return Called(done=True, detail="its writes were not stopped")
     except LostLockError as error:
-        return Fenced(done=False, detail=str(error))
-    answer = await call_hook(order.fence, order.run.plan, order.run.run_id, order.action)
+        return Called(done=False, detail=str(error))
+    fence, run = order.fence, order.run
+    answer = await call_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action)
     # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
     if nothing_stopped or (order.action == "resume" and answer.done):

@@ -1,4 +1,4 @@
-"""The steps of the cutover: enable one endpoint, disable the other, read both back."""
+"""The steps of the cutover, in both directions: enable one endpoint, disable the other, read both back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.models.operations import Refusal, Refused
 from shared.models.orders import TrafficOrder
 from shared.models.plan import Endpoint
 from shared.models.routing import Routing, Switch
-from shared.models.runs import Phase
+from shared.models.runs import MOVES_CUSTOMERS
 from shared.models.steps import StepEnd
 from shared.store import site_state
 from shared.store.runs import read_run
@@ -40,11 +40,23 @@ async def disable_primary(order: TrafficOrder) -> Switched | Refused:
     return await _switch(order, order.traffic.primary, "Disabled")
 
 
+@activity(bp, "around")
+async def enable_primary(order: TrafficOrder) -> Switched | Refused:
+    """The first half of the way home. Raises ``LostLockError`` when the run no longer holds its plan."""
+    return await _switch(order, order.traffic.primary, "Enabled")
+
+
+@activity(bp, "around")
+async def disable_recovery(order: TrafficOrder) -> Switched | Refused:
+    """The second half of the way home."""
+    return await _switch(order, order.traffic.recovery, "Disabled")
+
+
 async def _switch(order: TrafficOrder, endpoint: Endpoint, to: Switch) -> Switched | Refused:
     """A late redelivery must not move traffic while an operator is being asked."""
     await site_state.check_lock(order.run)
     run = await read_run(order.run.run_id)
-    if run.phase is not Phase.CUTTING_OVER or run.holds != order.holds:
+    if run.phase not in MOVES_CUSTOMERS or run.holds != order.holds:
         message = "The run has stopped for the operator since this was ordered."
         return Refused(refusal=Refusal(kind="permanent", code=TOO_LATE, message=message))
     if late := too_late(order.not_after, "The last health check is too old to move traffic on it."):
@@ -77,4 +89,4 @@ async def read_back(order: TrafficOrder) -> ReadBack:
     routing = await read_routing(order.traffic)
     site = routing.active_site
     await site_state.change_as_by(order.run, lambda before: site_state.routed(site, before))
-    return ReadBack(routing=routing, agrees=site == "recovery")
+    return ReadBack(routing=routing, agrees=site == order.to)

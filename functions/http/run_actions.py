@@ -7,7 +7,7 @@ from typing import NamedTuple
 from functions.http.auth import Caller, PersonRole
 from shared.models import errors, ids
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Phase, RecoveryRun
+from shared.models.runs import MOVES_CUSTOMERS, Phase, RecoveryRun
 
 
 class RunAction(NamedTuple):
@@ -21,13 +21,17 @@ class RunAction(NamedTuple):
 
 
 _WAITS = frozenset({Phase.WAITING_FOR_APPROVAL})
-_MAY_END = frozenset(Phase) - {Phase.CUTTING_OVER, Phase.CLEANING_UP, Phase.COMPLETED}
+_MAY_END = frozenset(Phase) - {*MOVES_CUSTOMERS, Phase.WATCHING, Phase.CLEANING_UP, Phase.COMPLETED}
 RUN_ACTIONS = {
     "approve": RunAction(
-        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Approve a failover that waits for approval"
+        "approver", ids.EVENT_APPROVE, _WAITS, "waits for approval", "Approve a failover, or sign a failback"
     ),
     "reject": RunAction(
-        "approver", ids.EVENT_REJECT, _WAITS, "waits for approval", "Reject a failover that waits for approval"
+        "approver",
+        ids.EVENT_REJECT,
+        _WAITS,
+        "waits for approval",
+        "Reject a failover or a failback that waits for approval",
     ),
     "retry": RunAction(
         "operator",
@@ -42,6 +46,13 @@ RUN_ACTIONS = {
         frozenset({Phase.NEEDS_OPERATOR}),
         "asks whether to proceed",
         "Cut over despite the reported doubt: a yes to the question just before the cutover",
+    ),
+    "commit": RunAction(
+        "operator",
+        ids.EVENT_COMMIT,
+        frozenset({Phase.WATCHING}),
+        "has moved customers home and watched them",
+        "End a failback whose home has proven itself",
     ),
     "abort": RunAction(
         "operator", ids.EVENT_ABORT, _MAY_END, "has not begun the cutover", "End a run and delete what it built"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StrictBool
 
 from shared.models.base import Strict
 from shared.models.durations import Duration
@@ -32,6 +32,14 @@ class FailoverRequest(Strict):
     mode: Literal["planned", "unplanned"] = "unplanned"
     acknowledge_primary_healthy: StrictBool = False
     recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
+    reason: Reason
+
+
+class FailbackRequest(Strict):
+    """``rehearse`` ends once home is ready; ``at`` is when Azure's writes may be stopped at the earliest."""
+
+    rehearse: StrictBool = False
+    at: AwareDatetime | None = None
     reason: Reason
 
 
@@ -119,6 +127,12 @@ class PlanView(Strict):
     replica: ReplicaView
     last_good_drill: datetime | None
     open_alerts: int
+    last_point_at: datetime | None = None
+    """When the newest recovery point of the active site was taken by the timer."""
+    protected: bool = False
+    """Whether that was within twice the plan's rhythm."""
+    retiring: str | None = None
+    """The failover whose machines a failback has replaced; they are deleted once home is protected again."""
     warnings: list[str]
     next_look_not_before: datetime | None
     """The watch starts nothing before this, unless another check turns bad."""

@@ -45,6 +45,9 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         replica=_replica_view(plan, state),
         last_good_drill=next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None),
         open_alerts=open_alerts,
+        last_point_at=state.last_point_at,
+        protected=_is_protected(plan, state, now),
+        retiring=state.retire.get("run_id"),
         short_failures=state.short_failures,
         short_failure_at=state.short_failure_at,
         warnings=list(state.warnings.values()),
@@ -52,6 +55,11 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         paused_until=state.paused_until if paused else None,
         pause_reason=state.pause_reason if paused else None,
     )
+
+
+def _is_protected(plan: RecoveryPlan, state: SiteState, now: datetime) -> bool:
+    rhythm = plan.replication.recovery_points
+    return bool(rhythm and state.last_point_at and now - state.last_point_at <= 2 * rhythm.every)
 
 
 async def _run_under_way(state: SiteState) -> WaitingRun | None:

@@ -13,7 +13,7 @@ from functions.stages import fencing, replica
 from functions.stages.before_cutover import BeforeCutover
 from functions.stages.cleanup import clear_away
 from functions.stages.confirm import OutageConfirmation
-from functions.stages.cutover import Blocked, Cutover, Moved, TryAgain
+from functions.stages.cutover import Blocked, FailoverCutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
 from functions.stages.permission import Permission
@@ -64,7 +64,7 @@ class _Failover:
         self._state = FailoverState.of(run)
         self._looking = OutageConfirmation(work, run)
         self._permission = Permission(work, run, self._state, self._looking)
-        self._cutover = Cutover(work, run.plan, self._looking)
+        self._cutover = FailoverCutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
         self._before_cutover = BeforeCutover(
@@ -222,5 +222,6 @@ class _Failover:
             because,
             cutover=CutoverState.MOVED,
             recovery_time_actual=seconds_between(began, served_at),
+            recovered_until=newest_commit,
             recovery_point_actual=seconds_between(newest_commit, outage),
         )

@@ -14,6 +14,7 @@ from functions.stages import replica
 from functions.stages.cleanup import clear_away
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason
+from shared.models import ids
 from shared.models.base import Strict
 from shared.models.orders import POINT
 from shared.models.plan import RecoveryPlan
@@ -24,7 +25,7 @@ bp = df.Blueprint()
 
 class KeepingOrder(Strict):
     """``of_run`` is the ended run to clean up; ``freezing`` is when it froze the replica, ``keep_point``
-    spares its recovery point.
+    spares its recovery point. ``serving`` is the failover whose machines serve customers.
     """
 
     instance: str
@@ -32,6 +33,7 @@ class KeepingOrder(Strict):
     of_run: str = ""
     freezing: datetime | None = None
     keep_point: bool = False
+    serving: str = ""
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -42,16 +44,14 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     2. Snapshot every disk as one set.
     3. Thaw, whatever happened, and store the result: housekeeping warns of missing points.
     4. After a success, delete sets beyond the number to keep.
+
+    While customers are served from Azure the set is of the machines there. They keep running, so it is only
+    crash-consistent, each disk by itself.
     """
     order = KeepingOrder.model_validate(data)
     plan = order.plan
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
-    limit, freezing = plan.replication.pause_limit, work.now
-    try:
-        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
-    except (NeedsOperator, task.TaskFailedError) as error:
-        trouble = reason(error)
-    trouble = (yield from replica.thaw_or_say(work, plan, freezing)) or trouble
+    trouble = yield from (_of_azure(work, order) if order.serving else _of_replica(work, order))
     yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble))
     if trouble:
         return {"recovery_point": f"not taken: {trouble}"}
@@ -59,6 +59,31 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     forget = ForgetOrder(run=work.run, group=plan.recovery.resource_group, keep=keep)
     yield from work.do(forget_recovery_points, forget)
     return {"recovery_point": "taken"}
+
+
+def _of_replica(work: RunContext, order: KeepingOrder) -> Doing[str | None]:
+    """Returns why no set was taken; None on success."""
+    limit, freezing = order.plan.replication.pause_limit, work.now
+    try:
+        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
+    except (NeedsOperator, task.TaskFailedError) as error:
+        trouble = reason(error)
+    return (yield from replica.thaw_or_say(work, order.plan, freezing)) or trouble
+
+
+def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[str | None]:
+    """The same, of the machines that serve customers."""
+    set_id, run_id, group = POINT + order.instance.rsplit("-", 1)[1], order.serving, order.plan.recovery.resource_group
+    disks = {
+        f"{name}/{label}": f"{group}/providers/Microsoft.Compute/disks/{ids.disk_name(run_id, name, label)}"
+        for name in order.plan.recovery.workloads
+        for label, _ in order.plan.workload_disks(name)
+    }
+    try:
+        yield from replica.take_set(work, order.plan, set_id, "crash", tag_run=False, data_until=work.now, disks=disks)
+    except (NeedsOperator, task.TaskFailedError) as error:
+        return reason(error)
+    return None
 
 
 def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[str | None]:

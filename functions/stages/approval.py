@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun
@@ -14,17 +15,24 @@ from shared.models.runs import Outcome, Phase
 
 
 def ask_approval(
-    work: RunContext, plan: RecoveryPlan, question: str, at_silence: Callable[[], Doing[None]] | None, *, clean_up: bool
+    work: RunContext,
+    plan: RecoveryPlan,
+    question: str,
+    at_silence: Callable[[], Doing[None]] | None,
+    *,
+    clean_up: bool,
+    deadline: timedelta | None = None,
 ) -> Doing[str | None]:
-    """Waits for approval until the plan's deadline, and returns who approved. An answer counts for one question only.
+    """Waits for approval until the deadline (else the plan's), and returns who approved. An answer counts for one
+    question only.
 
     Without an answer the run expires; with ``at_silence`` the run calls it, proceeds, and None is returned. Raises
     ``EndRun`` for a rejection and for a run that expires; ``clean_up``: what was begun is then deleted.
     """
-    deadline = plan.detection.approval.deadline
+    deadline = deadline or plan.detection.approval.deadline
     until = work.now + deadline
     yield from pose(work, plan, Phase.WAITING_FOR_APPROVAL, question, ["approve", "reject", "abort"], until)
-    silence = "the run proceeds" if at_silence else "the run ends without a failover"
+    silence = "the run proceeds" if at_silence else f"the run ends without a {work.kind}"
     text = f"{question} Without a response before {until:%H:%M} UTC {silence}."
     title = f"Approval required: {plan.title} (run {work.run.run_id})"
     work.tell(plan.notify, "needs_operator", title, text, ["approve", "reject"])
@@ -52,7 +60,7 @@ def _answer(work: RunContext, event: str) -> str | None:
 
 
 def _not_approved(work: RunContext, plan: RecoveryPlan, outcome: Outcome, because: str, clean_up: bool) -> EndRun:
-    cooldown = plan.detection.cooldown
-    if not clean_up:  # Otherwise the cleanup adds it.
+    cooldown = plan.detection.cooldown if work.kind == "failover" else None
+    if cooldown and not clean_up:  # Otherwise the cleanup adds it.
         because = f"{because} {next_look(work, cooldown)}"
     return EndRun(outcome, because, cooldown=cooldown, clean_up=clean_up)

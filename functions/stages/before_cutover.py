@@ -10,7 +10,7 @@ from typing import cast, get_args
 from durabletask import task
 
 from functions.stages.confirm import OutageConfirmation
-from functions.stages.cutover import Cutover
+from functions.stages.cutover import FailoverCutover
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
 from functions.stages.maintenance import maintenance_now
@@ -33,7 +33,7 @@ class BeforeCutover:
         run: RunInput,
         state: FailoverState,
         looking: OutageConfirmation,
-        cutover: Cutover,
+        cutover: FailoverCutover,
         rebuild: Rebuild,
         planned: PlannedStop | None,
     ) -> None:

@@ -220,8 +220,11 @@ def take_set(
     freezing: datetime | None = None,
     not_after: datetime | None = None,
     data_until: datetime | None = None,
+    disks: dict[str, str] | None = None,
 ) -> Doing[PointInTime]:
-    """Snapshots every disk of every workload as one set and waits until all are usable."""
+    """Snapshots every disk of every workload as one set and waits until all are usable. ``disks`` by ``workload/label``
+    replace the replica's.
+    """
     taken_at = work.now
     wanted = [(name, label, disk) for name in plan.recovery.workloads for label, disk in plan.workload_disks(name)]
     orders: dict[str, SnapshotOrder] = {}
@@ -241,7 +244,7 @@ def take_set(
             group=plan.recovery.resource_group,
             location=plan.recovery.location,
             name=ids.snapshot_name(set_id, workload, label),
-            source=disk,
+            source=disks[f"{workload}/{label}"] if disks else disk,
             set_id=set_id,
             tags=plan.recovery.tags | tags | ({ids.TAG_RUN: work.run.run_id} if tag_run else {}),
         )

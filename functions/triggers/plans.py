@@ -23,6 +23,7 @@ from functions.http.schemas import (
 from functions.http.views import plan_view, shown
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
+from shared.models.plan import TEXTS_OF_FILES
 from shared.policy.outage import view
 from shared.services import settle as settling
 from shared.services.forecast import Forecast, forecast
@@ -100,7 +101,7 @@ async def list_plans(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
 @endpoint(bp, "get", "/plans/{plan}", "Get one plan with its status", role="viewer", gives=PlanView, refuses=(404,))
 async def read_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     plan = plan_of(req)
-    public = plan.model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
+    public = plan.model_dump(mode="json", exclude=TEXTS_OF_FILES)
     story = [event.model_dump(mode="json") for event in await events.list_events(plan.name)]
     view = await plan_view(plan)
     return answer(shown(view.model_copy(update={"hash": plan.hash, "plan": public, "events": story})))

@@ -18,6 +18,7 @@ from functions.http.responses import BadRequestError, answer, plan_of, read_requ
 from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter, refuse_unidentified
 from functions.http.schemas import (
     DrillRequest,
+    FailbackRequest,
     FailoverRequest,
     NoteRequest,
     RunView,
@@ -33,6 +34,7 @@ from shared.policy.planned import never_drains, planned_limitation
 from shared.policy.recovery_points import Candidate, choose
 from shared.services.end_run import steps_of
 from shared.services.forecast import Forecast, forecast
+from shared.services.forecast_failback import FailbackForecast, forecast_failback
 from shared.services.look import look_briefly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.start_run import begin_run, refusal, takes_over
@@ -47,7 +49,16 @@ _PRIMARY_SERVES = (
     "the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge this: "
     "acknowledge_primary_healthy: true, or `--primary-is-healthy` on the command line."
 )
-_TOO_LATE = "Cutover in progress; the run can no longer be aborted and only goes forward."
+
+
+def _too_late(run: RecoveryRun) -> str:
+    if run.kind == "failback":
+        return (
+            "Customers are moving home or are there: home may have taken a write that Azure does not have, so there "
+            "is no "
+            "way back. Continue; if home fails, start a failover after `commit`."
+        )
+    return "Cutover in progress; the run can no longer be aborted and only goes forward."
 
 
 def _started(run: RecoveryRun) -> func.HttpResponse:
@@ -163,6 +174,38 @@ async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngi
     return _started(await begin_run(engine, plan, "drill", "planned", "operator", wanted.reason, person=caller))
 
 
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/failback",
+    "Start a failback: bring customers home",
+    role="operator",
+    takes=FailbackRequest,
+    gives=RecoveryRun,
+    status=202,
+    refuses=CHANGES,
+    rehearses=FailbackForecast,
+)
+async def start_failback(caller: Caller, req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
+    """The run checks home, waits for the copy, and asks for a signature before it stops anything."""
+    plan, wanted = plan_of(req), read_request(FailbackRequest, req)
+    if is_rehearsal(req):
+        return answer((await forecast_failback(plan)).model_dump(mode="json"))
+    refuse_unidentified(plan, caller, "failback")
+    run = await begin_run(
+        engine,
+        plan,
+        "failback",
+        "planned",
+        "operator",
+        wanted.reason,
+        person=caller,
+        rehearse=wanted.rehearse,
+        not_before=wanted.at,
+    )
+    return _started(run)
+
+
 @family(
     bp,
     "/runs/{run_id}/{action:alpha}",
@@ -186,7 +229,8 @@ async def start_drill(caller: Caller, req: func.HttpRequest, engine: DurableEngi
     ],
 )
 async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
-    """approve, reject, proceed, retry, abort: an event for the run, refused where it would have no effect; or a note.
+    """approve, reject, proceed, retry, commit, abort: an event for the run, refused where it would have no effect; or
+    a note.
 
     The answer and its author are recorded before the event is sent to the run. A note is only recorded, at any time.
     """
@@ -203,11 +247,14 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         message = f"The run has ended: {run.outcome.value.replace('_', ' ')}."
         raise errors.RefusedError(message, phase=run.phase.value)
     if action == "abort" and run.cutover.is_committed:
-        raise errors.RefusedError(_TOO_LATE)
+        raise errors.RefusedError(_too_late(run))
     if action != "abort" and run.abort_asked_by:
         raise errors.RefusedError(f"{run.abort_asked_by} has aborted the run; cleanup is in progress.")
-    if run.phase not in allowed.phases or (
-        action in ("retry", "proceed") and run.answers and action not in run.answers
+    unasked = run.answers and action not in run.answers
+    if (
+        run.phase not in allowed.phases
+        or (action in ("retry", "proceed") and unasked)
+        or (action == "commit" and action not in run.answers)
     ):
         raise errors.RefusedError(_not_now(run, action, allowed.only), answers=list(run.answers), phase=run.phase.value)
     if action == "approve":
@@ -216,7 +263,7 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         # The row decides whether the abort or the cutover came first.
         run = await update_run(run.run_id, abort_asked_by=caller.name)
         if run.abort_asked_by is None:
-            raise errors.RefusedError(_TOO_LATE if run.cutover.is_committed else "The run has just ended.")
+            raise errors.RefusedError(_too_late(run) if run.cutover.is_committed else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
     payload = {"by": caller.name, "reason": note.reason, "hold": run.holds}

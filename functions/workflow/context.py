@@ -300,16 +300,16 @@ class RunContext:
         """
         return max(self.recovery.retry_after * 30, (self.now - began) * 0.2)
 
-    def step_back(self) -> Doing[None]:
+    def step_back(self, to: Phase = Phase.VERIFYING) -> Doing[None]:
         """Traffic did not move, so the run may be aborted again."""
-        yield from self.record_now(phase=Phase.VERIFYING, cutover=CutoverState.STEPPED_BACK)
+        yield from self.record_now(phase=to, cutover=CutoverState.STEPPED_BACK)
         self.cutover = CutoverState.STEPPED_BACK
 
-    def begin_cutover(self) -> Doing[None]:
+    def begin_cutover(self, phase: Phase = Phase.CUTTING_OVER) -> Doing[None]:
         """Records the beginning of the cutover; from here it only goes forward. The run's row decides whether this or
         an abort came first, so that an accepted abort is always carried out.
         """
-        recorded = yield from self.record_now(phase=Phase.CUTTING_OVER)
+        recorded = yield from self.record_now(phase=phase)
         if recorded.ended or not recorded.cutover.is_committed:
             because = "The run has already ended on record; traffic is unchanged."
             raise EndRun(Outcome.FAILED, because, by="its own failure", clean_up=True)

@@ -58,8 +58,8 @@ def run_lifecycle(
 
 def _begins(run: RunInput) -> str:
     """The start in a title: a check of the primary is no failover yet, and a drill is named as one."""
-    if run.kind == "drill":
-        return "drill started"
+    if run.kind != "failover":
+        return f"{run.kind} started"
     return "failover started" if run.trigger == "operator" else "checking the primary site"
 
 

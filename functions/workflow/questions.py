@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+
+from durabletask import task
 
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
@@ -61,6 +63,49 @@ def ask(work: RunContext, plan: RecoveryPlan, question: Question) -> Doing[bool]
         work.last_question = None
     yield from work.record_now(phase=question.asked_in, waiting_for=None, answers=[], waiting_until=None)
     return answered
+
+
+def await_commit(
+    work: RunContext,
+    plan: RecoveryPlan,
+    offered_at: datetime,
+    problem_now: Callable[[int, datetime], Doing[str | None]],
+) -> Doing[None]:
+    """Watches until ``offered_at``, then until a person commits. ``problem_now`` takes the number of the look and when
+    the first was, and returns what is wrong; a new problem is told at once, and reminders are sent while it waits.
+    """
+    began, looks, told = work.now, 0, False
+    offered: task.Task[Any] | None = None
+    title = f"Commit the {work.kind}: {plan.title} (run {work.run.run_id})"
+    remind_at = offered_at + _remind_after(plan)
+    while True:
+        looks += 1
+        problem = yield from problem_now(looks, began)
+        if problem and not told:
+            text = f"Customers were moved home, and home does not serve: {problem}."
+            work.tell(plan.notify, "needs_operator", f"{plan.title}: home does not serve", text)
+        told = problem is not None
+        if offered is None and work.now >= offered_at:
+            question = (
+                "Home was watched for as long as the plan asks. `commit` ends the failback; there is no way back."
+            )
+            yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None)
+            work.tell(plan.notify, "needs_operator", title, question, ["commit"])
+            offered = work.event(ids.EVENT_COMMIT)
+        if offered and work.now >= remind_at:
+            work.tell(plan.notify, "needs_operator", f"Reminder: {title}", "`commit` is due.", ["commit"])
+            remind_at = work.now + (work.now - began) * 2
+        pause = work.ctx.create_timer(_until_next_look(plan, work.now - began, offered_at - work.now))
+        winner = yield from work.first(*([offered] if offered else []), pause)
+        if winner is offered:
+            if (work.take(ids.EVENT_COMMIT) or {}).get("hold") == work.holds:
+                return
+            offered = work.event(ids.EVENT_COMMIT)
+
+
+def _until_next_look(plan: RecoveryPlan, elapsed: timedelta, until_offered: timedelta) -> timedelta:
+    pause = min(max(plan.detection.interval, elapsed * 0.05), plan.replication.look_every)
+    return min(pause, until_offered) if until_offered > timedelta(0) else pause
 
 
 def _wait(

@@ -18,13 +18,15 @@ Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/windows/run-c
 
 
 class RunCommand:
-    """Runs scripts by ``on_script``, which returns standard output and standard error."""
+    """Runs scripts by ``on_script``, which takes the machine, the script and its parameters, and returns standard
+    output and standard error.
+    """
 
     def __init__(self, arm: ResourceManager, compute: Compute) -> None:
         self._arm = arm
         self._compute = compute
         self._running: set[str] = set()
-        self.on_script: Callable[[str], tuple[str, str]] = lambda script: ("", "no such script")
+        self.on_script: Callable[[str, str, dict[str, str]], tuple[str, str]] = lambda *_: ("", "no such script")
         arm.model(
             "POST",
             f"{GROUP}/virtualMachines/{{name}}/runCommand",
@@ -52,12 +54,13 @@ class RunCommand:
             )
         self._running.add(key)
         script = "\n".join(call.body.get("script", []))
+        parameters = {str(one["name"]): str(one["value"]) for one in call.body.get("parameters", [])}
 
         def complete() -> dict[str, Any] | None:
             self._running.discard(key)
             if hangs:
                 return None
-            out, err = self.on_script(script)
+            out, err = self.on_script(path, script, parameters)
             said = (("ComponentStatus/StdOut/succeeded", out), ("ComponentStatus/StdErr/succeeded", err))
             return {"value": [status_of(code, "Info", "Provisioning succeeded", text) for code, text in said]}
 

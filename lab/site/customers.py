@@ -40,14 +40,20 @@ class Tally:
     last_order: float = 0.0
     longest_without_answer: float = 0.0
     longest_without_order: float = 0.0
+    window: float = 10.0
+    """The longest time between two answers of a shop that is up."""
+    dark_since_order: float = 0.0
 
     def answered(self, at: float) -> None:
         """A customer got a good answer."""
+        if at - self.last_answer > self.window:
+            self.dark_since_order += at - self.last_answer
         self.longest_without_answer, self.last_answer = self.dark_seconds(at), at
 
     def acknowledged(self, order: Acknowledged) -> None:
         """An order was acknowledged."""
         self.longest_without_order, self.last_order = self.write_stop_seconds(order.at), order.at
+        self.dark_since_order = 0.0
         self.orders.append(order)
 
     def dark_seconds(self, now: float) -> float:
@@ -55,8 +61,11 @@ class Tally:
         return max(self.longest_without_answer, now - self.last_answer)
 
     def write_stop_seconds(self, now: float) -> float:
-        """The longest time without an acknowledged order until now."""
-        return max(self.longest_without_order, now - self.last_order)
+        """The longest time without an acknowledged order until now, but for what of it was dark altogether: the shop
+        showed its pages and took no orders.
+        """
+        dark = self.dark_since_order + (now - self.last_answer if now - self.last_answer > self.window else 0.0)
+        return max(self.longest_without_order, now - self.last_order - dark)
 
     def dual_served_seconds(self, window: float) -> float:
         """Time in which both sites acknowledged orders, counted in windows of so many simulated seconds."""
@@ -97,7 +106,7 @@ class Customers:
         """Discards the observations so far: the timeline begins now."""
         self._cached = ([], -1.0)
         now = self._clock.now
-        self.tally = Tally(last_answer=now, last_order=now)
+        self.tally = Tally(last_answer=now, last_order=now, window=self.window)
 
     async def run(self) -> None:
         """One page view or order every few simulated seconds, whatever the result of the one before."""

@@ -1,12 +1,18 @@
-"""The hooks that a plan names: the business's own automation, which answers truthfully or not."""
+"""The hooks and scripts that a plan names: the business's own automation, which answers truthfully or not."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
+
+from lab.site.home_copy import HomeCopy
+from lab.site.sql_server import SqlServer
+from shared.models.plan import RecoveryPlan
 
 FENCE = "FENCE_HOOK"
 """The app setting that holds the address of the hook that stops the primary's writes."""
@@ -21,27 +27,73 @@ class Behaviour:
 
 
 class Hooks:
-    """One hook for each app setting that names one. ``reaches`` says whether the primary can be reached at all."""
+    """One hook for each app setting that names one, and the scripts of the way home. ``reaches`` says whether the
+    primary can be reached at all; ``azure`` is the recovered SQL Server, while there is one.
+    """
 
-    def __init__(self, reaches: Callable[[], bool], stop_writes: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        plan: RecoveryPlan,
+        reaches: Callable[[], bool],
+        stop_writes: Callable[[bool], None],
+        azure: Callable[[], SqlServer | None],
+        copy: HomeCopy,
+    ) -> None:
         self._reaches = reaches
         self._stop_writes = stop_writes
+        self._azure = azure
+        self._copy = copy
         self._secret = secrets.token_hex(12)
-        self.behaviours: dict[str, Behaviour] = {FENCE: Behaviour()}
+        self._scripts = {text.strip(): name for name, text in plan.failback.script_texts.items()}
+        self.roles = {"fence": plan.fence.hook if plan.fence else FENCE}
+        """The hook of each role. A script of the way home goes by the name of its role."""
+        self.roles |= {name: act.hook or name for name, act in plan.failback.acts.items()}
+        self.behaviours: dict[str, Behaviour] = {name: Behaviour() for name in {FENCE, *self.roles.values()}}
 
     def route(self, app: web.Application) -> None:
         app.router.add_post(f"/hooks/{self._secret}/{{name}}", self._answer)
 
     def addresses(self, base: str) -> dict[str, str]:
         """The app settings with the address of this hook."""
-        return {name: f"{base}/hooks/{self._secret}/{name}" for name in self.behaviours}
+        return {name: f"{base}/hooks/{self._secret}/{name}" for name in self.behaviours if name.isupper()}
 
     async def _answer(self, request: web.Request) -> web.Response:
-        """The fence: ``{"action": "stop" | "resume"}``. For a site that is out of reach a gateway answers."""
-        behaviour = self.behaviours[request.match_info["name"]]
+        name = request.match_info["name"]
+        behaviour = self.behaviours[name]
         action = (await request.json()).get("action")
-        if not self._reaches():
+        role = next((role for role, hook in self.roles.items() if hook == name), "fence")
+        if role != "fence":
+            answer = self._act(role, action, behaviour)
+            return web.json_response(answer, status=behaviour.status if answer["done"] else 502)
+        if not self._reaches():  # For a site that is out of reach a gateway answers.
             return web.Response(status=502, text="the primary cannot be reached")
         if behaviour.status < 300 and behaviour.effect:
             self._stop_writes(action == "stop")
         return web.Response(status=behaviour.status)
+
+    def run_script(self, text: str, parameters: dict[str, str]) -> tuple[str, str] | None:
+        """A script of the way home on a recovered machine: standard output and error; None for an unknown script."""
+        role = self._scripts.get(text.strip())
+        if role is None:
+            return None
+        behaviour = self.behaviours[self.roles[role]]
+        if behaviour.status >= 300:
+            return "", f"The script ended with {behaviour.status}."
+        return json.dumps(self._act(role, parameters.get("Action", ""), behaviour)), ""
+
+    def _act(self, role: str, action: str, behaviour: Behaviour) -> dict[str, Any]:
+        """What the documented scripts do: a tail-log backup leaves Azure's database RESTORING, and reports its last
+        commit; the final copy restores the tail at home.
+        """
+        azure = self._azure()
+        if behaviour.status >= 300:
+            return {"done": False, "message": "simulated"}
+        if azure is None:
+            return {"done": False, "message": "there is no database in Azure"}
+        if not behaviour.effect:
+            return {"done": True}
+        if action == "sync":
+            return {"done": self._copy.finish(), "message": "the copy to home does not run"}
+        azure.state = "RESTORING" if action == "stop" else "ONLINE"
+        newest = max((order.placed_at for order in azure.orders()), default=None)
+        return {"done": True} | ({"newest_commits": {azure.database: newest}} if newest and action == "stop" else {})

@@ -90,7 +90,7 @@ class SqlServer:
 
     def __init__(self, name: str, database: str, user: str, password: str, tls: ssl.SSLContext | None) -> None:
         self._name = name
-        self._database = database
+        self.database = database
         self._login = (user, password)
         self._tls = tls
         self._listeners: dict[str, asyncio.Server] = {}
@@ -101,8 +101,12 @@ class SqlServer:
         self._sqlite.execute("ATTACH ':memory:' AS dbo")
         self._sqlite.execute("ATTACH ':memory:' AS sys")
         self._sqlite.execute("CREATE TABLE dbo.Orders (Number TEXT PRIMARY KEY, PlacedAtUtc TEXT NOT NULL)")
-        self._sqlite.execute("CREATE TABLE sys.databases (name TEXT, database_id INTEGER, state_desc TEXT)")
-        self._sqlite.execute("INSERT INTO sys.databases VALUES ('master', 1, 'ONLINE'), (?, 5, 'ONLINE')", (database,))
+        self._sqlite.execute(
+            "CREATE TABLE sys.databases (name TEXT, database_id INTEGER, state_desc TEXT, is_read_only INTEGER)"
+        )
+        self._sqlite.execute(
+            "INSERT INTO sys.databases VALUES ('master', 1, 'ONLINE', 0), (?, 5, 'ONLINE', 0)", (database,)
+        )
 
     # What the lab asks and sets
 
@@ -186,7 +190,7 @@ class SqlServer:
         if (user, password) != self._login:
             return [failed]
         cannot_open = Refusal(4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.')
-        if database.lower() not in ("master", self._database.lower()):
+        if database.lower() not in ("master", self.database.lower()):
             return [cannot_open]
         return [cannot_open, failed] if database.lower() != "master" and self.state != "ONLINE" else []
 
@@ -238,10 +242,10 @@ class SqlServer:
                 raise SqlServerError(self.odd.use_number, self.odd.use_text)
             return self._use(statement[3:].strip().strip("[]"))
         if words[0] == "INSERT" and self.read_only:
-            raise SqlServerError(3906, f"Failed to update database '{self._database}' because it is read-only.")
+            raise SqlServerError(3906, f"Failed to update database '{self.database}' because it is read-only.")
         if "DBO." in statement.upper() and self.state != "ONLINE":
             raise SqlServerError(
-                945, f"Database '{self._database}' cannot be opened due to inaccessible files. It is {self.state}."
+                945, f"Database '{self.database}' cannot be opened due to inaccessible files. It is {self.state}."
             )
         if "MAX(" in statement.upper() and session.is_probe:
             if self.odd.query_number:
@@ -269,7 +273,7 @@ class SqlServer:
         session.rows.clear()
 
     def _use(self, database: str) -> Result:
-        if database.lower() not in ("master", self._database.lower()):
+        if database.lower() not in ("master", self.database.lower()):
             raise SqlServerError(911, f"Database '{database}' does not exist.")
         if database.lower() != "master" and self.state != "ONLINE":
             raise SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")

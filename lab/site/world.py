@@ -183,7 +183,11 @@ class Sites:
 
     @property
     def primary_sql(self) -> SqlServer | None:
-        stand = self.stands.get(f"primary/{self.main_sql}")
+        return self.sql_of("primary")
+
+    def sql_of(self, site: str) -> SqlServer | None:
+        """A site's SQL Server, while it stands."""
+        stand = self.stands.get(f"{site}/{self.main_sql}")
         return stand.server if stand and isinstance(stand.server, SqlServer) else None
 
     @property

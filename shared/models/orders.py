@@ -7,6 +7,7 @@ from typing import Literal
 
 from shared.models.base import Strict
 from shared.models.detection import Detection
+from shared.models.failback import Act
 from shared.models.operations import Refusal
 from shared.models.plan import RecoveryPlan, Replication, Traffic
 from shared.models.resource_ids import take_apart
@@ -145,6 +146,17 @@ class Holder(Strict):
     run_id: str
 
 
+class ActOrder(Order):
+    """Have the business's own automation do something. ``text`` is the script and ``machine`` where it runs; neither is
+    set for a hook.
+    """
+
+    act: Act
+    action: Literal["stop", "resume", "sync"]
+    text: str = ""
+    machine: str = ""
+
+
 ScriptName = Literal["status", "freeze", "thaw", "reverse"]
 
 
@@ -167,5 +179,7 @@ class TrafficOrder(Order):
     """
 
     traffic: Traffic
+    to: Literal["recovery", "primary"] = "recovery"
+    """The site that customers are moved to."""
     holds: int = 0
     not_after: datetime | None = None

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from shared.models.base import Strict
 from shared.models.detection import Detection
 from shared.models.durations import Duration, IoTimeout
+from shared.models.failback import Failback
 from shared.models.ids import PLAN_NAME
 from shared.models.places import is_setting
 from shared.models.plan_fields import (
@@ -224,11 +225,6 @@ class Drill(Strict):
     keep_for: Duration = timedelta(minutes=15)
 
 
-class Failback(Strict):
-    sign_off: Literal["required", "off"] = "required"
-    retire_after: Duration = timedelta(hours=24)
-
-
 class MaintenanceWindow(Strict):
     """Between ``start`` and ``end`` automatic failover is off; Coldsite still observes."""
 
@@ -243,6 +239,10 @@ NotifyOn = Literal["started", "decided", "needs_operator", "served", "finished"]
 class Notification(Strict):
     url_setting: SettingName
     on: list[NotifyOn] = Field(min_length=1)
+
+
+TEXTS_OF_FILES: Any = {"query_texts": True, "replication": {"script_texts"}, "failback": {"script_texts"}}
+"""The fields of a plan that the loader fills, as pydantic excludes them."""
 
 
 class RecoveryPlan(Strict):
@@ -300,7 +300,7 @@ class RecoveryPlan(Strict):
         probes += [(p.http, p.sql) for p in self.traffic.verify]
         probes += [(s.http, s.sql) for s in self.detection.signals.values()]
         named: set[str | None] = {one.url_setting for one in self.notify}
-        named.add(self.fence.hook if self.fence else None)
+        named |= {self.fence.hook if self.fence else None} | {act.hook for act in self.failback.acts.values()}
         for http, sql in probes:
             if http:
                 named.add(http.certificate_authority)
@@ -314,6 +314,25 @@ class RecoveryPlan(Strict):
         """SHA-256 over the canonical JSON: two runs with the same hash followed the same plan."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def recovered_commit_probes(self) -> list[SqlProbe]:
+        """The probes that ask the recovered machines with the same queries, each at its address."""
+        return [
+            probe.sql.model_copy(update={"server": probe.sql.server or workload.address.failover})
+            for workload in self.recovery.workloads.values()
+            for probe in workload.probes
+            if probe.sql and probe.sql.recovery_point_query
+        ]
+
+    @property
+    def home_probes(self) -> list[Probe]:
+        """The direct checks of the primary site: its pages and its databases, each at an address of its own."""
+        return [
+            Probe(http=signal.http, sql=signal.sql)
+            for signal in self.detection.signals.values()
+            if signal.role == "evidence" and (signal.http or signal.sql)
+        ]
 
     def workload_disks(self, name: str) -> list[tuple[str, str]]:
         """The workload's replica disks as (label, resource id); labels are ``os`` and ``data0``, ``data1`` by LUN."""

@@ -20,6 +20,10 @@ def _seconds(value: float) -> timedelta:
     return timedelta(seconds=value)
 
 
+def _minutes(value: float) -> timedelta:
+    return timedelta(minutes=value)
+
+
 class HttpExpectation(Strict):
     status: list[int] = Field(default=[200], min_length=1)
     text: str | None = None
@@ -52,6 +56,12 @@ class SqlProbe(Strict):
     certificate_authority: SettingName | None = None
     """An app setting naming a CA bundle file; with it the connection is encrypted and verified."""
     timeout: IoTimeout = _seconds(5)
+
+
+class CountProbe(SqlProbe):
+    """Also counts rows with ``count_query``, whose moments are filled in."""
+
+    count_query: str
 
 
 class Probe(Strict):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
+from shared.models.acts import last_json_line, streams_of
 from shared.models.base import Strict
 from shared.models.errors import ReplicationError
 
@@ -77,12 +78,9 @@ class ReplicaState(Strict):
 
 def read_output(output: list[dict[str, Any]] | None) -> ReplicaState:
     """Reads the last JSON line of a finished script. Raises ``ReplicationError`` with what was printed instead."""
-    streams = {str(item.get("code", "")): str(item.get("message", "")) for item in output or []}
-    stdout = next((text for code, text in streams.items() if "StdOut" in code), "")
-    stderr = next((text for code, text in streams.items() if "StdErr" in code), "").strip()
-    lines = [line.strip() for line in stdout.splitlines() if line.strip().startswith("{")]
+    stdout, stderr = streams_of(output)
     try:
-        return ReplicaState.model_validate(json.loads(lines[-1]))
+        return ReplicaState.model_validate(json.loads(last_json_line(stdout)))
     except (IndexError, ValueError, ValidationError) as error:
         heard = (stderr or stdout.strip() or "nothing")[:200]
         raise ReplicationError(

@@ -13,21 +13,32 @@ from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
 from shared.models.steps import RunRef
 
-Verb = Literal["approve", "reject", "proceed", "abort", "retry"]
+Verb = Literal["approve", "reject", "proceed", "abort", "retry", "commit"]
 """The answers to a run. ``approve`` and ``reject`` answer whether to fail over, ``proceed`` answers a question just
-before the cutover, ``retry`` says that a problem was fixed."""
+before the cutover, ``retry`` says that a problem was fixed, ``commit`` ends a failback."""
 Trigger = Literal["alert", "watch", "operator", "schedule"]
 Mode = Literal["observe", "approve", "automatic", "planned", "unplanned"]
 
 
 class Phase(StrEnum):
-    """The phase of a run. ``needs_operator`` is not an end: the lock and what was built are kept."""
+    """The phase of a run. ``needs_operator`` is not an end: the lock and what was built are kept.
+
+    From ``checking_home`` to ``watching`` they are a failback's.
+    """
 
     CONFIRMING = "confirming"
     WAITING_FOR_APPROVAL = "waiting_for_approval"
     RECOVERING = "recovering"
     VERIFYING = "verifying"
     CUTTING_OVER = "cutting_over"
+    CHECKING_HOME = "checking_home"
+    SYNCING = "syncing"
+    READY = "ready"
+    STOPPING_WRITES = "stopping_writes"
+    FINAL_SYNC = "final_sync"
+    PROVING_HOME = "proving_home"
+    CUTTING_BACK = "cutting_back"
+    WATCHING = "watching"
     NEEDS_OPERATOR = "needs_operator"
     CLEANING_UP = "cleaning_up"
     COMPLETED = "completed"
@@ -45,7 +56,8 @@ class Outcome(StrEnum):
 
 
 class CutoverState(StrEnum):
-    """How far the cutover of a run has come: the one fact behind what may still be aborted, and what may be deleted.
+    """How far the cutover of a run has come: the one fact behind what may still be aborted, and what may be deleted. A
+    failback moves customers the other way, from recovery to primary.
 
     ``begun``: the row says that traffic is being moved, and from here an abort is refused. ``ordered``: Traffic Manager
     was told to enable the recovery endpoint, so customers may be there. ``moved``: they are. ``stepped_back``: traffic
@@ -64,7 +76,7 @@ class CutoverState(StrEnum):
         return self in (CutoverState.BEGUN, CutoverState.ORDERED, CutoverState.MOVED)
 
 
-TRANSITIONS: dict[Phase, frozenset[Phase]] = {
+_OF_A_RECOVERY: dict[Phase, frozenset[Phase]] = {
     Phase.CONFIRMING: frozenset({Phase.WAITING_FOR_APPROVAL, Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.RECOVERING, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.RECOVERING: frozenset(
@@ -76,28 +88,59 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
     Phase.COMPLETED: frozenset(),
 }
-"""Allowed transitions. The question about data that are too old comes before anything is built of them. A drill that
-could not be started goes from its first phase to completed; a cutover without effect steps back."""
-FORWARD = frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
+_OF_A_FAILBACK: dict[Phase, frozenset[Phase]] = {
+    Phase.CHECKING_HOME: frozenset({Phase.SYNCING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.SYNCING: frozenset({Phase.READY, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.READY: frozenset(
+        {
+            Phase.WAITING_FOR_APPROVAL,
+            Phase.STOPPING_WRITES,
+            Phase.NEEDS_OPERATOR,
+            Phase.CLEANING_UP,
+            Phase.COMPLETED,
+        }
+    ),
+    Phase.WAITING_FOR_APPROVAL: frozenset({Phase.READY, Phase.CLEANING_UP, Phase.COMPLETED}),
+    Phase.STOPPING_WRITES: frozenset({Phase.FINAL_SYNC, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.FINAL_SYNC: frozenset({Phase.PROVING_HOME, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.PROVING_HOME: frozenset({Phase.CUTTING_BACK, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.CUTTING_BACK: frozenset({Phase.WATCHING, Phase.NEEDS_OPERATOR, Phase.PROVING_HOME, Phase.COMPLETED}),
+    Phase.WATCHING: frozenset({Phase.COMPLETED}),
+    Phase.NEEDS_OPERATOR: frozenset(
+        {Phase.CHECKING_HOME, Phase.SYNCING, Phase.READY, Phase.CUTTING_BACK, Phase.CLEANING_UP}
+    ),
+    Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
+    Phase.COMPLETED: frozenset(),
+}
+TRANSITIONS: dict[Kind, dict[Phase, frozenset[Phase]]] = {
+    "failover": _OF_A_RECOVERY,
+    "drill": _OF_A_RECOVERY,
+    "failback": _OF_A_FAILBACK,
+}
+"""Allowed transitions by kind. The question about data that are too old comes before anything is built of them. A drill
+that could not be started goes from its first phase to completed; a cutover without effect steps back."""
+MOVES_CUSTOMERS = frozenset({Phase.CUTTING_OVER, Phase.CUTTING_BACK})
+"""The phases in which a run switches the endpoints; a run enters them by a record that no abort has come before."""
+FORWARD = frozenset({*MOVES_CUSTOMERS, Phase.WATCHING, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
 """Once the cutover has begun these are the only phases left, unless it had no effect and steps back."""
 FIRST_PHASE: dict[Kind, Phase] = {
     "failover": Phase.CONFIRMING,
     "drill": Phase.RECOVERING,
-    "failback": Phase.CONFIRMING,
+    "failback": Phase.CHECKING_HOME,
 }
 
 
-AFTER_THE_END = frozenset({"document", "sha256", "hindsight"})
+AFTER_THE_END = frozenset({"document", "sha256", "hindsight", "retired_at"})
 """The fields of a run that are written after its end, and so are not in its document."""
 STEPS_AFTER_THE_END = frozenset({"seal_run", "release_run", "notify", "thaw_replication", "claim_run"})
 """The steps that may be carried out after a run's end, and so are not in its document."""
 
 
-def may_follow(before: Phase, after: Phase, cutover: CutoverState = CutoverState.NOT_STARTED) -> bool:
+def may_follow(kind: Kind, before: Phase, after: Phase, cutover: CutoverState = CutoverState.NOT_STARTED) -> bool:
     """Whether a run in ``before`` may go to ``after``; staying is always allowed, so that writes may repeat."""
     if cutover.is_committed and after not in FORWARD:
         return False
-    return before == after or after in TRANSITIONS[before]
+    return before == after or after in TRANSITIONS[kind].get(before, ())
 
 
 class Person(Strict):
@@ -110,6 +153,17 @@ class Person(Strict):
     def known_as(self) -> str:
         """For the record: a name may be reassigned, an id is not."""
         return f"{self.name} ({self.id})" if self.id else self.name
+
+
+class Serving(Strict):
+    """The failover that built what serves customers, its machines by workload, and the two moments between which home
+    may have taken changes that no site in service has had since: the newest recovered commit, and the cutover.
+    """
+
+    run_id: str
+    machines: dict[str, str] = {}
+    recovered_until: datetime | None = None
+    moved_at: datetime | None = None
 
 
 class RunInput(Strict):
@@ -130,6 +184,12 @@ class RunInput(Strict):
     """The looks for which the watch started the run; the confirmation counts from the first."""
     preempted: bool = False
     """Whether it took the plan from a drill."""
+    rehearse: bool = False
+    """Whether a failback ends once home is ready."""
+    not_before: datetime | None = None
+    """When a failback may stop Azure's writes at the earliest."""
+    serving: Serving | None = None
+    """For a failback: the failover that customers are served by."""
     plan: RecoveryPlan
 
 
@@ -196,6 +256,12 @@ class RecoveryRun(Strict):
     recovery_time_actual: float | None = None
     recovery_point_actual: float | None = None
     recovery_point: dict[str, Any] | None = None
+    recovered_until: datetime | None = None
+    """The newest commit that was recovered."""
+    home: dict[str, Any] | None = None
+    """A failback's newest look at both sites: ``HomeLook`` without what is not shown."""
+    retired_at: datetime | None = None
+    """When what this failover built was given up, some time after a failback."""
     document: int | None = None
     """The number of the run's document in the plan's history, and its hash."""
     sha256: str | None = None
@@ -216,10 +282,12 @@ class RecoveryRun(Strict):
         wanted = dict(changes) if number is None else changes | {"recorded": number}
         if "phase" in wanted and not forced:
             phase = Phase(wanted["phase"])
-            too_late = phase is Phase.CUTTING_OVER and self.abort_asked_by and not self.cutover.is_committed
-            if too_late or not may_follow(self.phase, phase, CutoverState(wanted.get("cutover", self.cutover))):
+            too_late = phase in MOVES_CUSTOMERS and self.abort_asked_by and not self.cutover.is_committed
+            if too_late or not may_follow(
+                self.kind, self.phase, phase, CutoverState(wanted.get("cutover", self.cutover))
+            ):
                 del wanted["phase"]
-        if wanted.get("phase") == Phase.CUTTING_OVER and not self.cutover.is_committed:
+        if wanted.get("phase") in MOVES_CUSTOMERS and not self.cutover.is_committed:
             wanted["cutover"] = CutoverState.BEGUN
         if self.cutover.is_committed:
             wanted.pop("abort_asked_by", None)
@@ -227,8 +295,10 @@ class RecoveryRun(Strict):
 
     @property
     def is_leftover(self) -> bool:
-        """Whether the run's resources may be deleted. Once the cutover has begun, they may serve customers."""
-        return self.outcome is not None and not self.cutover.is_committed
+        """Whether the run's resources may be deleted. Once the cutover has begun they may serve customers, until they
+        are retired after a failback.
+        """
+        return self.outcome is not None and (self.retired_at is not None or not self.cutover.is_committed)
 
     @property
     def keeps_its_point(self) -> bool:

@@ -113,6 +113,8 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
     reserved = [key for key in ("query_texts",) if key in data]
     if isinstance(data.get("replication"), dict) and "script_texts" in data["replication"]:
         reserved.append("replication.script_texts")
+    if isinstance(data.get("failback"), dict) and "script_texts" in data["failback"]:
+        reserved.append("failback.script_texts")
     if reserved:
         raise PlanError(str(path), [f"{key}: unknown key; Coldsite reads the files' texts itself" for key in reserved])
     try:
@@ -153,7 +155,27 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
                 if not text.strip():
                     problems.append(f"replication.scripts: {file} is empty")
     replication = plan.replication.model_copy(update={"script_texts": scripts})
-    return plan.model_copy(update={"query_texts": queries, "replication": replication}), problems
+    texts, missing = _failback_scripts(plan, folder)
+    failback = plan.failback.model_copy(update={"script_texts": texts})
+    files = {"query_texts": queries, "replication": replication, "failback": failback}
+    return plan.model_copy(update=files), [*problems, *missing]
+
+
+def _failback_scripts(plan: RecoveryPlan, folder: Path) -> tuple[dict[str, str], list[str]]:
+    """The texts of the scripts of the way home, by the name of the act."""
+    texts: dict[str, str] = {}
+    problems: list[str] = []
+    for name, act in plan.failback.acts.items():
+        if act.script is None:
+            continue
+        file = _inside(folder, act.script)
+        if file is None or not file.is_file():
+            problems.append(f"failback.{name}.script: {act.script!r} is not a file in {folder}")
+            continue
+        texts[name] = decode_text(file, file.read_bytes())
+        if not texts[name].strip():
+            problems.append(f"failback.{name}.script: {file} is empty")
+    return texts, problems
 
 
 def _inside(folder: Path, name: str) -> Path | None:

@@ -49,6 +49,9 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
     for name, workload in plan.recovery.workloads.items():
         if workload.os == "linux" and workload.license in ("Windows_Server", "Windows_Client"):
             yield f"recovery.workloads.{name}.license: {workload.license!r} is for Windows, and os is linux; remove it"
+    for name, act in plan.failback.acts.items():
+        if act.on and act.on not in plan.recovery.workloads:
+            yield f"failback.{name}.on: {act.on!r} is not one of {_list(plan.recovery.workloads)}"
     yield from _probes_that_follow_the_customers(plan)
     yield from _bad_dependencies(plan)
     yield from _shared_places(plan)

@@ -11,6 +11,7 @@ def json_schema() -> dict[str, Any]:
     """The plan file's JSON Schema, for editors. Fields that only the loader fills are left out."""
     schema = RecoveryPlan.model_json_schema()
     schema["properties"].pop("query_texts")
-    schema["$defs"]["Replication"]["properties"].pop("script_texts")
+    for name in ("Replication", "Failback"):
+        schema["$defs"][name]["properties"].pop("script_texts")
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema

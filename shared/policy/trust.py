@@ -9,9 +9,18 @@ from shared.models.durations import spoken
 
 
 def trust_limitation(
-    trust: Trust | None, last_good_drill: datetime | None, observing_since: datetime, now: datetime
+    trust: Trust | None,
+    last_good_drill: datetime | None,
+    observing_since: datetime,
+    now: datetime,
+    failed_back_at: datetime | None = None,
 ) -> str | None:
-    """Why an automatic failover needs approval, in a sentence; None when it does not."""
+    """Why an automatic failover needs approval, in a sentence; None when it does not.
+
+    After a failback replication begins again, so only a drill since then proves anything, whatever the plan says.
+    """
+    if failed_back_at and (last_good_drill is None or last_good_drill < failed_back_at):
+        return "No drill has succeeded since the failback, so a person must approve."
     if trust is None:
         return None
     if last_good_drill is None or now - last_good_drill > trust.drill_within:

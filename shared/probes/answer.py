@@ -20,5 +20,10 @@ class ProbeAnswer(Strict):
     answered: bool = False
     untrusted: bool = False
     hopeless: bool = False
+    state: str | None = None
+    """SQL Server's word for the state of the database, where it was read."""
+    read_only: bool = False
     newest_commit: datetime | None = None
+    rows: int | None = None
+    """The count that a ``CountProbe`` asks for."""
     unmeasured: str | None = None

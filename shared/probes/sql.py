@@ -16,7 +16,7 @@ import OpenSSL.SSL
 import pytds
 
 from shared import settings
-from shared.models.probes import SqlProbe
+from shared.models.probes import CountProbe, SqlProbe
 from shared.probes.answer import ProbeAnswer
 
 _LASTING = {"SUSPECT", "RECOVERY_PENDING", "EMERGENCY", "OFFLINE", "RESTORING", "OFFLINE_SECONDARY"}
@@ -85,15 +85,21 @@ def _ask(probe: SqlProbe, address: str, user: str, password: str, authority: str
 
 
 def _look(probe: SqlProbe, address: str, cursor: Any) -> ProbeAnswer:
-    cursor.execute("SELECT name, state_desc FROM sys.databases WHERE LOWER(name) = LOWER(%s)", (probe.database,))
-    found: dict[str, str] = {str(name): str(state) for name, state in cursor.fetchall()}
+    cursor.execute(
+        "SELECT name, state_desc, is_read_only FROM sys.databases WHERE LOWER(name) = LOWER(%s)", (probe.database,)
+    )
+    rows = cursor.fetchall()
+    found: dict[str, str] = {str(name): str(state) for name, state, _ in rows}
+    read_only = {str(name) for name, _, flag in rows if flag}
     name = probe.database if probe.database in found else next(iter(found), None)
     if name is None:
         message = f"{address}: database {probe.database} does not exist, or is not visible to the probe's login"
         return _refused(message, number=None)
     if found[name] != "ONLINE":
         detail = f"{address}: database {name} is {found[name]}"
-        return ProbeAnswer(healthy=False, detail=detail, answered=True, hopeless=found[name] in _LASTING)
+        return ProbeAnswer(
+            healthy=False, detail=detail, answered=True, hopeless=found[name] in _LASTING, state=found[name]
+        )
     cursor.execute(f"USE [{name.replace(']', ']]')}]")
     cursor.execute("SELECT 1")
     cursor.fetchone()
@@ -102,7 +108,10 @@ def _look(probe: SqlProbe, address: str, cursor: Any) -> ProbeAnswer:
         healthy=True,
         detail=f"{address}: database {name} is ONLINE",
         answered=True,
+        state=found[name],
+        read_only=name in read_only,
         newest_commit=commit,
+        rows=_count(probe, cursor) if isinstance(probe, CountProbe) else None,
         unmeasured=unmeasured,
     )
 
@@ -121,6 +130,16 @@ def _measure(probe: SqlProbe, cursor: Any) -> tuple[datetime | None, str | None]
         return None, "recovery_point_query took longer than the probe's time-out"
     except (pytds.Error, OSError, ValueError, IndexError) as error:
         return None, f"recovery_point_query: {_words(error)}"
+
+
+def _count(probe: CountProbe, cursor: Any) -> int | None:
+    """The count, or None where it could not be made: like every measurement it decides nothing about health."""
+    try:
+        cursor.execute(probe.count_query)
+        row: Any = cursor.fetchone()
+        return int(row[0])
+    except (pytds.Error, OSError, ValueError, TypeError, IndexError):
+        return None
 
 
 def _moment(value: Any) -> datetime | None:

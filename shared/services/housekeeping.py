@@ -11,14 +11,15 @@ from shared.models.errors import UnknownRunError
 from shared.models.plan import RecoveryPlan
 from shared.services.announce import WARNS
 from shared.services.engine import Engine
-from shared.services.fence_hook import call_hook
 from shared.services.hindsight import look_back
+from shared.services.hooks import call_hook
 from shared.services.lost_runs import end_what_is_lost
 from shared.services.schedules import start_once
+from shared.services.serving import resume_azure_writes
 from shared.services.site_warnings import guard, point_is_needed
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.runs import read_run
+from shared.store.runs import read_run, update_run
 from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.schedules")
@@ -31,6 +32,8 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
     if not state.active_run or state.active_kind == "drill":
         await _resume_writes(plan, state, engine)
     if not state.active_run:
+        await resume_azure_writes(plan, state)
+        await _retire(plan, state)
         await _thaw(plan, state, engine)
         for run in await guard(plan, state):
             if await engine.state(run.run_id) != "running":
@@ -64,7 +67,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
         moved = False
     if now.active_kind == "failover" or now.fenced_by != fenced or moved:
         return
-    answer = await call_hook(fence, plan.name, fenced, "resume")
+    answer = await call_hook(fence.hook, fence.timeout, plan.name, fenced, "resume")
     if not answer.done:
         _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
         return
@@ -73,7 +76,24 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
     )
     await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
     if other := after.fenced_by:
-        await call_hook(fence, plan.name, other, "stop")
+        await call_hook(fence.hook, fence.timeout, plan.name, other, "stop")
+
+
+async def _retire(plan: RecoveryPlan, state: SiteState) -> None:
+    """Gives up what a failover built, some time after the failback: not before home is protected again, since until
+    then those machines hold the only other copy. They are deleted as leftovers from then on.
+    """
+    if not state.retire or state.active_site != "primary" or state.last_point_at is None:
+        return
+    now, run_id = datetime.now(UTC), state.retire["run_id"]
+    if now < datetime.fromisoformat(state.retire["due"]):
+        return
+    try:
+        await update_run(run_id, retired_at=now)
+    except UnknownRunError:
+        _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan.name, run_id)
+    await site_state.change_state(plan.name, lambda before: {"retire": {}} if before.retire == state.retire else {})
+    await record_event(plan.name, f"Home is protected again, so the machines of run {run_id} in Azure are deleted.")
 
 
 async def _look_at_replica_if_due(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:

@@ -84,9 +84,14 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
     because = _GONE
     if run.cutover.is_committed:
         site = (await read_routing(plan.traffic)).active_site
-        state = await site_state.change_state(plan.name, lambda before: site_state.routed(site, before))
+        home = run.kind == "failback" and site == "primary"
+        now = datetime.now(UTC)
+        state = await site_state.change_state(
+            plan.name,
+            lambda before: site_state.came_home(before, now) if home else site_state.routed(site, before),
+        )
         because = f"{_GONE} {_HALF_MOVED}"
-        if site == "primary":  # Traffic never moved, so the built resources serve no customers.
+        if site == ("recovery" if run.kind == "failback" else "primary"):  # Traffic never moved.
             await update_run(run_id, cutover=CutoverState.STEPPED_BACK)
     if await _still_building(plan, run, engine):
         return state

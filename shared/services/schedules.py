@@ -11,6 +11,7 @@ from shared.models.cron import due_before
 from shared.models.errors import PlanBusyError, RefusedError
 from shared.models.plan import RecoveryPlan
 from shared.services.engine import Engine
+from shared.services.serving import serving_failover
 from shared.services.start_run import begin_run
 from shared.store import site_state
 from shared.store.runs import list_runs
@@ -42,6 +43,7 @@ async def drill_if_due(plan: RecoveryPlan, engine: Engine) -> None:
 
 
 async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
+    """Of the replica, or of the machines in Azure while customers are served there."""
     rhythm = plan.replication.recovery_points
     if rhythm is None:
         return
@@ -49,13 +51,15 @@ async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
 
     def claim(state: SiteState) -> dict[str, Any]:
         fresh = state.last_set_at is not None and now - state.last_set_at < rhythm.every
-        if fresh or state.active_run or state.active_site != "primary":
+        if fresh or state.active_run or state.active_site not in ("primary", "recovery"):
             return {}
         return {"last_set_at": now}
 
     state = await site_state.change_state(plan.name, claim)
     if state.last_set_at == now:
-        await start_once(engine, plan, "take_set", f"{plan.name}-point-{now:%Y%m%d%H%M%S%f}")
+        away = await serving_failover(plan, state) if state.active_site == "recovery" else None
+        facts = {"serving": away.run_id} if away else {}
+        await start_once(engine, plan, "take_set", f"{plan.name}-point-{now:%Y%m%d%H%M%S%f}", **facts)
 
 
 async def start_once(engine: Engine, plan: RecoveryPlan, orchestrator: str, instance: str, **facts: Any) -> None:

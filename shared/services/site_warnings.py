@@ -14,11 +14,11 @@ from shared.models.errors import UnknownRunError
 from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import EndpointView, Routing
-from shared.models.runs import RecoveryRun
+from shared.models.runs import RecoveryRun, Serving
 from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
 from shared.probes.evidence import gather
-from shared.probes.newest_commits import newest_commits
+from shared.probes.home import look_at_both
 from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_all, tell
 from shared.store import site_state
 from shared.store.events import record_event
@@ -237,8 +237,10 @@ async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warning
             f"The old primary answers again, while customers are served from Azure ({'; '.join(answers)}). Keep users "
             "away from it until failback is complete."
         )
-    written = max((await newest_commits(plan.commit_probes)).values(), default=None)
-    if written and state.latched_at and written > state.latched_at:
+    moved = Serving(run_id="", moved_at=state.latched_at)
+    query = plan.failback.count_query  # Without it a copy home looks like a write.
+    both = await look_at_both(plan.commit_probes, plan.recovered_commit_probes, serving=moved, count_query=query)
+    if both.written_at_home if query else both.changed_at_home:
         found["primary_written"] = (
             "The old primary still takes writes: its newest commit is from after the cutover. Stop the "
             "application there, and keep its data for comparison."

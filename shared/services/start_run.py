@@ -16,6 +16,7 @@ from shared.policy.outage import operator_verdict
 from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
 from shared.services.lost_runs import end_lost, lock_is_stale
+from shared.services.serving import serving_failover
 from shared.store import site_state
 from shared.store.runs import open_run, read_run
 from shared.store.site_state import SiteState
@@ -25,10 +26,11 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
     """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
     if state.azure_is_home:
         return "Azure is the home now (settled for good). For a primary site again: `coldsite settle`."
+    if kind == "failback":
+        return _no_way_home(state)
     if kind == "drill" and state.active_site != "primary":
         return (
-            "Azure is the active site; a drill would compete with it for machines. See docs/limits.md, After a real "
-            "failover."
+            "Azure is the active site; a drill would compete with it for machines. The way home is `coldsite failback`."
         )
     if kind == "failover" and state.active_site == "both":
         return (
@@ -36,7 +38,15 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
             "`coldsite settle`."
         )
     if kind == "failover" and state.active_site == "recovery":
-        return "Azure is already the active site. For failback see docs/limits.md, After a real failover."
+        return "Azure is already the active site. The way home is `coldsite failback`; see docs/failback.md."
+    return None
+
+
+def _no_way_home(state: SiteState) -> str | None:
+    if state.active_site == "primary":
+        return "Customers are served from the primary site, so there is no failback to make."
+    if state.active_site != "recovery":
+        return "A cutover was interrupted. First set the active endpoint in Traffic Manager, then `coldsite settle`."
     return None
 
 
@@ -53,6 +63,8 @@ async def begin_run(
     acknowledge_primary_healthy: bool = False,
     evidence: Round | None = None,
     looks: list[Round] | None = None,
+    rehearse: bool = False,
+    not_before: datetime | None = None,
 ) -> RecoveryRun:
     """Claims the plan, writes the run and starts its orchestration, in this order; each may be interrupted safely.
 
@@ -85,7 +97,7 @@ async def begin_run(
         reason=reason,
         person=person.name if person else None,
         person_id=person.id if person else None,
-        four_eyes=plan.detection.approval.four_eyes and trigger == "operator" and kind == "failover",
+        four_eyes=plan.detection.approval.four_eyes and trigger == "operator" and kind != "drill",
         phase=FIRST_PHASE[kind],
         verdict=verdict.sentence() if verdict else None,
         verdict_detail=verdict.model_dump(mode="json") if verdict else None,
@@ -105,6 +117,9 @@ async def begin_run(
         evidence=evidence,
         looks=looks or [],
         preempted=preempts and state.active_kind == "drill",
+        rehearse=rehearse,
+        not_before=not_before,
+        serving=await serving_failover(plan, state) if kind == "failback" else None,
         plan=plan,
     )
     try:

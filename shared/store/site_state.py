@@ -37,6 +37,7 @@ _STRUCTURES = frozenset(
         "home_commits",
         "not_cleared",
         "settle_proposal",
+        "retire",
     }
 )
 _ATTEMPTS = 8
@@ -57,7 +58,9 @@ class SiteState(Strict):
 
     Traces of runs: ``fenced_by`` stopped the source's writes and has not resumed them, ``frozen_by`` froze the replica
     and has not thawed it; ``not_cleared`` are the leftovers of ended runs, by run, as of the last cleanup.
-    ``purged_at`` is when old orchestrations were last purged.
+    ``writes_stopped_by`` is the failback that stopped the writes in Azure and has not resumed them; ``retire`` names
+    the failover whose machines a failback has replaced, and when they may be deleted. ``purged_at`` is when old
+    orchestrations were last purged.
 
     ``short_failures`` counts looks of the watch that failed once and not again, ``short_failure_at`` is the newest.
 
@@ -83,6 +86,10 @@ class SiteState(Strict):
     replica_good_at: datetime | None = None
     home_commits: dict[str, datetime] = {}
     fenced_by: str | None = None
+    writes_stopped_by: str | None = None
+    failed_back_at: datetime | None = None
+    """When customers came home last: automatic acts as approve until a drill has succeeded since."""
+    retire: dict[str, str] = {}
     paused_until: datetime | None = None
     pause_reason: str | None = None
     frozen_by: str | None = None
@@ -113,10 +120,29 @@ class SiteState(Strict):
         return max(filter(None, (reported, self.replica_good_at)), default=None)
 
 
+_UNPROTECTED: dict[str, Any] = {"last_set_at": None, "last_point_at": None, "point_trouble": None}
+"""The recovery points of one site say nothing about the other."""
+
+
 def routed(site: ActiveSite, before: SiteState) -> dict[str, Any]:
     """Traffic Manager's routing as stored: the active site, and since when the primary endpoint has been latched."""
     latched_at = (before.latched_at or datetime.now(UTC)) if site == "recovery" else None
-    return {"active_site": site, "latched_at": latched_at}
+    moved = site != before.active_site and {site, before.active_site} != {"both", "none"}
+    return {"active_site": site, "latched_at": latched_at} | (_UNPROTECTED if moved else {})
+
+
+def came_home(before: SiteState, now: datetime) -> dict[str, Any]:
+    """The end of a failback. What was known of replication is from before: protection begins with the next good set."""
+    return _UNPROTECTED | {
+        "active_site": "primary",
+        "latched_at": None,
+        "writes_stopped_by": None,
+        "failed_back_at": now,
+        "replica": None,
+        "replica_good_at": None,
+        "home_commits": {},
+        "warnings": {},
+    }
 
 
 class _Stored(NamedTuple):

@@ -14,6 +14,7 @@ from cli.api import Api, ApiError, find_target
 from cli.show import moment
 from functions.http.schemas import Checked, PointView
 from shared.models.evidence import Evidence
+from shared.models.plan import TEXTS_OF_FILES
 from tests.lab.screens import NOW, RUN, Coldsite, coldsite, plan, seen, waiting
 from tests.plans import contoso
 
@@ -222,7 +223,7 @@ def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsi
 
 
 def shown(**replica: Any) -> dict[str, Any]:
-    detail = contoso().model_dump(mode="json", exclude={"query_texts": True, "replication": {"script_texts"}})
+    detail = contoso().model_dump(mode="json", exclude=TEXTS_OF_FILES)
     found = plan() | {"plan": detail, "events": [{"at": NOW.isoformat(), "text": MARKUP}], "hash": "0"}
     found["replica"] |= replica
     return found

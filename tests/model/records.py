@@ -106,7 +106,7 @@ class Records:
         wanted = run.takes(changes, forced=forced, number=number)
         if "phase" in wanted:
             phase = Phase(wanted["phase"])
-            assert may_follow(run.phase, phase, CutoverState(wanted.get("cutover", run.cutover))), (
+            assert may_follow(run.kind, run.phase, phase, CutoverState(wanted.get("cutover", run.cutover))), (
                 f"{run_id} ends in {run.phase}, where it may not end"
             )
             self._enter(run, phase)

@@ -33,6 +33,7 @@ from functions.activities.run_record import Claim, ClaimOrder, Recorded, RecordO
 from functions.activities.source import FenceOrder, HomeCommits, HomeOrder
 from functions.activities.traffic import ReadBack, Switched
 from shared.models import ids
+from shared.models.acts import Called
 from shared.models.base import Strict
 from shared.models.detection import Trust
 from shared.models.errors import LostLockError, StorageUnavailableError
@@ -54,7 +55,6 @@ from shared.models.runs import Outcome, Phase
 from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
 from shared.policy.trust import trust_limitation
-from shared.services.fence_hook import Fenced
 from shared.store.site_state import looked, looked_at_replica, point_ended, routed
 from tests.model.azure import Azure
 from tests.model.engine import Engine
@@ -176,21 +176,21 @@ class World:
         found = maintenance(order.windows, state.paused_until, state.pause_reason, self.clock())
         return MaintenanceFound(maintenance=found)
 
-    def fence_source(self, order: FenceOrder) -> Fenced:
+    def fence_source(self, order: FenceOrder) -> Called:
         try:
             self.records.check_lock(order.run)
         except LostLockError as error:
-            return Fenced(done=False, detail=str(error))
+            return Called(done=False, detail=str(error))
         stopped_before = self.records.state.fenced_by == order.run.run_id
         if order.action == "stop":
             self.records.change_state(fenced_by=order.run.run_id)
         elif not stopped_before:
-            return Fenced(done=True, detail="its writes were not stopped")
+            return Called(done=True, detail="its writes were not stopped")
         done = self.call_hook(order.action)
         nothing_stopped = order.action == "stop" and not done and not stopped_before
         if nothing_stopped or (order.action == "resume" and done):
             self.records.change_state(fenced_by=None)
-        return Fenced(done=done, detail="model", reached=done)
+        return Called(done=done, detail="model", reached=done)
 
     def call_hook(self, action: str) -> bool:
         """Stops the primary's writes or resumes them, if it can be reached."""

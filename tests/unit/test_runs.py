@@ -26,22 +26,22 @@ KINDS: list[Kind] = ["failover", "drill", "failback"]
 CHOICES = st.lists(st.integers(min_value=0, max_value=len(Phase)), max_size=60)
 
 
-def reach(start: Phase, without: frozenset[Phase] = frozenset()) -> set[Phase]:
+def reach(kind: Kind, start: Phase, without: frozenset[Phase] = frozenset()) -> set[Phase]:
     """Every phase that a run in ``start`` can reach without passing through ``without``."""
     seen: set[Phase] = set()
     open_phases = [start]
     while open_phases:
-        for after in TRANSITIONS[open_phases.pop()] - without - seen:
+        for after in TRANSITIONS[kind][open_phases.pop()] - without - seen:
             seen.add(after)
             open_phases.append(after)
     return seen
 
 
-def walk(start: Phase, choices: list[int]) -> list[Phase]:
+def walk(kind: Kind, choices: list[int]) -> list[Phase]:
     """One possible life of a run, until no transition is left."""
-    phases = [start]
+    phases = [FIRST_PHASE[kind]]
     for choice in choices:
-        following = sorted(TRANSITIONS[phases[-1]])
+        following = sorted(TRANSITIONS[kind][phases[-1]])
         if not following:
             break
         phases.append(following[choice % len(following)])
@@ -50,13 +50,13 @@ def walk(start: Phase, choices: list[int]) -> list[Phase]:
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_a_run_can_end_wherever_its_life_has_brought_it(kind: Kind, choices: list[int]) -> None:
-    here = walk(FIRST_PHASE[kind], choices)[-1]
-    assert here == Phase.COMPLETED or Phase.COMPLETED in reach(here)
+    here = walk(kind, choices)[-1]
+    assert here == Phase.COMPLETED or Phase.COMPLETED in reach(kind, here)
 
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_customers_never_move_before_the_site_was_verified(kind: Kind, choices: list[int]) -> None:
-    phases = walk(FIRST_PHASE[kind], choices)
+    phases = walk(kind, choices)
     if Phase.CUTTING_OVER in phases:
         before = phases[: phases.index(Phase.CUTTING_OVER)]
         assert Phase.VERIFYING in before or Phase.NEEDS_OPERATOR in before
@@ -64,54 +64,63 @@ def test_customers_never_move_before_the_site_was_verified(kind: Kind, choices: 
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_a_run_that_clears_away_does_nothing_else_but_end(kind: Kind, choices: list[int]) -> None:
-    phases = walk(FIRST_PHASE[kind], choices)
+    phases = walk(kind, choices)
     if Phase.CLEANING_UP in phases:
         assert set(phases[phases.index(Phase.CLEANING_UP) + 1 :]) <= {Phase.COMPLETED}
 
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_the_decision_is_never_taken_again(kind: Kind, choices: list[int]) -> None:
-    phases = walk(FIRST_PHASE[kind], choices)
+    phases = walk(kind, choices)
     assert phases.count(Phase.CONFIRMING) <= 1
 
 
 @given(st.sampled_from(KINDS), CHOICES)
 def test_approval_comes_after_the_decision_or_while_recovering(kind: Kind, choices: list[int]) -> None:
     """Data older than the loss limit lead to a separate question, after the decision's."""
-    phases = walk(FIRST_PHASE[kind], choices)
+    phases = walk(kind, choices)
     for before, after in pairwise(phases):
         if after is Phase.WAITING_FOR_APPROVAL:
-            assert before in {Phase.CONFIRMING, Phase.RECOVERING}
+            assert before in {Phase.CONFIRMING, Phase.RECOVERING, Phase.READY}
 
 
 def test_every_phase_has_its_row_in_the_table() -> None:
-    assert set(TRANSITIONS) == set(Phase)
+    assert {phase for table in TRANSITIONS.values() for phase in table} == set(Phase)
 
 
-def test_a_failover_can_come_to_every_phase() -> None:
-    assert reach(FIRST_PHASE["failover"]) == set(Phase) - {Phase.CONFIRMING}
+@pytest.mark.parametrize("kind", ["failover", "failback"])
+def test_a_run_can_come_to_every_phase_of_its_table(kind: Kind) -> None:
+    assert reach(kind, FIRST_PHASE[kind]) | {FIRST_PHASE[kind]} == set(TRANSITIONS[kind])
 
 
 def test_an_ended_run_stays_ended() -> None:
-    assert reach(Phase.COMPLETED) == set()
+    assert all(reach(kind, Phase.COMPLETED) == set() for kind in KINDS)
 
 
 def test_only_verified_or_ordered_by_a_person_do_customers_move() -> None:
-    assert {p for p in Phase if Phase.CUTTING_OVER in TRANSITIONS[p]} == {Phase.VERIFYING, Phase.NEEDS_OPERATOR}
+    away, home = TRANSITIONS["failover"], TRANSITIONS["failback"]
+    assert {p for p in away if Phase.CUTTING_OVER in away[p]} == {Phase.VERIFYING, Phase.NEEDS_OPERATOR}
+    assert {p for p in home if Phase.CUTTING_BACK in home[p]} == {Phase.PROVING_HOME, Phase.NEEDS_OPERATOR}
 
 
 def test_a_person_is_only_needed_beside_the_three_phases_that_build_and_move() -> None:
-    asking = {p for p in Phase if Phase.NEEDS_OPERATOR in TRANSITIONS[p]}
+    table = TRANSITIONS["failover"]
+    asking = {p for p in table if Phase.NEEDS_OPERATOR in table[p]}
     assert asking == {Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER}
 
 
 def test_a_run_that_needs_a_person_is_not_over() -> None:
-    assert Phase.COMPLETED not in TRANSITIONS[Phase.NEEDS_OPERATOR]
+    assert all(Phase.COMPLETED not in TRANSITIONS[kind][Phase.NEEDS_OPERATOR] for kind in KINDS)
 
 
 def test_the_cutover_itself_never_turns_to_clearing_away() -> None:
-    asked_or_stepped_back = frozenset({Phase.NEEDS_OPERATOR, Phase.VERIFYING})
-    assert Phase.CLEANING_UP not in reach(Phase.CUTTING_OVER, without=asked_or_stepped_back)
+    asked_or_stepped_back = frozenset({Phase.NEEDS_OPERATOR, Phase.VERIFYING, Phase.PROVING_HOME})
+    assert Phase.CLEANING_UP not in reach("failover", Phase.CUTTING_OVER, without=asked_or_stepped_back)
+    assert Phase.CLEANING_UP not in reach("failback", Phase.CUTTING_BACK, without=asked_or_stepped_back)
+
+
+def test_writes_are_stopped_only_once_home_was_ready() -> None:
+    assert Phase.STOPPING_WRITES not in reach("failback", Phase.CHECKING_HOME, without=frozenset({Phase.READY}))
 
 
 def test_a_cutover_steps_back_only_where_the_same_change_says_that_nobody_was_moved() -> None:
@@ -123,21 +132,24 @@ def test_a_cutover_steps_back_only_where_the_same_change_says_that_nobody_was_mo
 
 
 @pytest.mark.parametrize("before", sorted(FORWARD))
-def test_once_the_cutover_has_begun_there_is_only_forward(before: Phase) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_once_the_cutover_has_begun_there_is_only_forward(kind: Kind, before: Phase) -> None:
     backwards = set(Phase) - FORWARD
-    assert not [after for after in backwards if may_follow(before, after, cutover=CutoverState.BEGUN)]
-    assert may_follow(Phase.NEEDS_OPERATOR, Phase.CUTTING_OVER, cutover=CutoverState.BEGUN)
+    assert not [after for after in backwards if may_follow(kind, before, after, cutover=CutoverState.BEGUN)]
+    again = Phase.CUTTING_BACK if kind == "failback" else Phase.CUTTING_OVER
+    assert may_follow(kind, Phase.NEEDS_OPERATOR, again, cutover=CutoverState.BEGUN)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_could_not_be_started_can_be_completed(kind: Kind) -> None:
-    assert may_follow(FIRST_PHASE[kind], Phase.COMPLETED)
+    assert may_follow(kind, FIRST_PHASE[kind], Phase.COMPLETED)
 
 
 @pytest.mark.parametrize("before", list(Phase))
 @pytest.mark.parametrize("after", list(Phase))
-def test_a_write_may_be_repeated_and_otherwise_follows_the_table(before: Phase, after: Phase) -> None:
-    assert may_follow(before, after) == (before is after or after in TRANSITIONS[before])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_write_may_be_repeated_and_otherwise_follows_the_table(kind: Kind, before: Phase, after: Phase) -> None:
+    assert may_follow(kind, before, after) == (before is after or after in TRANSITIONS[kind].get(before, ()))
 
 
 # Abort or cutover: the row decides which came first

@@ -187,7 +187,7 @@ class VirtualLab(Lab):
         _learn_plans(self._patch, plans)
         from shared.azure import clients, entra_tokens
         from shared.probes import dns, http, sql
-        from shared.services import fence_hook, notify
+        from shared.services import hooks, notify
         from shared.store import tables
 
         _remember_tokens(self.identity)
@@ -202,7 +202,7 @@ class VirtualLab(Lab):
         put(sql, "_ask", asks_databases(self.book))
         put(dns, "resolve", self._answers_dns)
         put(notify.apprise, "Apprise", lambda: _Sender(self.front.notifications))
-        put(fence_hook.aiohttp, "ClientSession", lambda **_: _HookSession(self))
+        put(hooks.aiohttp, "ClientSession", lambda **_: _HookSession(self))
         put(entra_tokens, "_fetch", self._public_keys)
 
     async def _answers_dns(self, name: str, timeout: float = 3.0) -> list[str]:
@@ -287,6 +287,10 @@ class _Sender:
         return True
 
 
+async def _body_of(answer: Any) -> bytes:
+    return bytes(answer.body or b"")
+
+
 class _HookSession:
     """The one call that a hook gets."""
 
@@ -302,4 +306,5 @@ class _HookSession:
     @contextlib.asynccontextmanager
     async def post(self, url: str, **options: Any) -> Any:
         asked = request_of("POST", url, {}, json.dumps(options["json"]).encode(), name=url.rsplit("/", 1)[-1])
-        yield await self._lab.hooks._answer(asked)
+        answer = await self._lab.hooks._answer(asked)
+        yield SimpleNamespace(status=answer.status, read=functools.partial(_body_of, answer))

@@ -1,0 +1,174 @@
+"""Stopping the writes in Azure, proving that home holds all of them, and the undo. A part of the failback's
+orchestrator.
+
+From the stop until customers move the shop takes no orders: every wait here has a limit, and at the limit Azure takes
+writes again.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from durabletask import task
+
+from functions.activities.base import Activity
+from functions.activities.home import HomeNoteOrder, final_sync, note_home, prove_home, stop_writes
+from functions.activities.machines import Watched
+from functions.activities.probes import ProbeOrder
+from functions.stages.home_check import HomeCheck
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import NeedsOperator, reason
+from shared.models.acts import ActReport, Called, read_report, streams_of
+from shared.models.failback import Act
+from shared.models.home import HomeLook
+from shared.models.operations import Refused, Started
+from shared.models.orders import ActOrder
+from shared.models.runs import Phase, RunInput
+from shared.policy.failback import last_commits, missing_at_home, still_takes_writes, unproven
+
+_TRIES_TO_RESUME = 5
+
+
+class WriteStop:
+    """The time in which neither site takes writes."""
+
+    def __init__(self, work: RunContext, run: RunInput, check: HomeCheck) -> None:
+        self._work = work
+        self._run = run
+        self._plan = run.plan
+        self._terms = run.plan.failback
+        self._check = check
+        self._attempt = 0
+        self._last: dict[str, datetime | None] = {}
+        self.stopped = False
+        """Whether Azure's writes may be stopped by this run."""
+
+    def stop(self) -> Doing[None]:
+        """Stops Azure's writes, and reads back that SQL Server refuses them. Raises ``NeedsOperator``."""
+        work, act = self._work, self._terms.stop_writes
+        yield from work.record_now(phase=Phase.STOPPING_WRITES)
+        report = ActReport()
+        if act:
+            self.stopped = True
+            self._attempt += 1
+            report = yield from self._perform(stop_writes, "stop_writes", act, "stop")
+        seen = yield from self._look("stopped")
+        if problem := still_takes_writes(seen):
+            todo = "Fix stop_writes" if act else "The plan has no failback.stop_writes: stop the writes by hand"
+            raise NeedsOperator(f"{problem} {todo}, then `retry`.")
+        self._last = last_commits(seen, report.last_commits)
+        if problem := unproven(self._last):
+            raise NeedsOperator(f"{problem} Then `retry`.")
+
+    def sync(self) -> Doing[None]:
+        """Waits until home holds Azure's last change in every database. Raises ``NeedsOperator``."""
+        work, act, began = self._work, self._terms.final_sync, self._work.now
+        yield from work.record_now(phase=Phase.FINAL_SYNC)
+        if act:
+            yield from self._perform(final_sync, "final_sync", act, "sync")
+        while True:
+            seen = yield from self._look("final sync")
+            problem = missing_at_home(seen.home, self._last)
+            if problem is None:
+                return
+            if work.now - began > self._terms.sync_timeout:
+                raise NeedsOperator(f"{problem} Finish the copy, then `retry`.")
+            yield from work.sleep(work.recovery.poll_at_least)
+
+    def prove(self) -> Doing[None]:
+        """Home answers for ``prove_for`` without a failure, at its pages and its databases. Raises
+        ``NeedsOperator``.
+        """
+        yield from self._work.record_now(phase=Phase.PROVING_HOME)
+        yield from self.verify()
+
+    def verify(self, before: str = "") -> Doing[None]:
+        """The same; ``before`` is put in front of the reason where home does not serve."""
+        work, began, looks = self._work, self._work.now, 0
+        good_since: datetime | None = None
+        limit = self._terms.prove_for * 4 + self._plan.detection.slowest_answer * 2
+        while True:
+            looks += 1
+            order = ProbeOrder(
+                run=work.run, target="home", attempt=looks, began_at=began, probes=self._plan.home_probes
+            )
+            looked_at = work.now
+            seen = yield from work.do(prove_home, order)
+            good_since = (good_since or looked_at) if seen.healthy else None
+            if good_since and looked_at - good_since >= self._terms.prove_for:
+                self._check.looked_at = looked_at
+                return
+            if work.now - began > limit:
+                raise NeedsOperator(
+                    f"{before}Home does not serve: {seen.detail}. Open the customers' path to home and start the "
+                    "application there, then `retry`."
+                )
+            yield from work.sleep(max(work.recovery.poll_at_least, self._terms.prove_for / 5))
+
+    def undo(self) -> Doing[str | None]:
+        """Lets Azure take writes again, and reads that back. Returns why that could not be seen; None when it was."""
+        if not self.stopped:
+            return None
+        work, act = self._work, self._terms.stop_writes
+        assert act is not None
+        yield from work.settle()
+        problem = "Azure's databases could not be read"
+        for attempt in range(1, _TRIES_TO_RESUME + 1):
+            self._attempt += 1
+            try:
+                yield from self._perform(stop_writes, "stop_writes", act, "resume")
+                seen = yield from self._look("resumed")
+            except (NeedsOperator, task.TaskFailedError) as error:
+                problem = reason(error)
+            else:
+                closed = [f"{name}: {view.detail}" for name, view in seen.azure.items() if not view.takes_writes]
+                if not closed:
+                    yield from work.do(note_home, HomeNoteOrder(run=work.run, target="azure", resumed=True))
+                    self.stopped = False
+                    return None
+                problem = "; ".join(closed)
+            if attempt < _TRIES_TO_RESUME:
+                yield from work.sleep(work.recovery.retry_after * 5)
+        return f"Azure's writes may still be stopped ({problem.rstrip('.')}); Coldsite keeps trying to resume them"
+
+    def _look(self, moment: str) -> Doing[HomeLook]:
+        seen = yield from self._check.look(moment)
+        yield from self._work.record(home=seen.facts)
+        return seen
+
+    def _perform(
+        self, activity: Activity[ActOrder, Called | Started | Refused], name: str, act: Act, action: str
+    ) -> Doing[ActReport]:
+        """Carries out one act and returns what it reports. Raises ``NeedsOperator`` when it was not done."""
+        work, serving = self._work, self._run.serving
+        order = ActOrder.model_validate(
+            {
+                "run": work.run,
+                "target": "azure" if action == "stop" else action,
+                "attempt": self._attempt,
+                "act": act,
+                "action": action,
+                "text": self._terms.script_texts.get(name, ""),
+                "machine": (serving.machines.get(act.on or "", "") if serving else "") if act.script else "",
+            }
+        )
+        if act.script and not order.machine:
+            raise NeedsOperator(
+                f"failback.{name}: the machine of {act.on} is not known, since no failover of Coldsite built it. Use a "
+                "hook in the plan, or `abort`."
+            )
+        answer = yield from work.insist(activity, order)
+        if isinstance(answer, Refused):
+            raise NeedsOperator(f"failback.{name} could not be started. {answer.refusal.sentence} Then `retry`.")
+        if isinstance(answer, Started):
+            watched = Watched(step=name, target=order.target, operation=answer.operation)
+            (state,) = yield from work.finish([watched], work.recovery.expected.run_command, name)
+            stdout, stderr = streams_of(state.output)
+            report = read_report(stdout)
+            if state.state != "succeeded" or report is None or not report.done:
+                said = (report.message if report else "") or stderr or stdout.strip() or "nothing"
+                raise NeedsOperator(f"failback.{name}: the script did not report that it was done: {said[:200]}")
+            return report
+        if not answer.done:
+            raise NeedsOperator(f"failback.{name}: {answer.detail}.")
+        return answer.report

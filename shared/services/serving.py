@@ -1,0 +1,59 @@
+"""The failover whose machines serve customers now, and resuming the writes there when a failback was lost."""
+
+from __future__ import annotations
+
+import logging
+
+from shared.azure.run_command import start_act
+from shared.models import ids
+from shared.models.operations import Refused
+from shared.models.orders import ActOrder
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import CutoverState, Serving
+from shared.models.steps import RunRef
+from shared.probes.home import read_databases
+from shared.services.announce import WARNS
+from shared.services.hooks import call_hook
+from shared.store import site_state
+from shared.store.events import record_event
+from shared.store.runs import list_runs
+from shared.store.site_state import SiteState
+
+_log = logging.getLogger("coldsite.serving")
+_LOOKS_BACK_ON = 50
+
+
+async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
+    """The newest failover that moved customers. ``run_id`` is empty where no run of Coldsite did."""
+    runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
+    run = next((one for one in runs if one.cutover is CutoverState.MOVED), None)
+    if run is None:
+        return Serving(run_id="", moved_at=state.latched_at)
+    prefix = f"{plan.recovery.resource_group}/providers/Microsoft.Compute/virtualMachines"
+    machines = {name: f"{prefix}/{ids.machine_name(run.run_id, name)}" for name in plan.recovery.workloads}
+    return Serving(run_id=run.run_id, machines=machines, recovered_until=run.recovered_until, moved_at=state.latched_at)
+
+
+async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:
+    """Resumes the writes in Azure that a lost failback left stopped, until the databases are seen to take them."""
+    stopped_by, act = state.writes_stopped_by, plan.failback.stop_writes
+    if stopped_by is None or act is None or state.active_site != "recovery":
+        return
+    seen = await read_databases(plan.recovered_commit_probes)
+    if seen and all(view.takes_writes for view in seen.values()):
+        await site_state.change_state(
+            plan.name, lambda now: {"writes_stopped_by": None} if now.writes_stopped_by == stopped_by else {}
+        )
+        await record_event(plan.name, f"The writes in Azure, which run {stopped_by} had stopped, were resumed.")
+        return
+    if act.hook:
+        answer = await call_hook(act.hook, act.timeout, plan.name, stopped_by, "resume")
+        problem = None if answer.done else answer.detail
+    else:
+        machine = (await serving_failover(plan, state)).machines.get(act.on or "", "")
+        run = RunRef(run_id=stopped_by, plan=plan.name, epoch=0)
+        text = plan.failback.script_texts.get("stop_writes", "")
+        started = await start_act(ActOrder(run=run, act=act, action="resume", text=text, machine=machine))
+        problem = started.refusal.sentence if isinstance(started, Refused) else None
+    if problem:
+        _log.warning("%s %s: the writes in Azure are stopped, and %s", WARNS, plan.name, problem)
