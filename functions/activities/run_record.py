@@ -29,7 +29,8 @@ class Claim(Strict):
     """``must_ask`` says why an automatic run needs approval; ``because`` why the run must not continue.
 
     ``data_until`` is the moment the replica's data reach at least, and ``home_commits`` the newest commit that was seen
-    in each of the primary's databases, as far as known when the run begins.
+    in each of the primary's databases, as far as known when the run begins. ``down_since`` is the beginning of the
+    outage as earlier runs saw it.
     """
 
     claimed: bool
@@ -37,6 +38,7 @@ class Claim(Strict):
     must_ask: str | None = None
     data_until: datetime | None = None
     home_commits: dict[str, datetime] = {}
+    down_since: datetime | None = None
 
 
 @activity(bp, "around")
@@ -58,7 +60,13 @@ async def claim_run(order: ClaimOrder) -> Claim:
         good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
         now = datetime.now(UTC)
         must_ask = trust_limitation(order.trust, good, state.created_at, now, state.failed_back_at)
-    return Claim(claimed=True, must_ask=must_ask, data_until=state.data_until, home_commits=state.home_commits)
+    return Claim(
+        claimed=True,
+        must_ask=must_ask,
+        data_until=state.data_until,
+        home_commits=state.home_commits,
+        down_since=state.down_since,
+    )
 
 
 class RecordOrder(Order):

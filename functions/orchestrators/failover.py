@@ -76,7 +76,7 @@ class _Failover:
     def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan, state = self._work, self._plan, self._state
         verdict = yield from self._looking.decide()
-        state.first_down = verdict.first_down_at
+        state.first_down = min(filter(None, (verdict.first_down_at, claim.down_since)), default=None)
         state.known = Round(at=work.now, evidence=verdict.evidence)
         state.data_until, state.home_commits = claim.data_until, claim.home_commits
         yield from self._permission.obtain(verdict, claim)
@@ -120,7 +120,6 @@ class _Failover:
         if self._state.point is None:
             if self._planned:
                 self._state.fenced = True
-                self._work.notice = "The primary's writes are stopped until this is answered; `abort` resumes them. "
                 yield from self._planned.stop_writes()
             self._state.point = yield from self._take_point()
 
@@ -209,6 +208,8 @@ class _Failover:
         # A primary that served until the end, or came back, took orders until then.
         outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=self._run.requested_at)
         outage = served_at if self._state.serves else outage
+        if self._planned:  # Its writes had stopped, and the newest of them was recovered.
+            outage = self._planned.newest
         default = "No response before the deadline; proceeded as the plan says (approval.then: proceed). "
         asked = default if self._state.unanswered else ""
         because = asked + (

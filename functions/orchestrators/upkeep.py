@@ -13,7 +13,7 @@ from functions.activities.replica import ReplicaOrder, note_replica
 from functions.stages import replica
 from functions.stages.cleanup import clear_away
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import NeedsOperator, reason
+from functions.workflow.endings import NeedsOperator, reason, without_retry
 from shared.models import ids
 from shared.models.base import Strict
 from shared.models.orders import POINT
@@ -52,7 +52,7 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     plan = order.plan
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
     trouble = yield from (_of_azure(work, order) if order.serving else _of_replica(work, order))
-    yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble))
+    yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble and without_retry(trouble)))
     if trouble:
         return {"recovery_point": f"not taken: {trouble}"}
     keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1

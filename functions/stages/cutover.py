@@ -222,6 +222,11 @@ class Cutover(ABC):
             else:
                 yield from work.sleep(work.patience(result))
             yield from self.verify(self._half)
+            if not self._view((yield from self._read_back(self._order))).enabled:
+                raise NeedsOperator(
+                    f"The {self._direction.to} endpoint {self._new} was disabled in Traffic Manager after Coldsite had "
+                    f"enabled it, so {self._old} was left as it is. Check the profile in the portal, then `retry`."
+                )
 
     def _without_an_effect(self) -> TryAgain | Blocked:
         """Azure accepted the order without effect: it is ordered again once, then the operator must look."""

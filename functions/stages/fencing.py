@@ -68,6 +68,8 @@ class PlannedStop:
         work, fence = self._work, self._plan.fence
         assert fence is not None, "a planned failover without a fence is refused before it starts"
         self._attempt += 1
+        if self._attempt == 1:
+            yield from self._could_succeed()
         order = FenceOrder(run=work.run, target="primary", attempt=self._attempt, fence=fence)
         stopped = yield from work.do(fence_source, order)
         if not stopped.done:
@@ -75,6 +77,7 @@ class PlannedStop:
                 f"The source's writes could not be stopped: {stopped.detail}. A planned failover must not lose data, "
                 "so traffic is unchanged. Fix the hook, then `retry`; or `abort`, and start an unplanned failover."
             )
+        work.notice = "The primary's writes were ordered to stop; `abort` resumes them. "
         self._last = yield from self._home_commits()
         if missing := self._plan.measured_databases - self._last.keys():
             raise NeedsOperator(
@@ -82,7 +85,28 @@ class PlannedStop:
                 "ruled out. Check the path to its database, then `retry`; or `abort`, and start an unplanned "
                 "failover."
             )
-        yield from self._drain(max(self._last.values()))
+        yield from self._drain(self.newest)
+
+    @property
+    def newest(self) -> datetime:
+        """The newest of the primary's last commits."""
+        return max(self._last.values())
+
+    def _could_succeed(self) -> Doing[None]:
+        """Nothing that is known by now would make the stop vain. Raises ``NeedsOperator``."""
+        home = yield from self._home_commits()
+        if missing := self._plan.measured_databases - home.keys():
+            raise NeedsOperator(
+                f"The primary's newest change cannot be read ({', '.join(sorted(missing))}), so its writes were not "
+                "stopped. Check the path to its database, then `retry`; or `abort`, and start an unplanned failover."
+            )
+        state = yield from replica.look(self._work, self._plan)
+        if not state.usable:
+            raise NeedsOperator(
+                f"The replica is not usable: {state.trouble}. The primary's writes were not stopped. Check "
+                f"replication, "
+                "then `retry`; or `abort`, and start an unplanned failover."
+            )
 
     def _drain(self, newest: datetime) -> Doing[None]:
         work, began, look = self._work, self._work.now, 0
@@ -92,9 +116,10 @@ class PlannedStop:
             if _holds(state, newest):
                 return
             if work.now - began > self._plan.recovery.operation_timeout:
+                queued = "an unknown number of" if state.queue_bytes is None else state.queue_bytes
                 held = spoken_moment(state.replicated_until) if state.replicated_until else "an unknown moment"
                 raise NeedsOperator(
-                    f"The replica does not hold everything: {state.queue_bytes} bytes are queued, it holds changes "
+                    f"The replica does not hold everything: {queued} bytes are queued, it holds changes "
                     f"until {held}, and the primary has one from {spoken_moment(newest)}. Check replication, then "
                     "`retry`."
                 )
@@ -117,8 +142,9 @@ class PlannedStop:
             if newest > recovered[name]:
                 raise NeedsOperator(
                     f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
-                    f"from {spoken_moment(recovered[name])}: its writes did not stop. Traffic is unchanged, since a "
-                    "planned failover must not lose data. `abort`, stop the writes, and start again."
+                    f"from {spoken_moment(recovered[name])}: its writes did not stop, or the last of them had not "
+                    f"arrived. "
+                    "Traffic is unchanged, since a planned failover must not lose data. `abort`, and start again."
                 )
         if silent := sorted(last.keys() - home.keys()):
             raise NeedsOperator(

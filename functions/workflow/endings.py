@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,6 +59,11 @@ def named(left: list[str]) -> list[str]:
 _WORKER_EXITED = "FunctionInvocationException"
 """How Azure says that an activity's worker process exited before it answered.
 Source: Azure/azure-functions-durable-extension 3.19.0, OutOfProcMiddleware."""
+
+
+def without_retry(text: str) -> str:
+    """A reason without the advice to `retry`, where no run waits for it."""
+    return re.sub(r"[,;]? ?[Tt]hen `retry`\.?$", ".", text)
 
 
 def reason(error: Exception) -> str:

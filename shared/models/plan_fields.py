@@ -12,7 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from shared.models.cron import schedule_problem
 from shared.models.places import is_host, is_setting, split_place
 
-UrlPath = Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=1000)]
+URL_PATH = r"^/[!-~]*$"
+GROUP_ID = r"^/subscriptions/[^/]+/resourceGroups/[^/]+$"
+SIZE = r"^(Standard|Basic)_[A-Za-z]+[0-9][A-Za-z0-9_-]*$"
+REGION = r"^[a-z0-9]+$"
+SETTING_NAME = r"^[A-Z][A-Z0-9_]*$"
+WORKLOAD_NAME = r"^[a-z][a-z0-9-]{0,30}$"
+UrlPath = Annotated[str, Field(pattern=URL_PATH, max_length=1000)]
 
 
 def _resource(kind: str, example: str) -> Any:
@@ -29,7 +35,7 @@ def _resource(kind: str, example: str) -> Any:
     return AfterValidator(check)
 
 
-GroupId = Annotated[str, Field(pattern=r"^/subscriptions/[^/]+/resourceGroups/[^/]+$")]
+GroupId = Annotated[str, Field(pattern=GROUP_ID)]
 _COMPUTE = "GROUP/providers/Microsoft.Compute"
 MachineId = Annotated[str, _resource("Microsoft.Compute/virtualMachines", f"{_COMPUTE}/virtualMachines/dt-dr")]
 DiskId = Annotated[str, _resource("Microsoft.Compute/disks", f"{_COMPUTE}/disks/dt-sql-os")]
@@ -48,11 +54,11 @@ ProfileId = Annotated[
 Storage = Literal["Premium_LRS", "StandardSSD_LRS", "Standard_LRS", "Premium_ZRS", "StandardSSD_ZRS"]
 """The allowed types of a system disk. Premium SSD v2 and Ultra disks cannot hold one.
 Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/disks-types.md"""
-Size = Annotated[str, Field(pattern=r"^(Standard|Basic)_[A-Za-z]+[0-9][A-Za-z0-9_-]*$")]
-Region = Annotated[str, Field(pattern=r"^[a-z0-9]+$")]
+Size = Annotated[str, Field(pattern=SIZE)]
+Region = Annotated[str, Field(pattern=REGION)]
 """As in Azure's API: ``westeurope``, not ``West Europe``."""
-SettingName = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-WorkloadName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+SettingName = Annotated[str, Field(pattern=SETTING_NAME)]
+WorkloadName = Annotated[str, Field(pattern=WORKLOAD_NAME)]
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
 """Files of the time zone database that name no zone: their meaning depends on the machine."""
 

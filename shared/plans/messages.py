@@ -10,6 +10,17 @@ from pydantic_core import ErrorDetails
 
 from shared.models.base import Strict
 from shared.models.plan import RecoveryPlan
+from shared.models.plan_fields import GROUP_ID, REGION, SETTING_NAME, SIZE, URL_PATH, WORKLOAD_NAME
+
+_EXPECTED = {
+    SETTING_NAME: "is not the name of an app setting, such as SQL_PROBE: capital letters, digits and underscores",
+    GROUP_ID: "is not the id of a resource group: /subscriptions/ID/resourceGroups/NAME",
+    SIZE: "is not a size of a machine, such as Standard_D4s_v5",
+    REGION: "is not a region as Azure's API spells it, such as westeurope",
+    WORKLOAD_NAME: "is not a workload's name: a small letter, then at most 30 small letters, digits and hyphens",
+    URL_PATH: "is not a path, such as /health",
+}
+"""What a value of a pattern should be, in words."""
 
 
 def problems_of(errors: list[ErrorDetails]) -> list[str]:
@@ -32,7 +43,10 @@ def _explain(error: ErrorDetails) -> str:
             sentence = str(error["ctx"]["error"])
             return f"{key}: {_short(value)} {sentence}" if not isinstance(value, dict) else f"{key}: {sentence}"
         case "string_pattern_mismatch":
-            return f"{key}: {value!r} does not match {error['ctx']['pattern']}"
+            expected = _EXPECTED.get(error["ctx"]["pattern"], f"does not match {error['ctx']['pattern']}")
+            # A secret that was written where the name of its setting belongs must not reach a log.
+            shown = "the value" if error["ctx"]["pattern"] == SETTING_NAME else _short(value)
+            return f"{key}: {shown} {expected}"
         case _:
             message = error["msg"]
             return f"{key}: {_short(value)}: {message[0].lower()}{message[1:]}"

@@ -22,6 +22,12 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
         yield f"detection.quorum: {detection.quorum} is more than the {len(detection.paths)} paths: {paths}"
     if not detection.confirm_for:
         yield "detection.confirm_for: 0s would let a single check decide; at least two are needed, for example 90s"
+    for key, rhythm in (
+        ("detection.interval", detection.interval),
+        ("recovery.probe.interval", plan.recovery.probe.interval),
+    ):
+        if not rhythm:
+            yield f"{key}: 0s would ask without a pause; for example 5s"
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or no outage could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":

@@ -22,7 +22,7 @@ from shared.models.looks import ReplicaLook, SiteLook
 from shared.models.replica import ReplicaState
 from shared.models.routing import ActiveSite
 from shared.models.steps import RunRef
-from shared.policy.outage import view
+from shared.policy.outage import primary_serves, view
 from shared.store.tables import STATE, from_row, storage, table, to_entity, unknown_columns
 
 _ROW = "state"
@@ -49,7 +49,8 @@ class SiteState(Strict):
 
     Checks: ``not_before`` postpones the next one after a run that ended without a failover at ``cooled_at``, and
     ``known_bad`` are the checks that failed then: another one is news. ``last_look`` is the newest evidence;
-    ``unseen_since`` is since when a service has been unreadable.
+    ``down_since`` is the beginning of the outage, across runs: the first check that said so since the primary was last
+    seen serving. ``unseen_since`` is since when a service has been unreadable.
 
     Data: ``replica`` is the newest state of the replica, ``replica_good_at`` when it was last seen healthy, connected
     and with an empty queue, ``home_commits`` the newest commit that was seen in each of the primary's databases.
@@ -82,6 +83,7 @@ class SiteState(Strict):
     cooled_at: datetime | None = None
     known_bad: list[str] = []
     last_look: SiteLook | None = None
+    down_since: datetime | None = None
     replica: ReplicaLook | None = None
     replica_good_at: datetime | None = None
     home_commits: dict[str, datetime] = {}
@@ -226,15 +228,19 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
     """
     says, before = view(seen.evidence, quorum).says, state.last_look
     look = SiteLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
-    if before is None:
-        return {"last_look": look}
-    if seen.at <= before.at:
+    if before and seen.at <= before.at:
         return {}
-    if before.says != says:
-        return {"last_look": look}
+    down_since = state.down_since
+    if says == "down":
+        down_since = down_since or seen.at
+    elif says == "up" or primary_serves(seen.evidence):
+        down_since = None
+    outage = {} if down_since == state.down_since else {"down_since": down_since}
+    if before is None or before.says != says:
+        return {"last_look": look} | outage
     if seen.at - before.at < _SAME_NEWS and before.bad == look.bad:
-        return {}
-    return {"last_look": look.model_copy(update={"since": before.since})}
+        return outage
+    return {"last_look": look.model_copy(update={"since": before.since})} | outage
 
 
 def looked_at_replica(
