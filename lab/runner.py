@@ -19,7 +19,12 @@ from lab.twin import Lab
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 
-WAITING = {"waiting_for_approval", "needs_operator"}
+
+def is_moving(run: dict[str, Any]) -> bool:
+    """Whether a run goes on by itself: it has not ended and does not wait for a person."""
+    return run["outcome"] is None and run["waiting_for"] is None
+
+
 LONGEST = 6 * 3600.0
 """Simulated seconds after which a scenario that does not come to rest has failed."""
 _LOOK_EVERY = 6.0
@@ -164,5 +169,5 @@ class Watcher:
                     told += f". {spoken_verdict(RecoveryRun.model_validate(run), lab.clock.speed) or ''}"
                 self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {told}".strip())
                 self.changed()
-        moving = any(run["outcome"] is None and run["phase"] not in WAITING for run in runs)
+        moving = any(is_moving(run) for run in runs)
         self.at_rest = was_quiet and self._quiet and not moving

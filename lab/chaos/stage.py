@@ -18,7 +18,7 @@ from lab.cloud.times import Times
 from lab.host.wire import WorkerDiedError
 from lab.options import LabOptions
 from lab.report import build_report, judge
-from lab.runner import LONGEST, WAITING, Watcher
+from lab.runner import LONGEST, Watcher, is_moving
 from lab.scenario import PROJECT, Event
 from lab.twin import Lab
 
@@ -154,7 +154,7 @@ class Stage:
         if runs is None:
             self._played.failures.append(f"Nothing came to rest before chapter {number}.")
             runs = []
-        waiting = " ".join(str(run["waiting_for"] or "") for run in runs if run["phase"] in WAITING)
+        waiting = " ".join(str(run["waiting_for"] or "") for run in runs if run["outcome"] is None)
         if says.lower() not in waiting.lower():
             self._played.failures.append(
                 f"Before chapter {number} a run must ask with {says!r}; it asked: {waiting!r}."
@@ -171,7 +171,7 @@ class Stage:
             status, body = await self.lab.call("GET", "runs?limit=50")
             runs: list[dict[str, Any]] = body.get("runs", [])
             marks = sorted((r["run_id"], r["outcome"], r["phase"], r["holds"]) for r in runs)
-            moving = any(r["outcome"] is None and r["phase"] not in WAITING for r in runs)
+            moving = any(is_moving(r) for r in runs)
             if status == 200 and not moving and marks != self._seen and await self._given_back(runs):
                 self._seen = marks
                 return runs

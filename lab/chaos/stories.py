@@ -90,6 +90,39 @@ STORIES = {
             crash_in=frozenset({"thaw_replication", "clean_up", "seal_run", "release_run"}),
         ),
         Story(
+            name="failback",
+            about="Customers come home: a person signs, writes stop, the rest is copied, and a person commits.",
+            timeline=(
+                *DIES,
+                {"at": "240s", "do": "site.start", "target": "primary"},
+                {"at": "245s", "do": "home.copy", "state": "start"},
+                {"at": "250s", "do": "operator.failback", "reason": "home is repaired", "answer": 202},
+            ),
+            chapters=(
+                Chapter(({"at": "0s", "do": "operator.approve", "answer": 202},), says="Move customers home?"),
+                Chapter(({"at": "0s", "do": "operator.commit", "answer": 202},), says="Home was watched"),
+                Chapter(({"at": "0s", "do": "timer.fire", "function": "housekeeping"},)),
+            ),
+            overrides={"failback": {"prove_for": "5s", "watch_for": "20s"}},
+            expect={
+                "active_site": "primary",
+                "runs": {"failover": {"succeeded": 1}, "failback": {"succeeded": 1}},
+                "customers": {"orders_lost": 0},
+                "resources_left": [],
+            },
+            crash_in=frozenset(
+                {
+                    "look_home",
+                    "stop_writes",
+                    "final_sync",
+                    "prove_home",
+                    "note_home",
+                    "enable_primary",
+                    "disable_recovery",
+                }
+            ),
+        ),
+        Story(
             name="leftover",
             about="An aborted run could not remove its machine; the next failover needs the same interface.",
             timeline=(

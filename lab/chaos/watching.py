@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from lab.host.wire import WorkerProcess
-from lab.runner import WAITING
+from lab.runner import is_moving
 from lab.scenario import Event
 from lab.site.iis import IisServer
 from lab.site.sql_server import SqlServer
@@ -154,7 +154,7 @@ class Watching:
             at = f"At {move.at:.0f} s Coldsite set the endpoints to {', '.join(sorted(move.enabled)) or 'none'}"
             mover = next((run for run in runs if _moved_by(run, move)), None)
             if mover is None:
-                told.append(f"{at}, and no failover's history explains it.")
+                told.append(f"{at}, and no run's history explains it.")
             elif move.opens and move.serving_for > CERTAIN and not self._asked(mover):
                 told.append(f"{at}, while the primary had served for {move.serving_for:.0f} s and could be seen to.")
         return told
@@ -172,8 +172,11 @@ class Watching:
         return []
 
     def _source_writes(self, report: dict[str, Any]) -> list[str]:
-        """While customers are at the primary and no run is at work, its writes are not stopped."""
+        """Where customers are, writes are not stopped while no run is at work."""
         source, waiting = self._lab.sites.primary_sql, any(run["outcome"] is None for run in report["runs"])
+        azure = self._lab.sites.sql_of("recovery")
+        if azure and azure.state == "RESTORING" and report["active_site"] == "recovery" and not waiting:
+            return ["Customers are in Azure, and its writes are still stopped."]
         if source and source.read_only and report["active_site"] == "primary" and not waiting:
             return ["Customers are at the primary, and its writes are still stopped."]
         return []
@@ -215,7 +218,7 @@ class Watching:
     async def _every_run_ends(self, runs: list[dict[str, Any]]) -> list[str]:
         told = []
         for run in runs:
-            if run["outcome"] is None and run["phase"] not in WAITING:
+            if is_moving(run):
                 told.append(f"{run['run_id']} neither ended nor waits for a person: it is {run['phase']}.")
             status = await self._lab.functions.dispatcher.status(run["run_id"])
             word = status["runtimeStatus"] if status else "Completed"
@@ -236,6 +239,7 @@ def _kept(resource: str, failed: list[str]) -> bool:
 
 def _moved_by(run: dict[str, Any], move: Move) -> bool:
     """Whether the run's history has a step that may have made this move."""
-    steps = [s for s in run["steps"] if s["name"] in ("enable_recovery", "disable_primary")]
+    switches = ("enable_recovery", "disable_primary", "enable_primary", "disable_recovery")
+    steps = [s for s in run["steps"] if s["name"] in switches]
     during = run["ended_at"] is None or move.at <= run["ended_at"] + SLACK
-    return run["kind"] == "failover" and during and any(s["started_at"] <= move.at + SLACK for s in steps)
+    return run["kind"] != "drill" and during and any(s["started_at"] <= move.at + SLACK for s in steps)
