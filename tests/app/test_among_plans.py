@@ -1,4 +1,6 @@
-"""The app's own functions beside a real history: runs of several plans, and runs that begin while others are ended."""
+"""The app's own functions beside a real history: runs of several plans, runs that begin while others are ended, and what
+housekeeping stops, warns of and forgets.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,19 @@ from functions.triggers.runs import list_runs
 from shared.models import ids
 from shared.models.errors import PlanBusyError
 from shared.models.ids import EVENT_ABORT
-from shared.models.plan import RecoveryPlan
+from shared.models.plan import Endpoint, RecoveryPlan
 from shared.models.runs import Outcome, Phase, RecoveryRun
 from shared.services import lost_runs
+from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
 from shared.services.lost_runs import end_what_is_lost
+from shared.services.site_warnings import guard
 from shared.services.start_run import begin_run
 from shared.services.verify_history import verify_history
 from shared.store import site_state
 from shared.store.runs import read_run, update_run
 from shared.store.tables import RUNS, STATE, table
 from tests.lab.app_side import AppSide, opened, with_a_history
+from tests.lab.azure import PROFILE, RECOVERY
 from tests.plans import contoso
 
 _NUMBERS = count(1)
@@ -49,11 +54,26 @@ def another() -> RecoveryPlan:
     return contoso().model_copy(update={"name": f"among{next(_NUMBERS)}"})
 
 
+@pytest.fixture
+def readable(plan: RecoveryPlan) -> RecoveryPlan:
+    """The test's own plan, whose profile and recovery group are those of the simulated Azure. It notifies nobody."""
+    routes = {"profile": PROFILE} | {
+        "primary": Endpoint(endpoint="primary", type="externalEndpoints"),
+        "recovery": Endpoint(endpoint="recovery", type="azureEndpoints"),
+    }
+    traffic = plan.traffic.model_copy(update=routes)
+    recovery = plan.recovery.model_copy(update={"resource_group": RECOVERY})
+    return plan.model_copy(update={"traffic": traffic, "recovery": recovery, "notify": []})
+
+
 class Engine:
-    """A durable engine that only keeps a list: an orchestration runs until a test ends it."""
+    """A durable engine that only keeps a list: an orchestration runs until a test ends it. ``ended`` is when each of
+    the others began.
+    """
 
     def __init__(self) -> None:
         self.running: set[str] = set()
+        self.ended: dict[str, datetime] = {}
         self.told: list[tuple[str, str, dict[str, Any]]] = []
 
     async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None:
@@ -64,6 +84,9 @@ class Engine:
 
     async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
         self.told.append((instance_id, event, data))
+
+    async def purge_ended_before(self, moment: datetime) -> None:
+        self.ended = {instance: began for instance, began in self.ended.items() if began >= moment}
 
     def aborted(self, run_id: str) -> bool:
         return any((instance, event) == (run_id, EVENT_ABORT) for instance, event, _ in self.told)
@@ -179,6 +202,121 @@ def test_an_end_that_was_cut_off_is_completed(app: AppSide, plan: RecoveryPlan) 
         return (await read_run(run.run_id)).document, (await verify_history(plan.name)).problems
 
     assert app.run(night()) == (1, [])
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_a_lost_run_is_not_over_while_a_child_of_any_attempt_still_builds(
+    app: AppSide, plan: RecoveryPlan, attempt: int
+) -> None:
+    """Its row says that building began twice, and the third attempt may have begun before the row could say so."""
+    engine = Engine()
+
+    async def night() -> tuple[str, RecoveryRun, RecoveryRun]:
+        run = await opened(plan.name, at=datetime.now(UTC) - timedelta(hours=2))
+        await update_run(run.run_id, builds=2)
+        child = ids.child_instance(run.run_id, "iis", attempt)
+        engine.running.add(child)
+        await end_what_is_lost(plan, engine)
+        meanwhile = await read_run(run.run_id)
+        engine.running.clear()
+        await end_what_is_lost(plan, engine)
+        return child, meanwhile, await read_run(run.run_id)
+
+    child, meanwhile, afterwards = app.run(night())
+    assert engine.told == [(child, EVENT_ABORT, {"by": "the end of its run"})]
+    assert (meanwhile.outcome, afterwards.outcome) == (None, Outcome.FAILED)
+
+
+# What housekeeping warns of, and what it forgets
+
+
+async def warned(plan: RecoveryPlan, **changes: Any) -> dict[str, str]:
+    """The plan's warnings after a round of housekeeping that found the state as it is with these changes."""
+    await guard(plan, await site_state.change_state(plan.name, lambda _: changes))
+    return (await site_state.read_state(plan.name)).warnings
+
+
+def test_a_service_that_stays_unreadable_is_warned_of(
+    app: AppSide, readable: RecoveryPlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Azure's own short outages are no news; a right that somebody removed is."""
+    denied = readable.model_copy(update={"traffic": readable.traffic.model_copy(update={"profile": f"{PROFILE}-2"})})
+
+    def after(minutes: int) -> dict[str, str]:
+        began = datetime.now(UTC) - timedelta(minutes=minutes)
+        return app.run(warned(denied, unseen_since={"Traffic Manager": began.isoformat()}))
+
+    assert app.run(warned(denied)) == {}
+    assert list(app.run(site_state.read_state(denied.name)).unseen_since) == ["Traffic Manager"]
+    assert f"Coldsite failed: {denied.name}: Traffic Manager could not be read (" in caplog.text
+    assert after(minutes=10) == {}
+    ((about, said),) = after(minutes=20).items()
+    assert about == "unseen/Traffic Manager"
+    assert said.startswith("Coldsite has been unable to read Traffic Manager since ")
+    assert said.endswith("Check the roles of its identity.")
+    assert f"Coldsite warns: {denied.name}: {said}" in caplog.text
+    assert app.run(warned(readable)) == {}
+
+
+@pytest.mark.parametrize(
+    ("begun", "taken", "says"),
+    [
+        pytest.param(timedelta(hours=1), timedelta(hours=3), "was begun and did not complete", id="never completed"),
+        pytest.param(timedelta(minutes=5), timedelta(hours=1), None, id="still being taken"),
+        pytest.param(timedelta(hours=3), timedelta(hours=2), None, id="completed"),
+    ],
+)
+def test_a_recovery_point_that_was_begun_and_never_completed_is_warned_of(
+    app: AppSide, readable: RecoveryPlan, begun: timedelta, taken: timedelta, says: str | None
+) -> None:
+    """``begun`` and ``taken`` are how long ago the newest was begun, and how long ago one was taken."""
+    now = datetime.now(UTC)
+    found = app.run(warned(readable, last_set_at=now - begun, last_point_at=now - taken))
+    assert list(found) == (["recovery_points"] if says else [])
+    if says:
+        assert says in found["recovery_points"]
+        assert f"The newest is from {now - taken:%Y-%m-%d %H:%M} UTC." in found["recovery_points"]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        pytest.param({"active_run": "d1", "active_kind": "drill"}, "run d1 holds it", id="lock"),
+        pytest.param({"frozen_by": "d1", "frozen_at": datetime.now(UTC)}, "its replica is frozen", id="replica"),
+        pytest.param({"fenced_by": "f1"}, "its source's writes are stopped", id="source"),
+        pytest.param({"active_site": "recovery"}, "its active site is: recovery", id="traffic"),
+        pytest.param({}, None, id="nothing"),
+    ],
+)
+def test_what_a_plan_left_that_is_no_longer_deployed_is_warned_of(
+    app: AppSide, plan: RecoveryPlan, caplog: pytest.LogCaptureFixture, left: dict[str, Any], words: str | None
+) -> None:
+    def said() -> list[str]:
+        return [one for one in caplog.messages if f"plan {plan.name} is" in one]
+
+    app.run(site_state.change_state(plan.name, lambda _: {"pause_reason": "it has a state"} | left))
+    app.run(warn_of_plans_that_are_gone([plan.name]))
+    assert said() == []
+    app.run(warn_of_plans_that_are_gone([]))
+    gone = f"Coldsite warns: plan {plan.name} is no longer deployed, and {words}. Deploy it again."
+    assert said() == ([gone] if words else [])
+
+
+def test_orchestrations_that_ended_long_ago_are_purged_once_a_day(app: AppSide, readable: RecoveryPlan) -> None:
+    engine, now = Engine(), datetime.now(UTC)
+    old = {"old": now - timedelta(days=8)}
+    recent = {"recent": now - timedelta(days=6)}
+
+    def kept() -> dict[str, datetime]:
+        """Of an old one and a recent one, after a round of housekeeping."""
+        engine.ended = old | recent
+        app.run(tidy(readable, engine))
+        return engine.ended
+
+    assert kept() == recent
+    assert kept() == old | recent
+    app.run(site_state.change_state(readable.name, lambda _: {"purged_at": now - timedelta(hours=25)}))
+    assert kept() == recent
 
 
 # Pages of runs

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
+from functions.activities.base import MAX_ATTEMPTS
 from functions.activities.probes import DnsAnswer
+from shared.models import ids
 from shared.models.operations import Refusal, Refused, Started
 from shared.models.orders import ScriptOrder
 from shared.models.runs import Outcome, Phase
@@ -113,6 +115,45 @@ def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front, after: in
     outage.world.history_away_until = outage.world.clock() + timedelta(minutes=30)
     assert end(outage, run_id) is Outcome.SUCCEEDED
     assert outage.world.records.phases[run_id] == HAPPY
+
+
+@pytest.mark.parametrize("stuck", ["gather_evidence", "record_step", "seal_run"])
+def test_the_record_of_a_run_grows_ever_more_slowly_while_the_tables_are_away(outage: Front, stuck: str) -> None:
+    """All of it is read at every step, and an outage of the storage may last for days."""
+    engine = outage.world.engine
+    engine.befall(stuck, "raises", 100_000)
+    run_id = started(outage.watch())
+    sizes = []
+    for _ in range(2):
+        engine.advance(timedelta(days=1))
+        sizes.append(len(engine.instances[run_id].history))
+    first, both = sizes
+    assert 0 < both - first < first / 2
+
+
+@pytest.mark.parametrize(("failures", "lost"), [(MAX_ATTEMPTS - 1, False), (MAX_ATTEMPTS, True)])
+def test_a_run_that_could_not_record_a_fact_says_so_when_it_ends(outage: Front, failures: int, lost: bool) -> None:
+    """The fact is recorded in the background, so nobody waits for it, and the engine gives up in the end."""
+    run_id = started(outage.watch())
+    until_phase(outage, run_id, Phase.RECOVERING)
+    outage.world.engine.befall("record_step", "raises", failures)
+    assert end(outage, run_id) is Outcome.SUCCEEDED
+    said = "The history of this run is incomplete: its storage was unavailable."
+    assert (said in (outage.world.records.runs[run_id].ended_because or "")) is lost
+    assert (said in outage.world.told[-1].message.text) is lost
+
+
+def test_the_row_says_how_often_building_began(front: Front) -> None:
+    """Housekeeping finds the children of a lost run by it."""
+    front.world.azure.broken.add("sql")
+    run_id = started(front.failover("unplanned", acknowledge=True))
+    for attempt in (1, 2, 3):
+        until_phase(front, run_id, Phase.NEEDS_OPERATOR)
+        assert front.world.records.runs[run_id].builds == attempt
+        assert ids.child_instance(run_id, "sql", attempt) in front.world.engine.instances
+        assert ids.child_instance(run_id, "sql", attempt + 1) not in front.world.engine.instances
+        assert front.steer(run_id, "retry")
+        front.world.engine.advance(timedelta(seconds=10))
 
 
 def test_a_change_that_is_given_again_late_does_not_undo_the_question_after_it(outage: Front) -> None:
