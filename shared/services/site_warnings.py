@@ -108,8 +108,7 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     lost = (
         every is not None
         and state.last_set_at is not None
-        and state.last_point_at is not None
-        and state.last_point_at < state.last_set_at
+        and (state.last_point_at is None or state.last_point_at < state.last_set_at)
         and now - state.last_set_at > plan.replication.pause_limit * 6
     )
     if every is not None and (state.point_trouble or lost):

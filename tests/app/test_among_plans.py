@@ -262,20 +262,21 @@ def test_a_service_that_stays_unreadable_is_warned_of(
     ("begun", "taken", "says"),
     [
         pytest.param(timedelta(hours=1), timedelta(hours=3), "was begun and did not complete", id="never completed"),
+        pytest.param(timedelta(hours=1), None, "was begun and did not complete", id="the first never completed"),
         pytest.param(timedelta(minutes=5), timedelta(hours=1), None, id="still being taken"),
         pytest.param(timedelta(hours=3), timedelta(hours=2), None, id="completed"),
     ],
 )
 def test_a_recovery_point_that_was_begun_and_never_completed_is_warned_of(
-    app: AppSide, readable: RecoveryPlan, begun: timedelta, taken: timedelta, says: str | None
+    app: AppSide, readable: RecoveryPlan, begun: timedelta, taken: timedelta | None, says: str | None
 ) -> None:
     """``begun`` and ``taken`` are how long ago the newest was begun, and how long ago one was taken."""
     now = datetime.now(UTC)
-    found = app.run(warned(readable, last_set_at=now - begun, last_point_at=now - taken))
+    found = app.run(warned(readable, last_set_at=now - begun, last_point_at=taken and now - taken))
     assert list(found) == (["recovery_points"] if says else [])
     if says:
         assert says in found["recovery_points"]
-        assert f"The newest is from {now - taken:%Y-%m-%d %H:%M} UTC." in found["recovery_points"]
+        assert taken is None or f"The newest is from {now - taken:%Y-%m-%d %H:%M} UTC." in found["recovery_points"]
 
 
 @pytest.mark.parametrize(
