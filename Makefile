@@ -1,5 +1,5 @@
 # `make demo` shows the main job, `make test` proves it. Both set up what they need.
-.PHONY: help setup demo test unit scenarios engine chaos bench audit lint clean
+.PHONY: help setup demo test unit scenarios engine chaos bench screens audit lint clean
 
 help:
 	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
@@ -9,6 +9,7 @@ help:
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
 	@echo "make bench      recovery time against the critical path, a storm of alerts, the cold start"
+	@echo "make screens    the pictures of the page in docs/images (needs chromium)"
 	@echo "make audit      known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
 	@echo "make clean      removes .venv and Azurite"
 
@@ -34,6 +35,9 @@ bench: setup
 	@.venv/bin/python bench/recovery_time.py
 	@.venv/bin/python bench/alert_storm.py
 	@.venv/bin/python bench/cold_start.py
+
+screens: setup
+	@.venv/bin/python -m tests.lab.take_screens
 
 chaos: setup
 	@.venv/bin/python -m lab.chaos --seed 2026

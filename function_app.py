@@ -17,10 +17,10 @@ from functions.activities import (
 from functions.activities import selfcheck as selfcheck_activity
 from functions.orchestrators import drill, failback, failover, recover_workload, upkeep
 from functions.orchestrators import selfcheck as selfcheck_orchestrator
-from functions.triggers import alerts, openapi, plans, runs, selfcheck, timers
+from functions.triggers import alerts, dashboard, openapi, plans, runs, selfcheck, timers
 
 app = df.DFApp()
-triggers = (alerts, runs, plans, openapi, timers, selfcheck)
+triggers = (alerts, runs, plans, dashboard, openapi, timers, selfcheck)
 orchestrators = (failover, failback, drill, recover_workload, upkeep, selfcheck_orchestrator)
 activities = (
     evidence,

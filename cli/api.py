@@ -117,29 +117,41 @@ class Api:
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return self._call("POST", path, body)
 
-    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        return asyncio.run(self._send(method, path, body))
+    def page(self, path: str) -> str:
+        """A page of HTML."""
+        status, text = asyncio.run(self._send("GET", path, None, {"Accept": "text/html"}))
+        if status >= 400:
+            self._read(status, text)
+        return text
 
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        return self._read(*asyncio.run(self._send(method, path, body, {})))
+
+    async def _send(
+        self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> tuple[int, str]:
         timeout = aiohttp.ClientTimeout(total=60)
         try:
             async with (
-                aiohttp.ClientSession(headers=self.target.headers, timeout=timeout) as session,
+                aiohttp.ClientSession(headers=self.target.headers | headers, timeout=timeout) as session,
                 session.request(method, f"{self.target.url}/api/{path}", json=body) as response,
             ):
-                text = await response.text()
+                return response.status, await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ApiError(0, f"Coldsite at {self.target.url} does not answer ({type(error).__name__}).") from error
+
+    def _read(self, status: int, text: str) -> dict[str, Any]:
+        """The answer's document. Raises ``ApiError`` for a refusal, with its detail."""
         try:
             data = json.loads(text) if text else {}
         except ValueError:
             data = None
         problem = data if isinstance(data, dict) else {}
-        if response.status == 401:
+        if status == 401:
             message = problem.get("detail") or "The function key is missing or wrong, or you are not signed in."
             raise ApiError(401, f"{message} Set COLDSITE_APP and sign in with `az login`, or pass a key with `--key`.")
-        if response.status >= 400:
-            raise ApiError(response.status, problem.get("detail") or f"Coldsite answered {response.status}.", problem)
+        if status >= 400:
+            raise ApiError(status, problem.get("detail") or f"Coldsite answered {status}.", problem)
         if not isinstance(data, dict):
             raise ApiError(0, f"The server at {self.target.url} is not Coldsite.")
         return data

@@ -18,6 +18,7 @@ from lab.processes import ChildStartError
 from lab.report import orders_lost
 from lab.scenario import PROJECT
 from lab.twin import Lab
+from shared.models import words
 from shared.models.durations import spoken
 from shared.plans.loader import load_plan
 
@@ -63,15 +64,15 @@ class Story:
 
     def _tell(self, run: dict[str, Any]) -> None:
         if self._news(run["run_id"], "phase", run["phase"]) and not run["outcome"]:
-            self.say(f"{show.PHASES[run['phase']][0].upper()}{show.PHASES[run['phase']][1:]} ...", "bold")
+            self.say(f"{words.PHASES[run['phase']][0].upper()}{words.PHASES[run['phase']][1:]} ...", "bold")
             if run["phase"] == "recovering":
                 self.say(f"Decided: {show.decision(run, SPEED)}", "cyan")
         for step in run["steps"]:
-            if step["name"] not in show.STEPS or step["target"] == "confirming":
+            if step["name"] not in words.STEPS or step["target"] == "confirming":
                 continue
-            words = show.step_words(step["name"], step["target"])
-            if step["status"] in ("succeeded", "failed") and self._news(run["run_id"], words, step["status"]):
-                self.say(f"  {'✓' if step['status'] == 'succeeded' else '✗'} {words}")
+            said = words.step_words(step["name"], step["target"])
+            if step["status"] in ("succeeded", "failed") and self._news(run["run_id"], said, step["status"]):
+                self.say(f"  {'✓' if step['status'] == 'succeeded' else '✗'} {said}")
 
     def _news(self, run: str, what: str, state: str) -> bool:
         news = (run, what, state) not in self._told

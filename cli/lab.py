@@ -149,6 +149,8 @@ async def _up(plan_file: Path, options: LabOptions) -> None:
         ENDPOINTS.parent.mkdir(exist_ok=True)
         ENDPOINTS.write_text(json.dumps(endpoints(lab), indent=2) + "\n")
         out.print(f"The lab is running; its endpoints are in {ENDPOINTS}", markup=False)
+        page = f"{lab.functions.url}/api/dashboard?code={lab.functions.function_key}"
+        out.print(f"The page: {page}", markup=False, soft_wrap=True)
         out.print(
             f"In another terminal: `coldsite` shows the status, `coldsite drill {plan.name}` starts a drill.",
             markup=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from cli import show
 from cli.api import Api
 from cli.options import Json, Key, Url, api_of, out
+from shared.models import words
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
 
@@ -26,11 +28,11 @@ def follow(api: Api, run_id: str) -> None:
             run = api.get(f"runs/{quote(run_id, safe='')}")
             if run["phase"] != phase and not run["outcome"]:
                 phase = run["phase"]
-                out.print(Text(f"{show.PHASES[phase]} ...", style="bold"))
+                out.print(Text(f"{words.PHASES[phase]} ...", style="bold"))
             for step in run["steps"]:
                 key = (step["name"], step["target"])
                 if (
-                    step["name"] in show.STEPS
+                    step["name"] in words.STEPS
                     and step["target"] != "confirming"
                     and known.get(key) != step["status"]
                     and step["status"] != "running"
@@ -38,7 +40,7 @@ def follow(api: Api, run_id: str) -> None:
                     known[key] = step["status"]
                     mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
                     tail = f": {step['error']}" if step["error"] else ""
-                    out.print(Text.from_markup(f"  {mark} ").append(f"{show.step_words(*key)}{tail}"))
+                    out.print(Text.from_markup(f"  {mark} ").append(f"{words.step_words(*key)}{tail}"))
             if run["outcome"] or run["waiting_for"]:
                 out.print(show.run_details(run, factor))
                 return
@@ -85,6 +87,27 @@ def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) 
 def watch_run(run: str, url: Url = None, key: Key = None) -> None:
     """Follow a run until it ends or waits for an answer."""
     follow(api_of(url, key), run)
+
+
+@runs_app.command("report")
+def report(
+    run: str,
+    html: Annotated[Path | None, typer.Option(help="Write the report to this file, as a page that prints.")] = None,
+    as_json: Json = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Report on one run: decision, timeline, objectives against measurements, who did what, what was left."""
+    api, path = api_of(url, key), f"runs/{quote(run, safe='')}/report"
+    if html:
+        html.write_text(api.page(path), encoding="utf-8")
+        out.print(f"Written to {html}.", markup=False)
+        return
+    found = api.get(path)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        out.print(show.report_lines(found, api.target.speed))
 
 
 @runs_app.command("verify")

@@ -14,82 +14,23 @@ from shared.models.durations import spoken
 from shared.models.evidence import Verdict
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight
+from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES, STEPS, step_words
 from shared.policy.timeline import dependency_costs, expected_duration, expected_timeline
 
-OUTCOMES = {
-    "succeeded": ("succeeded", "green"),
-    "stood_down": ("false alarm", "yellow"),
-    "observed": ("observed only", "yellow"),
-    "rejected": ("rejected", "yellow"),
-    "expired": ("no approval before the deadline", "yellow"),
-    "aborted": ("aborted", "yellow"),
-    "preempted": ("interrupted by a real failover", "yellow"),
-    "failed": ("failed", "red"),
-}
-PHASES = {
-    "confirming": "checking the primary site",
-    "waiting_for_approval": "waiting for your approval",
-    "recovering": "building the machines",
-    "verifying": "verifying the recovery site",
-    "cutting_over": "cutting over",
-    "checking_home": "checking home",
-    "syncing": "waiting for the copy home",
-    "ready": "home is ready",
-    "stopping_writes": "stopping the writes in Azure",
-    "final_sync": "copying the last changes home",
-    "proving_home": "proving home",
-    "cutting_back": "moving customers home",
-    "watching": "customers are home, watching",
-    "needs_operator": "action required",
-    "cleaning_up": "cleaning up",
-    "completed": "completed",
-}
-SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites", "none": "no site"}
-STEPS = {
-    "gather_evidence": "check the primary site",
-    "fence_source": "stop the source's writes",
-    "read_replication": "read the replica's state",
-    "read_home_commit": "read the primary's newest change",
-    "freeze_replication": "freeze the replica",
-    "take_recovery_point": "take a recovery point",
-    "thaw_replication": "resume replication",
-    "create_disk": "create disks",
-    "create_machine": "create the machine",
-    "probe_workload": "boot, until healthy",
-    "verify_site": "verify the whole site",
-    "enable_recovery": "enable the recovery endpoint",
-    "disable_primary": "disable the primary endpoint",
-    "look_home": "compare both sites",
-    "stop_writes": "stop the writes in Azure",
-    "final_sync": "copy the last changes home",
-    "prove_home": "prove home",
-    "enable_primary": "enable the primary endpoint",
-    "disable_recovery": "disable the recovery endpoint",
-    "check_dns": "wait for DNS",
-    "clean_up": "clean up",
-}
-
-
-def step_words(name: str, target: str) -> str:
-    """A step in plain words: the workload is named where there are several."""
-    workload = target.split("/")[0]
-    plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover", "home", "sync"}
-    plain |= {"syncing", "before the stop", "stopped", "resumed", "final sync", "watching", "azure", "resume"}
-    named = workload not in plain and "." not in workload and not workload.startswith(("set-", "point-"))
-    again = " again" if target == "before cutover" else ""
-    return f"{STEPS[name]} {workload if named else ''}".strip() + again
+_COLOURS = {"succeeded": "green", "failed": "red"}
+"""Of an outcome; every other is yellow."""
 
 
 def said(run: dict[str, Any]) -> str:
     """A run's state in the administrator's words."""
     if run["outcome"]:
-        return OUTCOMES[run["outcome"]][0]
+        return OUTCOMES[run["outcome"]]
     return PHASES[run["phase"]]
 
 
 def colour(run: dict[str, Any]) -> str:
     if run["outcome"]:
-        return OUTCOMES[run["outcome"]][1]
+        return _COLOURS.get(run["outcome"], "yellow")
     return "red" if run["waiting_for"] else "cyan"
 
 
@@ -202,9 +143,6 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
             "" if measured is None else spoken(measured * factor),
         )
     return table
-
-
-LOOKS = {"down": "does not answer", "up": "answers", "unclear": "gives no clear answer", "blind": "cannot be seen"}
 
 
 def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
@@ -353,6 +291,40 @@ def history_lines(found: dict[str, Any]) -> RenderableType:
         return Group(*lines, *(Text(f"  {problem}") for problem in found["problems"]))
     copies = "" if found["copies"] is None else f", {found['copies']} compared with their copies outside the table"
     return Text(f"{found['plan']}: the history is intact ({count}{copies}).", style="green")
+
+
+def report_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
+    """A run's report in a terminal; ``factor`` multiplies durations."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("step", "began after", "took", "expected", "result"):
+        table.add_column(column, overflow="fold")
+    for line in found["timeline"]:
+        took, expected = line["took"], line["expected"]
+        table.add_row(
+            line["words"],
+            spoken(line["begins"] * factor),
+            "in progress" if took is None else spoken(took * factor),
+            "" if expected is None else spoken(expected * factor),
+            Text(line["status"] + (", late" if line["late"] else ""), style="yellow" if line["late"] else ""),
+        )
+    run = found["run"]
+    return Group(
+        Text(f"{found['title']}: {run['kind']} {run['run_id']}: {said(run)}", style="bold"),
+        Text(run["ended_because"] or ""),
+        *(Text(_measured(one, factor)) for one in found["measures"]),
+        table,
+        *(Text(f"  {line}") for line in found["people"]),
+        Text(f"Left behind: {', '.join(found['left']) or 'nothing'}."),
+        Text(f"History: {found['history']}."),
+    )
+
+
+def _measured(one: dict[str, Any], factor: float) -> str:
+    goal = spoken(one["objective"] * factor)
+    if one["measured"] is None:
+        return f"{one['name']}: not measured; the objective is {goal}."
+    verdict = "met" if one["measured"] <= one["objective"] else "MISSED"
+    return f"{one['name']}: {spoken(one['measured'] * factor)}; the objective is {goal}: {verdict}."
 
 
 def hindsight(runs: list[dict[str, Any]]) -> str | None:

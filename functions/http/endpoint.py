@@ -31,6 +31,7 @@ class Operation:
     takes: type[BaseModel] | None = None
     status: int = 200
     refuses: tuple[int, ...] = ()
+    media: str = "application/json"
     rehearses: Any = None
     """What ``?what_if=true`` gives, with status 200; None where there is no rehearsal."""
 
@@ -56,13 +57,14 @@ def endpoint(
     status: int = 200,
     refuses: tuple[int, ...] = (),
     rehearses: Any = None,
+    media: str = "application/json",
 ) -> Callable[[Handler], Handler]:
     """Registers a handler as the function of its own name, and the operation in the OpenAPI document.
 
     The handler takes the caller, who has the ``role``, then the request, and the ``engine`` if it names one; without a
     role there is no caller, and it checks the sender itself. Every error becomes a problem document.
     """
-    operation = Operation(method, path, summary, role, gives, takes, status, refuses, rehearses)
+    operation = Operation(method, path, summary, role, gives, takes, status, refuses, media, rehearses)
 
     def decorate(handler: Handler) -> Handler:
         async def checked(request: func.HttpRequest, *more: Any) -> func.HttpResponse:

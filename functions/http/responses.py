@@ -55,6 +55,17 @@ def answer(body: Any, status: int = 200, **headers: str) -> func.HttpResponse:
     return _respond(body, status, "application/json", headers)
 
 
+def page(html: str, policy: str) -> func.HttpResponse:
+    """A page of Coldsite's own, with its content security policy."""
+    headers = _HEADERS | {"Content-Security-Policy": policy}
+    return func.HttpResponse(html, status_code=200, mimetype="text/html", charset="utf-8", headers=headers)
+
+
+def unchanged(tag: str) -> func.HttpResponse:
+    """Nothing has changed since the caller's copy."""
+    return func.HttpResponse(status_code=304, headers=_HEADERS | {"ETag": tag})
+
+
 def problem(status: int, detail: str, **more: Any) -> func.HttpResponse:
     """An RFC 9457 problem document. It never repeats input from outside."""
     body = {"type": "about:blank", "title": _TITLES.get(status, "Error"), "status": status, "detail": detail, **more}

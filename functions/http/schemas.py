@@ -134,6 +134,8 @@ class PlanView(Strict):
     retiring: str | None = None
     """The failover whose machines a failback has replaced; they are deleted once home is protected again."""
     warnings: list[str]
+    down_since: datetime | None = None
+    """The beginning of the outage; None while the primary serves, as far as seen."""
     next_look_not_before: datetime | None
     """The watch starts nothing before this, unless another check turns bad."""
     short_failures: int = 0

@@ -45,6 +45,7 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         replica=_replica_view(plan, state),
         last_good_drill=next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None),
         open_alerts=open_alerts,
+        down_since=state.down_since if state.active_site == "primary" else None,
         last_point_at=state.last_point_at,
         protected=_is_protected(plan, state, now),
         retiring=state.retire.get("run_id"),

@@ -114,7 +114,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         "responses": {
             str(operation.status): {
                 "description": "Done." if operation.status == 200 else "Accepted; follow the run.",
-                "content": {"application/json": {"schema": _schema(operation.gives)}},
+                "content": {operation.media: {"schema": _schema(operation.gives)}},
             },
             **(_forecast(operation) if operation.rehearses and operation.status != 200 else {}),
             **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.refuses})},
@@ -150,11 +150,13 @@ def _schema(gives: Any) -> dict[str, Any]:
         name, (model,) = next(iter(gives.items()))
         items = {"type": "array", "items": _schema(model)}
         return {"type": "object", "properties": {name: items}, "required": [name]}
-    return {"type": "object"} if gives is dict else {"$ref": f"#/components/schemas/{gives.__name__}"}
+    if gives in (dict, str):
+        return {"type": "object" if gives is dict else "string"}
+    return {"$ref": f"#/components/schemas/{gives.__name__}"}
 
 
 def _models(gives: Any) -> list[type[BaseModel]]:
     """The models in an answer: one, a named list of one, or none."""
     if isinstance(gives, dict):
         return [model for (model,) in gives.values()]
-    return [] if gives is dict else [gives]
+    return [] if gives in (dict, str) else [gives]

@@ -31,7 +31,7 @@ def _body(path: str) -> object:
         return {"for": "1h", "reason": "x"}
     if path.endswith("settle"):
         return {"served_from": "primary", "reason": "x"}
-    return {"reason": "x"} if path.endswith(("failover", "drill")) else b""
+    return {"reason": "x"} if path.endswith(("failover", "drill", "failback")) else b""
 
 
 def test_a_run_goes_on_after_an_outage_of_storage(api: Api) -> None:

@@ -17,6 +17,7 @@ ROUTES = {
     "alerts": ("POST", "alerts"),
     "start_failover": ("POST", "plans/{plan}/failover"),
     "start_drill": ("POST", "plans/{plan}/drill"),
+    "start_failback": ("POST", "plans/{plan}/failback"),
     "pause": ("POST", "plans/{plan}/pause"),
     "steer_run": ("POST", "runs/{run_id}/{action:alpha}"),
     "list_plans": ("GET", "plans"),
@@ -28,6 +29,11 @@ ROUTES = {
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),
     "read_run": ("GET", "runs/{run_id}"),
+    "run_report": ("GET", "runs/{run_id}/report"),
+    "dashboard": ("GET", "dashboard"),
+    "dashboard_document": ("GET", "dashboard.json"),
+    "dashboard_run": ("GET", "dashboard/runs/{run_id}"),
+    "dashboard_run_document": ("GET", "dashboard/runs/{run_id}/document"),
     "openapi": ("GET", "openapi.json"),
     "check_self": ("POST", "selfcheck"),
 }
@@ -38,7 +44,7 @@ TIMERS = {
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
 ORCHESTRATORS = set(
-    "failover drill recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
+    "failover failback drill recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
 )
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
@@ -48,9 +54,10 @@ CONTRACT = set(
 """The activities that scenarios and histories name: changing one breaks files outside this repository."""
 ACTIVITIES = CONTRACT | set(
     """find_recovery_points forget_recovery_points check_maintenance evict_leftover read_replication read_home_commit
-    note_replica note_point check_itself""".split()
+    note_replica note_point check_itself look_home stop_writes final_sync prove_home note_home enable_primary
+    disable_recovery""".split()
 )
-TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "steer_run", "check_self", *TIMERS}
+TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "start_failback", "steer_run", "check_self", *TIMERS}
 """The functions with a durable client."""
 
 

@@ -30,9 +30,10 @@ STEERING = {
     "proceed": "operator",
     "retry": "operator",
     "abort": "operator",
+    "commit": "operator",
     "note": "operator",
 }
-ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "pause", "settle")} | {
+ACTING = {f"/api/plans/{{}}/{what}": "operator" for what in ("failover", "drill", "failback", "pause", "settle")} | {
     f"/api/runs/{{}}/{what}": role for what, role in STEERING.items()
 }
 """The routes that change state, with a placeholder for a name that exists or not, and the role that each needs."""

@@ -1,0 +1,93 @@
+"""GET /api/dashboard: the page, the document that its script polls, and a run's report. Nothing acts on GET."""
+
+from __future__ import annotations
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from functions.deployed_plans import PLANS
+from functions.http.auth import Caller
+from functions.http.endpoint import endpoint
+from functions.http.responses import answer, page, unchanged
+from functions.web.page import (
+    Document,
+    document,
+    policy,
+    report_page,
+    report_policy,
+    run_document,
+    whole_page,
+)
+from shared.models import errors, ids
+from shared.services.report import RunReport, write_report
+
+bp = df.Blueprint()
+
+
+def _plan_of_run(run_id: str) -> str:
+    name = ids.parse_run_id(run_id)
+    if name is None or name.plan not in PLANS:
+        raise errors.UnknownRunError
+    return name.plan
+
+
+def _polled(drawn: Document, req: func.HttpRequest) -> func.HttpResponse:
+    headers = {name.lower(): value for name, value in dict(req.headers).items()}
+    if headers.get("if-none-match") == drawn.tag:
+        return unchanged(drawn.tag)
+    return answer(drawn.model_dump(mode="json"), ETag=drawn.tag)
+
+
+@endpoint(bp, "get", "/dashboard", "The page, for people", role="viewer", gives=str, media="text/html")
+async def dashboard(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    drawn = await document(list(PLANS.values()), caller)
+    return page(whole_page(drawn, "Coldsite", "/api/dashboard.json", caller), policy())
+
+
+@endpoint(bp, "get", "/dashboard.json", "What the page polls; 304 while nothing changes", role="viewer", gives=Document)
+async def dashboard_document(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    return _polled(await document(list(PLANS.values()), caller), req)
+
+
+@endpoint(
+    bp,
+    "get",
+    "/dashboard/runs/{run_id}",
+    "The page of one run, for people",
+    role="viewer",
+    gives=str,
+    refuses=(404,),
+    media="text/html",
+)
+async def dashboard_run(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    run_id = req.route_params.get("run_id", "")
+    plan = PLANS[_plan_of_run(run_id)]
+    drawn = await run_document(run_id, plan, caller)
+    source = f"/api/dashboard/runs/{run_id}/document"
+    return page(whole_page(drawn, f"Coldsite: {run_id}", source, caller), policy())
+
+
+@endpoint(
+    bp,
+    "get",
+    "/dashboard/runs/{run_id}/document",
+    "What a run's page polls",
+    role="viewer",
+    gives=Document,
+    refuses=(404,),
+)
+async def dashboard_run_document(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    run_id = req.route_params.get("run_id", "")
+    plan = PLANS[_plan_of_run(run_id)]
+    return _polled(await run_document(run_id, plan, caller), req)
+
+
+@endpoint(bp, "get", "/runs/{run_id}/report", "The report of a run", role="viewer", gives=RunReport, refuses=(404,))
+async def run_report(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """JSON, or a page that prints where the caller prefers HTML."""
+    run_id = req.route_params.get("run_id", "")
+    report = await write_report(PLANS[_plan_of_run(run_id)], run_id)
+    headers = {name.lower(): value for name, value in dict(req.headers).items()}
+    if "text/html" in headers.get("accept", ""):
+        return page(report_page(report), report_policy())
+    return answer(report.model_dump(mode="json"))

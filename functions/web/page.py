@@ -1,0 +1,196 @@
+"""Drawing the page: what is stored about the plans, as sections of HTML that the page's script replaces when they
+change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from functions.http.auth import Caller
+from functions.http.views import plan_view
+from functions.web.situation import situation
+from shared.models.base import Strict
+from shared.models.durations import spoken
+from shared.models.evidence import Evidence
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, RecoveryRun
+from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES
+from shared.policy.progress import progress
+from shared.services.end_run import steps_of
+from shared.services.forecast import forecast
+from shared.services.report import RunReport
+from shared.store.runs import list_runs, read_run
+
+_HERE = Path(__file__).parent
+_RUNS_SHOWN = 6
+_DRILLS_SHOWN = 12
+
+
+class Document(Strict):
+    """What the page polls. ``sections`` are pieces of HTML by their ids; ``tag`` changes when one of them does."""
+
+    at: datetime
+    tag: str
+    sections: dict[str, str]
+
+
+@functools.cache
+def _templates() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"spoken": spoken, "utc": _utc, "local": _local}
+    made.globals |= {"LOOKS": LOOKS, "OUTCOMES": OUTCOMES, "PHASES": PHASES, "SITES": SITES}
+    return made
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _local(moment: datetime, zone: str) -> str:
+    """The customer's time, and UTC: logs and the portal speak UTC."""
+    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M} ({moment.astimezone(UTC):%H:%M} UTC)"
+
+
+# Collecting
+
+
+async def document(plans: list[RecoveryPlan], caller: Caller) -> Document:
+    """Every plan as a section. From stored state only: no site and no Azure service is asked."""
+    facts = await asyncio.gather(*(_facts(plan, caller) for plan in plans))
+    drawn = {plan.name: _draw("plan.html", one) for plan, one in zip(plans, facts, strict=True)}
+    return _document(drawn)
+
+
+async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> Document:
+    """One run, with its plan's situation above it. Raises ``UnknownRunError``."""
+    run, above = await asyncio.gather(read_run(run_id), _facts(plan, caller))
+    steps = await steps_of(run)
+    above |= {"run": run, "timeline": progress(plan, run, steps, datetime.now(UTC)), "alone": True}
+    return _document({plan.name: _draw("plan.html", above)})
+
+
+def _document(sections: dict[str, str]) -> Document:
+    text = "".join(f"{name}\0{html}\0" for name, html in sorted(sections.items()))
+    tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    return Document(at=datetime.now(UTC), tag=tag, sections=sections)
+
+
+async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
+    view, runs, drills, expected = await asyncio.gather(
+        plan_view(plan),
+        list_runs(plan.name, limit=_RUNS_SHOWN),
+        list_runs(plan.name, kind="drill", limit=_DRILLS_SHOWN),
+        forecast(plan, "failover"),
+    )
+    run = next((one for one in runs if one.run_id == view.active_run), None)
+    steps = await steps_of(run) if run else []
+    seen = situation(view, datetime.now(UTC).replace(second=0, microsecond=0))
+    may = [button for button in seen.buttons if button.needs in caller.roles]
+    return {
+        "plan": plan,
+        "view": view,
+        "situation": seen,
+        "buttons": may,
+        "evidence": [_evidence_line(one) for one in (view.newest_look.evidence if view.newest_look else [])],
+        "forecast": expected,
+        "run": run,
+        "runs": runs,
+        "timeline": progress(plan, run, steps, datetime.now(UTC)) if run else [],
+        "chart": _chart(plan, drills),
+        "alone": False,
+    }
+
+
+def _evidence_line(one: Evidence) -> dict[str, str]:
+    """A signal in one line: what it says, how old that is, and what was seen."""
+    word = {"up": "up", "down": "down"}.get(one.state, "no data")
+    return {
+        "signal": one.signal,
+        "word": word,
+        "role": one.role,
+        "age": spoken(one.age) if one.age >= 1 else "now",
+        "detail": one.detail,
+    }
+
+
+def _chart(plan: RecoveryPlan, drills: list[RecoveryRun]) -> list[dict[str, Any]]:
+    """The recovery times of successful drills, oldest first, in parts of the objective."""
+    goal = plan.objectives.recovery_time
+    good = [d for d in reversed(drills) if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual]
+    return [
+        {
+            "on": f"{one.started_at:%Y-%m-%d}",
+            "took": spoken(one.recovery_time_actual or 0),
+            "part": min(1.5, timedelta(seconds=one.recovery_time_actual or 0) / goal) if goal else 0.0,
+        }
+        for one in good
+    ]
+
+
+# Drawing
+
+
+def _draw(template: str, facts: dict[str, Any]) -> str:
+    return _templates().get_template(template).render(**facts)
+
+
+@functools.cache
+def _inlined(name: str) -> tuple[str, str]:
+    """A file that stands in the page itself, and its hash as the content security policy names it."""
+    text = (_HERE / "static" / name).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return text, f"'sha256-{digest}'"
+
+
+def whole_page(drawn: Document, title: str, source: str, caller: Caller) -> str:
+    """The page as it is first loaded; readable without its script. ``source`` is what the script polls."""
+    sections = {name: Markup(html) for name, html in drawn.sections.items()}  # noqa: S704 (drawn by the templates)
+    style, script = (Markup(_inlined(name)[0]) for name in ("page.css", "page.js"))  # noqa: S704 (files of our own)
+    return _draw(
+        "page.html",
+        {
+            "title": title,
+            "sections": sections,
+            "style": style,
+            "script": script,
+            "source": source,
+            "tag": drawn.tag,
+            "at": drawn.at,
+            "person": caller.name,
+        },
+    )
+
+
+def report_page(report: RunReport) -> str:
+    """The report of a run as a page that prints on one or two sheets."""
+    return _draw("report.html", {"report": report, "style": Markup(_inlined("report.css")[0])})  # noqa: S704 (our own file)
+
+
+def report_policy() -> str:
+    """Only the report's own style."""
+    return f"default-src 'none'; style-src {_inlined('report.css')[1]}; img-src data:; frame-ancestors 'none'"
+
+
+def policy() -> str:
+    """Only the page's own style and script, and calls to the app itself."""
+    style, script = _inlined("page.css")[1], _inlined("page.js")[1]
+    return (
+        f"default-src 'none'; style-src {style}; script-src {script}; connect-src 'self'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

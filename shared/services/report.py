@@ -1,0 +1,96 @@
+"""The report of a run: the decision, the timeline, objectives against measurements, what was lost and left, who did
+what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+from shared.models.base import Strict
+from shared.models.durations import spoken
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import RecoveryRun
+from shared.policy.progress import StepLine, progress
+from shared.services.end_run import steps_of
+from shared.services.verify_history import verify_history
+from shared.store import events, site_state
+from shared.store.runs import read_run
+
+_EVENTS_SEARCHED = 500
+
+
+class Measure(Strict):
+    """An objective and what was measured against it, in seconds; ``met`` is None where nothing was measured."""
+
+    name: str
+    objective: float
+    measured: float | None
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.measured is None else self.measured <= self.objective
+
+    @property
+    def sentence(self) -> str:
+        if self.measured is None:
+            return f"{self.name}: not measured; the objective is {spoken(self.objective)}."
+        verdict = "met" if self.met else "MISSED"
+        return f"{self.name}: {spoken(self.measured)}; the objective is {spoken(self.objective)}: {verdict}."
+
+
+class RunReport(Strict):
+    """``left`` are resources that could not be deleted; ``people`` what people did, oldest first. ``history`` says
+    whether the plan's history verifies; ``same_plan`` is False where the plan has changed since the run.
+    """
+
+    run: RecoveryRun
+    title: str
+    time_zone: str
+    written_at: datetime
+    measures: list[Measure]
+    timeline: list[StepLine]
+    left: list[str]
+    people: list[str]
+    history: str
+    same_plan: bool
+
+
+async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
+    """The report as of now, also of a run in progress. Raises ``UnknownRunError``."""
+    run = await read_run(run_id)
+    steps, state, told, chain = await asyncio.gather(
+        steps_of(run),
+        site_state.read_state(plan.name),
+        events.list_events(plan.name, _EVENTS_SEARCHED),
+        verify_history(plan.name),
+    )
+    now = datetime.now(UTC)
+    people = [f"{one.at:%Y-%m-%d %H:%M} UTC: {one.text}" for one in reversed(told) if run_id in one.text]
+    return RunReport(
+        run=run,
+        title=plan.title,
+        time_zone=plan.time_zone,
+        written_at=now,
+        measures=_measures(plan, run),
+        timeline=progress(plan, run, steps, now),
+        left=state.not_cleared.get(run_id, []),
+        people=people,
+        history=" ".join(chain.problems) or f"intact: {chain.documents} documents, each chained to the one before",
+        same_plan=run.plan_hash == plan.hash,
+    )
+
+
+def _measures(plan: RecoveryPlan, run: RecoveryRun) -> list[Measure]:
+    if run.kind == "failback":
+        return []
+    goals = plan.objectives
+    lost = "Data older than the recovery point" if run.kind == "drill" else "Data loss"
+    return [
+        Measure(
+            name="Recovery time",
+            objective=goals.recovery_time.total_seconds(),
+            measured=run.recovery_time_actual,
+        ),
+        Measure(name=lost, objective=goals.recovery_point.total_seconds(), measured=run.recovery_point_actual),
+    ]
