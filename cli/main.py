@@ -145,6 +145,18 @@ def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) ->
 
 
 @app.command()
+def readiness(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+    """Find what would go wrong in a failover of PLAN tonight. Status 1: something blocks it. Nothing is changed."""
+    found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/readiness")
+    if as_json:
+        print(json.dumps(found))
+    else:
+        out.print(show.readiness_lines(found))
+    if not found["ready"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
     """List the recovery points of PLAN, newest first. `coldsite failover PLAN --recovery-point ID` uses one."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]

@@ -293,6 +293,19 @@ def history_lines(found: dict[str, Any]) -> RenderableType:
     return Text(f"{found['plan']}: the history is intact ({count}{copies}).", style="green")
 
 
+def readiness_lines(found: dict[str, Any]) -> RenderableType:
+    """What would go wrong, blockers first, each with the reason and the remedy."""
+    if not found["findings"]:
+        return Text(f"{found['plan']}: ready. Nothing was found that would stop a failover.", style="green")
+    lines: list[RenderableType] = []
+    for one in found["findings"]:
+        style = "bold red" if one["severity"] == "blocker" else "yellow"
+        lines.append(Text(f"{one['severity'].upper()}: {one['found']}", style=style))
+        lines.append(Text(f"  {one['why']} {one['fix']}"))
+    word = "ready, with warnings" if found["ready"] else "NOT ready"
+    return Group(Text(f"{found['plan']}: {word}.", style="bold"), *lines)
+
+
 def report_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
     """A run's report in a terminal; ``factor`` multiplies durations."""
     table = Table(box=None, pad_edge=False, header_style="dim")

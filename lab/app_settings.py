@@ -36,6 +36,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "COLDSITE_HOUSEKEEPING_SCHEDULE": _every(lab, 60),
         "AzureWebJobs.start_drills.Disabled": "true",
         "AzureWebJobs.take_recovery_points.Disabled": "true",
+        "AzureWebJobs.sweep_readiness.Disabled": "true",
         "PRIMARY_ADDRESS": world.PRIMARY_PUBLIC + public,
         "RECOVERY_PUBLIC_ADDRESS": world.RECOVERY_PUBLIC + public,
         "OBSERVER_ADDRESS": f"{world.OBSERVER}:{lab.ports.http}",

@@ -8,7 +8,6 @@ import os
 import ssl
 import tempfile
 from collections.abc import Awaitable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from lab.app_settings import app_settings
 from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
 from lab.cloud.arm import ResourceManager
+from lab.cloud.catalog import Catalog
 from lab.cloud.compute import Compute
 from lab.cloud.dns_server import DnsServer
 from lab.cloud.front import Front
@@ -40,8 +40,7 @@ from lab.site import world
 from lab.site.customers import Customers
 from lab.site.home_copy import HomeCopy
 from lab.site.hooks import Hooks
-from lab.site.replication import Content, Replication
-from lab.site.sql_server import SqlServer
+from lab.site.replication import Content, Replication, snapshot_of
 from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
 from lab.storage_front import StorageFront
@@ -109,19 +108,16 @@ class Lab:
         )
         self.network = Network(self.arm)
         self.compute = Compute(self.arm, self.network)
+        recovery = self.plan.recovery
+        sizes = {size for workload in recovery.workloads.values() for size in workload.sizes}
+        self.catalog = Catalog(self.arm, self.compute, recovery.location, sizes)
         self.scripts = RunCommand(self.arm, self.compute)
         self.health = ServiceHealth(self.arm, self.plan.recovery.location)
         await self._start_sites()
         self.logs = self._make_logs()
         self.logs.replicates = lambda: self.replication.connected
-        self.home_copy = HomeCopy(self.clock, lambda: self.sites.sql_of("recovery"), self._home_sql)
-        self.hooks = Hooks(
-            self.plan,
-            self.sites.connected,
-            self.sites.stop_writes,
-            lambda: self.sites.sql_of("recovery"),
-            self.home_copy,
-        )
+        self.home_copy = HomeCopy(self.clock, self.sites)
+        self.hooks = Hooks(self.plan, self.sites, self.home_copy)
         await self._start_front(subscription)
         self.arm.base = self.front.url
         await self._start_storage()
@@ -185,14 +181,20 @@ class Lab:
         stands = self.standing
         for disk, (name, label) in stands.disks.items():
             kind = "Windows" if label == "os" else None
-            self.compute.place(disk, stands.location, Content(name, label), osType=kind, hyperVGeneration="V2")
+            self.compute.place(
+                disk, stands.location, Content(name, label, replicates=True), osType=kind, hyperVGeneration="V2"
+            )
         for nic, (address, subnet) in stands.interfaces.items():
-            self.network.place(nic, stands.location, address, subnet)
+            self.network.place(nic, stands.location, loopback(address), subnet)
         self.compute.place_machine(stands.machine, stands.location, stands.disks)
-        self.compute.on_snapshot = self._snapshot
+        self.compute.on_snapshot = lambda disk: snapshot_of(self.compute.contents[disk], self.replication, self.sites)
         self.compute.on_created = self.sites.created
         self.compute.on_deleted = self.sites.deleted
-        self.scripts.on_script = self._run_script
+        self.scripts.on_script = lambda machine, text, given: (
+            self.replication.run_script(text)
+            if machine.lower() == plan.replication.machine.lower()
+            else self.hooks.run_script(text, given)
+        )
         config = stands.monitor
         config.host = config.host or (self.hosts[0] if self.hosts else "")
         self.traffic = self._make_traffic_manager(config)
@@ -203,24 +205,6 @@ class Lab:
         self._stops.append(self.traffic.stop)
         await self._start_dns({host.lower(): plan.traffic.hostname.lower() for host in self.hosts})
         self.customers = self._make_customers()
-
-    def _snapshot(self, disk: str) -> object:
-        """The content of a snapshot: of the replica, or of a disk whose machine serves."""
-        content = self.compute.contents[disk]
-        if disk in {one.lower() for one in self.standing.disks}:
-            return self.replication.snapshot(content)
-        sql = self.sites.sql_of("recovery")
-        return replace(content, orders=tuple(sql.orders())) if sql and isinstance(content, Content) else content
-
-    def _home_sql(self) -> SqlServer | None:
-        """Home's database, while a copy can reach it."""
-        return self.sites.sql_of("primary") if self.sites.connected() else None
-
-    def _run_script(self, machine: str, text: str, parameters: dict[str, str]) -> tuple[str, str]:
-        """On the replication machine its scripts, on a recovered machine those of the way home."""
-        if machine.lower() == self.plan.replication.machine.lower():
-            return self.replication.run_script(text)
-        return self.hooks.run_script(text, parameters) or ("", "This machine does not know the script.")
 
     def _make_sites(self) -> Sites:
         return Sites(self.plan, self.clock, self.options.times, self.ports, self._server_tls)

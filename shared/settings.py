@@ -68,6 +68,12 @@ def named(setting: str) -> str:
     return _required(setting, "a value that the recovery plan names")
 
 
+def is_set(setting: str) -> bool:
+    """Whether a setting that a plan names has a value. A vault reference that could not be resolved is none."""
+    value = os.environ.get(setting, "")
+    return bool(value) and not value.startswith("@Microsoft.KeyVault(")
+
+
 def place(value: str, default_port: int) -> tuple[str, int]:
     """The address and the port of a probe: ``10.0.0.5``, ``web01:8443``, ``[2001:db8::5]:443`` or a setting.
 

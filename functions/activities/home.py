@@ -16,12 +16,13 @@ from shared.models.home import HomeLook
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
 from shared.models.probes import HttpProbe, SqlProbe
-from shared.models.runs import Serving
+from shared.models.runs import Phase, Serving
 from shared.models.steps import Order
 from shared.probes.home import look_at_both
 from shared.probes.site import Probed, probe_site
 from shared.services.hooks import call_hook
 from shared.store import site_state
+from shared.store.runs import read_run
 from shared.store.site_state import SiteState
 
 bp = df.Blueprint()
@@ -51,6 +52,8 @@ async def stop_writes(order: ActOrder) -> Called | Started | Refused:
     run that no longer holds its plan.
     """
     if order.action == "stop":
+        if late := await _too_late(order, Phase.STOPPING_WRITES):
+            return late
         await site_state.change_as(order.run, writes_stopped_by=order.run.run_id)
     else:
         await site_state.check_lock(order.run)
@@ -61,7 +64,14 @@ async def stop_writes(order: ActOrder) -> Called | Started | Refused:
 async def final_sync(order: ActOrder) -> Called | Started | Refused:
     """Brings what is still missing home. Raises ``LostLockError`` for a run that no longer holds its plan."""
     await site_state.check_lock(order.run)
-    return await _carry_out(order)
+    return await _too_late(order, Phase.FINAL_SYNC) or await _carry_out(order)
+
+
+async def _too_late(order: ActOrder, phase: Phase) -> Called | None:
+    """A late redelivery must not stop writes that have been resumed since."""
+    if (await read_run(order.run.run_id)).phase is phase:
+        return None
+    return Called(done=False, detail="the run has gone on since this was ordered", reached=False)
 
 
 async def _carry_out(order: ActOrder) -> Called | Started | Refused:

@@ -90,14 +90,19 @@ async def forget_recovery_points(order: ForgetOrder) -> Strict:
 
 
 class PointNoteOrder(Order):
-    """``trouble`` says why the timer's newest recovery point could not be taken; None on success."""
+    """``trouble`` says why the timer's newest recovery point could not be taken; None on success. ``holds`` is the
+    moment that its data reach, None where unknown.
+    """
 
     trouble: str | None = None
+    holds: datetime | None = None
 
 
 @activity(bp, "never")
 async def note_point(order: PointNoteOrder) -> Strict:
     """Stores the result of the timer's newest recovery point; housekeeping warns of missing ones."""
     now = datetime.now(UTC)
-    await site_state.change_state(order.run.plan, lambda state: site_state.point_ended(state, now, order.trouble))
+    await site_state.change_state(
+        order.run.plan, lambda state: site_state.point_ended(state, now, order.trouble, order.holds)
+    )
     return Strict()

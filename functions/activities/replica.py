@@ -18,7 +18,7 @@ from shared.models.probes import SqlProbe
 from shared.models.replica import ReplicaState
 from shared.models.steps import Order, StepEnd
 from shared.probes.newest_commits import newest_commits
-from shared.store import site_state
+from shared.store import freezing, site_state
 
 bp = df.Blueprint()
 NOT_THE_HOLDER = "NotTheHolder"
@@ -35,12 +35,12 @@ async def freeze_replication(order: ScriptOrder) -> Started | Refused:
     if late := too_late(order.not_after, "The replica must not stay frozen any longer."):
         return late
     try:
-        await site_state.mark_frozen(order.run, order.freezing)
+        await freezing.mark_frozen(order.run, order.freezing)
     except LostLockError as error:
         return Refused(refusal=Refusal(kind="permanent", code=NOT_THE_HOLDER, message=str(error)))
     started = await start_script(order)
     if isinstance(started, Started):
-        await site_state.mark_frozen_late(order.run, order.freezing)
+        await freezing.mark_frozen_late(order.run, order.freezing)
     return started
 
 
@@ -63,7 +63,7 @@ class NotFrozen(Strict):
 async def thaw_replication(order: ScriptOrder) -> Started | Refused | NotFrozen:
     """Resumes the replication target, unless it has been frozen again since."""
     assert order.freezing is not None
-    if not await site_state.mark_thawing(order.run.plan, order.freezing):
+    if not await freezing.mark_thawing(order.run.plan, order.freezing):
         return NotFrozen()
     return await start_script(order)
 

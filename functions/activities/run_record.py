@@ -15,7 +15,7 @@ from shared.models.runs import CutoverState, Outcome, RecoveryRun
 from shared.models.steps import Order, StepEnd
 from shared.policy.trust import trust_limitation
 from shared.services.end_run import end_orphan, end_run
-from shared.store import alerts, events, site_state
+from shared.store import alerts, events, freezing, site_state
 from shared.store.runs import list_runs, read_run, update_run
 
 bp = df.Blueprint()
@@ -103,7 +103,7 @@ async def record_step(order: RecordOrder) -> Recorded:
     if order.changes:
         recorded = Recorded.of(await update_run(order.run.run_id, number=order.number, **order.changes))
     if order.thawed:
-        await site_state.mark_thawed(order.run.plan, order.thawed)
+        await freezing.mark_thawed(order.run.plan, order.thawed)
     if order.of_run:
         await site_state.note_not_cleared(order.run.plan, order.of_run, order.not_cleared)
     return recorded

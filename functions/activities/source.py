@@ -26,6 +26,8 @@ class FenceOrder(Order):
 
     fence: Fence
     action: Literal["stop", "resume"] = "stop"
+    of_any_run: bool = False
+    """Whether a stop by an earlier run is resumed, too: customers come home."""
 
 
 @activity(bp, "around")
@@ -36,7 +38,8 @@ async def fence_source(order: FenceOrder) -> Called:
     stop the writes of a primary that a person chose to keep.
     """
     try:
-        stopped_before = (await site_state.check_lock(order.run)).fenced_by == order.run.run_id
+        fenced_by = (await site_state.check_lock(order.run)).fenced_by
+        stopped_before = fenced_by == order.run.run_id or (order.of_any_run and fenced_by is not None)
         if order.action == "stop":
             await site_state.change_as(order.run, fenced_by=order.run.run_id)
         elif not stopped_before:

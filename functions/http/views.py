@@ -60,7 +60,9 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
 
 def _is_protected(plan: RecoveryPlan, state: SiteState, now: datetime) -> bool:
     rhythm = plan.replication.recovery_points
-    return bool(rhythm and state.last_point_at and now - state.last_point_at <= 2 * rhythm.every)
+    return state.protected_since_home and bool(
+        rhythm and state.last_point_at and now - state.last_point_at <= 2 * rhythm.every
+    )
 
 
 async def _run_under_way(state: SiteState) -> WaitingRun | None:

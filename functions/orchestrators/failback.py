@@ -18,13 +18,15 @@ from functions.stages.home_check import HomeCheck
 from functions.stages.write_stop import WriteStop
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator, reason
-from functions.workflow.lifecycle import run_lifecycle
-from functions.workflow.questions import await_commit, until_done
+from functions.workflow.lifecycle import insist_on, run_lifecycle
+from functions.workflow.questions import Question, ask, await_commit, until_done
+from shared.models.home import HomeLook
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import CutoverState, Outcome, Phase, RunInput
 from shared.policy.failback import sign_off
 
 bp = df.Blueprint()
+_TOO_LONG = "The writes in Azure were stopped for longer than failback.sync_timeout. Find the slow step, then `retry`."
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -70,9 +72,9 @@ class _Failback:
         ready = yield from until_done(work, plan, Phase.SYNCING, self._check.until_ready)
         yield from work.record_now(phase=Phase.READY)
         if self._run.rehearse:
-            return EndRun(Outcome.SUCCEEDED, f"Rehearsal: home is ready. {sign_off(ready, plan.failback)}")
+            return EndRun(Outcome.SUCCEEDED, f"Rehearsal: home is ready. {self._shown(ready)}")
         if plan.failback.sign_off == "required":
-            question = sign_off(ready, plan.failback)
+            question = self._shown(ready)
             hold = plan.recovery.hold_for
             by = yield from ask_approval(work, plan, question, None, clean_up=False, deadline=hold)
             signed: dict[str, Any] = {"waiting_for": None, "answers": [], "waiting_until": None, "approved_by": by}
@@ -84,13 +86,16 @@ class _Failback:
         order = HomeNoteOrder(
             run=work.run, target="home", serving=self._run.serving, retire_after=plan.failback.retire_after
         )
-        yield from work.do(note_home, order)
+        yield from insist_on(work, note_home, order)
         because = (
             "Customers are served from the primary site. It is not protected until replication to Azure is healthy "
             "again "
             "and a recovery point was taken; until a drill has succeeded, automatic mode requires approval."
         )
         return EndRun(Outcome.SUCCEEDED, because, well_at=work.now)
+
+    def _shown(self, ready: HomeLook) -> str:
+        return sign_off(ready, self._plan.failback, pages=any(probe.http for probe in self._plan.home_probes))
 
     def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
         """The undo: Azure takes writes again. Nothing was built that could be deleted."""
@@ -101,21 +106,32 @@ class _Failback:
 
     def _move(self) -> Doing[datetime]:
         """When customers are home. Before the cutover begins, any problem is undone first and asked about then."""
+        work, terms = self._work, self._plan.failback
         yield from self._check.still_ready()
         try:
-            yield from self._stop.stop()
-            yield from self._stop.sync()
-            yield from self._stop.prove()
+            yield from work.within(terms.sync_timeout, _TOO_LONG, self._stop_and_prove())
             while True:
                 moved = yield from self._cut_back()
                 if moved is not None:
                     return moved
-        except (NeedsOperator, task.TaskFailedError) as problem:
-            if self._work.cutover.is_committed:
+        except EndRun:
+            raise
+        except Exception as problem:
+            if work.cutover.is_committed:
                 raise
-            still = yield from self._stop.undo()
-            state = f"{still}." if still else "Azure takes orders as before."
-            raise NeedsOperator(f"{reason(problem)} {state}") from None
+            text = reason(problem)
+        began = work.now
+        while (still := (yield from self._stop.undo())) is not None:
+            pause = work.pause_since(began)
+            yield from ask(work, self._plan, Question(f"{text} {still}.", Phase.READY, lapses_at=work.now + pause))
+        if terms.stop_writes is None:
+            raise NeedsOperator(f"{text} If Azure's writes were stopped by hand, resume them by hand.")
+        raise NeedsOperator(f"{text} Azure takes orders as before.")
+
+    def _stop_and_prove(self) -> Doing[None]:
+        yield from self._stop.stop()
+        yield from self._stop.sync()
+        yield from self._stop.prove()
 
     def _cut_back(self) -> Doing[datetime | None]:
         """When customers are home; None when the sites must be looked at again first."""
@@ -130,6 +146,8 @@ class _Failback:
                 raise NeedsOperator(problem)
             case TryAgain(wait):
                 yield from work.step_back(Phase.PROVING_HOME)
+                if work.now - self._stop.began > plan.failback.sync_timeout:
+                    raise NeedsOperator(_TOO_LONG)
                 if wait:
                     yield from work.sleep(wait)
                 yield from self._stop.verify()
@@ -153,7 +171,11 @@ class _Failback:
             seen = yield from self._work.do(prove_home, order)
         except task.TaskFailedError as error:
             return reason(error)
-        return None if seen.healthy else seen.detail
+        if not seen.healthy:
+            return seen.detail
+        both = yield from self._check.look("watching")
+        closed = [view.detail for view in both.home.values() if not view.takes_writes]
+        return f"it takes no orders ({'; '.join(closed)})" if closed else None
 
 
 def spoken_until(moment: datetime) -> str:

@@ -21,6 +21,8 @@ from shared.models.plan import RecoveryPlan
 from shared.models.steps import RunRef
 
 bp = df.Blueprint()
+type _Taken = tuple[str | None, datetime | None]
+"""Why no set was taken, None on success; and the moment that its data reach, None where unknown."""
 
 
 class KeepingOrder(Strict):
@@ -51,8 +53,10 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     order = KeepingOrder.model_validate(data)
     plan = order.plan
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=plan.name, epoch=0), plan.recovery)
-    trouble = yield from (_of_azure(work, order) if order.serving else _of_replica(work, order))
-    yield from work.do(note_point, PointNoteOrder(run=work.run, trouble=trouble and without_retry(trouble)))
+    trouble, holds = yield from (_of_azure(work, order) if order.serving else _of_replica(work, order))
+    yield from work.do(
+        note_point, PointNoteOrder(run=work.run, trouble=trouble and without_retry(trouble), holds=holds)
+    )
     if trouble:
         return {"recovery_point": f"not taken: {trouble}"}
     keep = plan.replication.recovery_points.keep if plan.replication.recovery_points else 1
@@ -61,17 +65,20 @@ def take_set(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
     return {"recovery_point": "taken"}
 
 
-def _of_replica(work: RunContext, order: KeepingOrder) -> Doing[str | None]:
-    """Returns why no set was taken; None on success."""
+def _of_replica(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
     limit, freezing = order.plan.replication.pause_limit, work.now
+    holds: datetime | None = None
     try:
-        trouble = yield from work.within(limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit))
+        trouble, holds = yield from work.within(
+            limit, replica.FROZEN_TOO_LONG, _take(work, order, freezing, freezing + limit)
+        )
     except (NeedsOperator, task.TaskFailedError) as error:
         trouble = reason(error)
-    return (yield from replica.thaw_or_say(work, order.plan, freezing)) or trouble
+    trouble = (yield from replica.thaw_or_say(work, order.plan, freezing)) or trouble
+    return trouble, holds
 
 
-def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[str | None]:
+def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
     """The same, of the machines that serve customers."""
     set_id, run_id, group = POINT + order.instance.rsplit("-", 1)[1], order.serving, order.plan.recovery.resource_group
     disks = {
@@ -79,19 +86,19 @@ def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[str | None]:
         for name in order.plan.recovery.workloads
         for label, _ in order.plan.workload_disks(name)
     }
+    holds = work.now
     try:
-        yield from replica.take_set(work, order.plan, set_id, "crash", tag_run=False, data_until=work.now, disks=disks)
+        yield from replica.take_set(work, order.plan, set_id, "crash", tag_run=False, data_until=holds, disks=disks)
     except (NeedsOperator, task.TaskFailedError) as error:
-        return reason(error)
-    return None
+        return reason(error), None
+    return None, holds
 
 
-def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[str | None]:
-    """Returns why no set was taken; None on success."""
+def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[_Taken]:
     plan = order.plan
     state = yield from replica.freeze(work, plan, freezing, not_after)
     if state is not None and (trouble := state.trouble or state.not_copyable):
-        return f"The replica is unhealthy: {trouble}."
+        return f"The replica is unhealthy: {trouble}.", None
     set_id = POINT + order.instance.rsplit("-", 1)[1]
     consistency: Literal["application", "crash"] = "application" if state and state.frozen else "crash"
     data_until = (work.now if state.in_order else state.until(work.now)) if state else None
@@ -105,7 +112,7 @@ def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: 
         not_after=not_after,
         data_until=data_until,
     )
-    return None
+    return None, data_until
 
 
 @bp.orchestration_trigger(context_name="context")

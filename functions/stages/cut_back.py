@@ -24,5 +24,5 @@ class CutBack(Cutover):
         return self._check.looked_at
 
     def verify(self, before: str = "") -> Doing[None]:
-        """Probes home as it was proven before."""
-        yield from self._stop.verify(before)
+        """Probes home as it was proven before; once its endpoint is enabled, only its pages and databases."""
+        yield from self._stop.verify(before, moved=bool(before))

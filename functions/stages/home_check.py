@@ -80,6 +80,10 @@ class HomeCheck:
         """The last look before writes are stopped. Raises ``NeedsOperator``."""
         seen = yield from self.look("before the stop")
         yield from self._work.record(home=seen.facts)
-        if problem := not_quarantined(seen) or behind(seen, self._plan.failback):
-            raise NeedsOperator(f"{problem} Azure still serves. Then `retry`.")
+        by_hand = self._plan.failback.stop_writes is None
+        stopped = by_hand and all(view.is_stopped for view in seen.azure.values())
+        if problem := not_quarantined(seen, stopped=by_hand) or (
+            None if stopped else behind(seen, self._plan.failback)
+        ):
+            raise NeedsOperator(f"{problem} Then `retry`.")
         return seen

@@ -1,13 +1,14 @@
 """Stopping the writes in Azure, proving that home holds all of them, and the undo. A part of the failback's
 orchestrator.
 
-From the stop until customers move the shop takes no orders: every wait here has a limit, and at the limit Azure takes
-writes again.
+From the stop until customers move the shop takes no orders: stop, copy and proof together have one limit, and at the
+limit Azure takes writes again.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from durabletask import task
 
@@ -15,6 +16,7 @@ from functions.activities.base import Activity
 from functions.activities.home import HomeNoteOrder, final_sync, note_home, prove_home, stop_writes
 from functions.activities.machines import Watched
 from functions.activities.probes import ProbeOrder
+from functions.activities.source import FenceOrder, fence_source
 from functions.stages.home_check import HomeCheck
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason
@@ -24,7 +26,7 @@ from shared.models.home import HomeLook
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
 from shared.models.runs import Phase, RunInput
-from shared.policy.failback import last_commits, missing_at_home, still_takes_writes, unproven
+from shared.policy.failback import last_commits, missing_at_home, not_proven, still_takes_writes, unproven
 
 _TRIES_TO_RESUME = 5
 
@@ -40,8 +42,11 @@ class WriteStop:
         self._check = check
         self._attempt = 0
         self._last: dict[str, datetime | None] = {}
+        self._opened = False
         self.stopped = False
         """Whether Azure's writes may be stopped by this run."""
+        self.began = work.now
+        """When they were stopped."""
 
     def stop(self) -> Doing[None]:
         """Stops Azure's writes, and reads back that SQL Server refuses them. Raises ``NeedsOperator``."""
@@ -52,6 +57,7 @@ class WriteStop:
             self.stopped = True
             self._attempt += 1
             report = yield from self._perform(stop_writes, "stop_writes", act, "stop")
+        self.began = work.now
         seen = yield from self._look("stopped")
         if problem := still_takes_writes(seen):
             todo = "Fix stop_writes" if act else "The plan has no failback.stop_writes: stop the writes by hand"
@@ -70,10 +76,32 @@ class WriteStop:
             seen = yield from self._look("final sync")
             problem = missing_at_home(seen.home, self._last)
             if problem is None:
-                return
+                break
             if work.now - began > self._terms.sync_timeout:
                 raise NeedsOperator(f"{problem} Finish the copy, then `retry`.")
             yield from work.sleep(work.recovery.poll_at_least)
+        yield from self._open_home("resume")
+
+    def _open_home(self, action: Literal["stop", "resume"]) -> Doing[None]:
+        """Where a failover stopped home's writes by the plan's fence, they resume now; an undo stops them again."""
+        fence = self._plan.fence
+        if fence is None or (action == "stop" and not self._opened):
+            return
+        self._attempt += 1
+        order = FenceOrder(
+            run=self._work.run,
+            target=f"home/{action}",
+            attempt=self._attempt,
+            fence=fence,
+            action=action,
+            of_any_run=True,
+        )
+        answer = yield from self._work.do(fence_source, order)
+        self._opened = action == "resume"
+        if action == "resume" and not answer.done:
+            raise NeedsOperator(
+                f"Home's writes, which the failover had stopped, could not be resumed: {answer.detail}."
+            )
 
     def prove(self) -> Doing[None]:
         """Home answers for ``prove_for`` without a failure, at its pages and its databases. Raises
@@ -82,8 +110,10 @@ class WriteStop:
         yield from self._work.record_now(phase=Phase.PROVING_HOME)
         yield from self.verify()
 
-    def verify(self, before: str = "") -> Doing[None]:
-        """The same; ``before`` is put in front of the reason where home does not serve."""
+    def verify(self, before: str = "", *, moved: bool = False) -> Doing[None]:
+        """The same; ``before`` is put in front of the reason where home does not serve. ``moved``: customers may be at
+        home already, so that its newest change may differ.
+        """
         work, began, looks = self._work, self._work.now, 0
         good_since: datetime | None = None
         limit = self._terms.prove_for * 4 + self._plan.detection.slowest_answer * 2
@@ -96,6 +126,9 @@ class WriteStop:
             seen = yield from work.do(prove_home, order)
             good_since = (good_since or looked_at) if seen.healthy else None
             if good_since and looked_at - good_since >= self._terms.prove_for:
+                both = yield from self._look("proven")
+                if not moved and (problem := not_proven(both, self._last)):
+                    raise NeedsOperator(f"{before}{problem} Then `retry`.")
                 self._check.looked_at = looked_at
                 return
             if work.now - began > limit:
@@ -112,6 +145,7 @@ class WriteStop:
         work, act = self._work, self._terms.stop_writes
         assert act is not None
         yield from work.settle()
+        yield from self._open_home("stop")
         problem = "Azure's databases could not be read"
         for attempt in range(1, _TRIES_TO_RESUME + 1):
             self._attempt += 1

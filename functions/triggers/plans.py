@@ -24,10 +24,12 @@ from functions.http.views import plan_view, shown
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
 from shared.models.plan import TEXTS_OF_FILES
+from shared.models.readiness import Readiness
 from shared.policy.outage import view
 from shared.services import settle as settling
 from shared.services.forecast import Forecast, forecast
 from shared.services.look import look_briefly
+from shared.services.readiness import readiness
 from shared.services.settle import Settlement
 from shared.services.usable_points import usable_points
 from shared.services.verify_history import HistoryCheck, verify_history
@@ -137,6 +139,20 @@ async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
 async def read_forecast(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """What a failover would do now, from stored state: no site and no Azure service is asked."""
     return answer((await forecast(plan_of(req), "failover")).model_dump(mode="json"))
+
+
+@endpoint(
+    bp,
+    "get",
+    "/plans/{plan}/readiness",
+    "Find what would go wrong in a failover now",
+    role="viewer",
+    gives=Readiness,
+    refuses=(404,),
+)
+async def read_readiness(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """Asks Azure and the primary site now, and changes nothing there."""
+    return answer((await readiness(plan_of(req))).model_dump(mode="json"))
 
 
 @endpoint(

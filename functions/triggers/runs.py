@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import azure.durable_functions as df
@@ -49,6 +49,9 @@ _PRIMARY_SERVES = (
     "the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge this: "
     "acknowledge_primary_healthy: true, or `--primary-is-healthy` on the command line."
 )
+
+
+LONGEST_WAIT = timedelta(days=30)
 
 
 def _too_late(run: RecoveryRun) -> str:
@@ -192,6 +195,8 @@ async def start_failback(caller: Caller, req: func.HttpRequest, engine: DurableE
     if is_rehearsal(req):
         return answer((await forecast_failback(plan)).model_dump(mode="json"))
     refuse_unidentified(plan, caller, "failback")
+    if wanted.at and wanted.at - datetime.now(UTC) > LONGEST_WAIT:
+        raise BadRequestError("at: a failback waits 30 days at most.", 422)
     run = await begin_run(
         engine,
         plan,

@@ -1,4 +1,4 @@
-"""Timers: the watch, the drills, the recovery points, housekeeping. Each is short and may be missed once."""
+"""Timers: the watch, the drills, the recovery points, readiness, housekeeping. Each is short and may be missed once."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.models.plan import RecoveryPlan
 from shared.services import watch as watch_service
 from shared.services.announce import FAILED
 from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
+from shared.services.readiness import sweep
 from shared.services.schedules import drill_if_due, set_if_due
 
 bp = df.Blueprint()
@@ -52,6 +53,17 @@ async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClie
 async def take_recovery_points(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Starts a frozen set for every plan whose last one is old enough, while no run is active."""
     await _for_every_plan(set_if_due, DurableEngine(client))
+
+
+@bp.timer_trigger(arg_name="timer", schedule="0 30 */6 * * *")
+@bp.durable_client_input(client_name="client")
+async def sweep_readiness(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
+    """Looks for what would go wrong in a failover, while there is time to correct it."""
+    await _for_every_plan(_swept, DurableEngine(client))
+
+
+async def _swept(plan: RecoveryPlan, engine: DurableEngine) -> None:
+    await sweep(plan)
 
 
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_HOUSEKEEPING_SCHEDULE%")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 
@@ -56,7 +57,7 @@ def situation(plan: PlanView, now: datetime) -> Situation:
         return Situation(
             word="ACTION REQUIRED",
             tone="asking",
-            sentence=run.waiting_for,
+            sentence=_without_evidence(run.waiting_for, plan),
             since=plan.down_since,
             buttons=[_answer(plan, verb) for verb in run.answers[:2]],
         )
@@ -68,6 +69,13 @@ def situation(plan: PlanView, now: datetime) -> Situation:
     if plan.active_site == "recovery":
         return _in_azure(plan)
     return _at_home(plan, now)
+
+
+def _without_evidence(text: str, plan: PlanView) -> str:
+    """The question without its list of checks, which the page shows line by line."""
+    signals = [one.signal for one in plan.newest_look.evidence] if plan.newest_look else []
+    words = "|".join(map(re.escape, signals))
+    return re.sub(rf" ?\b(?:{words}): [^();]*\([^)]*\)[;.]", "", text) if words else text
 
 
 def _at_work(plan: PlanView, now: datetime) -> Situation:

@@ -101,18 +101,18 @@ def _end(work: RunContext, plan: RecoveryPlan, kind: str, ending: EndRun) -> Doi
         "ended_because": because,
         **ending.facts,
     }
-    yield from _insist(work, seal_run, SealOrder(run=work.run, facts=plain(facts)))
+    yield from insist_on(work, seal_run, SealOrder(run=work.run, facts=plain(facts)))
     title = f"{plan.title}: {kind} {_OUTCOME_WORDS.get(ending.outcome, ending.outcome.value)}"
     work.tell(plan.notify, "finished", title, because)
     release = ReleaseOrder(run=work.run, cooldown=ending.cooldown, well_at=ending.well_at)
-    yield from _insist(work, release_run, release)
+    yield from insist_on(work, release_run, release)
     yield from work.settle()
     yield from work.settle_messages()
     return {"run_id": work.run.run_id, "outcome": ending.outcome.value}
 
 
-def _insist[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:
-    """The end of a run must be recorded: while the history's storage is unavailable, this waits."""
+def insist_on[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:
+    """What must be recorded at the end of a run: while the history's storage is unavailable, this waits."""
     began = work.now
     while True:
         try:

@@ -71,8 +71,9 @@ def await_commit(
     offered_at: datetime,
     problem_now: Callable[[int, datetime], Doing[str | None]],
 ) -> Doing[None]:
-    """Watches until ``offered_at``, then until a person commits. ``problem_now`` takes the number of the look and when
-    the first was, and returns what is wrong; a new problem is told at once, and reminders are sent while it waits.
+    """Watches until ``offered_at``, or until something is wrong, then until a person commits. ``problem_now`` takes
+    the number of the look and when the first was, and returns what is wrong; a new problem is told at once, and
+    reminders are sent while it waits.
     """
     began, looks, told = work.now, 0, False
     offered: task.Task[Any] | None = None
@@ -85,10 +86,16 @@ def await_commit(
             text = f"Customers were moved home, and home does not serve: {problem}."
             work.tell(plan.notify, "needs_operator", f"{plan.title}: home does not serve", text)
         told = problem is not None
-        if offered is None and work.now >= offered_at:
+        if offered is None and (problem or work.now >= offered_at):
             question = (
                 "Home was watched for as long as the plan asks. `commit` ends the failback; there is no way back."
             )
+            if problem:
+                question = (
+                    f"Home does not serve: {problem}. Repair it there. The newest data are at home; the machines in "
+                    f"Azure "
+                    "hold everything until customers moved. `commit` ends the failback, which a failover needs."
+                )
             yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None)
             work.tell(plan.notify, "needs_operator", title, question, ["commit"])
             offered = work.event(ids.EVENT_COMMIT)

@@ -22,6 +22,7 @@ class Network:
         everywhere = "/subscriptions/{subscription}/providers/Microsoft.Network/networkInterfaces"
         read = "Microsoft.Network/networkInterfaces/read"
         arm.model("GET", f"{group}/networkInterfaces/{{name}}", read, API, self._get)
+        arm.model("GET", f"{group}/networkInterfaces", read, API, self._list)
         arm.model("GET", everywhere, read, API, self._list)
 
     def place(self, path: str, location: str, address: str, subnet: str) -> None:
@@ -64,7 +65,8 @@ class Network:
         return found
 
     async def _list(self, call: Call) -> Answer:
-        return Answer(200, {"value": list(self._nics.values())})
+        group = f"/resourcegroups/{call.names['group']}/".lower() if "group" in call.names else "/"
+        return Answer(200, {"value": [nic for key, nic in self._nics.items() if group in key]})
 
     async def _get(self, call: Call) -> Answer:
         return Answer(200, self._find(call.path))

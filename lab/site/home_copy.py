@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from lab.clock import Clock
-from lab.site.sql_server import SqlServer
+from lab.site.world import Sites
 
 _EVERY = 3.0
 """Simulated seconds between two rounds."""
@@ -16,10 +15,9 @@ _EVERY = 3.0
 class HomeCopy:
     """Reads what the database has, in whatever state it is, as log backups do. ``lag`` is in simulated seconds."""
 
-    def __init__(self, clock: Clock, source: Callable[[], SqlServer | None], target: Callable[[], SqlServer | None]):
+    def __init__(self, clock: Clock, sites: Sites) -> None:
         self._clock = clock
-        self._source = source
-        self._target = target
+        self._sites = sites
         self._lag = 0.0
         self.state: Literal["start", "stop", "stall"] = "stop"
 
@@ -40,8 +38,8 @@ class HomeCopy:
         return self.state == "start" and self._copy(datetime.now(UTC))
 
     def _copy(self, until: datetime) -> bool:
-        source, target = self._source(), self._target()
-        if source is None or target is None:
+        source, target = self._sites.sql_of("recovery"), self._sites.primary_sql
+        if source is None or target is None or not self._sites.connected():
             return False
         target.load([order for order in source.orders() if datetime.fromisoformat(order.placed_at) <= until])
         return True

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from lab.site.home_copy import HomeCopy
-from lab.site.sql_server import SqlServer
+from lab.site.world import Sites
 from shared.models.plan import RecoveryPlan
 
 FENCE = "FENCE_HOOK"
@@ -27,21 +26,12 @@ class Behaviour:
 
 
 class Hooks:
-    """One hook for each app setting that names one, and the scripts of the way home. ``reaches`` says whether the
-    primary can be reached at all; ``azure`` is the recovered SQL Server, while there is one.
+    """One hook for each app setting that names one, and the scripts of the way home. The fence answers only
+    while the primary can be reached.
     """
 
-    def __init__(
-        self,
-        plan: RecoveryPlan,
-        reaches: Callable[[], bool],
-        stop_writes: Callable[[bool], None],
-        azure: Callable[[], SqlServer | None],
-        copy: HomeCopy,
-    ) -> None:
-        self._reaches = reaches
-        self._stop_writes = stop_writes
-        self._azure = azure
+    def __init__(self, plan: RecoveryPlan, sites: Sites, copy: HomeCopy) -> None:
+        self._sites = sites
         self._copy = copy
         self._secret = secrets.token_hex(12)
         self._scripts = {text.strip(): name for name, text in plan.failback.script_texts.items()}
@@ -65,17 +55,17 @@ class Hooks:
         if role != "fence":
             answer = self._act(role, action, behaviour)
             return web.json_response(answer, status=behaviour.status if answer["done"] else 502)
-        if not self._reaches():  # For a site that is out of reach a gateway answers.
+        if not self._sites.connected():  # For a site that is out of reach a gateway answers.
             return web.Response(status=502, text="the primary cannot be reached")
         if behaviour.status < 300 and behaviour.effect:
-            self._stop_writes(action == "stop")
+            self._sites.stop_writes(action == "stop")
         return web.Response(status=behaviour.status)
 
-    def run_script(self, text: str, parameters: dict[str, str]) -> tuple[str, str] | None:
-        """A script of the way home on a recovered machine: standard output and error; None for an unknown script."""
+    def run_script(self, text: str, parameters: dict[str, str]) -> tuple[str, str]:
+        """A script of the way home on a recovered machine: standard output and error."""
         role = self._scripts.get(text.strip())
         if role is None:
-            return None
+            return "", "This machine does not know the script."
         behaviour = self.behaviours[self.roles[role]]
         if behaviour.status >= 300:
             return "", f"The script ended with {behaviour.status}."
@@ -85,7 +75,7 @@ class Hooks:
         """What the documented scripts do: a tail-log backup leaves Azure's database RESTORING, and reports its last
         commit; the final copy restores the tail at home.
         """
-        azure = self._azure()
+        azure = self._sites.sql_of("recovery")
         if behaviour.status >= 300:
             return {"done": False, "message": "simulated"}
         if azure is None:

@@ -10,10 +10,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lab.clock import Clock
 from lab.site.sql_server import Order
+
+if TYPE_CHECKING:
+    from lab.site.world import Sites
 
 State = Literal["good", "mirroring", "stopped", "unknown", "unpausable"]
 """``unknown``: the replica is unchanged, and the scripts report only nulls."""
@@ -30,6 +33,8 @@ class Content:
     label: str
     orders: tuple[Order, ...] = ()
     damage: Literal["", "torn", "mirroring"] = ""
+    replicates: bool = False
+    """Whether replication writes it: a disk of the replica itself."""
 
 
 class Replication:
@@ -103,8 +108,8 @@ class Replication:
         """The content of a snapshot of a replica disk."""
         self.step()
         if self.state == "mirroring":
-            return replace(disk, orders=self.applied, damage="mirroring")
-        return replace(disk, orders=self.applied, damage="torn" if self.busy else "")
+            return replace(disk, orders=self.applied, damage="mirroring", replicates=False)
+        return replace(disk, orders=self.applied, damage="torn" if self.busy else "", replicates=False)
 
     def run_script(self, text: str) -> tuple[str, str]:
         """Run Command's script: standard output and standard error."""
@@ -140,6 +145,16 @@ class Replication:
         when it last sent and everything had been applied.
         """
         return self._whole_at.isoformat() if self._whole_at else None
+
+
+def snapshot_of(content: object, replication: Replication, sites: Sites) -> object:
+    """The content of a snapshot: of the replica, or of a disk whose machine serves."""
+    if not isinstance(content, Content):
+        return content
+    if content.replicates:
+        return replication.snapshot(content)
+    sql = sites.sql_of("recovery")
+    return replace(content, orders=tuple(sql.orders())) if sql else content
 
 
 def _normal(text: str) -> str:

@@ -50,6 +50,8 @@ class HomeLook(Strict):
     pages: list[str] = []
     moved_at: datetime | None = None
     own_writes: dict[str, bool] = {}
+    only_in_azure: list[str] = []
+    """Databases that are measured in Azure and not at home."""
 
     def as_step(self) -> StepEnd:
         return StepEnd(detail=self.facts)
@@ -87,12 +89,12 @@ class HomeLook(Strict):
     @property
     def written_at_home(self) -> dict[str, datetime]:
         """The databases at home with a change from after the cutover that no copy can have brought: by the count where
-        there is one, else because it is newer than Azure's newest, or Azure's is unknown.
+        there is one, else because it is newer than Azure's newest. While Azure cannot be read, nothing is concluded.
         """
         found: dict[str, datetime] = {}
         for name, moment in self.changed_at_home.items():
             azure = self.azure[name].newest
-            if self.own_writes.get(name, azure is None or moment > azure + SAME_MOMENT):
+            if self.own_writes.get(name, azure is not None and moment > azure + SAME_MOMENT):
                 found[name] = moment
         return found
 

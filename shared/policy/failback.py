@@ -10,12 +10,19 @@ from shared.models.home import SAME_MOMENT, DatabaseView, HomeLook
 from shared.policy.loss import spoken_moment
 
 
-def not_quarantined(look: HomeLook) -> str | None:
-    """Why the way home may not begin: a database that does not answer, or a home that takes writes of its own."""
+def not_quarantined(look: HomeLook, *, stopped: bool = False) -> str | None:
+    """Why the way home may not begin: a database that does not answer, or a home that takes writes of its own.
+    ``stopped``: Azure's databases may have been stopped by hand.
+    """
     if not look.azure:
         return (
             "No database is measured at both sites, so nothing can prove that home holds everything. The plan needs a "
             "recovery_point_query, and a signal that asks the same database at the primary."
+        )
+    if look.only_in_azure:
+        return (
+            f"{', '.join(look.only_in_azure)}: measured in Azure and not at home, so a loss could not be seen. Add a "
+            "signal to the plan that asks the same database at the primary."
         )
     silent = [f"{name} ({view.detail})" for name, view in sorted(look.home.items()) if not view.is_online]
     if silent:
@@ -23,7 +30,11 @@ def not_quarantined(look: HomeLook) -> str | None:
             f"Home's database does not answer: {', '.join(silent)}. It must be readable, for example restored WITH "
             "STANDBY."
         )
-    away = [f"{name} ({view.detail})" for name, view in sorted(look.azure.items()) if not view.is_online]
+    away = [
+        f"{name} ({view.detail})"
+        for name, view in sorted(look.azure.items())
+        if not (view.is_online or (stopped and view.is_stopped))
+    ]
     if away:
         return f"Azure's database does not answer: {', '.join(away)}."
     if look.written_at_home:
@@ -47,8 +58,8 @@ def behind(look: HomeLook, terms: Failback) -> str | None:
     return None
 
 
-def sign_off(look: HomeLook, terms: Failback) -> str:
-    """What is shown to the person who signs: the approval attests all of it."""
+def sign_off(look: HomeLook, terms: Failback, *, pages: bool = True) -> str:
+    """What is shown to the person who signs: the approval attests all of it. ``pages``: home's pages are probed."""
     lag = look.lag
     parts = ["Move customers home?"]
     parts.append(
@@ -57,6 +68,8 @@ def sign_off(look: HomeLook, terms: Failback) -> str:
     parts.append(_stranded(look))
     if look.pages:
         parts.append(f"Home's pages already answer ({'; '.join(look.pages)}); customers are kept away by DNS only.")
+    if not pages:
+        parts.append("No signal of the plan asks a page of home, so that its web site is not proven.")
     if terms.final_sync is None:
         parts.append("The plan has no final_sync: the running copy must bring the last changes home.")
     parts.append(
@@ -126,3 +139,12 @@ def missing_at_home(home: dict[str, DatabaseView], last: dict[str, datetime | No
                 "of its own."
             )
     return None
+
+
+def not_proven(look: HomeLook, last: dict[str, datetime | None]) -> str | None:
+    """Why customers may not move home now: home does not take writes, Azure takes them again, or the two differ."""
+    closed = [f"{name} ({view.detail})" for name, view in sorted(look.home.items()) if not view.takes_writes]
+    if closed:
+        state = "read-only" if all(look.home[name.split(" ")[0]].is_online for name in closed) else "closed"
+        return f"Home's database does not take writes: {', '.join(closed)}, {state}. Open it there."
+    return still_takes_writes(look) or missing_at_home(look.home, last)

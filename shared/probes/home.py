@@ -33,6 +33,7 @@ async def look_at_both(
         azure={name: in_azure[name] for name in sorted(both)},
         pages=[answer for answer in answers if answer],
         moved_at=serving.moved_at if serving else None,
+        only_in_azure=sorted(in_azure.keys() - at_home.keys()),
     )
     own = {name: await _took_writes(name, home, azure, count_query, look) for name in look.changed_at_home}
     return look.model_copy(update={"own_writes": {name: took for name, took in own.items() if took is not None}})

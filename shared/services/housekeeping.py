@@ -35,6 +35,7 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
         await resume_azure_writes(plan, state)
         await _retire(plan, state)
         await _thaw(plan, state, engine)
+    if not state.active_run or state.waits_for_home:
         for run in await guard(plan, state):
             if await engine.state(run.run_id) != "running":
                 instance, keep = f"{plan.name}-clear-{run.run_id}", point_is_needed(run, state)
@@ -83,7 +84,7 @@ async def _retire(plan: RecoveryPlan, state: SiteState) -> None:
     """Gives up what a failover built, some time after the failback: not before home is protected again, since until
     then those machines hold the only other copy. They are deleted as leftovers from then on.
     """
-    if not state.retire or state.active_site != "primary" or state.last_point_at is None:
+    if not state.retire or state.active_site != "primary" or not state.protected_since_home:
         return
     now, run_id = datetime.now(UTC), state.retire["run_id"]
     if now < datetime.fromisoformat(state.retire["due"]):
@@ -127,6 +128,7 @@ async def warn_of_plans_that_are_gone(deployed: Collection[str]) -> None:
             f"run {state.active_run} holds it" if state.active_run else None,
             "its replica is frozen" if state.frozen_by else None,
             "its source's writes are stopped" if state.fenced_by else None,
+            "the writes in Azure are stopped" if state.writes_stopped_by else None,
             f"its active site is: {state.active_site}" if state.active_site != "primary" else None,
         ]
         if reasons := [one for one in left if one]:

@@ -15,7 +15,8 @@ from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.services.announce import tell
 from shared.services.end_run import end_orphan, end_run
 from shared.services.engine import Engine
-from shared.store import site_state
+from shared.services.serving import retirement
+from shared.store import alerts, site_state
 from shared.store.runs import list_runs, read_run, update_run
 from shared.store.site_state import SiteState
 
@@ -86,10 +87,13 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
         site = (await read_routing(plan.traffic)).active_site
         home = run.kind == "failback" and site == "primary"
         now = datetime.now(UTC)
+        retire = await retirement(plan, state, now) if home else {}
         state = await site_state.change_state(
             plan.name,
-            lambda before: site_state.came_home(before, now) if home else site_state.routed(site, before),
+            lambda before: site_state.came_home(before, now) | retire if home else site_state.routed(site, before),
         )
+        if home:
+            await alerts.close_before(plan.name, now)
         because = f"{_GONE} {_HALF_MOVED}"
         if site == ("recovery" if run.kind == "failback" else "primary"):  # Traffic never moved.
             await update_run(run_id, cutover=CutoverState.STEPPED_BACK)

@@ -51,7 +51,8 @@ async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
 
     def claim(state: SiteState) -> dict[str, Any]:
         fresh = state.last_set_at is not None and now - state.last_set_at < rhythm.every
-        if fresh or state.active_run or state.active_site not in ("primary", "recovery"):
+        busy = state.active_run and not state.waits_for_home
+        if fresh or busy or state.active_site not in ("primary", "recovery"):
             return {}
         return {"last_set_at": now}
 

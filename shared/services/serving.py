@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
+from typing import Any
 
 from shared.azure.run_command import start_act
 from shared.models import ids
 from shared.models.operations import Refused
 from shared.models.orders import ActOrder
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import CutoverState, Serving
+from shared.models.runs import Serving
 from shared.models.steps import RunRef
 from shared.probes.home import read_databases
 from shared.services.announce import WARNS
@@ -24,14 +26,23 @@ _LOOKS_BACK_ON = 50
 
 
 async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
-    """The newest failover that moved customers. ``run_id`` is empty where no run of Coldsite did."""
+    """The newest failover whose cutover began, also one that was completed by hand. ``run_id`` is empty where no run of
+    Coldsite did.
+    """
     runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
-    run = next((one for one in runs if one.cutover is CutoverState.MOVED), None)
+    run = next((one for one in runs if one.outcome is not None and one.cutover.is_committed), None)
     if run is None:
         return Serving(run_id="", moved_at=state.latched_at)
     prefix = f"{plan.recovery.resource_group}/providers/Microsoft.Compute/virtualMachines"
     machines = {name: f"{prefix}/{ids.machine_name(run.run_id, name)}" for name in plan.recovery.workloads}
     return Serving(run_id=run.run_id, machines=machines, recovered_until=run.recovered_until, moved_at=state.latched_at)
+
+
+async def retirement(plan: RecoveryPlan, state: SiteState, now: datetime) -> dict[str, Any]:
+    """The change that keeps what served in Azure for the plan's time, for a failback that cannot say so itself."""
+    serving = await serving_failover(plan, state)
+    due = now + plan.failback.retire_after
+    return {"retire": {"run_id": serving.run_id, "due": due.isoformat()}} if serving.run_id else {}
 
 
 async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:

@@ -116,7 +116,10 @@ async def settle(
     def change(before: SiteState) -> dict[str, Any]:
         if before.active_run:
             raise PlanBusyError(before.active_run)
-        return site_state.routed(served_from, before) | {"azure_is_home": for_good, "settle_proposal": {}}
+        home = served_from == "primary" and before.active_site != "primary"
+        now = datetime.now(UTC)
+        changed = site_state.came_home(before, now) if home else site_state.routed(served_from, before)
+        return changed | {"azure_is_home": for_good, "settle_proposal": {}}
 
     await site_state.change_state(plan.name, change)
     if served_from == "primary":  # It was just seen serving, so what fired before is no longer open.

@@ -85,8 +85,15 @@ async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[s
 def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Replication and recovery points, while the primary serves: an unhealthy replica costs data in a disaster."""
     if state.active_site != "primary":
-        return {}
+        return _writes_stopped(plan, state)
     found: Warnings = {}
+    if state.failed_back_at and not state.protected_since_home:
+        kept = f" The machines of {state.retire['run_id']} in Azure are kept until then." if state.retire else ""
+        found["not_protected"] = (
+            f"Home is not protected since the failback of {state.failed_back_at:%Y-%m-%d %H:%M} UTC: no recovery "
+            f"point holds "
+            f"data from after it.{kept} Start replication to Azure again."
+        )
     now, replica, every = datetime.now(UTC), state.replica, plan.replication.recovery_points
     if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
         known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
@@ -118,13 +125,26 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     return found
 
 
+def _writes_stopped(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """A failback that ended left the writes in Azure stopped: the shop takes no orders."""
+    if state.writes_stopped_by is None or state.active_run:
+        return {}
+    act = plan.failback.stop_writes
+    todo = "Coldsite keeps trying to resume them" if act else "The plan no longer has failback.stop_writes"
+    return {
+        "writes_stopped": f"The writes in Azure were stopped by run {state.writes_stopped_by} and are not resumed "
+        "yet, so no "
+        f"order can be placed. {todo}; if that lasts, resume them by hand (docs/failback.md)."
+    }
+
+
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Resources that one cleanup could not delete, or that have existed for longer than a cleanup may take."""
     patience = datetime.now(UTC) - plan.recovery.operation_timeout
     stuck = [
         run.run_id
         for run in await _leftovers(plan, state)
-        if run.run_id in state.not_cleared or (run.ended_at and run.ended_at < patience)
+        if run.run_id in state.not_cleared or ((moment := run.retired_at or run.ended_at) and moment < patience)
     ]
     if not stuck:
         return {}
@@ -173,6 +193,15 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     if site not in ("both", "none"):
         return {}
     primary, recovery = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    if state.writes_stopped_by:
+        message = (
+            f"A failback was interrupted while customers moved home, and {site} of the endpoints are enabled in "
+            f"Traffic "
+            f"Manager. Home may have taken orders: enable {primary} and disable {recovery} in the portal, then "
+            f"`coldsite settle "
+            f"{plan.name} --served-from primary`. Serving from Azure instead would lose those orders."
+        )
+        return {"half_moved": message}
     message = (
         f"A failover was interrupted during cutover, and {site} of the endpoints "
         f"{'are' if site == 'both' else 'is'} enabled in Traffic Manager. In the portal, enable {recovery} and disable "
@@ -208,7 +237,7 @@ async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routin
     paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
     if plan.traffic.latch_again and routing.recovery.enabled and not paused:
         now = await site_state.read_state(plan.name)
-        if now.latched and now.active_run is None and await _locked_out(plan):
+        if now.latched and (now.active_run is None or now.waits_for_home) and await _locked_out(plan):
             again = "The primary endpoint has been disabled again (latch_again)."
             await tell(plan, f"{message}, while customers are served from Azure. {again}")
             return {}

@@ -37,6 +37,12 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
             "A failover was interrupted during cutover. First set the active endpoint in Traffic Manager, then "
             "`coldsite settle`."
         )
+    if kind == "failover" and state.retire and not state.protected_since_home:
+        return (
+            f"Home is not protected since the failback: the newest copy is on the machines of "
+            f"{state.retire['run_id']} in "
+            "Azure, from when customers moved home. To serve from them see docs/failback.md, If home fails again."
+        )
     if kind == "failover" and state.active_site == "recovery":
         return "Azure is already the active site. The way home is `coldsite failback`; see docs/failback.md."
     return None
@@ -47,6 +53,12 @@ def _no_way_home(state: SiteState) -> str | None:
         return "Customers are served from the primary site, so there is no failback to make."
     if state.active_site != "recovery":
         return "A cutover was interrupted. First set the active endpoint in Traffic Manager, then `coldsite settle`."
+    if state.writes_stopped_by:
+        return (
+            f"The writes in Azure were stopped by {state.writes_stopped_by} and have not been resumed yet; Coldsite "
+            f"keeps "
+            "trying. Start again once `coldsite` no longer warns of it."
+        )
     return None
 
 

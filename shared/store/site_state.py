@@ -38,6 +38,7 @@ _STRUCTURES = frozenset(
         "not_cleared",
         "settle_proposal",
         "retire",
+        "readiness",
     }
 )
 _ATTEMPTS = 8
@@ -92,6 +93,8 @@ class SiteState(Strict):
     failed_back_at: datetime | None = None
     """When customers came home last: automatic acts as approve until a drill has succeeded since."""
     retire: dict[str, str] = {}
+    readiness: dict[str, Any] = {}
+    """The newest findings and when they were made."""
     paused_until: datetime | None = None
     pause_reason: str | None = None
     frozen_by: str | None = None
@@ -106,6 +109,8 @@ class SiteState(Strict):
     short_failures: int = 0
     short_failure_at: datetime | None = None
     last_point_at: datetime | None = None
+    last_point_holds: datetime | None = None
+    """The moment that the newest recovery point's data reach; None where unknown."""
     warnings: dict[str, str] = {}
     untold: list[str] = []
     unseen_since: dict[str, str] = {}
@@ -116,13 +121,29 @@ class SiteState(Strict):
         return self.active_site == "recovery" and not self.azure_is_home
 
     @property
+    def waits_for_home(self) -> bool:
+        """Whether a failback is at work that has not stopped anything yet: customers are in Azure as on any day."""
+        return self.active_kind == "failback" and self.writes_stopped_by is None
+
+    @property
+    def protected_since_home(self) -> bool:
+        """Whether a recovery point holds data from after the last failback; True where there was none."""
+        since = self.failed_back_at
+        return since is None or (self.last_point_holds is not None and self.last_point_holds > since)
+
+    @property
     def data_until(self) -> datetime | None:
         """The moment that the replica's data reach at least; None when unknown."""
         reported = self.replica.replicated_until if self.replica else None
         return max(filter(None, (reported, self.replica_good_at)), default=None)
 
 
-_UNPROTECTED: dict[str, Any] = {"last_set_at": None, "last_point_at": None, "point_trouble": None}
+_UNPROTECTED: dict[str, Any] = {
+    "last_set_at": None,
+    "last_point_at": None,
+    "last_point_holds": None,
+    "point_trouble": None,
+}
 """The recovery points of one site say nothing about the other."""
 
 
@@ -269,13 +290,13 @@ def looked_at_replica(
     return changes
 
 
-def point_ended(state: SiteState, now: datetime, trouble: str | None) -> dict[str, Any]:
+def point_ended(state: SiteState, now: datetime, trouble: str | None, holds: datetime | None = None) -> dict[str, Any]:
     """The changes by the end of the timer's recovery point. One that made way for a run is not a failure, and the timer
     begins another.
     """
     if trouble and state.active_run:
         return {"last_set_at": state.last_point_at}
-    return {"point_trouble": trouble} | ({} if trouble else {"last_point_at": now})
+    return {"point_trouble": trouble} | ({} if trouble else {"last_point_at": now, "last_point_holds": holds})
 
 
 async def note_replica(
@@ -330,59 +351,6 @@ async def change_as_by(run: RunRef, change: Callable[[SiteState], dict[str, Any]
         return change(state)
 
     return await change_state(run.plan, guarded)
-
-
-async def mark_frozen(run: RunRef, freezing: datetime) -> None:
-    """Records the freezing run and its start. Raises ``LostLockError`` for a run that may not freeze.
-
-    A run must hold its plan; a keeper (epoch 0) may freeze only while no run is active. A freezing that is over, or
-    that a later one has replaced, is not carried out on a redelivery.
-    """
-    await change_state(run.plan, lambda state: frozen(state, run, freezing))
-
-
-def frozen(state: SiteState, run: RunRef, freezing: datetime) -> dict[str, Any]:
-    """The changes by a freezing. Raises ``LostLockError`` as ``mark_frozen`` does."""
-    if (state.active_run, state.epoch) != (run.run_id, run.epoch) and (run.epoch or state.active_run):
-        raise LostLockError(f"{run.run_id} may not freeze the replica: {run.plan} is held by {state.active_run}.")
-    if (state.thawed_through and freezing <= state.thawed_through) or (state.frozen_at and freezing < state.frozen_at):
-        raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it again.")
-    return {"frozen_by": run.run_id, "frozen_at": freezing}
-
-
-async def mark_frozen_late(run: RunRef, freezing: datetime) -> None:
-    """After Azure accepted the order: a freezing that was thawed meanwhile is recorded again, so that it is undone."""
-    await change_state(run.plan, lambda state: frozen_late(state, run, freezing, datetime.now(UTC)))
-
-
-def frozen_late(state: SiteState, run: RunRef, freezing: datetime, now: datetime) -> dict[str, Any]:
-    """The changes when Azure accepts a freezing's order after its thaw: the freezing gets a new name, which the thaw
-    that is being recorded does not know.
-    """
-    over = state.thawed_through is not None and freezing <= state.thawed_through
-    free = state.frozen_at is None or state.frozen_at <= freezing
-    return {"frozen_by": run.run_id, "frozen_at": now} if over and free else {}
-
-
-async def mark_thawing(plan: str, freezing: datetime) -> bool:
-    """Records that a freezing and earlier ones are over; False when the replica is not frozen by any of them."""
-    after = await change_state(plan, lambda state: thawing(state, freezing))
-    return after.frozen_at is not None and after.frozen_at <= freezing
-
-
-def thawing(state: SiteState, freezing: datetime) -> dict[str, Any]:
-    """The changes by the beginning of a thaw, also when there is nothing to thaw yet."""
-    return {"thawed_through": max(freezing, state.thawed_through or freezing)}
-
-
-async def mark_thawed(plan: str, freezing: datetime) -> None:
-    """Records that replication has resumed, unless the replica has been frozen again since."""
-    await change_state(plan, lambda state: thawed(state, freezing))
-
-
-def thawed(state: SiteState, freezing: datetime) -> dict[str, Any]:
-    """The changes by the end of a thaw."""
-    return {"frozen_by": None, "frozen_at": None} if state.frozen_at and state.frozen_at <= freezing else {}
 
 
 async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:

@@ -1,0 +1,80 @@
+"""What the recovery region offers: network interfaces, sizes with their capabilities, quotas, the profile's TTL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azure.core.rest import HttpRequest
+
+from shared.azure import clients
+from shared.models.plan import Traffic
+from shared.models.readiness import InterfaceView, Quota, SizeView
+from shared.models.resource_ids import take_apart
+
+_NETWORK_API = "2024-05-01"
+
+
+async def interfaces(group: str) -> dict[str, InterfaceView]:
+    """The network interfaces of a resource group, by id in lower case. Raises azure-core's errors."""
+    client = clients.compute(take_apart(group).subscription)
+    url: str | None = f"{group}/providers/Microsoft.Network/networkInterfaces?api-version={_NETWORK_API}"
+    found: dict[str, InterfaceView] = {}
+    while url:
+        response = await client.send_request(HttpRequest("GET", url))
+        response.raise_for_status()
+        body = response.json()
+        for one in body.get("value", []):
+            properties = one.get("properties", {})
+            configurations: list[dict[str, Any]] = properties.get("ipConfigurations") or []
+            first = configurations[0].get("properties", {}) if configurations else {}
+            found[str(one["id"]).lower()] = InterfaceView(
+                address=str(first.get("privateIPAddress") or ""),
+                machine=(properties.get("virtualMachine") or {}).get("id"),
+                location=str(one.get("location") or ""),
+            )
+        url = body.get("nextLink")
+    return found
+
+
+async def sizes(subscription: str, location: str) -> dict[str, SizeView]:
+    """The sizes of machines in a region, by name in lower case.
+
+    Source: Azure/azure-rest-api-specs, Microsoft.Compute, Skus_List (capabilities by name, restrictions by reason).
+    """
+    found: dict[str, SizeView] = {}
+    async for sku in clients.compute(subscription).resource_skus.list(filter=f"location eq '{location}'"):
+        if sku.resource_type != "virtualMachines" or not sku.name:
+            continue
+        can = {str(one.name): str(one.value) for one in sku.capabilities or []}
+        wholly = [one for one in sku.restrictions or [] if _word(one.type) == "Location"]
+        found[sku.name.lower()] = SizeView(
+            family=sku.family or "",
+            cores=int(can.get("vCPUs", "0")),
+            restricted=_word(wholly[0].reason_code) if wholly else None,
+            premium=can.get("PremiumIO", "False") == "True",
+            generations=can.get("HyperVGenerations", "V1").split(","),
+            data_disks=int(can.get("MaxDataDiskCount", "0")),
+        )
+    return found
+
+
+async def quotas(subscription: str, location: str) -> dict[str, Quota]:
+    """Cores in use and their limits, by family in lower case; ``cores`` is the region's total."""
+    return {
+        str(usage.name.value).lower(): Quota(used=usage.current_value, limit=usage.limit)
+        async for usage in clients.compute(subscription).usage.list(location)
+        if usage.name.value
+    }
+
+
+async def ttl(traffic: Traffic) -> int | None:
+    """How long resolvers may keep the profile's answer, in seconds."""
+    place = take_apart(traffic.profile)
+    profile = await clients.traffic(place.subscription).profiles.get(place.group, place.name)
+    config = profile.properties.dns_config if profile.properties else None
+    return config.ttl if config else None
+
+
+def _word(value: Any) -> str:
+    """The SDK returns known values as enumerations and others as text."""
+    return str(getattr(value, "value", value) or "")

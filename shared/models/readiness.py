@@ -1,0 +1,88 @@
+"""Whether a failover would succeed tonight: what was found, why it matters, and how to fix it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from shared.models.base import Strict
+from shared.models.evidence import Evidence
+from shared.models.routing import Routing
+
+Severity = Literal["blocker", "warning"]
+
+
+class Finding(Strict):
+    """``code`` names the kind, ``subject`` what it is about. A blocker would stop a failover, or lose its customers."""
+
+    code: str
+    subject: str
+    severity: Severity
+    found: str
+    why: str
+    fix: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.code}/{self.subject}"
+
+
+class InterfaceView(Strict):
+    """A network interface: its first address, and the machine that uses it, if any."""
+
+    address: str
+    machine: str | None
+    location: str
+
+
+class SizeView(Strict):
+    """A size of machine in the recovery region, by its capabilities. ``restricted`` says why this subscription may not
+    use it.
+    """
+
+    family: str
+    cores: int
+    restricted: str | None = None
+    premium: bool = True
+    generations: list[str] = ["V1", "V2"]
+    data_disks: int = 8
+
+
+class Quota(Strict):
+    """Cores in use, and how many the subscription may use in the region."""
+
+    used: int
+    limit: int
+
+
+class ReadinessFacts(Strict):
+    """Everything that is asked. A part that could not be read is None, and ``unread`` says why by part."""
+
+    at: datetime
+    routing: Routing | None = None
+    ttl: int | None = None
+    follows: dict[str, bool] = {}
+    """By customers' host name, whether it leads to the Traffic Manager profile."""
+    interfaces: dict[str, InterfaceView] | None = None
+    """By id in lower case."""
+    sizes: dict[str, SizeView] | None = None
+    quotas: dict[str, Quota] | None = None
+    """By the family's name in lower case; ``cores`` is the region's total."""
+    newest_point: datetime | None = None
+    points_read: bool = False
+    standing: list[str] | None = None
+    """Runs with resources in the recovery group."""
+    missing_settings: list[str] = []
+    evidence: list[Evidence] = []
+    last_drill: datetime | None = None
+    drill_is_of_this_plan: bool = False
+    unread: dict[str, str] = {}
+
+
+class Readiness(Strict):
+    """``ready`` while there is no blocker. ``calls`` is how many parts of Azure were asked."""
+
+    plan: str
+    at: datetime
+    ready: bool
+    findings: list[Finding]

@@ -1,0 +1,266 @@
+"""What would go wrong in a failover, from the facts of an ordinary day. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from shared.models.durations import spoken
+from shared.models.plan import RecoveryPlan, Workload
+from shared.models.readiness import Finding, InterfaceView, Quota, ReadinessFacts, SizeView
+from shared.models.resource_ids import take_apart
+from shared.models.routing import ActiveSite
+from shared.policy.loss import loss_question, spoken_moment
+
+DRILL_AGE = timedelta(days=100)
+"""A quarter, and a few days' grace."""
+GOOD_TTL = 30
+"""Seconds. Until it has passed, resolvers send customers to the old site."""
+
+
+def findings(
+    plan: RecoveryPlan, active_site: ActiveSite, data_until: datetime | None, facts: ReadinessFacts
+) -> list[Finding]:
+    """Blockers first. Facts that could not be read are findings, too: what cannot be seen is not known to work."""
+    found = [
+        *_unread(facts),
+        *_traffic(plan, active_site, facts),
+        *_interfaces(plan, active_site, facts),
+        *_sizes(plan, active_site, facts),
+        *_data(plan, active_site, data_until, facts),
+        *_site(plan, active_site, facts),
+        *_drills(facts),
+    ]
+    return sorted(found, key=lambda one: (one.severity != "blocker", one.code, one.subject))
+
+
+def _unread(facts: ReadinessFacts) -> Iterator[Finding]:
+    for part, why in sorted(facts.unread.items()):
+        yield Finding(
+            code="unread",
+            subject=part,
+            severity="warning",
+            found=f"{part} could not be read: {why}.",
+            why="What cannot be seen is not known to work.",
+            fix="Check the roles of Coldsite's identity (infra/roles), then ask again.",
+        )
+
+
+def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
+    traffic = plan.traffic
+    if facts.routing and active_site == "primary":
+        if not facts.routing.primary.enabled:
+            yield Finding(
+                code="primary_disabled",
+                subject=traffic.primary.endpoint,
+                severity="blocker",
+                found=f"The primary endpoint {traffic.primary.endpoint} is disabled.",
+                why="Traffic Manager does not send customers to the site that serves them.",
+                fix="Enable it in the portal, or `coldsite settle` where customers are served.",
+            )
+        if facts.routing.recovery.enabled:
+            yield Finding(
+                code="recovery_enabled",
+                subject=traffic.recovery.endpoint,
+                severity="blocker",
+                found=f"The recovery endpoint {traffic.recovery.endpoint} is enabled, and no site is behind it.",
+                why="Customers may be sent to nothing as soon as the primary misses a probe.",
+                fix="Disable it in the portal.",
+            )
+        if facts.routing.primary.enabled and facts.routing.primary.monitor not in ("Online", "CheckingEndpoint"):
+            yield Finding(
+                code="primary_not_online",
+                subject=traffic.primary.endpoint,
+                severity="warning",
+                found=f"Traffic Manager says {facts.routing.primary.monitor} of {traffic.primary.endpoint}.",
+                why="Its probe does not pass, so its word on an outage is worth nothing.",
+                fix="Compare the profile's probe (protocol, port, path, host header) with the site.",
+            )
+    if facts.ttl is not None and facts.ttl > GOOD_TTL:
+        yield Finding(
+            code="ttl",
+            subject=traffic.hostname,
+            severity="warning",
+            found=f"The TTL of {traffic.hostname} is {facts.ttl} s.",
+            why="For so long after the cutover customers are sent to the old site.",
+            fix=f"Set it to {GOOD_TTL} s or less; Traffic Manager charges per million queries.",
+        )
+    for host, leads in sorted(facts.follows.items()):
+        if not leads:
+            yield Finding(
+                code="name",
+                subject=host,
+                severity="blocker",
+                found=f"{host} does not resolve as {traffic.hostname} does.",
+                why="Customers of that name would not follow the cutover.",
+                fix=f"Make {host} a CNAME of {traffic.hostname}.",
+            )
+
+
+def _interfaces(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
+    if facts.interfaces is None:
+        return
+    for name, workload in plan.recovery.workloads.items():
+        for role in ("failover", "drill"):
+            nic, wanted = workload.nic.of(role), workload.address.of(role)
+            yield from _interface(f"{name}/{role}", nic, wanted, facts.interfaces.get(nic.lower()), active_site)
+
+
+def _interface(
+    subject: str, nic: str, wanted: str, seen: InterfaceView | None, active_site: ActiveSite
+) -> Iterator[Finding]:
+    name = take_apart(nic).name
+    why = "The machine could not be created with its address."
+    if seen is None:
+        found, fix = (
+            f"The interface {name} does not exist.",
+            "Create it in the recovery group, with the plan's address.",
+        )
+        yield Finding(code="interface", subject=subject, severity="blocker", found=found, why=why, fix=fix)
+        return
+    if seen.address != wanted:
+        found = f"The interface {name} has the address {seen.address}; the plan says {wanted}."
+        fix = "Correct the plan, or the interface's static address."
+        yield Finding(code="address", subject=subject, severity="blocker", found=found, why=why, fix=fix)
+    if seen.machine and not (active_site == "recovery" and subject.endswith("failover")):
+        found = f"The interface {name} is used by {take_apart(seen.machine).name}."
+        fix = "Delete that machine, or wait until Coldsite has cleaned up."
+        yield Finding(code="interface_in_use", subject=subject, severity="blocker", found=found, why=why, fix=fix)
+
+
+def _sizes(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
+    if facts.sizes is None:
+        return
+    usable: dict[str, list[SizeView]] = {}
+    for name, workload in plan.recovery.workloads.items():
+        for size in workload.sizes:
+            problem = _size_problem(size, workload, facts.sizes.get(size.lower()))
+            if problem:
+                yield Finding(
+                    code="size",
+                    subject=f"{name}/{size}",
+                    severity="warning",
+                    found=problem,
+                    why="This step of the ladder would be tried in vain.",
+                    fix="Replace it by a size that the region offers to this subscription.",
+                )
+            else:
+                usable.setdefault(name, []).append(facts.sizes[size.lower()])
+        if name not in usable:
+            yield Finding(
+                code="no_size",
+                subject=name,
+                severity="blocker",
+                found=f"None of {name}'s sizes can be used in {plan.recovery.location}.",
+                why="The machine could not be created.",
+                fix="Add a size that the region offers to this subscription.",
+            )
+    if facts.quotas is not None and active_site == "primary":
+        yield from _quota(usable, facts.quotas)
+
+
+def _size_problem(size: str, workload: Workload, seen: SizeView | None) -> str | None:
+    if seen is None:
+        return f"{size} is not offered in the recovery region."
+    if seen.restricted:
+        return f"{size} is restricted for this subscription: {seen.restricted}."
+    if workload.generation not in seen.generations:
+        return f"{size} does not boot generation {workload.generation}."
+    if workload.storage.startswith("Premium") and not seen.premium:
+        return f"{size} does not take premium disks."
+    if len(workload.disks.data) > seen.data_disks:
+        return f"{size} takes {seen.data_disks} data disks; the workload has {len(workload.disks.data)}."
+    return None
+
+
+def _quota(usable: dict[str, list[SizeView]], quotas: dict[str, Quota]) -> Iterator[Finding]:
+    """The first usable size of every workload together, beside what runs already."""
+    needed: dict[str, int] = {}
+    for sizes in usable.values():
+        needed[sizes[0].family.lower()] = needed.get(sizes[0].family.lower(), 0) + sizes[0].cores
+    needed["cores"] = sum(needed.values())
+    for family, cores in sorted(needed.items()):
+        quota = quotas.get(family)
+        if quota and quota.limit - quota.used < cores:
+            what = "The region's total" if family == "cores" else f"The family {family}"
+            others = family != "cores" and all(len(sizes) > 1 for sizes in usable.values())
+            yield Finding(
+                code="quota",
+                subject=family,
+                severity="warning" if others else "blocker",
+                found=f"{what} has {quota.limit - quota.used} of {quota.limit} cores left; a failover needs {cores}.",
+                why="Azure would refuse the machines in the middle of a failover.",
+                fix="Request more cores in the portal: Quotas, Compute.",
+            )
+
+
+def _data(
+    plan: RecoveryPlan, active_site: ActiveSite, data_until: datetime | None, facts: ReadinessFacts
+) -> Iterator[Finding]:
+    if active_site == "primary" and (problem := loss_question(data_until, facts.at, plan.loss_limit)):
+        yield Finding(
+            code="data",
+            subject="replica",
+            severity="blocker" if plan.detection.mode == "automatic" else "warning",
+            found=problem.replace("before the outage", "before now"),
+            why="Automatic mode would ask before it moves customers to such data.",
+            fix="Check the replication machine and its scripts.",
+        )
+    rhythm = plan.replication.recovery_points
+    if rhythm and facts.points_read:
+        newest = facts.newest_point
+        if newest is None or facts.at - newest > 2 * rhythm.every:
+            age = "There is no recovery point" if newest is None else f"The newest is from {spoken_moment(newest)}"
+            yield Finding(
+                code="points",
+                subject="recovery points",
+                severity="warning",
+                found=f"{age}; the plan asks for one every {spoken(rhythm.every.total_seconds())}.",
+                why="A point from before an attack may be missing.",
+                fix="`coldsite` shows why the newest was not taken.",
+            )
+
+
+def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
+    for name in facts.missing_settings:
+        yield Finding(
+            code="setting",
+            subject=name,
+            severity="blocker",
+            found=f"The app setting {name} is missing or cannot be read.",
+            why="What the plan needs it for would fail.",
+            fix="Set it in the app, or correct the vault reference behind it.",
+        )
+    if active_site == "primary":
+        for one in facts.evidence:
+            if one.role == "evidence" and one.state == "no_data":
+                yield Finding(
+                    code="blind_check",
+                    subject=one.signal,
+                    severity="warning",
+                    found=f"The check {one.signal} has no data: {one.detail}.",
+                    why="It could not help to confirm an outage.",
+                    fix="Correct what its line says; `coldsite check` repeats it.",
+                )
+        if facts.standing:
+            yield Finding(
+                code="occupied",
+                subject="recovery group",
+                severity="warning",
+                found=f"Resources of {', '.join(facts.standing)} are still in the recovery group.",
+                why="They may hold interfaces and cores that a failover needs.",
+                fix="Wait for the cleanup, or delete them by their tag.",
+            )
+
+
+def _drills(facts: ReadinessFacts) -> Iterator[Finding]:
+    why, fix = "Only a drill proves that the machines boot and serve.", "`coldsite drill` runs one."
+    if facts.last_drill is None:
+        found = "No drill has succeeded yet."
+    elif facts.at - facts.last_drill > DRILL_AGE:
+        found = f"The last successful drill is {spoken((facts.at - facts.last_drill).total_seconds())} old."
+    elif not facts.drill_is_of_this_plan:
+        found = "The plan has changed since the last successful drill."
+    else:
+        return
+    yield Finding(code="drill", subject="drill", severity="warning", found=found, why=why, fix=fix)

@@ -1,0 +1,95 @@
+"""Gathering what a failover would need, and what is missing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Any
+
+from azure.core.exceptions import AzureError
+
+from shared import settings
+from shared.azure import catalog, cleanup
+from shared.azure.recovery_points import recovery_points
+from shared.azure.traffic_manager import read_routing
+from shared.models.errors import ColdsiteError
+from shared.models.plan import RecoveryPlan
+from shared.models.readiness import Finding, Readiness, ReadinessFacts
+from shared.models.resource_ids import take_apart
+from shared.models.runs import Outcome
+from shared.policy.readiness import findings
+from shared.probes import dns
+from shared.services.announce import tell
+from shared.services.look import look_briefly
+from shared.store import site_state
+from shared.store.runs import list_runs
+
+_DRILLS_LOOKED_AT = 20
+
+
+async def readiness(plan: RecoveryPlan) -> Readiness:
+    """Asks everything once, side by side, and stores the findings. A part that cannot be read is a finding."""
+    state = await site_state.read_state(plan.name)
+    facts = await _gather(plan)
+    found = findings(plan, state.active_site, state.data_until, facts)
+    result = Readiness(
+        plan=plan.name, at=facts.at, ready=all(one.severity != "blocker" for one in found), findings=found
+    )
+    kept = {"at": facts.at.isoformat(), "findings": [one.model_dump(mode="json") for one in found]}
+    await site_state.change_state(plan.name, lambda _: {"readiness": kept})
+    return result
+
+
+async def sweep(plan: RecoveryPlan) -> None:
+    """The same, for the timer: a new finding is told once, and again when it comes back after it had passed."""
+    before = (await site_state.read_state(plan.name)).readiness
+    known = {Finding.model_validate(one).key for one in before.get("findings", [])}
+    for one in (await readiness(plan)).findings:
+        if one.key not in known:
+            await tell(plan, f"Readiness: {one.found} {one.why} {one.fix}")
+
+
+async def _gather(plan: RecoveryPlan) -> ReadinessFacts:
+    recovery, unread = plan.recovery, dict[str, str]()
+    subscription = take_apart(recovery.resource_group).subscription
+
+    async def part(name: str, asked: Awaitable[Any]) -> Any:
+        try:
+            return await asked
+        except (AzureError, ColdsiteError, OSError) as error:
+            unread[name] = str(error).splitlines()[0][:200]
+            return None
+
+    hosts = sorted({probe.http.host for probe in plan.traffic.verify if probe.http and probe.http.host})
+    routing, ttl, nics, sizes, quotas, points, standing, evidence, drills, *follows = await asyncio.gather(
+        part("Traffic Manager", read_routing(plan.traffic)),
+        part("the profile's TTL", catalog.ttl(plan.traffic)),
+        part("the network interfaces", catalog.interfaces(recovery.resource_group)),
+        part("the sizes of the region", catalog.sizes(subscription, recovery.location)),
+        part("the quotas of the region", catalog.quotas(subscription, recovery.location)),
+        part("the recovery points", recovery_points(recovery.resource_group, plan.name)),
+        part("the recovery group", cleanup.standing(recovery.resource_group, plan.name)),
+        look_briefly(plan),
+        list_runs(plan.name, kind="drill", limit=_DRILLS_LOOKED_AT),
+        *(part(f"the name {host}", dns.same_place(host, plan.traffic.hostname)) for host in hosts),
+    )
+    good = next((one for one in drills if one.outcome is Outcome.SUCCEEDED), None)
+    timers = [point for point in points or [] if not point.run_id]
+    return ReadinessFacts(
+        at=datetime.now(UTC),
+        routing=routing,
+        ttl=ttl,
+        follows={host: leads for host, leads in zip(hosts, follows, strict=True) if leads is not None},
+        interfaces=nics,
+        sizes=sizes,
+        quotas=quotas,
+        newest_point=timers[0].taken_at if timers else None,
+        points_read=points is not None,
+        standing=None if standing is None else sorted(run for run, kinds in standing.items() if kinds != {"snapshots"}),
+        missing_settings=[name for name in plan.settings if not settings.is_set(name)],
+        evidence=evidence.evidence,
+        last_drill=good.ended_at if good else None,
+        drill_is_of_this_plan=good is not None and good.plan_hash == plan.hash,
+        unread=unread,
+    )

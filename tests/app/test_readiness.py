@@ -1,0 +1,74 @@
+"""Readiness against the lab's Azure: nothing is found where nothing is wrong, and what is planted is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.app.api import Api
+
+PATH = "/api/plans/contoso/readiness"
+MOST_CALLS = 20
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Api]:
+    with Api() as api:
+        yield api
+
+
+def codes(api: Api) -> set[tuple[str, str]]:
+    answer = api.get(PATH)
+    assert answer.status == 200, answer.text
+    return {(one["code"], one["subject"]) for one in answer.json["findings"]}
+
+
+ORDINARY = {("drill", "drill"), ("points", "recovery points"), ("data", "replica")}
+"""A lab that has just begun has neither drilled nor seen its replica."""
+
+
+def test_a_new_site_lacks_a_drill_and_nothing_else_in_few_calls(api: Api) -> None:
+    before = sum(api.lab.arm.calls.values())
+    assert codes(api) <= ORDINARY
+    assert sum(api.lab.arm.calls.values()) - before <= MOST_CALLS
+
+
+def test_what_is_planted_is_found(api: Api) -> None:
+    catalog, sizes = api.lab.catalog, api.lab.plan.recovery.workloads["sql"].sizes
+
+    def plant() -> None:
+        catalog.restricted.add(sizes[0])
+        catalog.limits["cores"] = 2
+        api.lab.traffic.switch("azure", enabled=True)
+
+    def heal() -> None:
+        catalog.restricted.clear()
+        catalog.limits.clear()
+        api.lab.traffic.switch("azure", enabled=False)
+
+    api.on_loop(plant)
+    try:
+        found = codes(api)
+    finally:
+        api.on_loop(heal)
+    assert {("size", f"sql/{sizes[0]}"), ("quota", "cores"), ("recovery_enabled", "azure")} <= found
+    assert codes(api) <= ORDINARY
+
+
+def test_a_right_that_is_missing_is_a_finding_and_hides_nothing_else(api: Api) -> None:
+    grants: list[Any] = api.lab.identity._grants
+    kept = list(grants)
+    action = "Microsoft.Compute/skus/read"
+    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(one, action) for one in kept]))
+    try:
+        found = codes(api)
+    finally:
+        api.on_loop(lambda: grants.__setitem__(slice(None), kept))
+    assert ("unread", "the sizes of the region") in found
+    assert found - ORDINARY == {("unread", "the sizes of the region")}
+
+
+def _without(grant: Any, action: str) -> Any:
+    return type(grant)(grant.scope, tuple(one for one in grant.actions if one != action))
