@@ -15,11 +15,11 @@ from shared.services.hindsight import look_back
 from shared.services.hooks import call_hook
 from shared.services.lost_runs import end_what_is_lost
 from shared.services.schedules import start_once
-from shared.services.serving import resume_azure_writes
+from shared.services.serving import resume_azure_writes, retire_now
 from shared.services.site_warnings import guard, point_is_needed
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.runs import read_run, update_run
+from shared.store.runs import read_run
 from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.schedules")
@@ -89,11 +89,7 @@ async def _retire(plan: RecoveryPlan, state: SiteState) -> None:
     now, run_id = datetime.now(UTC), state.retire["run_id"]
     if now < datetime.fromisoformat(state.retire["due"]):
         return
-    try:
-        await update_run(run_id, retired_at=now)
-    except UnknownRunError:
-        _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan.name, run_id)
-    await site_state.change_state(plan.name, lambda before: {"retire": {}} if before.retire == state.retire else {})
+    await retire_now(plan, state)
     await record_event(plan.name, f"Home is protected again, so the machines of run {run_id} in Azure are deleted.")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from shared.azure.run_command import start_act
 from shared.models import ids
+from shared.models.errors import UnknownRunError
 from shared.models.operations import Refused
 from shared.models.orders import ActOrder
 from shared.models.plan import RecoveryPlan
@@ -18,7 +19,7 @@ from shared.services.announce import WARNS
 from shared.services.hooks import call_hook
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.runs import list_runs
+from shared.store.runs import list_runs, update_run
 from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.serving")
@@ -43,6 +44,16 @@ async def retirement(plan: RecoveryPlan, state: SiteState, now: datetime) -> dic
     serving = await serving_failover(plan, state)
     due = now + plan.failback.retire_after
     return {"retire": {"run_id": serving.run_id, "due": due.isoformat()}} if serving.run_id else {}
+
+
+async def retire_now(plan: RecoveryPlan, state: SiteState) -> None:
+    """Gives up what a failover built before the last failback: from now on it is deleted as a leftover."""
+    run_id = state.retire["run_id"]
+    try:
+        await update_run(run_id, retired_at=datetime.now(UTC))
+    except UnknownRunError:
+        _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan.name, run_id)
+    await site_state.change_state(plan.name, lambda now: {"retire": {}} if now.retire == state.retire else {})
 
 
 async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:

@@ -26,6 +26,7 @@ ROUTES = {
     "settle": ("POST", "plans/{plan}/settle"),
     "read_forecast": ("GET", "plans/{plan}/forecast"),
     "check_history": ("GET", "plans/{plan}/history"),
+    "read_readiness": ("GET", "plans/{plan}/readiness"),
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),
     "read_run": ("GET", "runs/{run_id}"),
@@ -41,6 +42,7 @@ TIMERS = {
     "watch": "%COLDSITE_WATCH_SCHEDULE%",
     "start_drills": "0 */5 * * * *",
     "take_recovery_points": "0 */5 * * * *",
+    "sweep_readiness": "0 30 */6 * * *",
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
 ORCHESTRATORS = set(

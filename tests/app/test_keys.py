@@ -69,6 +69,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "settle": 404,
         "read_forecast": 404,
         "check_history": 404,
+        "read_readiness": 404,
         "list_points": 404,
         "list_runs": 200,
         "read_run": 404,
