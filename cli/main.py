@@ -219,7 +219,9 @@ def failback(
         raise typer.Exit(1 if found["blockers"] else 0)
     _confirm(
         api,
-        "Rehearse the failback?" if rehearse else "Start the failback? It asks again before it stops anything.",
+        "Rehearse the failback?"
+        if rehearse
+        else "Start the failback? A plan with sign_off asks again before writes stop.",
         yes,
     )
     _follow_or_print(api, api.post(path, body), as_json)

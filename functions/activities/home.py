@@ -26,6 +26,7 @@ from shared.store.runs import read_run
 from shared.store.site_state import SiteState
 
 bp = df.Blueprint()
+_STOPPED = frozenset({Phase.STOPPING_WRITES, Phase.FINAL_SYNC, Phase.PROVING_HOME, Phase.CUTTING_BACK, Phase.WATCHING})
 
 
 class HomeLookOrder(Order):
@@ -48,15 +49,12 @@ async def look_home(order: HomeLookOrder) -> HomeLook:
 async def stop_writes(order: ActOrder) -> Called | Started | Refused:
     """Stops the writes in Azure (``stop``) or resumes them (``resume``), by the plan's hook or script.
 
-    The run that stops them is recorded first, so that they are resumed when it is lost. Raises ``LostLockError`` for a
-    run that no longer holds its plan.
+    The run was recorded before (``note_home``), so that they are resumed when it is lost. Raises ``LostLockError`` for
+    a run that no longer holds its plan.
     """
-    if order.action == "stop":
-        if late := await _too_late(order, Phase.STOPPING_WRITES):
-            return late
-        await site_state.change_as(order.run, writes_stopped_by=order.run.run_id)
-    else:
-        await site_state.check_lock(order.run)
+    if order.action == "stop" and (late := await _too_late(order, Phase.STOPPING_WRITES)):
+        return late
+    await site_state.check_lock(order.run)
     return await _carry_out(order)
 
 
@@ -88,10 +86,11 @@ async def prove_home(order: ProbeOrder) -> Probed:
 
 
 class HomeNoteOrder(Order):
-    """What has become of the way home: ``resumed`` Azure takes writes again; ``retire_after`` customers are home for
-    good, and what ``serving`` built may be deleted so much later.
+    """What has become of the way home: ``stopping`` Azure's writes are about to be stopped; ``resumed`` it takes them
+    again; else customers are home for good, and what ``serving`` built may be deleted after ``retire_after``.
     """
 
+    stopping: bool = False
     resumed: bool = False
     serving: Serving | None = None
     retire_after: timedelta | None = None
@@ -101,10 +100,12 @@ class HomeNoteOrder(Order):
 async def note_home(order: HomeNoteOrder) -> Strict:
     """Stores the result in the site's state. Raises ``LostLockError`` for a run that no longer holds its plan."""
     now = datetime.now(UTC)
+    if order.resumed and (await read_run(order.run.run_id)).phase in _STOPPED:
+        return Strict()  # A redelivery after another stop.
 
     def change(before: SiteState) -> dict[str, Any]:
-        if order.resumed:
-            return {"writes_stopped_by": None}
+        if order.stopping or order.resumed:
+            return {"writes_stopped_by": order.run.run_id if order.stopping else None}
         due = now + (order.retire_after or timedelta(0))
         retire = {"run_id": order.serving.run_id, "due": due.isoformat()} if order.serving else {}
         return site_state.came_home(before, now) | {"retire": retire}

@@ -16,6 +16,8 @@ from shared.models.errors import UnknownRunError
 from shared.models.operations import Operation, OperationState, Refused, Started
 from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder
 from shared.models.steps import Order, StepEnd, StepStatus
+from shared.services.serving import retire_now
+from shared.store import site_state
 from shared.store.runs import read_run
 from shared.store.steps import end_step
 
@@ -66,7 +68,11 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
         return Evicted(because=f"It is in use by {holder.machine}, of a run that is not on record.")
     if run.outcome is None:
         return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is cleaning up or being ended.
-    if not run.is_leftover:
+    state = await site_state.read_state(order.run.plan)
+    kept = state.retire.get("run_id") == holder.run_id
+    if kept and state.protected_since_home:  # After a failback only their interfaces are needed.
+        await retire_now(order.run.plan, state)
+    elif not run.is_leftover:
         message = f"It is in use by {holder.machine}, of run {holder.run_id}, which may have served customers"
         return Evicted(because=f"{message}. If its data are not needed, delete it in the portal.")
     clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)

@@ -66,6 +66,8 @@ class PauseRequest(Strict):
 
 class NoteRequest(Strict):
     reason: Annotated[str, Field(max_length=500), AfterValidator(_one_line)] = ""
+    question: int | None = None
+    """The number of the question that is answered, as `holds` of the run says; another one is refused."""
 
 
 class RunView(RecoveryRun):
@@ -106,6 +108,8 @@ class WaitingRun(Strict):
     waiting_for: str | None
     answers: list[Verb]
     waiting_until: datetime | None
+    holds: int = 0
+    """The number of the question."""
 
 
 class PlanView(Strict):

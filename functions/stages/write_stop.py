@@ -53,8 +53,9 @@ class WriteStop:
         work, act = self._work, self._terms.stop_writes
         yield from work.record_now(phase=Phase.STOPPING_WRITES)
         report = ActReport()
+        self.stopped = True
+        yield from work.do(note_home, HomeNoteOrder(run=work.run, target="stopping", stopping=True))
         if act:
-            self.stopped = True
             self._attempt += 1
             report = yield from self._perform(stop_writes, "stop_writes", act, "stop")
         self.began = work.now
@@ -80,13 +81,23 @@ class WriteStop:
             if work.now - began > self._terms.sync_timeout:
                 raise NeedsOperator(f"{problem} Finish the copy, then `retry`.")
             yield from work.sleep(work.recovery.poll_at_least)
-        yield from self._open_home("resume")
+        yield from self._open_home()
 
-    def _open_home(self, action: Literal["stop", "resume"]) -> Doing[None]:
-        """Where a failover stopped home's writes by the plan's fence, they resume now; an undo stops them again."""
+    def _open_home(self) -> Doing[None]:
+        """Where a failover stopped home's writes by the plan's fence, they resume now. Raises ``NeedsOperator``."""
+        answer = yield from self._fence_home("resume")
+        if answer and not answer.done:
+            raise NeedsOperator(f"Home's writes, which a failover had stopped, could not be resumed: {answer.detail}.")
+
+    def _close_home(self) -> Doing[str | None]:
+        """The undo of that, before Azure takes writes again; returns why home may still take them."""
+        answer = (yield from self._fence_home("stop")) if self._opened else None
+        return f"Home may still take writes ({answer.detail}): stop them there" if answer and not answer.done else None
+
+    def _fence_home(self, action: Literal["stop", "resume"]) -> Doing[Called | None]:
         fence = self._plan.fence
-        if fence is None or (action == "stop" and not self._opened):
-            return
+        if fence is None:
+            return None
         self._attempt += 1
         order = FenceOrder(
             run=self._work.run,
@@ -96,12 +107,10 @@ class WriteStop:
             action=action,
             of_any_run=True,
         )
-        answer = yield from self._work.do(fence_source, order)
-        self._opened = action == "resume"
-        if action == "resume" and not answer.done:
-            raise NeedsOperator(
-                f"Home's writes, which the failover had stopped, could not be resumed: {answer.detail}."
-            )
+        self._opened = True
+        answer: Called = yield from self._work.do(fence_source, order)
+        self._opened = action == "resume" or not answer.done
+        return answer
 
     def prove(self) -> Doing[None]:
         """Home answers for ``prove_for`` without a failure, at its pages and its databases. Raises
@@ -143,27 +152,28 @@ class WriteStop:
         if not self.stopped:
             return None
         work, act = self._work, self._terms.stop_writes
-        assert act is not None
         yield from work.settle()
-        yield from self._open_home("stop")
+        yield from work.record_now(phase=Phase.READY)  # A stop that is still on its way must not take effect any more.
+        closed = yield from self._close_home()
         problem = "Azure's databases could not be read"
         for attempt in range(1, _TRIES_TO_RESUME + 1):
             self._attempt += 1
             try:
-                yield from self._perform(stop_writes, "stop_writes", act, "resume")
+                if act:
+                    yield from self._perform(stop_writes, "stop_writes", act, "resume")
                 seen = yield from self._look("resumed")
             except (NeedsOperator, task.TaskFailedError) as error:
                 problem = reason(error)
             else:
-                closed = [f"{name}: {view.detail}" for name, view in seen.azure.items() if not view.takes_writes]
-                if not closed:
+                if not (shut := seen.closed_in_azure):
                     yield from work.do(note_home, HomeNoteOrder(run=work.run, target="azure", resumed=True))
                     self.stopped = False
-                    return None
-                problem = "; ".join(closed)
+                    return closed
+                problem = "; ".join(shut)
             if attempt < _TRIES_TO_RESUME:
                 yield from work.sleep(work.recovery.retry_after * 5)
-        return f"Azure's writes may still be stopped ({problem.rstrip('.')}); Coldsite keeps trying to resume them"
+        todo = "Coldsite keeps trying to resume them" if act else "resume them by hand"
+        return f"Azure's writes may still be stopped ({problem.rstrip('.')}); {todo}"
 
     def _look(self, moment: str) -> Doing[HomeLook]:
         seen = yield from self._check.look(moment)

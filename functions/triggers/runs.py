@@ -262,6 +262,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         or (action == "commit" and action not in run.answers)
     ):
         raise errors.RefusedError(_not_now(run, action, allowed.only), answers=list(run.answers), phase=run.phase.value)
+    if note.question is not None and note.question != run.holds:
+        raise errors.RefusedError("The run has asked another question since. Read it, then answer again.")
     if action == "approve":
         refuse_approval_by_starter(run, caller)
     if action == "abort":

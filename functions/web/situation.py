@@ -9,7 +9,7 @@ from typing import Literal
 from functions.http.schemas import PlanView
 from shared.models.base import Strict
 from shared.models.durations import spoken
-from shared.models.runs import Verb
+from shared.models.runs import Phase, Verb
 from shared.models.words import PHASES, SITES
 
 type Tone = Literal["well", "down", "working", "asking", "away", "paused"]
@@ -23,6 +23,20 @@ _ANSWERS: dict[Verb, tuple[str, str]] = {
 }
 
 
+_AZURE_CONTINUES = "Until customers move it can be ended, and Azure continues."
+_HOMEWARD = {
+    Phase.CHECKING_HOME: f"Coldsite compares home's databases with Azure's. {_AZURE_CONTINUES}",
+    Phase.SYNCING: f"Coldsite waits until the copy has brought nearly everything home. {_AZURE_CONTINUES}",
+    Phase.READY: f"Home is ready; the writes in Azure stop next. {_AZURE_CONTINUES}",
+    Phase.WAITING_FOR_APPROVAL: f"Home is ready, and a signature is awaited. {_AZURE_CONTINUES}",
+    Phase.STOPPING_WRITES: f"The writes in Azure are being stopped, so no orders are taken. {_AZURE_CONTINUES}",
+    Phase.FINAL_SYNC: f"The last changes are being copied home; no orders are taken. {_AZURE_CONTINUES}",
+    Phase.PROVING_HOME: f"Home is being proven; no orders are taken. {_AZURE_CONTINUES}",
+    Phase.CUTTING_BACK: "Customers are moving home.",
+    Phase.WATCHING: "Customers are home, and home is watched. `commit` is offered when that is over.",
+}
+
+
 class Button(Strict):
     """One action: a POST to ``path`` with ``body`` and a reason that the person writes. ``forecast`` is asked first and
     shown. ``needs`` is the role; ``name_it`` is what must be typed where the action may destroy something.
@@ -30,7 +44,7 @@ class Button(Strict):
 
     label: str
     path: str
-    body: dict[str, bool | str] = {}
+    body: dict[str, bool | int | str] = {}
     style: str = "plain"
     needs: Literal["operator", "approver"] = "operator"
     question: str
@@ -82,10 +96,13 @@ def _at_work(plan: PlanView, now: datetime) -> Situation:
     run = plan.run
     assert run is not None
     doing = PHASES[run.phase]
+    if run.phase == "cleaning_up":
+        sentence = f"The {run.kind} is ending: what it built is deleted, and what it stopped resumes."
+        return Situation(word="ENDING", tone="working", sentence=sentence, since=plan.down_since)
     if run.kind == "failback":
-        tail = "Until customers move, it can be ended and Azure continues."
-        stop = [] if run.phase in ("cutting_back", "watching") else [_abort(plan, "End the failback")]
-        return Situation(word="COMING HOME", tone="working", sentence=f"Coldsite is {doing}. {tail}", buttons=stop)
+        ends = run.phase in ("checking_home", "syncing", "ready", "stopping_writes", "final_sync", "proving_home")
+        buttons = [_abort(plan, "End the failback")] if ends else []
+        return Situation(word="COMING HOME", tone="working", sentence=_HOMEWARD[run.phase], buttons=buttons)
     if run.phase == "confirming":
         down = f"The primary site has not answered for {_ago(plan.down_since, now)}. " if plan.down_since else ""
         return Situation(
@@ -116,11 +133,13 @@ def _in_azure(plan: PlanView) -> Situation:
     home = Button(
         label="Start the failback",
         path=f"plans/{plan.name}/failback",
-        question="Bring customers home? It asks again before it stops anything.",
+        question="Bring customers home? Where the plan asks for a signature, nothing is stopped before it.",
         style="primary",
         forecast=True,
         name_it=plan.name,
     )
+    if plan.warnings:
+        protected = f"{protected} {plan.warnings[0]}"
     return Situation(
         word="RUNNING IN AZURE (NOT PROTECTED)",
         tone="away",
@@ -212,6 +231,7 @@ def _answer(plan: PlanView, verb: Verb) -> Button:
     return Button(
         label=label,
         path=f"runs/{run.run_id}/{verb}",
+        body={"question": run.holds},
         question=run.waiting_for or "",
         style=style,
         needs="approver" if verb in ("approve", "reject") else "operator",

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-
-from durabletask import task
+from typing import Literal
 
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
@@ -75,39 +73,40 @@ def await_commit(
     the number of the look and when the first was, and returns what is wrong; a new problem is told at once, and
     reminders are sent while it waits.
     """
-    began, looks, told = work.now, 0, False
-    offered: task.Task[Any] | None = None
-    title = f"Commit the {work.kind}: {plan.title} (run {work.run.run_id})"
+    began, looks = work.now, 0
+    asked: str | None = None
     remind_at = offered_at + _remind_after(plan)
+    title = f"Commit the {work.kind}: {plan.title} (run {work.run.run_id})"
     while True:
         looks += 1
         problem = yield from problem_now(looks, began)
-        if problem and not told:
-            text = f"Customers were moved home, and home does not serve: {problem}."
-            work.tell(plan.notify, "needs_operator", f"{plan.title}: home does not serve", text)
-        told = problem is not None
-        if offered is None and (problem or work.now >= offered_at):
-            question = (
-                "Home was watched for as long as the plan asks. `commit` ends the failback; there is no way back."
-            )
-            if problem:
-                question = (
-                    f"Home does not serve: {problem}. Repair it there. The newest data are at home; the machines in "
-                    f"Azure "
-                    "hold everything until customers moved. `commit` ends the failback, which a failover needs."
-                )
+        question = _commit_question(problem)
+        if (problem or work.now >= offered_at) and (asked is None or _about(asked) != _about(question)):
             yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None)
             work.tell(plan.notify, "needs_operator", title, question, ["commit"])
-            offered = work.event(ids.EVENT_COMMIT)
-        if offered and work.now >= remind_at:
+            asked = question
+        if asked and work.now >= remind_at:
             work.tell(plan.notify, "needs_operator", f"Reminder: {title}", "`commit` is due.", ["commit"])
             remind_at = work.now + (work.now - began) * 2
         pause = work.ctx.create_timer(_until_next_look(plan, work.now - began, offered_at - work.now))
-        winner = yield from work.first(*([offered] if offered else []), pause)
-        if winner is offered:
-            if (work.take(ids.EVENT_COMMIT) or {}).get("hold") == work.holds:
-                return
-            offered = work.event(ids.EVENT_COMMIT)
+        commit = work.event(ids.EVENT_COMMIT)
+        winner = yield from work.first(*([commit] if asked else []), pause)
+        if winner is commit and (work.take(ids.EVENT_COMMIT) or {}).get("hold") == work.holds:
+            return
+
+
+def _commit_question(problem: str | None) -> str:
+    if problem is None:
+        return "Home was watched for as long as the plan asks. `commit` ends the failback; there is no way back."
+    return (
+        f"Home does not serve: {problem}. Repair it there. The newest data are at home; the machines in Azure hold "
+        "everything until customers moved. `commit` ends the failback, which a failover needs."
+    )
+
+
+def _about(question: str) -> str:
+    """A question is asked again when its subject changes, and not with every detail."""
+    return question.split(":")[0].split(".")[0]
 
 
 def _until_next_look(plan: RecoveryPlan, elapsed: timedelta, until_offered: timedelta) -> timedelta:

@@ -68,6 +68,16 @@ class HomeLook(Strict):
         }
 
     @property
+    def closed_at_home(self) -> list[str]:
+        """What home's databases say that do not take writes."""
+        return [view.detail for view in self.home.values() if not view.takes_writes]
+
+    @property
+    def closed_in_azure(self) -> list[str]:
+        """What Azure's databases say that do not take writes."""
+        return [view.detail for view in self.azure.values() if not view.takes_writes]
+
+    @property
     def lag(self) -> timedelta | None:
         """How far home's newest change is behind Azure's, in the database where that is most; None where unknown."""
         behind: list[timedelta] = []

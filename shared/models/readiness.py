@@ -72,6 +72,8 @@ class ReadinessFacts(Strict):
     points_read: bool = False
     standing: list[str] | None = None
     """Runs with resources in the recovery group."""
+    kept: list[str] = []
+    """Runs whose machines belong there: the active one, and one that is kept after a failback."""
     missing_settings: list[str] = []
     evidence: list[Evidence] = []
     last_drill: datetime | None = None
@@ -80,7 +82,7 @@ class ReadinessFacts(Strict):
 
 
 class Readiness(Strict):
-    """``ready`` while there is no blocker. ``calls`` is how many parts of Azure were asked."""
+    """``ready`` while there is no blocker."""
 
     plan: str
     at: datetime

@@ -101,9 +101,9 @@ _OF_A_FAILBACK: dict[Phase, frozenset[Phase]] = {
         }
     ),
     Phase.WAITING_FOR_APPROVAL: frozenset({Phase.READY, Phase.CLEANING_UP, Phase.COMPLETED}),
-    Phase.STOPPING_WRITES: frozenset({Phase.FINAL_SYNC, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
-    Phase.FINAL_SYNC: frozenset({Phase.PROVING_HOME, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
-    Phase.PROVING_HOME: frozenset({Phase.CUTTING_BACK, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.STOPPING_WRITES: frozenset({Phase.FINAL_SYNC, Phase.READY, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.FINAL_SYNC: frozenset({Phase.PROVING_HOME, Phase.READY, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.PROVING_HOME: frozenset({Phase.CUTTING_BACK, Phase.READY, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
     Phase.CUTTING_BACK: frozenset({Phase.WATCHING, Phase.NEEDS_OPERATOR, Phase.PROVING_HOME, Phase.COMPLETED}),
     Phase.WATCHING: frozenset({Phase.COMPLETED}),
     Phase.NEEDS_OPERATOR: frozenset(

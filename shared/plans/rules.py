@@ -32,6 +32,8 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
         yield "detection.confirm_deadline: must be longer than confirm_for, or no outage could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":
         yield "detection.approval.then: 'proceed' would bypass the second person that four_eyes requires"
+    if detection.approval.four_eyes and plan.failback.sign_off == "off":
+        yield "failback.sign_off: 'off' would bypass the second person that detection.approval.four_eyes requires"
     if detection.cooldown > plan.objectives.recovery_time:
         yield (
             f"detection.cooldown: {format_duration(detection.cooldown)} is longer than objectives.recovery_time "

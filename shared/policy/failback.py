@@ -143,8 +143,6 @@ def missing_at_home(home: dict[str, DatabaseView], last: dict[str, datetime | No
 
 def not_proven(look: HomeLook, last: dict[str, datetime | None]) -> str | None:
     """Why customers may not move home now: home does not take writes, Azure takes them again, or the two differ."""
-    closed = [f"{name} ({view.detail})" for name, view in sorted(look.home.items()) if not view.takes_writes]
-    if closed:
-        state = "read-only" if all(look.home[name.split(" ")[0]].is_online for name in closed) else "closed"
-        return f"Home's database does not take writes: {', '.join(closed)}, {state}. Open it there."
+    if look.closed_at_home:
+        return f"Home's database does not take writes: {'; '.join(look.closed_at_home)}. Open it there for writes."
     return still_takes_writes(look) or missing_at_home(look.home, last)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from shared.models.durations import spoken
+from shared.models.ids import machine_name
 from shared.models.plan import RecoveryPlan, Workload
 from shared.models.readiness import Finding, InterfaceView, Quota, ReadinessFacts, SizeView
 from shared.models.resource_ids import take_apart
@@ -103,12 +104,15 @@ def _interfaces(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFac
     for name, workload in plan.recovery.workloads.items():
         for role in ("failover", "drill"):
             nic, wanted = workload.nic.of(role), workload.address.of(role)
-            yield from _interface(f"{name}/{role}", nic, wanted, facts.interfaces.get(nic.lower()), active_site)
+            seen = facts.interfaces.get(nic.lower())
+            user = take_apart(seen.machine).name if seen and seen.machine else ""
+            expected = any(user == machine_name(run, name) for run in facts.kept)
+            if active_site == "recovery" and role == "failover":
+                expected = True
+            yield from _interface(f"{name}/{role}", nic, wanted, seen, "" if expected else user)
 
 
-def _interface(
-    subject: str, nic: str, wanted: str, seen: InterfaceView | None, active_site: ActiveSite
-) -> Iterator[Finding]:
+def _interface(subject: str, nic: str, wanted: str, seen: InterfaceView | None, user: str) -> Iterator[Finding]:
     name = take_apart(nic).name
     why = "The machine could not be created with its address."
     if seen is None:
@@ -122,8 +126,8 @@ def _interface(
         found = f"The interface {name} has the address {seen.address}; the plan says {wanted}."
         fix = "Correct the plan, or the interface's static address."
         yield Finding(code="address", subject=subject, severity="blocker", found=found, why=why, fix=fix)
-    if seen.machine and not (active_site == "recovery" and subject.endswith("failover")):
-        found = f"The interface {name} is used by {take_apart(seen.machine).name}."
+    if user:
+        found = f"The interface {name} is used by {user}."
         fix = "Delete that machine, or wait until Coldsite has cleaned up."
         yield Finding(code="interface_in_use", subject=subject, severity="blocker", found=found, why=why, fix=fix)
 
@@ -242,12 +246,12 @@ def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) ->
                     why="It could not help to confirm an outage.",
                     fix="Correct what its line says; `coldsite check` repeats it.",
                 )
-        if facts.standing:
+        if left := [run for run in facts.standing or [] if run not in facts.kept]:
             yield Finding(
                 code="occupied",
                 subject="recovery group",
                 severity="warning",
-                found=f"Resources of {', '.join(facts.standing)} are still in the recovery group.",
+                found=f"Resources of {', '.join(left)} are still in the recovery group.",
                 why="They may hold interfaces and cores that a failover needs.",
                 fix="Wait for the cleanup, or delete them by their tag.",
             )

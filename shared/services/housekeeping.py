@@ -89,7 +89,7 @@ async def _retire(plan: RecoveryPlan, state: SiteState) -> None:
     now, run_id = datetime.now(UTC), state.retire["run_id"]
     if now < datetime.fromisoformat(state.retire["due"]):
         return
-    await retire_now(plan, state)
+    await retire_now(plan.name, state)
     await record_event(plan.name, f"Home is protected again, so the machines of run {run_id} in Azure are deleted.")
 
 

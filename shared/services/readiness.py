@@ -15,7 +15,7 @@ from shared.azure.recovery_points import recovery_points
 from shared.azure.traffic_manager import read_routing
 from shared.models.errors import ColdsiteError
 from shared.models.plan import RecoveryPlan
-from shared.models.readiness import Finding, Readiness, ReadinessFacts
+from shared.models.readiness import Readiness, ReadinessFacts
 from shared.models.resource_ids import take_apart
 from shared.models.runs import Outcome
 from shared.policy.readiness import findings
@@ -31,7 +31,7 @@ _DRILLS_LOOKED_AT = 20
 async def readiness(plan: RecoveryPlan) -> Readiness:
     """Asks everything once, side by side, and stores the findings. A part that cannot be read is a finding."""
     state = await site_state.read_state(plan.name)
-    facts = await _gather(plan)
+    facts = await _gather(plan, [run for run in (state.active_run, state.retire.get("run_id")) if run])
     found = findings(plan, state.active_site, state.data_until, facts)
     result = Readiness(
         plan=plan.name, at=facts.at, ready=all(one.severity != "blocker" for one in found), findings=found
@@ -43,14 +43,16 @@ async def readiness(plan: RecoveryPlan) -> Readiness:
 
 async def sweep(plan: RecoveryPlan) -> None:
     """The same, for the timer: a new finding is told once, and again when it comes back after it had passed."""
-    before = (await site_state.read_state(plan.name)).readiness
-    known = {Finding.model_validate(one).key for one in before.get("findings", [])}
-    for one in (await readiness(plan)).findings:
-        if one.key not in known:
-            await tell(plan, f"Readiness: {one.found} {one.why} {one.fix}")
+    known = set((await site_state.read_state(plan.name)).readiness_told)
+    told = [
+        one.key
+        for one in (await readiness(plan)).findings
+        if one.key in known or await tell(plan, f"Readiness: {one.found} {one.why} {one.fix}")
+    ]
+    await site_state.change_state(plan.name, lambda _: {"readiness_told": told})
 
 
-async def _gather(plan: RecoveryPlan) -> ReadinessFacts:
+async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
     recovery, unread = plan.recovery, dict[str, str]()
     subscription = take_apart(recovery.resource_group).subscription
 
@@ -87,6 +89,7 @@ async def _gather(plan: RecoveryPlan) -> ReadinessFacts:
         newest_point=timers[0].taken_at if timers else None,
         points_read=points is not None,
         standing=None if standing is None else sorted(run for run, kinds in standing.items() if kinds != {"snapshots"}),
+        kept=kept,
         missing_settings=[name for name in plan.settings if not settings.is_set(name)],
         evidence=evidence.evidence,
         last_drill=good.ended_at if good else None,

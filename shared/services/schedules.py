@@ -59,6 +59,10 @@ async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
     state = await site_state.change_state(plan.name, claim)
     if state.last_set_at == now:
         away = await serving_failover(plan, state) if state.active_site == "recovery" else None
+        if away and not away.run_id:
+            trouble = "no run of Coldsite built the machines that serve customers; protect them by other means"
+            await site_state.change_state(plan.name, lambda _: {"point_trouble": trouble})
+            return
         facts = {"serving": away.run_id} if away else {}
         await start_once(engine, plan, "take_set", f"{plan.name}-point-{now:%Y%m%d%H%M%S%f}", **facts)
 

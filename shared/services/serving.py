@@ -46,20 +46,20 @@ async def retirement(plan: RecoveryPlan, state: SiteState, now: datetime) -> dic
     return {"retire": {"run_id": serving.run_id, "due": due.isoformat()}} if serving.run_id else {}
 
 
-async def retire_now(plan: RecoveryPlan, state: SiteState) -> None:
+async def retire_now(plan: str, state: SiteState) -> None:
     """Gives up what a failover built before the last failback: from now on it is deleted as a leftover."""
     run_id = state.retire["run_id"]
     try:
         await update_run(run_id, retired_at=datetime.now(UTC))
     except UnknownRunError:
-        _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan.name, run_id)
-    await site_state.change_state(plan.name, lambda now: {"retire": {}} if now.retire == state.retire else {})
+        _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan, run_id)
+    await site_state.change_state(plan, lambda now: {"retire": {}} if now.retire == state.retire else {})
 
 
 async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:
     """Resumes the writes in Azure that a lost failback left stopped, until the databases are seen to take them."""
     stopped_by, act = state.writes_stopped_by, plan.failback.stop_writes
-    if stopped_by is None or act is None or state.active_site != "recovery":
+    if stopped_by is None or state.active_site != "recovery":
         return
     seen = await read_databases(plan.recovered_commit_probes)
     if seen and all(view.takes_writes for view in seen.values()):
@@ -68,6 +68,10 @@ async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:
         )
         await record_event(plan.name, f"The writes in Azure, which run {stopped_by} had stopped, were resumed.")
         return
+    if act is None:
+        return
+    if plan.fence and state.fenced_by is None:  # The failback may have opened home for writes.
+        await call_hook(plan.fence.hook, plan.fence.timeout, plan.name, stopped_by, "stop")
     if act.hook:
         answer = await call_hook(act.hook, act.timeout, plan.name, stopped_by, "resume")
         problem = None if answer.done else answer.detail

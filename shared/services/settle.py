@@ -116,7 +116,7 @@ async def settle(
     def change(before: SiteState) -> dict[str, Any]:
         if before.active_run:
             raise PlanBusyError(before.active_run)
-        home = served_from == "primary" and before.active_site != "primary"
+        home = served_from == "primary" and (before.active_site != "primary" or before.writes_stopped_by is not None)
         now = datetime.now(UTC)
         changed = site_state.came_home(before, now) if home else site_state.routed(served_from, before)
         return changed | {"azure_is_home": for_good, "settle_proposal": {}}

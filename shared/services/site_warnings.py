@@ -20,6 +20,7 @@ from shared.policy.maintenance import maintenance
 from shared.probes.evidence import gather
 from shared.probes.home import look_at_both
 from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_all, tell
+from shared.services.serving import retirement
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import read_run
@@ -85,7 +86,7 @@ async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[s
 def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Replication and recovery points, while the primary serves: an unhealthy replica costs data in a disaster."""
     if state.active_site != "primary":
-        return _writes_stopped(plan, state)
+        return _writes_stopped(plan, state) | _points_missing(plan, state)
     found: Warnings = {}
     if state.failed_back_at and not state.protected_since_home:
         kept = f" The machines of {state.retire['run_id']} in Azure are kept until then." if state.retire else ""
@@ -94,7 +95,7 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
             f"point holds "
             f"data from after it.{kept} Start replication to Azure again."
         )
-    now, replica, every = datetime.now(UTC), state.replica, plan.replication.recovery_points
+    now, replica = datetime.now(UTC), state.replica
     if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
         known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
         found["replication"] = (
@@ -112,6 +113,12 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
             f"The primary's writes were stopped by run {state.fenced_by} and could not be resumed yet. "
             + ("Coldsite keeps retrying." if plan.fence else "The plan no longer has a fence: resume them by hand.")
         )
+    return found | _points_missing(plan, state)
+
+
+def _points_missing(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """Recovery points that are not being taken, of the replica or of the machines that serve in Azure."""
+    every, now = plan.replication.recovery_points, datetime.now(UTC)
     lost = (
         every is not None
         and state.last_set_at is not None
@@ -121,8 +128,8 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if every is not None and (state.point_trouble or lost):
         why = state.point_trouble or "the newest one was begun and did not complete"
         newest = f"The newest is from {state.last_point_at:%Y-%m-%d %H:%M} UTC." if state.last_point_at else ""
-        found["recovery_points"] = f"Recovery points are not being taken: {why.rstrip('.')}. {newest}".strip()
-    return found
+        return {"recovery_points": f"Recovery points are not being taken: {why.rstrip('.')}. {newest}".strip()}
+    return {}
 
 
 def _writes_stopped(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -187,8 +194,11 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     """
     site = routing.active_site
     if site != state.active_site:
+        now = datetime.now(UTC)
+        home = site == "primary" and state.writes_stopped_by is not None
+        changes = site_state.came_home(state, now) | await retirement(plan, state, now) if home else None
         await site_state.change_state(
-            plan.name, lambda before: {} if before.active_run else site_state.routed(site, before)
+            plan.name, lambda before: {} if before.active_run else (changes or site_state.routed(site, before))
         )
     if site not in ("both", "none"):
         return {}

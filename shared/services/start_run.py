@@ -16,7 +16,7 @@ from shared.policy.outage import operator_verdict
 from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
 from shared.services.lost_runs import end_lost, lock_is_stale
-from shared.services.serving import retire_now, serving_failover
+from shared.services.serving import serving_failover
 from shared.store import site_state
 from shared.store.runs import open_run, read_run
 from shared.store.site_state import SiteState
@@ -98,8 +98,6 @@ async def begin_run(
         over = state.active_run
     run_id = ids.new_run_id(plan.name, kind, now)
     held = await site_state.take_lock(plan.name, run_id, kind, over)
-    if kind == "failover" and state.retire:  # Home is protected, so nothing needs those machines; their interfaces do.
-        await retire_now(plan, state)
     verdict = operator_verdict(evidence.evidence, plan.detection, evidence.at) if evidence else None
     run = RecoveryRun(
         run_id=run_id,

@@ -39,6 +39,7 @@ _STRUCTURES = frozenset(
         "settle_proposal",
         "retire",
         "readiness",
+        "readiness_told",
     }
 )
 _ATTEMPTS = 8
@@ -95,6 +96,8 @@ class SiteState(Strict):
     retire: dict[str, str] = {}
     readiness: dict[str, Any] = {}
     """The newest findings and when they were made."""
+    readiness_told: list[str] = []
+    """The findings that people were told of, by key."""
     paused_until: datetime | None = None
     pause_reason: str | None = None
     frozen_by: str | None = None
@@ -294,7 +297,7 @@ def point_ended(state: SiteState, now: datetime, trouble: str | None, holds: dat
     """The changes by the end of the timer's recovery point. One that made way for a run is not a failure, and the timer
     begins another.
     """
-    if trouble and state.active_run:
+    if trouble and state.active_run and not state.waits_for_home:
         return {"last_set_at": state.last_point_at}
     return {"point_trouble": trouble} | ({} if trouble else {"last_point_at": now, "last_point_holds": holds})
 

@@ -68,7 +68,9 @@ async function open(button) {
   part("confirm-forecast").textContent = chosen.forecast ? "Looking at both sites ..." : "";
   part("confirm-yes").disabled = chosen.forecast; // The forecast moves the button, which must not happen under a finger.
   dialog.showModal();
-  if (chosen.forecast) showForecast(await send("?what_if=true"));
+  const mine = chosen, answer = chosen.forecast ? await send("?what_if=true") : null;
+  if (chosen !== mine || !dialog.open) return; // Another dialog was opened meanwhile.
+  if (answer) showForecast(answer);
   part("confirm-yes").disabled = false;
 }
 
@@ -103,10 +105,12 @@ async function send(more = "") {
 }
 
 async function act() {
+  if (part("confirm-yes").disabled) return;
   const answer = part("confirm-answer"), name = part("confirm-name").value.trim();
   if (chosen.name_it && name !== chosen.name_it) { answer.textContent = "Type " + chosen.name_it + " first."; return; }
   part("confirm-yes").disabled = true;
-  const result = await send();
+  const mine = chosen, result = await send();
+  if (chosen !== mine) return;
   if (result.status >= 200 && result.status < 300) { dialog.close(); return; }
   answer.textContent = result.body.detail || "Answered " + result.status + ".";
   part("confirm-yes").disabled = false;
@@ -114,6 +118,7 @@ async function act() {
 
 const yes = part("confirm-yes");
 function press(event) {
+  if (yes.disabled) return;
   if (event.type === "keydown" && (event.repeat || !["Enter", " "].includes(event.key))) return;
   if (event.type === "keydown") event.preventDefault();
   release();
@@ -123,7 +128,7 @@ function press(event) {
 function release() { clearTimeout(holding); yes.classList.remove("held"); }
 ["pointerdown", "keydown"].forEach((kind) => yes.addEventListener(kind, press));
 ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"].forEach((kind) => yes.addEventListener(kind, release));
-dialog.addEventListener("close", release);
+dialog.addEventListener("close", () => { release(); chosen = null; });
 
 keepKey(document);
 tick();
