@@ -68,7 +68,7 @@ def _cleaned_up(
 ) -> Doing[EndRun]:
     """Deletes what was built, and says what is left. A failed run keeps its recovery point, which may be the last."""
     work.takes_aborts = False
-    yield from work.record_now(phase=Phase.CLEANING_UP)
+    yield from work.record_now(phase=Phase.CLEANING_UP, waiting_for=None, answers=[], waiting_until=None)
     try:
         left = yield from clear(ending.by, ending.outcome is Outcome.FAILED)
     except (NeedsOperator, task.TaskFailedError) as error:
