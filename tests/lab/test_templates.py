@@ -246,6 +246,7 @@ def test_the_templates_set_every_setting_that_the_lab_sets() -> None:
         "WEBSITE_AUTH_ENABLED",
         "AzureWebJobs.start_drills.Disabled",
         "AzureWebJobs.take_recovery_points.Disabled",
+        "AzureWebJobs.sweep_readiness.Disabled",
     }
     source = (Path(__file__).parents[2] / "lab" / "app_settings.py").read_text()
     lab = set(re.findall(r'^ +"([A-Za-z_.]+)": ', source, re.MULTILINE))
