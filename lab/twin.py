@@ -185,7 +185,7 @@ class Lab:
                 disk, stands.location, Content(name, label, replicates=True), osType=kind, hyperVGeneration="V2"
             )
         for nic, (address, subnet) in stands.interfaces.items():
-            self.network.place(nic, stands.location, loopback(address), subnet)
+            self.network.place(nic, stands.location, address, subnet)
         self.compute.place_machine(stands.machine, stands.location, stands.disks)
         self.compute.on_snapshot = lambda disk: snapshot_of(self.compute.contents[disk], self.replication, self.sites)
         self.compute.on_created = self.sites.created

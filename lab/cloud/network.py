@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from lab.clock import Clock
 from lab.cloud.arm import Answer, Call, ResourceManager
 from lab.cloud.errors import ArmError, not_found
+from lab.cloud.identity import APP
+from lab.plan_copy import loopback
 
 API = {"2025-05-01", "2024-07-01", "2024-05-01", "2023-11-01", "2022-01-01"}
 
@@ -66,10 +69,12 @@ class Network:
 
     async def _list(self, call: Call) -> Answer:
         group = f"/resourcegroups/{call.names['group']}/".lower() if "group" in call.names else "/"
-        return Answer(200, {"value": [nic for key, nic in self._nics.items() if group in key]})
+        return Answer(
+            200, {"value": [_as_seen_by(call.caller, nic) for key, nic in self._nics.items() if group in key]}
+        )
 
     async def _get(self, call: Call) -> Answer:
-        return Answer(200, self._find(call.path))
+        return Answer(200, _as_seen_by(call.caller, self._find(call.path)))
 
     def take(self, path: str, machine: str) -> None:
         """Gives the interface to a machine. Raises ``ArmError`` when another has it, or had it and failed."""
@@ -95,3 +100,13 @@ class Network:
     def reserve(self, path: str, machine: str, seconds: float) -> None:
         """After a failed create, the interface stays reserved for that machine."""
         self._reserved[path.lower()] = (machine, self._clock.ticks + seconds)
+
+
+def _as_seen_by(caller: str, nic: dict[str, Any]) -> dict[str, Any]:
+    """The app's plan names each address by its twin on this machine; people see the address itself."""
+    if caller != APP:
+        return nic
+    shown = copy.deepcopy(nic)
+    for one in shown["properties"]["ipConfigurations"]:
+        one["properties"]["privateIPAddress"] = loopback(one["properties"]["privateIPAddress"])
+    return shown
