@@ -37,7 +37,7 @@ def named(index: list[dict[str, Any]]) -> dict[str, Any]:
 def test_the_package_holds_the_app_and_nothing_else() -> None:
     files = packaged()
     assert {file.parts[0] for file in files} == DEPLOYED
-    assert {file.suffix for file in files} == {".py", ".json", ".txt"}
+    assert {file.suffix for file in files} == {".py", ".json", ".txt", ".html", ".css", ".js"}
     assert not [file for file in files if "contoso" in file.name]
 
 
