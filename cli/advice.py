@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from cli import show
-
-DRILLS_AGE_AFTER = timedelta(days=100)
-"""A quarter, and a few days' grace: an older drill proves little."""
+from shared.policy.readiness import DRILL_AGE
 
 
 def advice(plans: list[dict[str, Any]]) -> str:
@@ -68,14 +66,17 @@ def _see_to_warnings(plan: dict[str, Any]) -> str | None:
 def _way_back(plan: dict[str, Any]) -> str | None:
     if plan["active_site"] != "recovery" or plan.get("azure_is_home"):
         return None
-    return f"{plan['title']} runs in Azure and is not protected there; see docs/limits.md, After a real failover."
+    return (
+        f"{plan['title']} runs in Azure and is not protected there; `coldsite failback {plan['name']} --reason WHY` "
+        "brings customers home (docs/failback.md)."
+    )
 
 
 def _run_a_drill(plan: dict[str, Any]) -> str | None:
     last = plan.get("last_good_drill")
     if plan["active_site"] != "primary":
         return None
-    if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILLS_AGE_AFTER:
+    if last and datetime.now(UTC) - datetime.fromisoformat(last) < DRILL_AGE:
         return None
     known = f"the last successful drill was on {last[:10]}" if last else "no drill has succeeded yet"
     return f"{known}; `coldsite drill {plan['name']}` runs one."

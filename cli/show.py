@@ -15,6 +15,7 @@ from shared.models.evidence import Verdict
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight
 from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES, STEPS, step_words
+from shared.policy.progress import Measure
 from shared.policy.timeline import dependency_costs, expected_duration, expected_timeline
 
 _COLOURS = {"succeeded": "green", "failed": "red"}
@@ -324,20 +325,12 @@ def report_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
     return Group(
         Text(f"{found['title']}: {run['kind']} {run['run_id']}: {said(run)}", style="bold"),
         Text(run["ended_because"] or ""),
-        *(Text(_measured(one, factor)) for one in found["measures"]),
+        *(Text(Measure.model_validate(one).sentence(factor)) for one in found["measures"]),
         table,
         *(Text(f"  {line}") for line in found["people"]),
         Text(f"Left behind: {', '.join(found['left']) or 'nothing'}."),
         Text(f"History: {found['history']}."),
     )
-
-
-def _measured(one: dict[str, Any], factor: float) -> str:
-    goal = spoken(one["objective"] * factor)
-    if one["measured"] is None:
-        return f"{one['name']}: not measured; the objective is {goal}."
-    verdict = "met" if one["measured"] <= one["objective"] else "MISSED"
-    return f"{one['name']}: {spoken(one['measured'] * factor)}; the objective is {goal}: {verdict}."
 
 
 def hindsight(runs: list[dict[str, Any]]) -> str | None:

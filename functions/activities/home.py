@@ -18,7 +18,7 @@ from shared.models.orders import ActOrder
 from shared.models.probes import HttpProbe, SqlProbe
 from shared.models.runs import Phase, Serving
 from shared.models.steps import Order
-from shared.probes.home import look_at_both
+from shared.probes.databases import look_at_both
 from shared.probes.site import Probed, probe_site
 from shared.services.hooks import call_hook
 from shared.store import site_state

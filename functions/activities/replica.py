@@ -17,7 +17,7 @@ from shared.models.orders import ScriptOrder
 from shared.models.probes import SqlProbe
 from shared.models.replica import ReplicaState
 from shared.models.steps import Order, StepEnd
-from shared.probes.newest_commits import newest_commits
+from shared.probes.databases import newest_commits
 from shared.store import freezing, site_state
 
 bp = df.Blueprint()

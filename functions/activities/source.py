@@ -14,7 +14,7 @@ from shared.models.errors import LostLockError
 from shared.models.plan import Fence
 from shared.models.probes import SqlProbe
 from shared.models.steps import Order, StepEnd
-from shared.probes.newest_commits import newest_commits
+from shared.probes.databases import newest_commits
 from shared.services.hooks import call_hook
 from shared.store import site_state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import azure.durable_functions as df
@@ -89,8 +89,7 @@ class _Failback:
         yield from insist_on(work, note_home, order)
         because = (
             "Customers are served from the primary site. It is not protected until replication to Azure is healthy "
-            "again "
-            "and a recovery point was taken; until a drill has succeeded, automatic mode requires approval."
+            "again and a recovery point was taken; until a drill has succeeded, automatic mode requires approval."
         )
         return EndRun(Outcome.SUCCEEDED, because, well_at=work.now)
 
@@ -119,7 +118,7 @@ class _Failback:
         except Exception as problem:
             if work.cutover.is_committed:
                 raise
-            text = reason(problem)
+            text = reason(problem) if str(problem) != _TOO_LONG else f"{_TOO_LONG} {self._stop.missing}".strip()
         began = work.now
         while (still := (yield from self._stop.undo())) is not None:
             pause = work.pause_since(began)
@@ -155,10 +154,10 @@ class _Failback:
         """Watches home for ``watch_for``, then until a person commits. A home that fails is told at once."""
         work, plan = self._work, self._plan
         yield from work.record_now(phase=Phase.WATCHING, cutover=CutoverState.MOVED)
-        title = f"{plan.title}: customers are home"
-        told = spoken_until(moved + plan.failback.watch_for)
-        work.tell(plan.notify, "served", title, f"Home is watched until {told} UTC; then `commit` is due.")
-        yield from await_commit(work, plan, moved + plan.failback.watch_for, self._home_serves)
+        until = moved + plan.failback.watch_for
+        text = f"Home is watched until {until:%H:%M} UTC; then `commit` is due."
+        work.tell(plan.notify, "served", f"{plan.title}: customers are home", text)
+        yield from await_commit(work, plan, until, self._home_serves)
 
     def _home_serves(self, looks: int, began: datetime) -> Doing[str | None]:
         """Why home does not serve; None when it does."""
@@ -173,7 +172,3 @@ class _Failback:
         if not seen.healthy:
             return seen.detail
         return f"it takes no orders ({'; '.join(both.closed_at_home)})" if both.closed_at_home else None
-
-
-def spoken_until(moment: datetime) -> str:
-    return f"{moment + timedelta(seconds=30):%H:%M}"

@@ -47,6 +47,8 @@ class WriteStop:
         """Whether Azure's writes may be stopped by this run."""
         self.began = work.now
         """When they were stopped."""
+        self.missing = ""
+        """What home lacked at the newest look, in a sentence."""
 
     def stop(self) -> Doing[None]:
         """Stops Azure's writes, and reads back that SQL Server refuses them. Raises ``NeedsOperator``."""
@@ -68,18 +70,18 @@ class WriteStop:
             raise NeedsOperator(f"{problem} Then `retry`.")
 
     def sync(self) -> Doing[None]:
-        """Waits until home holds Azure's last change in every database. Raises ``NeedsOperator``."""
-        work, act, began = self._work, self._terms.final_sync, self._work.now
+        """Waits until home holds Azure's last change in every database; the caller limits how long. Raises
+        ``NeedsOperator``.
+        """
+        work, act = self._work, self._terms.final_sync
         yield from work.record_now(phase=Phase.FINAL_SYNC)
         if act:
             yield from self._perform(final_sync, "final_sync", act, "sync")
         while True:
             seen = yield from self._look("final sync")
-            problem = missing_at_home(seen.home, self._last)
-            if problem is None:
+            self.missing = missing_at_home(seen.home, self._last) or ""
+            if not self.missing:
                 break
-            if work.now - began > self._terms.sync_timeout:
-                raise NeedsOperator(f"{problem} Finish the copy, then `retry`.")
             yield from work.sleep(work.recovery.poll_at_least)
         yield from self._open_home()
 

@@ -81,7 +81,11 @@ def await_commit(
         looks += 1
         problem = yield from problem_now(looks, began)
         question = _commit_question(problem)
-        if (problem or work.now >= offered_at) and (asked is None or _about(asked) != _about(question)):
+        due = problem is not None or work.now >= offered_at
+        if asked and not due:  # Home serves again before its time is over.
+            yield from work.record_now(waiting_for=None, answers=[], waiting_until=None)
+            asked = None
+        if due and (asked is None or _about(asked) != _about(question)):
             yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None)
             work.tell(plan.notify, "needs_operator", title, question, ["commit"])
             asked = question

@@ -7,6 +7,7 @@ from typing import Any
 from azure.core.rest import HttpRequest
 
 from shared.azure import clients
+from shared.azure.traffic_manager import word_of
 from shared.models.plan import Traffic
 from shared.models.readiness import InterfaceView, Quota, SizeView
 from shared.models.resource_ids import take_apart
@@ -46,11 +47,11 @@ async def sizes(subscription: str, location: str) -> dict[str, SizeView]:
         if sku.resource_type != "virtualMachines" or not sku.name:
             continue
         can = {str(one.name): str(one.value) for one in sku.capabilities or []}
-        wholly = [one for one in sku.restrictions or [] if _word(one.type) == "Location"]
+        wholly = [one for one in sku.restrictions or [] if word_of(one.type) == "Location"]
         found[sku.name.lower()] = SizeView(
             family=sku.family or "",
             cores=int(can.get("vCPUs", "0")),
-            restricted=_word(wholly[0].reason_code) if wholly else None,
+            restricted=word_of(wholly[0].reason_code) if wholly else None,
             premium=can.get("PremiumIO", "False") == "True",
             generations=can.get("HyperVGenerations", "V1").split(","),
             data_disks=int(can.get("MaxDataDiskCount", "0")),
@@ -73,8 +74,3 @@ async def ttl(traffic: Traffic) -> int | None:
     profile = await clients.traffic(place.subscription).profiles.get(place.group, place.name)
     config = profile.properties.dns_config if profile.properties else None
     return config.ttl if config else None
-
-
-def _word(value: Any) -> str:
-    """The SDK returns known values as enumerations and others as text."""
-    return str(getattr(value, "value", value) or "")

@@ -24,13 +24,13 @@ async def read_endpoint(traffic: Traffic, endpoint: Endpoint) -> EndpointView:
     )
     properties = found.properties
     return EndpointView(
-        enabled=_word(getattr(properties, "endpoint_status", None)) == "Enabled",
-        monitor=_word(getattr(properties, "endpoint_monitor_status", None)) or "Unknown",
-        target=_word(getattr(properties, "target", None)),
+        enabled=word_of(getattr(properties, "endpoint_status", None)) == "Enabled",
+        monitor=word_of(getattr(properties, "endpoint_monitor_status", None)) or "Unknown",
+        target=word_of(getattr(properties, "target", None)),
     )
 
 
-def _word(value: Any) -> str:
+def word_of(value: Any) -> str:
     """The SDK returns known values as enumerations and others as text."""
     return str(getattr(value, "value", value) or "")
 

@@ -1,10 +1,11 @@
-"""A run's steps as people follow them: what was expected, what it took, and what is late. Pure."""
+"""A run as people follow it: its steps, expected and actual, what is late, and its objectives. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from shared.models.base import Strict
+from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 from shared.models.steps import Step, StepStatus
@@ -27,6 +28,26 @@ class StepLine(Strict):
     expected: float | None
     late: bool
     error: str | None
+
+
+class Measure(Strict):
+    """An objective and what was measured against it, in seconds; ``met`` is None where nothing was measured."""
+
+    name: str
+    objective: float
+    measured: float | None
+
+    @property
+    def met(self) -> bool | None:
+        return None if self.measured is None else self.measured <= self.objective
+
+    def sentence(self, time_factor: float = 1.0) -> str:
+        """A sentence; ``time_factor`` multiplies every duration."""
+        goal = spoken(self.objective * time_factor)
+        if self.measured is None:
+            return f"{self.name}: not measured; the objective is {goal}."
+        verdict = "met" if self.met else "MISSED"
+        return f"{self.name}: {spoken(self.measured * time_factor)}; the objective is {goal}: {verdict}."
 
 
 def progress(plan: RecoveryPlan, run: RecoveryRun, steps: list[Step], now: datetime) -> list[StepLine]:

@@ -8,7 +8,7 @@ from shared.models.base import Strict
 from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.policy.failback import behind, not_quarantined, sign_off
-from shared.probes.home import look_at_both
+from shared.probes.databases import look_at_both
 from shared.services.serving import serving_failover
 from shared.services.start_run import refusal
 from shared.store import site_state
@@ -55,7 +55,7 @@ async def forecast_failback(plan: RecoveryPlan) -> FailbackForecast:
         azure=facts["azure"],
         does=_does(plan),
         blockers=blockers,
-        question=sign_off(seen, plan.failback),
+        question=sign_off(seen, plan.failback, pages=any(probe.http for probe in plan.home_probes)),
     )
 
 

@@ -8,35 +8,15 @@ import asyncio
 from datetime import UTC, datetime
 
 from shared.models.base import Strict
-from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
-from shared.policy.progress import StepLine, progress
+from shared.policy.progress import Measure, StepLine, progress
 from shared.services.end_run import steps_of
 from shared.services.verify_history import verify_history
 from shared.store import events, site_state
 from shared.store.runs import read_run
 
 _EVENTS_SEARCHED = 500
-
-
-class Measure(Strict):
-    """An objective and what was measured against it, in seconds; ``met`` is None where nothing was measured."""
-
-    name: str
-    objective: float
-    measured: float | None
-
-    @property
-    def met(self) -> bool | None:
-        return None if self.measured is None else self.measured <= self.objective
-
-    @property
-    def sentence(self) -> str:
-        if self.measured is None:
-            return f"{self.name}: not measured; the objective is {spoken(self.objective)}."
-        verdict = "met" if self.met else "MISSED"
-        return f"{self.name}: {spoken(self.measured)}; the objective is {spoken(self.objective)}: {verdict}."
 
 
 class RunReport(Strict):

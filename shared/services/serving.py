@@ -14,7 +14,7 @@ from shared.models.orders import ActOrder
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Serving
 from shared.models.steps import RunRef
-from shared.probes.home import read_databases
+from shared.probes.databases import read_databases
 from shared.services.announce import WARNS
 from shared.services.hooks import call_hook
 from shared.store import site_state

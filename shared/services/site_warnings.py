@@ -17,8 +17,8 @@ from shared.models.routing import EndpointView, Routing
 from shared.models.runs import RecoveryRun, Serving
 from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
+from shared.probes.databases import look_at_both
 from shared.probes.evidence import gather
-from shared.probes.home import look_at_both
 from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_all, tell
 from shared.services.serving import retirement
 from shared.store import site_state

@@ -56,7 +56,7 @@ def another() -> RecoveryPlan:
 
 @pytest.fixture
 def readable(plan: RecoveryPlan) -> RecoveryPlan:
-    """The test's own plan, whose profile and recovery group are those of the simulated Azure. It notifies nobody."""
+    """The test's own plan, whose profile and recovery group are those of the simulated Azure. It has no address for messages."""
     routes = {"profile": PROFILE} | {
         "primary": Endpoint(endpoint="primary", type="externalEndpoints"),
         "recovery": Endpoint(endpoint="recovery", type="azureEndpoints"),
@@ -239,7 +239,7 @@ async def warned(plan: RecoveryPlan, **changes: Any) -> dict[str, str]:
 def test_a_service_that_stays_unreadable_is_warned_of(
     app: AppSide, readable: RecoveryPlan, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Azure's own short outages are no news; a right that somebody removed is."""
+    """Azure's own short outages are no news; a right that was taken away is."""
     denied = readable.model_copy(update={"traffic": readable.traffic.model_copy(update={"profile": f"{PROFILE}-2"})})
 
     def after(minutes: int) -> dict[str, str]:

@@ -7,21 +7,14 @@ from typing import Any
 
 import pytest
 
+from lab.chaos.stories import STORIES
 from shared.models.runs import Outcome, Phase
 from tests.model.engine import Mishap
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
 from tests.model.world import World, app_activities
 
-WAY_HOME = {
-    "look_home",
-    "stop_writes",
-    "final_sync",
-    "prove_home",
-    "note_home",
-    "enable_primary",
-    "disable_recovery",
-}
+WAY_HOME = STORIES["failback"].crash_in or frozenset()
 """The failback is played in virtual time only."""
 NOT_IN_AN_OUTAGE = {
     "find_recovery_points",

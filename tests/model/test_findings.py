@@ -133,7 +133,7 @@ def test_the_record_of_a_run_grows_ever_more_slowly_while_the_tables_are_away(ou
 
 @pytest.mark.parametrize(("failures", "lost"), [(MAX_ATTEMPTS - 1, False), (MAX_ATTEMPTS, True)])
 def test_a_run_that_could_not_record_a_fact_says_so_when_it_ends(outage: Front, failures: int, lost: bool) -> None:
-    """The fact is recorded in the background, so nobody waits for it, and the engine gives up in the end."""
+    """The fact is recorded in the background, so the run does not wait for it, and the engine gives up in the end."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.engine.befall("record_step", "raises", failures)

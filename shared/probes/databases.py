@@ -1,8 +1,9 @@
-"""Reading both sites' databases and home's pages, for a failback."""
+"""Reading databases: their states and newest commits, at one site or at both side by side."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +12,8 @@ from shared.models.probes import CountProbe, HttpProbe, SqlProbe
 from shared.models.runs import Serving
 from shared.probes.http import probe_http
 from shared.probes.sql import probe_sql
+
+_log = logging.getLogger("coldsite.databases")
 
 
 async def look_at_both(
@@ -67,11 +70,25 @@ async def read_databases(probes: Sequence[SqlProbe], count_query: str | None = N
     return {probe.database.lower(): view for probe, view in zip(probes, views, strict=True)}
 
 
+async def newest_commits(probes: Sequence[SqlProbe]) -> dict[str, datetime]:
+    """The newest commit of each database that the probes can ask, by its name in lower case.
+
+    A database that does not answer, or cannot be asked, is left out: no other may replace it.
+    """
+    newest: dict[str, datetime] = {}
+    for probe, view in zip(probes, await asyncio.gather(*(_view(probe, None) for probe in probes)), strict=True):
+        if view.newest:
+            name = probe.database.lower()
+            newest[name] = max(view.newest, newest.get(name, view.newest))
+    return newest
+
+
 async def _view(probe: SqlProbe, count_query: str | None) -> DatabaseView:
     asked = CountProbe(**probe.model_dump(), count_query=count_query) if count_query else probe
     try:
         seen = await probe_sql(asked)
     except Exception as error:  # noqa: BLE001 (an error of one database must not hide the others)
+        _log.warning("%s could not be read (%s).", probe.database, type(error).__name__)
         return DatabaseView(state=None, detail=f"could not be asked ({type(error).__name__})")
     return DatabaseView(
         state=seen.state,
