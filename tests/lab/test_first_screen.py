@@ -129,8 +129,7 @@ def test_a_run_that_needs_no_answer_is_followed(site: Coldsite) -> None:
 def test_customers_in_azure_are_told_where_the_way_back_is_written(site: Coldsite) -> None:
     screen = site.overview(plan(active_site="recovery", primary_latched=True, newest_look=look("down")))
     assert "customers are sent to Azure, locked to Azure" in screen
-    assert "docs/limits.md, After a real failover" in screen
-    assert "failback" not in screen
+    assert "`coldsite failback contoso --reason WHY` brings customers home (docs/failback.md)" in screen
 
 
 # Drills

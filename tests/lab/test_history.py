@@ -203,7 +203,7 @@ def alert(number: int | str, condition: str = "Fired", delivery: str = "") -> Al
             "condition": condition,
             "service": "Platform",
             "targets": ["/subscriptions/s"],
-            "endpoint": None,
+            "endpoints": [],
             "plan_hint": None,
             "dedupe_key": key,
         }

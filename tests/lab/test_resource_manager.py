@@ -258,10 +258,10 @@ def test_list_of_the_subscriptions_machines_holds_every_groups(azure: Azure) -> 
     f"{SCRIPT_FILES}/VirtualMachineRunCommand.json",
 )
 def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure: Azure) -> None:
-    heard: list[str] = []
+    heard: list[tuple[str, str, dict[str, str]]] = []
 
-    def script(text: str) -> tuple[str, str]:
-        heard.append(text)
+    def script(machine: str, text: str, given: dict[str, str]) -> tuple[str, str]:
+        heard.append((machine, text, given))
         return "all good", "a warning"
 
     azure.scripts.on_script = script
@@ -274,7 +274,7 @@ def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure
     assert seen[0].reply.body is None
     check_operation(azure, seen[0].reply, "operations", MACHINES)
     values = [value.as_dict() for value in poller.result(LIMIT).value]
-    assert heard == ["Get-Date\nGet-Item ."]
+    assert heard == [(HELPER, "Get-Date\nGet-Item .", {})]
     assert [value["code"] for value in values] == [
         "ComponentStatus/StdOut/succeeded",
         "ComponentStatus/StdErr/succeeded",

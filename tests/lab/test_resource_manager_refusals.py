@@ -40,6 +40,7 @@ from tests.lab.azure import (
 from tests.waiting import wait_until
 
 SQL = compute("virtualMachines", "sql")
+OTHERS = f"{ROOT}/resourceGroups/rg-other"
 
 
 @pytest.fixture
@@ -103,9 +104,15 @@ DENIED = [
     ("PUT", HELPER, MACHINES, machine_from(SOURCE, NIC), "Microsoft.Compute/virtualMachines/write"),
     ("DELETE", HELPER, MACHINES, None, "Microsoft.Compute/virtualMachines/delete"),
     ("PUT", compute("snapshots", "x", REPLICA), DISKS, copy_of(SOURCE), "Microsoft.Compute/snapshots/write"),
-    ("POST", f"{SQL}/runCommand", MACHINES, {}, "Microsoft.Compute/virtualMachines/runCommand/action"),
-    ("GET", NIC, NETWORK, None, "Microsoft.Network/networkInterfaces/read"),
-    ("GET", PROFILE, ENDPOINTS, None, "Microsoft.Network/trafficManagerProfiles/read"),
+    (
+        "POST",
+        f"{compute('virtualMachines', 'theirs', OTHERS)}/runCommand",
+        MACHINES,
+        {},
+        "Microsoft.Compute/virtualMachines/runCommand/action",
+    ),
+    ("GET", NIC.replace(RECOVERY, OTHERS), NETWORK, None, "Microsoft.Network/networkInterfaces/read"),
+    ("GET", f"{PROFILE}-2", ENDPOINTS, None, "Microsoft.Network/trafficManagerProfiles/read"),
     ("GET", f"{ROOT}/providers/Microsoft.Compute/disks", DISKS, None, "Microsoft.Compute/disks/read"),
 ]
 
@@ -125,7 +132,7 @@ def test_action_outside_the_deployed_roles_gets_403_that_names_it(
 
 
 def test_snapshot_of_a_disk_outside_the_replica_group_is_denied(azure: Azure) -> None:
-    reply = azure.put_snapshot(source=compute("disks", "theirs", f"{ROOT}/resourceGroups/rg-other"))
+    reply = azure.put_snapshot(source=compute("disks", "theirs", OTHERS))
     assert (reply.status, reply.code) == (403, "AuthorizationFailed")
 
 

@@ -14,6 +14,7 @@ from tests.lab.azure import (
     NIC,
     OTHER_NIC,
     PROFILE,
+    RECOVERY,
     ROOT,
     SUBSCRIPTION,
     SUBSCRIPTIONS,
@@ -62,6 +63,14 @@ def test_interface_shows_its_address_and_the_machine_that_has_it(azure: Azure) -
     assert differences(reply.body, RESOURCE | {"properties.virtualMachine.id": str}) == []
     assert differences(reply.body["properties"]["ipConfigurations"][0], configuration) == []
     assert reply.body["properties"]["virtualMachine"]["id"] == compute("virtualMachines", "sql")
+
+
+@example("GET", f"{GROUP}/Microsoft.Network/networkInterfaces", f"{NETWORK_FILES}/NetworkInterfaceList.json")
+def test_every_interface_of_a_group_is_listed(azure: Azure) -> None:
+    reply = azure.ask("GET", f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces", NETWORK)
+    assert reply.status == 200
+    assert {one["id"] for one in reply.body["value"]} == {NIC, OTHER_NIC}
+    assert [differences(one, RESOURCE) for one in reply.body["value"]] == [[], []]
 
 
 @example(

@@ -10,7 +10,7 @@ from tests.plans import contoso
 from tests.virtual.play import played
 
 STORY = """
-name: a drill, then a disaster
+name: a drill, then a disaster, then the way home
 plan: plans/contoso.yaml
 speed: 40
 plan_overrides: {traffic: {recovery: {type: azureEndpoints}}, drill: {keep_for: 10s}}
@@ -20,7 +20,16 @@ timeline:
   - {at: 70m, do: site.stop, target: primary}
   - {at: 70m, do: arm.fault, operation: PUT virtualMachines, error: AllocationFailed}
   - {at: 70m, do: worker.kill, when: "during:create_machine", write: azure}
-expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}, resources_left: []}
+  - {at: 110m, do: site.start, target: primary}
+  - {at: 112m, do: home.copy, state: start}
+  - {at: 114m, do: operator.failback, reason: home is repaired, answer: 202}
+  - {at: 120m, do: operator.approve, answer: 202}
+  - {at: 142m, do: operator.commit, answer: 202}
+  - {at: 144m, do: timer.fire, function: sweep_readiness}
+until: 150m
+expect:
+  active_site: primary
+  runs: {drill: {succeeded: 1}, failover: {succeeded: 1}, failback: {succeeded: 1}}
 """
 
 SLOW_DNS = """
@@ -48,7 +57,7 @@ def test_customers_follow_dns_so_an_unchanged_answer_fails_the_scenario(tmp_path
     assert "does not resolve to the recovery site yet" in report["runs"][0]["verdict"]
 
 
-def test_a_drill_and_a_failover_need_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
+def test_the_whole_life_of_a_plan_needs_every_permission_and_nothing_outside_them(tmp_path: Path) -> None:
     """A call outside a role is answered 403 by the lab, and the scenario would fail.
 
     The machine takes so long to fail that the new worker finds it in the making, and must look why it failed.
