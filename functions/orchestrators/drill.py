@@ -73,12 +73,12 @@ class _Drill:
             recovery_point_actual=seconds_between(max(self._recovery.commits.values(), default=None), point.taken_at),
         )
 
-    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+    def clear(self, ending: EndRun) -> Doing[list[str]]:
         """The replica first: a frozen one may block a failover. Then everything, the recovery point included."""
         problem: str | None = None
         if self._freezing:
             problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
-        yield from self._recovery.stop(by)
+        yield from self._recovery.stop(ending.by)
         left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
 

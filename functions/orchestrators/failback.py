@@ -96,7 +96,7 @@ class _Failback:
     def _shown(self, ready: HomeLook) -> str:
         return sign_off(ready, self._plan.failback, pages=any(probe.http for probe in self._plan.home_probes))
 
-    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+    def clear(self, _: EndRun) -> Doing[list[str]]:
         """The undo: Azure takes writes again. Nothing was built that could be deleted."""
         problem = yield from self._stop.undo()
         return [problem] if problem else []

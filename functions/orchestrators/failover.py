@@ -17,6 +17,7 @@ from functions.stages.cutover import Blocked, FailoverCutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
 from functions.stages.permission import Permission
+from functions.stages.preparation import Preparation
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator, reason
@@ -38,11 +39,11 @@ def failover(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict
 
     1. Claim the plan's lock.
     2. Gather evidence until it has agreed for ``confirm_for``, and decide. A run that a person started carries its
-       one pass of evidence.
+       one pass of evidence. Beside it, ``prepare_recovery`` freezes the replica, takes the set and makes the disks.
     3. End in observe mode and during maintenance; wait for approval in approve mode, while automatic is not yet
        trusted, on a veto, and by a second person where the plan asks for four eyes.
-    4. Fence the source, freeze the replica, take one set of all its disks, or choose an older set. A planned failover
-       stops the source's writes first, and waits until all of them have arrived.
+    4. Unless prepared: fence the source, freeze the replica, take one set of all its disks, or choose an older set. A
+       planned failover stops the source's writes first, and waits until all of them have arrived.
     5. Ask for approval when the data are older than the plan's ``loss_limit``, unless that is accepted already.
     6. Recover the workloads, each as soon as its dependencies allow.
     7. Verify the site as a whole at its public address.
@@ -62,7 +63,8 @@ class _Failover:
         self._run = run
         self._plan: RecoveryPlan = run.plan
         self._state = FailoverState.of(run)
-        self._looking = OutageConfirmation(work, run)
+        self._preparation = Preparation(work, run, self._state)
+        self._looking = OutageConfirmation(work, run, self._preparation.follow)
         self._permission = Permission(work, run, self._state, self._looking)
         self._cutover = FailoverCutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
@@ -75,11 +77,15 @@ class _Failover:
 
     def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan, state = self._work, self._plan, self._state
+        self._preparation.allow(claim)
         verdict = yield from self._looking.decide()
         state.first_down = min(filter(None, (verdict.first_down_at, claim.down_since)), default=None)
         state.known = Round(at=work.now, evidence=verdict.evidence)
         state.data_until, state.home_commits = claim.data_until, claim.home_commits
-        yield from self._permission.obtain(verdict, claim)
+        try:
+            yield from self._permission.obtain(verdict, claim)
+        except EndRun as early:
+            raise (yield from self._preparation.undone(early)) from None
         yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
         yield from self._permission.accept_loss()
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
@@ -99,11 +105,12 @@ class _Failover:
                     if wait:
                         yield from work.sleep(wait)
 
-    def clear(self, by: str, keep_point: bool) -> Doing[list[str]]:
+    def clear(self, ending: EndRun) -> Doing[list[str]]:
         """Ends what still runs, resumes the source's writes and replication, deletes what was built; an error in one
-        does not stop the others.
+        does not stop the others. A failed run keeps its recovery point, which may be the last.
         """
-        yield from self._rebuild.stop(by)
+        yield from self._preparation.stop(ending.by, preempted=ending.outcome is Outcome.PREEMPTED)
+        yield from self._rebuild.stop(ending.by)
         serving = yield from self._cutover.may_serve()
         stopped = (
             (yield from fencing.resume_or_say(self._work, self._plan)) if self._state.fenced and not serving else None
@@ -111,7 +118,8 @@ class _Failover:
         problem: str | None = None
         if self._state.freezing:
             problem = yield from replica.thaw_or_say(self._work, self._plan, self._state.freezing)
-        left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=keep_point))
+        spared = ending.outcome is Outcome.FAILED
+        left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=spared))
         return [*left, *filter(None, (stopped, problem))]
 
     # Freeze, take a set, recover
@@ -125,7 +133,7 @@ class _Failover:
 
     def _build(self) -> Doing[None]:
         assert self._state.point is not None
-        yield from self._rebuild.recover(self._state.point)
+        yield from self._rebuild.recover(self._state.point, disks_ready=self._preparation.disks_ready)
 
     def _take_point(self) -> Doing[PointInTime]:
         work, plan = self._work, self._plan
@@ -135,7 +143,12 @@ class _Failover:
             yield from fencing.stop(work, plan.fence, self._state.sets)
         wanted = self._run.recovery_point
         if wanted == "latest":
+            if (prepared := (yield from self._preparation.take())) is not None:
+                because = "A fresh recovery point, taken while the outage was being confirmed."
+                yield from replica.note_point(work, prepared, because)
+                return prepared
             try:
+                self._preparation.raise_refusal()
                 state = yield from self._freeze()
             except replica.NotTheHolder:
                 raise

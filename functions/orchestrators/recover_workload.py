@@ -8,15 +8,16 @@ from typing import Any, Literal
 import azure.durable_functions as df
 from durabletask import task
 
-from functions.activities.machines import EvictOrder, Watched, create_disk, create_machine, evict_leftover
+from functions.activities.machines import EvictOrder, Watched, create_machine, evict_leftover
 from functions.activities.probes import ProbeOrder, probe_workload
 from functions.stages.cleanup import delete, pause_between_deletions
+from functions.stages.disks import disk_orders, make_disks
 from functions.stages.rebuild import WorkloadOrder, WorkloadOutcome
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
 from shared.models import ids
-from shared.models.operations import Refusal, Refused, Started
-from shared.models.orders import CleanUpOrder, DiskOrder, MachineOrder
+from shared.models.operations import Refusal, Refused
+from shared.models.orders import CleanUpOrder, MachineOrder
 from shared.models.plan import Gate
 from shared.models.resource_ids import compute_id
 from shared.policy.azure_errors import MAY_BE_UP
@@ -59,10 +60,8 @@ def _recover(work: RunContext, order: WorkloadOrder) -> Doing[WorkloadOutcome]:
     waited = False
     for number, zone in enumerate(zones):
         last = number + 1 == len(zones)
-        refused = yield from _make_disks(work, order, zone)
-        if refused is not None:
-            if last:
-                raise NeedsOperator(f"A disk of {order.name} was refused. {refused.sentence} Fix this, then `retry`.")
+        ready = order.disks_ready and number == 0
+        if not ready and not (yield from _make_disks(work, order, zone, last)):
             yield from _clear(work, order)
             continue
         if not waited:
@@ -104,48 +103,17 @@ def _tags(order: WorkloadOrder) -> dict[str, str]:
     }
 
 
-def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[Refusal | None]:
-    """Disks are zonal, so another zone means other disks from the same set. Returns why this zone cannot hold them."""
-    orders = {label: _disk(order, label, zone) for label in order.disks}
-
-    def step(pending: dict[str, DiskOrder], attempt: int) -> Doing[dict[str, Started | Refused]]:
-        numbered = [disk.model_copy(update={"attempt": attempt}) for disk in pending.values()]
-        return dict(zip(pending, (yield from work.do_all(create_disk, numbered)), strict=True))
-
-    answers = yield from work.insist_all(step, orders)
-    refused = {label: answer.refusal for label, answer in answers.items() if isinstance(answer, Refused)}
-    if full := next((refusal for refusal in refused.values() if refusal.kind == "capacity"), None):
-        return full
-    for label, refusal in refused.items():
-        target = orders[label].target
-        raise NeedsOperator(f"Disk {target} was refused. {refusal.sentence} Fix this, then `retry`.")
-    watched = [
-        Watched(step="create_disk", target=orders[label].target, operation=answer.operation)
-        for label, answer in answers.items()
-        if isinstance(answer, Started)
-    ]
-    states = yield from work.finish(watched, order.recovery.expected.disk, f"{order.name}/disks")
-    for disk, state in zip(watched, states, strict=True):
-        if state.state != "succeeded":
-            why = state.refusal.sentence if state.refusal else "It took too long."
-            raise NeedsOperator(f"Disk {disk.target} could not be created. {why} Then `retry`.")
-    return None
-
-
-def _disk(order: WorkloadOrder, label: str, zone: str | None) -> DiskOrder:
-    return DiskOrder(
-        run=order.run,
-        target=f"{order.name}/{label}",
-        group=order.recovery.resource_group,
-        location=order.recovery.location,
-        name=ids.disk_name(order.run.run_id, order.name, label),
-        snapshot=order.snapshots[label],
-        storage=order.workload.storage,
-        os=order.workload.os if label == "os" else None,
-        generation=order.workload.generation,
-        zone=zone,
-        tags=_tags(order),
-    )
+def _make_disks(work: RunContext, order: WorkloadOrder, zone: str | None, last: bool) -> Doing[bool]:
+    """Disks are zonal, so another zone means other disks from the same set. Returns False when this zone cannot hold
+    them and another one is left to try.
+    """
+    orders = disk_orders(work.run, order.recovery, order.name, order.workload, order.snapshots, zone)
+    failed = yield from make_disks(work, orders, f"{order.name}/disks")
+    if not last and any(refusal.kind == "capacity" for refusal in failed.values()):
+        return False
+    for disk, refusal in failed.items():
+        raise NeedsOperator(f"Disk {disk} could not be created. {refusal.sentence} Fix this, then `retry`.")
+    return True
 
 
 def _make_machine(work: RunContext, order: WorkloadOrder, zone: str | None) -> Doing[str | dict[str, Refusal]]:
@@ -246,7 +214,7 @@ def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusa
 
 
 def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: datetime) -> Doing[dict[str, datetime]]:
-    """Probes until ``successes`` in a row. Probes are rare at first, and close together near the expected boot time.
+    """Probes until ``successes`` in a row. Probes are rare at first, and close together from the expected boot time on.
     Time-outs count from now: what the workload depends on is only healthy now.
 
     A hopeless answer counts only after it has lasted, since a starting server gives odd answers. A machine that has
@@ -289,7 +257,7 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: date
         elif seen.hopeless:
             pause = rhythm.interval
         else:
-            pause = max(rhythm.interval, left / 4 if left > timedelta(0) else -left / 10)
+            pause = max(rhythm.interval, left / 4 if left > timedelta(0) else min(-left / 10, rhythm.interval * 2))
         yield from work.sleep(pause)
 
 

@@ -11,6 +11,12 @@ from shared.models.orders import CleanedUp, CleanUpOrder
 from shared.models.plan import RecoveryPlan, RecoveryTerms
 
 
+def clear_disks(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
+    """Deletes the disks of a run that has built nothing else yet, and returns what could not be deleted in time."""
+    order = CleanUpOrder(run=work.run, target="disks", group=plan.recovery.resource_group, keep_snapshots=True)
+    return (yield from delete(work, order, first=work.recovery.expected.disk)).still_there
+
+
 def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
     """Deletes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
     deleted in time: with Azure's reason where it gave one, else the resource's id.
@@ -29,25 +35,24 @@ def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_ru
     return left
 
 
-def delete(work: RunContext, order: CleanUpOrder) -> Doing[CleanedUp]:
-    """Deletes until nothing is left or ``operation_timeout`` has passed, and returns what the last attempt found."""
+def delete(work: RunContext, order: CleanUpOrder, *, first: timedelta | None = None) -> Doing[CleanedUp]:
+    """Deletes until nothing is left or ``operation_timeout`` has passed, and returns what the last attempt found.
+    ``first`` is how long the deletion is expected to take, by default as long as a machine's.
+    """
     return (
         yield from work.poll(
             clean_up,
             order,
             done=lambda seen: not seen.left,
-            every=lambda elapsed: pause_between_deletions(work.recovery, elapsed),
+            every=lambda elapsed: pause_between_deletions(work.recovery, elapsed, first),
             limit=work.recovery.operation_timeout,
         )
     )
 
 
-def pause_between_deletions(recovery: RecoveryTerms, elapsed: timedelta) -> timedelta:
-    """First what Azure needs for a machine; then more and more seldom, since what a lock or a lease keeps for an hour
-    must not use up the requests that Azure allows.
+def pause_between_deletions(recovery: RecoveryTerms, elapsed: timedelta, first: timedelta | None = None) -> timedelta:
+    """First what Azure needs (``first``, or as long as for a machine); then more and more seldom, since what a lock or
+    a lease keeps for an hour must not use up the requests that Azure allows.
     """
-    return (
-        max(recovery.poll_at_least * 2, elapsed * 0.2)
-        if elapsed > recovery.expected.delete
-        else recovery.expected.delete
-    )
+    expected = first or recovery.expected.delete
+    return max(recovery.poll_at_least * 2, elapsed * 0.2) if elapsed > expected else expected

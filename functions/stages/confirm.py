@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from durabletask import task
@@ -24,12 +25,16 @@ _DECIDED = {
 
 
 class OutageConfirmation:
-    """The health checks of one run. Every round of evidence is a step in the history, by the moment it was taken."""
+    """The health checks of one run. Every round of evidence is a step in the history, by the moment it was taken.
 
-    def __init__(self, work: RunContext, run: RunInput) -> None:
+    ``follow`` is given the verdict after each round that leads to the decision.
+    """
+
+    def __init__(self, work: RunContext, run: RunInput, follow: Callable[[Verdict], Doing[None]]) -> None:
         self._work = work
         self._run = run
         self._plan = run.plan
+        self._follow = follow
         self._looked_early = False
         self.looked_at = run.requested_at
         """When the newest round was taken."""
@@ -60,11 +65,14 @@ class OutageConfirmation:
                 yield from work.sleep(work.pause_since(began))
                 continue
             verdict = decide(rounds, detection, work.now)
+            if moment == "confirming":
+                yield from self._follow(verdict)
             if verdict.decision != "keep_looking":
                 break
             if looks == 1:
                 yield from work.record(verdict=verdict.sentence(), verdict_detail=verdict)
-            yield from self._pause_or_news(detection.interval)
+            left = timedelta(seconds=verdict.needed_for - verdict.agreed_for)
+            yield from self._pause_or_news(min(detection.interval, left) if left > timedelta(0) else detection.interval)
         yield from work.record_now(verdict=verdict.sentence(), verdict_detail=verdict)
         return verdict
 

@@ -31,8 +31,9 @@ class Rebuild:
         self._blamed: dict[str, str] = {}
         self.healthy: dict[str, WorkloadOutcome] = {}
 
-    def recover(self, point: PointInTime) -> Doing[None]:
+    def recover(self, point: PointInTime, *, disks_ready: bool = False) -> Doing[None]:
         """Recovers what is not yet healthy. Raises ``NeedsOperator`` naming every workload that failed.
+        ``disks_ready``: the disks for the first attempt were made before.
 
         All disks are made at once, and every machine starts as soon as its dependencies allow. A workload that needs
         another one healthy boots beside it and is judged after it.
@@ -42,7 +43,8 @@ class Rebuild:
         self._blamed.clear()
         created, waiting = set(self.healthy), dict[str, Gate]()
         failed: dict[str, str] = {}
-        self._running = {n: self._start(n, point) for n in self._plan.recovery.workloads if n not in self.healthy}
+        unhealthy = [name for name in self._plan.recovery.workloads if name not in self.healthy]
+        self._running = {name: self._start(name, point, disks_ready and self._attempt == 1) for name in unhealthy}
         while self._running:
             progress = self._work.event(ids.EVENT_PROGRESS)
             winner = yield from self._work.first(progress, *self._running.values())
@@ -72,9 +74,8 @@ class Rebuild:
         """The newest commit of each recovered database that was measured."""
         return {name: at for outcome in self.healthy.values() for name, at in outcome.commits.items()}
 
-    def _start(self, name: str, point: PointInTime) -> task.Task[Any]:
+    def _start(self, name: str, point: PointInTime, disks_ready: bool) -> task.Task[Any]:
         run_id = self._work.run.run_id
-        disks = [label for label, _ in self._plan.workload_disks(name)]
         order = WorkloadOrder(
             run=self._work.run,
             parent=run_id,
@@ -82,8 +83,9 @@ class Rebuild:
             name=name,
             role=self._role,
             workload=self._plan.recovery.workloads[name],
-            disks=disks,
-            snapshots={label: point.snapshots[f"{name}/{label}"] for label in disks},
+            disks=[label for label, _ in self._plan.workload_disks(name)],
+            snapshots=point.of_workload(name),
+            disks_ready=disks_ready,
             recovery=self._plan.recovery.terms,
             may_get_room=self._may_get_room,
         )
@@ -135,6 +137,8 @@ class WorkloadOrder(Strict):
     workload: Workload
     disks: list[str]
     snapshots: dict[str, str]
+    disks_ready: bool = False
+    """Whether the disks for the first zone are made already."""
     recovery: RecoveryTerms
     may_get_room: bool = False
     """Whether a drill is cleaning up, so that capacity in use now may be free in a moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from durabletask import task
@@ -36,17 +36,26 @@ FROZEN_TOO_LONG = (
 )
 
 
-class NotTheHolder(NeedsOperator):
+class FreezeRefused(NeedsOperator):
+    """The freeze script was never started."""
+
+
+class NotTheHolder(FreezeRefused):
     """Another run holds the plan by now, so this one must not act on the replica, frozen or not."""
 
 
 def freeze(
-    work: RunContext, plan: RecoveryPlan, freezing: datetime, not_after: datetime | None = None
+    work: RunContext,
+    plan: RecoveryPlan,
+    freezing: datetime,
+    not_after: datetime | None = None,
+    patience: timedelta | None = None,
 ) -> Doing[ReplicaState | None]:
     """Pauses the replication target and returns the replica's state; None when the plan has no scripts for it.
 
     ``freezing`` is when this began, and names the freezing for its thaw. ``not_after`` is when the thaw must begin,
-    where the replica must not stay frozen for long.
+    where the replica must not stay frozen for long. ``patience`` is how long another command on the machine is waited
+    for, by default a sixth of the time-out.
     """
     if not plan.replication.script_texts:
         return None
@@ -59,10 +68,10 @@ def freeze(
         not_after=not_after,
     )
     # A command that holds the machine for minutes is stuck, so a notification is sent early.
-    stuck = work.recovery.operation_timeout / 6
+    stuck = patience or work.recovery.operation_timeout / 6
     started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
-        kind = NotTheHolder if started.refusal.code == NOT_THE_HOLDER else NeedsOperator
+        kind = NotTheHolder if started.refusal.code == NOT_THE_HOLDER else FreezeRefused
         raise kind(
             f"The replica could not be frozen. {started.refusal.sentence} Check the replication machine, then `retry`."
         )
@@ -167,9 +176,6 @@ def recovery_point(
     replica's data reach at least, as known before. ``not_frozen`` says why the replica cannot be frozen, so that it is
     not copied. A set on record must hold the data as of ``holds_at_least``.
     """
-    reported = replica.until(work.now) if replica else None
-    in_order = work.now if replica and replica.in_order else None
-    data_until = max(filter(None, (reported, in_order, data_until)), default=None)
     against = replica.not_copyable if replica else not_frozen or None
     says = against or "no scripts, so crash-consistent only"
     if replica:
@@ -184,25 +190,48 @@ def recovery_point(
     candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
     choice = choose(wanted, against is None, says, candidates, work.now)
     if choice.take_new:
-        consistency: Literal["application", "crash"] = "application" if replica and replica.frozen else "crash"
-        point = yield from take_set(
-            work,
-            plan,
-            ids.set_id(work.run.run_id, attempt),
-            consistency,
-            tag_run=True,
-            freezing=freezing,
-            not_after=not_after,
-            data_until=data_until,
+        point = yield from fresh_point(
+            work, plan, replica, attempt, freezing=freezing, not_after=not_after, data_until=data_until
         )
     elif choice.set_id:
         point = next(p for p in points if p.set_id == choice.set_id)
     else:
         todo = "Fix replication and `retry`, or `abort`" if wanted == "latest" else "`abort`"
         raise NeedsOperator(f"{choice.because} {todo} and start a failover with another recovery point.")
-    facts = point.model_dump(mode="json", exclude={"snapshots"}) | {"because": choice.because}
-    yield from work.record(recovery_point=facts)
+    yield from note_point(work, point, choice.because)
     return point
+
+
+def note_point(work: RunContext, point: PointInTime, because: str) -> Doing[None]:
+    """Writes the recovery point in use, and why it was chosen, to the run's row."""
+    yield from work.record(recovery_point=point.model_dump(mode="json", exclude={"snapshots"}) | {"because": because})
+
+
+def fresh_point(
+    work: RunContext,
+    plan: RecoveryPlan,
+    replica: ReplicaState | None,
+    attempt: int,
+    *,
+    freezing: datetime | None,
+    not_after: datetime | None,
+    data_until: datetime | None,
+) -> Doing[PointInTime]:
+    """A fresh set of a replica that may be copied; for the arguments see ``recovery_point``."""
+    reported = replica.until(work.now) if replica else None
+    in_order = work.now if replica and replica.in_order else None
+    return (
+        yield from take_set(
+            work,
+            plan,
+            ids.set_id(work.run.run_id, attempt),
+            "application" if replica and replica.frozen else "crash",
+            tag_run=True,
+            freezing=freezing,
+            not_after=not_after,
+            data_until=max(filter(None, (reported, in_order, data_until)), default=None),
+        )
+    )
 
 
 def _holds(point: PointInTime, at_least: datetime | None) -> bool:

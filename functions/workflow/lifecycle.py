@@ -27,13 +27,12 @@ def run_lifecycle(
     work: RunContext,
     run: RunInput,
     body: Callable[[Claim], Doing[EndRun]],
-    clear: Callable[[str, bool], Doing[list[str]]],
+    clear: Callable[[EndRun], Doing[list[str]]],
 ) -> Doing[dict[str, Any]]:
     """Runs ``body`` between claim and release.
 
-    ``clear`` deletes what was built when the run is aborted or fails, and returns what is left; its second argument
-    spares the recovery point. After either, the next check waits for the cooldown. An unexpected error ends the run in
-    the same way, rather than leaving the plan locked.
+    ``clear`` deletes what was built when the run is aborted or fails, and returns what is left. After either, the next
+    check waits for the cooldown. An unexpected error ends the run in the same way, rather than leaving the plan locked.
     """
     plan, work.kind = run.plan, run.kind
     work.takes_aborts = False
@@ -64,13 +63,13 @@ def _begins(run: RunInput) -> str:
 
 
 def _cleaned_up(
-    work: RunContext, run: RunInput, clear: Callable[[str, bool], Doing[list[str]]], ending: EndRun
+    work: RunContext, run: RunInput, clear: Callable[[EndRun], Doing[list[str]]], ending: EndRun
 ) -> Doing[EndRun]:
-    """Deletes what was built, and says what is left. A failed run keeps its recovery point, which may be the last."""
+    """Deletes what was built, and says what is left."""
     work.takes_aborts = False
     yield from work.record_now(phase=Phase.CLEANING_UP, waiting_for=None, answers=[], waiting_until=None)
     try:
-        left = yield from clear(ending.by, ending.outcome is Outcome.FAILED)
+        left = yield from clear(ending)
     except (NeedsOperator, task.TaskFailedError) as error:
         left = [reason(error)]
     because = ending.because

@@ -17,6 +17,7 @@ EVENT_PROCEED = "proceed"
 EVENT_COMMIT = "commit"
 EVENT_PROGRESS = "progress"
 EVENT_GO = "go"
+EVENT_PREPARATION_OVER = "preparation_over"
 EVENT_ALERT = "alert"
 
 TAG_RUN = "coldsite-run"
@@ -72,6 +73,11 @@ def parse_run_id(run_id: str) -> RunName | None:
 def child_instance(run_id: str, workload: str, attempt: int) -> str:
     """The instance id of one workload's recovery; an id is used once."""
     return f"{run_id}:{workload}:{attempt}"
+
+
+def preparation_instance(run_id: str) -> str:
+    """The instance id of the preparation that runs beside a failover's confirmation."""
+    return f"{run_id}:prepared"
 
 
 def _short(run_id: str) -> str:

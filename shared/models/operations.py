@@ -69,6 +69,10 @@ class PointInTime(Strict):
     snapshots: dict[str, str]
     data_until: datetime | Literal["unknown"] | None = None
 
+    def of_workload(self, name: str) -> dict[str, str]:
+        """The snapshots of one workload by disk label."""
+        return {key.partition("/")[2]: one for key, one in self.snapshots.items() if key.partition("/")[0] == name}
+
     @property
     def holds_until(self) -> datetime | None:
         """The moment that the data reach; None when unknown. The data of a disconnected replica are older than a set

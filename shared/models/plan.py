@@ -202,11 +202,14 @@ class Recovery(RecoveryTerms):
     """The workloads and the terms of their recovery."""
 
     workloads: dict[WorkloadName, Workload] = Field(min_length=1)
+    prepare: Literal["while_confirming", "when_confirmed"] = "while_confirming"
+    """When an automatic failover freezes the replica, takes its set and makes the disks: beside the confirmation, or
+    after it. Machines are always created after it."""
 
     @property
     def terms(self) -> RecoveryTerms:
         """The terms that all workloads share."""
-        return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads"}))
+        return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads", "prepare"}))
 
 
 class Fence(Strict):

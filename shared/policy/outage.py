@@ -99,6 +99,13 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     return verdict("keep_looking", reasons[last.says])
 
 
+def may_prepare(verdict: Verdict) -> bool:
+    """Whether a recovery may be prepared, or stay prepared: the newest round says unreachable and nothing objects."""
+    seen = view(verdict.evidence, verdict.quorum)
+    undisputed = seen.says == "down" and not seen.veto and not seen.trouble
+    return undisputed and verdict.decision in ("keep_looking", "confirmed")
+
+
 def operator_verdict(evidence: list[Evidence], detection: Detection, at: datetime) -> Verdict:
     """The verdict of a run that a person started: one pass of evidence, kept and shown."""
     down = any(e.counts_as == "down" for e in evidence if e.role == "evidence")

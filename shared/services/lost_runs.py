@@ -107,12 +107,15 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
 
 
 async def _still_building(plan: RecoveryPlan, run: RecoveryRun, engine: Engine) -> bool:
-    """Orders the run's workloads to stop, and returns whether any still runs. The row may be one attempt behind."""
+    """Orders the run's preparation and its workloads to stop, and returns whether any still runs. The row may be one
+    attempt behind.
+    """
     children = [
         ids.child_instance(run.run_id, workload, attempt)
         for workload in plan.recovery.workloads
         for attempt in range(1, run.builds + 2)
     ]
+    children.append(ids.preparation_instance(run.run_id))
     states = await asyncio.gather(*(engine.state(child) for child in children))
     running = [child for child, state in zip(children, states, strict=True) if state == "running"]
     await asyncio.gather(*(engine.send(child, ids.EVENT_ABORT, {"by": "the end of its run"}) for child in running))

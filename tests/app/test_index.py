@@ -46,7 +46,7 @@ TIMERS = {
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
 ORCHESTRATORS = set(
-    "failover failback drill recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
+    "failover failback drill prepare_recovery recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
 )
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk

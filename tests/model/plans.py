@@ -10,7 +10,8 @@ from tests.plans import REMOVED, contoso_with
 
 
 @cache
-def model_plan(mode: str = "automatic", after_hold: str = "retry") -> RecoveryPlan:
+def model_plan(mode: str = "automatic", after_hold: str = "retry", fenced: bool = True) -> RecoveryPlan:
+    """Without a fence, an automatic failover prepares its recovery while it confirms the outage."""
     changes: dict[str, Any] = {
         "detection.mode": mode,
         "detection.confirm_for": "30s",
@@ -27,7 +28,8 @@ def model_plan(mode: str = "automatic", after_hold: str = "retry") -> RecoveryPl
         "recovery.workloads.iis.boot_timeout": "2m",
         "drill.keep_for": "5m",
         "drill.schedule": REMOVED,
-        "fence": {"hook": "FENCE_HOOK"},
         "notify": [{"url_setting": "NOTIFY_URL", "on": ["needs_operator", "finished"]}],
     }
+    if fenced:
+        changes["fence"] = {"hook": "FENCE_HOOK"}
     return contoso_with(changes)

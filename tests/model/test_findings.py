@@ -108,7 +108,7 @@ def test_a_set_of_the_timer_is_not_thawed_by_a_drill(front: Front) -> None:
     check_at_rest(front.world)
 
 
-@pytest.mark.parametrize("after", range(33, 42))
+@pytest.mark.parametrize("after", range(29, 38))
 def test_a_history_that_is_away_for_long_loses_no_phase(outage: Front, after: int) -> None:
     run_id = started(outage.watch())
     outage.world.engine.advance(timedelta(seconds=after))

@@ -74,11 +74,18 @@ class AnythingMayHappen(RuleBasedStateMachine):
         story=st.sampled_from(["a quiet night", "an outage", "an outage", "a drill", "a person's failover"]),
         refused=st.lists(REFUSED, max_size=2),
         minutes=st.integers(0, 4),
+        fenced=st.booleans(),
     )
     def begin(
-        self, mode: str, after_hold: str, story: str, refused: list[tuple[str, Trouble, int]], minutes: int
+        self,
+        mode: str,
+        after_hold: str,
+        story: str,
+        refused: list[tuple[str, Trouble, int]],
+        minutes: int,
+        fenced: bool,
     ) -> None:
-        plan = model_plan(mode, after_hold)
+        plan = model_plan(mode, after_hold, fenced)
         self.world = World(plan)
         self.front = Front(self.world, plan)
         self.disasters = 0
@@ -89,7 +96,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         elif story == "a drill":
             self.front.drill("schedule")
         elif story == "a person's failover":
-            self.front.failover("planned", acknowledge=True)
+            self.front.failover("planned" if fenced else "unplanned", acknowledge=True)
         self.world.engine.advance(timedelta(minutes=minutes))
 
     # The primary
@@ -140,11 +147,12 @@ class AnythingMayHappen(RuleBasedStateMachine):
 
     @precondition(lambda self: not self._at_work())
     @happening(
-        mode=st.sampled_from(["planned", "unplanned"]),
+        planned=st.booleans(),
         acknowledge=st.booleans(),
         point=st.sampled_from(["latest", "latest", "latest_good"]),
     )
-    def person_starts_a_failover(self, mode: Literal["planned", "unplanned"], acknowledge: bool, point: str) -> None:
+    def person_starts_a_failover(self, planned: bool, acknowledge: bool, point: str) -> None:
+        mode: Literal["planned", "unplanned"] = "planned" if planned and self.front.plan.fence else "unplanned"
         self.front.failover(mode, acknowledge=acknowledge, recovery_point=point)
 
     @precondition(lambda self: self._unfinished())

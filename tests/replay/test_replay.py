@@ -86,7 +86,7 @@ def other_input(ctx: Any) -> Changed:
 
 def other_activity(ctx: Any) -> Changed:
     def call(name: str, **more: Any) -> Any:
-        return ctx.call_activity("freeze_replica" if name == "freeze_replication" else name, **more)
+        return ctx.call_activity("verify_page" if name == "verify_site" else name, **more)
 
     return Changed(ctx, call_activity=call)
 
@@ -143,10 +143,10 @@ def a_failover() -> History:
     ("orchestrator", "said"),
     [
         (with_change(other_input), "input.changes.new: was not there, is true"),
-        (with_change(other_activity), "freeze_replica\n"),
+        (with_change(other_activity), "verify_page\n"),
         (with_change(one_more_activity), "count_run"),
         (with_change(longer_timer), "fireAt: was "),
-        (with_change(other_child), ":sql:1:again"),
+        (with_change(other_child), ":prepared:again"),
         (with_change(other_event), "input.new: was not there, is true"),
         (other_result, "result.new: was not there, is true"),
         (failing, "now:  end failed builtins.RuntimeError: new"),

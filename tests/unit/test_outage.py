@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.models.evidence import Evidence, Round, State, Verdict
-from shared.policy.outage import decide, doubt, operator_verdict, primary_serves, view
+from shared.policy.outage import decide, doubt, may_prepare, operator_verdict, primary_serves, view
 from tests.unit.rounds import (
     BLIND,
     DETECTION,
@@ -286,6 +286,14 @@ def test_an_unbroken_agreement_is_confirmed(rounds: list[Round], quorum: int) ->
     if begun and all(says_down(r, quorum) for r in rounds[begun[-1] :]):
         verdict = decide(rounds, DETECTION.model_copy(update={"quorum": quorum}), now)
         assert verdict.decision == ("ask" if in_trouble(rounds[-1]) else "confirmed")
+
+
+@given(histories(), st.integers(1, 3))
+def test_a_recovery_is_prepared_only_while_nothing_speaks_against_the_outage(rounds: list[Round], quorum: int) -> None:
+    verdict = decide(rounds, DETECTION.model_copy(update={"quorum": quorum}), rounds[-1].at)
+    undisputed = says_down(rounds[-1], quorum) and not in_trouble(rounds[-1])
+    assert may_prepare(verdict) is (undisputed and verdict.decision in ("keep_looking", "confirmed"))
+    assert may_prepare(verdict) or verdict.decision != "confirmed"
 
 
 @given(histories())
