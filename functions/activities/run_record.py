@@ -13,8 +13,9 @@ from shared.models.detection import Trust
 from shared.models.errors import LostLockError
 from shared.models.runs import CutoverState, Outcome, RecoveryRun
 from shared.models.steps import Order, StepEnd
+from shared.policy.learned import durations_of
 from shared.policy.trust import trust_limitation
-from shared.services.end_run import end_orphan, end_run
+from shared.services.end_run import end_orphan, end_run, steps_of
 from shared.store import alerts, events, freezing, site_state
 from shared.store.runs import list_runs, read_run, update_run
 
@@ -141,8 +142,11 @@ class ReleaseOrder(Order):
 
 @activity(bp, "around")
 async def release_run(order: ReleaseOrder) -> Strict:
-    """Releases the plan; ``cooldown`` postpones the next check."""
+    """Releases the plan; ``cooldown`` postpones the next check. A run that succeeded leaves how long its steps took."""
     if order.well_at:
         await alerts.close_before(order.run.plan, order.well_at)
-    await site_state.release_lock(order.run, order.cooldown)
+    run = await read_run(order.run.run_id)
+    teaches = run.outcome is Outcome.SUCCEEDED and run.kind != "failback"
+    took = durations_of(await steps_of(run)) if teaches else {}
+    await site_state.release_lock(order.run, order.cooldown, took)
     return Strict()

@@ -25,9 +25,9 @@ from shared.models.evidence import Evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, RecoveryRun
 from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES
-from shared.policy.progress import progress
+from shared.policy.progress import StepLine, progress
 from shared.services.end_run import steps_of
-from shared.services.forecast import forecast
+from shared.services.forecast import forecast, learned_plan
 from shared.services.report import RunReport
 from shared.store.runs import list_runs, read_run
 
@@ -80,9 +80,13 @@ async def document(plans: list[RecoveryPlan], caller: Caller) -> Document:
 async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> Document:
     """One run, with its plan's situation above it. Raises ``UnknownRunError``."""
     run, above = await asyncio.gather(read_run(run_id), _facts(plan, caller))
-    steps = await steps_of(run)
-    above |= {"run": run, "timeline": progress(plan, run, steps, datetime.now(UTC)), "alone": True}
+    above |= {"run": run, "timeline": await _timeline(plan, run), "alone": True}
     return _document({plan.name: _draw("plan.html", above)})
+
+
+async def _timeline(plan: RecoveryPlan, run: RecoveryRun) -> list[StepLine]:
+    steps, learned = await asyncio.gather(steps_of(run), learned_plan(plan))
+    return progress(learned, run, steps, datetime.now(UTC))
 
 
 def _document(sections: dict[str, str]) -> Document:
@@ -99,7 +103,6 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         forecast(plan, "failover"),
     )
     run = next((one for one in runs if one.run_id == view.active_run), None)
-    steps = await steps_of(run) if run else []
     seen = situation(view, datetime.now(UTC).replace(second=0, microsecond=0))
     may = [button for button in seen.buttons if button.needs in caller.roles]
     return {
@@ -111,7 +114,7 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         "forecast": expected,
         "run": run,
         "runs": runs,
-        "timeline": progress(plan, run, steps, datetime.now(UTC)) if run else [],
+        "timeline": await _timeline(plan, run) if run else [],
         "chart": _chart(plan, drills),
         "alone": False,
     }

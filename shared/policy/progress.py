@@ -13,7 +13,7 @@ from shared.models.words import STEPS, step_words
 from shared.policy.timeline import expected_timeline
 
 _LATE = 1.25
-"""A step is late once it ends, or goes on, beyond so many times its expected end, and half a minute."""
+"""A step is late once it takes so many times as long as expected, and half a minute."""
 
 
 class StepLine(Strict):
@@ -53,7 +53,6 @@ class Measure(Strict):
 def progress(plan: RecoveryPlan, run: RecoveryRun, steps: list[Step], now: datetime) -> list[StepLine]:
     """The steps that people know, in the order in which they began; steps of one name are one line."""
     wanted = {} if run.kind == "failback" else {(one.name, one.target): one for one in expected_timeline(plan)}
-    decided = next((s.started_at for s in steps if s.name in ("freeze_replication", "take_recovery_point")), None)
     grouped: dict[str, list[Step]] = {}
     for step in sorted(steps, key=lambda one: one.started_at):
         if step.name in STEPS and step.status != "skipped":
@@ -64,16 +63,15 @@ def progress(plan: RecoveryPlan, run: RecoveryRun, steps: list[Step], now: datet
         began = min(part.started_at for part in parts)
         ended = None if last.ended_at is None else max(part.ended_at for part in parts if part.ended_at)
         expected = wanted.get((first.name, first.target.split("/")[0])) or wanted.get((first.name, "all"))
-        late = False
-        if expected and decided:
-            late = ((ended or now) - decided).total_seconds() > expected.ends * _LATE + 30
+        usual = expected.ends - expected.begins if expected else None
+        late = usual is not None and ((ended or now) - began).total_seconds() > usual * _LATE + 30
         lines.append(
             StepLine(
                 words=words,
                 status=last.status,
                 begins=(began - run.started_at).total_seconds(),
                 took=(ended - began).total_seconds() if ended else None,
-                expected=expected.ends - expected.begins if expected else None,
+                expected=usual,
                 late=late,
                 error=next((part.error for part in reversed(parts) if part.error), None),
             )

@@ -10,6 +10,7 @@ from shared.models.base import Strict
 from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
+from shared.policy.learned import as_learned
 from shared.policy.loss import spoken_moment
 from shared.policy.timeline import ExpectedStep, expected_timeline
 from shared.services.start_run import refusal, takes_over
@@ -41,6 +42,11 @@ class Forecast(Strict):
     warnings: list[str]
 
 
+async def learned_plan(plan: RecoveryPlan) -> RecoveryPlan:
+    """The plan that expects what earlier runs took."""
+    return as_learned(plan, (await site_state.read_state(plan.name)).durations)
+
+
 async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Forecast:
     """The forecast, from stored state only: no site and no Azure service is asked, and nothing is started."""
     state, drills = await asyncio.gather(
@@ -49,7 +55,8 @@ async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Fo
     now = datetime.now(UTC)
     good = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
     until = state.data_until
-    steps = [step for step in expected_timeline(plan) if kind == "failover" or step.target != "customers"]
+    learned = as_learned(plan, state.durations)
+    steps = [step for step in expected_timeline(learned) if kind == "failover" or step.target != "customers"]
     return Forecast(
         plan=plan.name,
         kind=kind,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from shared.models.base import Strict
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
+from shared.policy.learned import as_learned
 from shared.policy.progress import Measure, StepLine, progress
 from shared.services.end_run import steps_of
 from shared.services.verify_history import verify_history
@@ -53,7 +54,7 @@ async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
         time_zone=plan.time_zone,
         written_at=now,
         measures=_measures(plan, run),
-        timeline=progress(plan, run, steps, now),
+        timeline=progress(as_learned(plan, state.durations), run, steps, now),
         left=state.not_cleared.get(run_id, []),
         people=people,
         history=" ".join(chain.problems) or f"intact: {chain.documents} documents, each chained to the one before",

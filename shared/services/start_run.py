@@ -12,6 +12,7 @@ from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import FIRST_PHASE, Mode, Person, Phase, RecoveryRun, RunInput, Trigger
 from shared.models.steps import RunRef
+from shared.policy.learned import as_learned
 from shared.policy.outage import operator_verdict
 from shared.services.end_run import end_orphan
 from shared.services.engine import Engine
@@ -132,7 +133,7 @@ async def begin_run(
         rehearse=rehearse,
         not_before=not_before,
         serving=await serving_failover(plan, state) if kind == "failback" else None,
-        plan=plan,
+        plan=as_learned(plan, state.durations),
     )
     try:
         if over and preempts:

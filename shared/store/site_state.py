@@ -22,6 +22,7 @@ from shared.models.looks import ReplicaLook, SiteLook
 from shared.models.replica import ReplicaState
 from shared.models.routing import ActiveSite
 from shared.models.steps import RunRef
+from shared.policy.learned import with_one_more
 from shared.policy.outage import primary_serves, view
 from shared.store.tables import STATE, from_row, storage, table, to_entity, unknown_columns
 
@@ -38,6 +39,7 @@ _STRUCTURES = frozenset(
         "not_cleared",
         "settle_proposal",
         "retire",
+        "durations",
         "readiness",
         "readiness_told",
     }
@@ -94,6 +96,8 @@ class SiteState(Strict):
     failed_back_at: datetime | None = None
     """When customers came home last: automatic acts as approve until a drill has succeeded since."""
     retire: dict[str, str] = {}
+    durations: dict[str, list[float]] = {}
+    """How long the steps of earlier runs took (``policy/learned.py``)."""
     readiness: dict[str, Any] = {}
     """The newest findings and when they were made."""
     readiness_told: list[str] = []
@@ -366,15 +370,17 @@ async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
     await change_state(plan, note)
 
 
-async def release_lock(run: RunRef, cooldown: timedelta | None = None) -> None:
+async def release_lock(run: RunRef, cooldown: timedelta | None = None, took: dict[str, float] | None = None) -> None:
     """Releases the plan, and postpones the next check by ``cooldown``: checks that fail now count as known until then.
-    A lock of another run is left.
+    ``took`` are the run's durations, which are kept. A lock of another run is left.
     """
 
     def unlock(state: SiteState) -> dict[str, Any]:
         if (state.active_run, state.epoch) != (run.run_id, run.epoch):
             return {}
         changes: dict[str, Any] = {"active_run": None, "active_kind": None, "locked_at": None}
+        if took:
+            changes["durations"] = with_one_more(state.durations, took)
         if cooldown:
             changes["not_before"] = datetime.now(UTC) + cooldown
             changes["cooled_at"] = datetime.now(UTC)

@@ -66,3 +66,27 @@ def test_the_whole_life_of_a_plan_needs_every_permission_and_nothing_outside_the
     assert report["failures"] == []
     given = {(grant.scope, action) for grant in grants_of(contoso()) for action in grant.actions}
     assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
+
+
+LEARNED = """
+name: a drill teaches the failover after it
+plan: plans/contoso.yaml
+plan_overrides: {drill: {keep_for: 10s}, recovery: {workloads: {sql: {expected_boot: 25m}}}}
+timeline:
+  - {at: 10s, do: operator.drill, answer: 202}
+  - {at: 90m, do: site.stop, target: primary}
+expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeeded: 1}}}
+"""
+
+
+def test_a_failover_expects_what_the_drill_before_it_took(tmp_path: Path) -> None:
+    """The plan expects a boot of 25 minutes, so that the drill probes seldom; the failover knows better."""
+    report = play(tmp_path, LEARNED)
+    assert report["failures"] == []
+    drill, failover = (_boot_of(run) for run in report["runs"])
+    assert failover < drill - 60
+
+
+def _boot_of(run: dict[str, Any]) -> float:
+    probed = next(step for step in run["steps"] if (step["name"], step["target"]) == ("probe_workload", "sql"))
+    return float(probed["ended_at"] - probed["started_at"])

@@ -1,0 +1,78 @@
+"""What earlier runs of a plan took replaces what the plan expects: for first polls, for forecasts, for what is late.
+
+Pure. Only runs that succeeded teach, and only steps that were carried out once: one that was cut off says how long the
+interruption was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from statistics import median
+
+from shared.models.plan import RecoveryPlan, Workload
+from shared.models.steps import Step
+
+KEPT = 10
+"""How many of the newest durations are kept for each step."""
+
+_HELD_BACK = 0.05
+"""The share of a boot after which its first probe may begin."""
+
+type Durations = dict[str, list[float]]
+"""Seconds, oldest first, by ``run_command``, ``snapshot``, ``disk``, ``machine`` and ``boot/WORKLOAD``."""
+
+_EXPECTED = {
+    "freeze_replication": "run_command",
+    "take_recovery_point": "snapshot",
+    "create_disk": "disk",
+    "create_machine": "machine",
+}
+
+
+def durations_of(steps: list[Step]) -> dict[str, float]:
+    """The durations of one run's steps, the longest of each kind: what is polled together is done with the last.
+
+    A boot counts from the created machine to the healthy answers, where it was probed from its creation on: a workload
+    that waits for another one is probed later, and its own boot is not seen.
+    """
+    found: dict[str, float] = {}
+    created = {step.target: step.ended_at for step in steps if step.name == "create_machine" and _once(step)}
+    for step in steps:
+        if step.name in _EXPECTED and _once(step):
+            key, began = _EXPECTED[step.name], step.started_at
+        elif step.name == "probe_workload" and _probed_from(created.get(step.target), step):
+            key, began = f"boot/{step.target}", created[step.target] or step.started_at
+        else:
+            continue
+        if began and step.ended_at:
+            found[key] = max(found.get(key, 0.0), (step.ended_at - began).total_seconds())
+    return found
+
+
+def with_one_more(known: Durations, took: dict[str, float]) -> Durations:
+    """The durations with those of one more run."""
+    return known | {key: [*known.get(key, []), round(seconds, 3)][-KEPT:] for key, seconds in took.items()}
+
+
+def as_learned(plan: RecoveryPlan, known: Durations) -> RecoveryPlan:
+    """The plan with the median of each duration in place of what it declares. Its hash is another one."""
+    medians = {key: timedelta(seconds=median(taken)) for key, taken in known.items() if taken}
+    recovery = plan.recovery
+    expected = recovery.expected.model_copy(update={key: medians[key] for key in _EXPECTED.values() if key in medians})
+    workloads = {name: _boot(workload, medians.get(f"boot/{name}")) for name, workload in recovery.workloads.items()}
+    changed = recovery.model_copy(update={"expected": expected, "workloads": workloads})
+    return plan.model_copy(update={"recovery": changed})
+
+
+def _once(step: Step) -> bool:
+    return step.status == "succeeded" and step.attempts == 1
+
+
+def _probed_from(created: datetime | None, step: Step) -> bool:
+    if created is None or step.ended_at is None or step.status != "succeeded":
+        return False
+    return step.started_at - created <= (step.ended_at - created) * _HELD_BACK
+
+
+def _boot(workload: Workload, learned: timedelta | None) -> Workload:
+    return workload.model_copy(update={"expected_boot": learned}) if learned else workload
