@@ -194,7 +194,7 @@ class ResourceManager:
         )
 
     def operation_headers(self, operation: Operation, location: str, api_version: str, kind: str) -> dict[str, str]:
-        """The polling address of an operation. Real answers have both headers and no Retry-After.
+        """The polling address of an operation, and when to ask there.
 
         Source: recordings of disk and snapshot PUT in Azure/azure-cli (DiskOperations for disks and snapshots).
         """
@@ -206,7 +206,14 @@ class ResourceManager:
         return {
             "Azure-AsyncOperation": f"{url}?api-version={api_version}",
             "Location": f"{url}?monitor=true&api-version={api_version}",
+            **self._advice(operation, 0),
         }
+
+    def _advice(self, operation: Operation, poll: int) -> dict[str, str]:
+        """The Retry-After of an answer, in whole seconds, as the clients demand: exact at speeds up to 10."""
+        if operation.retry_after is None or poll > 1 or operation.end is not None:
+            return {}
+        return {"Retry-After": str(self.retry_after(operation.retry_after[poll]))}
 
     def model_operations(self) -> None:
         """The polling addresses of operations."""
@@ -219,11 +226,11 @@ class ResourceManager:
             if call.query.get("monitor") == "true":
                 if operation.end is None:
                     again = f"{self.base}{call.path}?monitor=true&api-version={call.query['api-version']}"
-                    return Answer(202, None, {"Location": again})
+                    return Answer(202, None, {"Location": again, **self._advice(operation, operation.polls)})
                 if operation.error:
                     raise ArmError(409, operation.error["code"], operation.error["message"])
                 return Answer(200, operation.output) if operation.output is not None else Answer(204)
-            return Answer(200, self.operations.body(operation))
+            return Answer(200, self.operations.body(operation), self._advice(operation, operation.polls))
 
         for kind in ("operations", "diskOperations"):
             self.model(

@@ -12,6 +12,21 @@ from lab.clock import Clock
 
 FOREVER = float("inf")
 
+_RETRY_AFTER = {
+    "machine": (10.0, 50.0),
+    "delete virtualmachines": (10.0, 30.0),
+    "disk": (2.0, 10.0),
+    "snapshot": (2.0, 10.0),
+}
+"""The Retry-After of the answer to an order, and of its first poll while it runs; later polls, Run Command and the
+deletion of disks and snapshots have none. Simulated seconds.
+
+Source: recordings of Azure/azure-sdk-for-python, sdk/compute/azure-mgmt-compute/tests/recordings, test_compute_vm.json
+(2022-11) and test_compute_shot.json (2023-01); another machine's first poll said 70 (Azure/azure-powershell,
+VirtualMachineRunCommandTests/TestVirtualMachineSetRunCommand.json, 2019-03). The recordings of Azure/azure-cli have
+none because its test kit removes the header.
+"""
+
 
 @dataclass
 class Operation:
@@ -27,6 +42,8 @@ class Operation:
     error: dict[str, str] | None = None
     output: Any = None
     polls: int = 0
+    retry_after: tuple[float, float] | None = None
+    """What the answer to the order and the first poll say of the next one; simulated seconds."""
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def finish(self, now: float, error: dict[str, str] | None = None, output: Any = None) -> None:
@@ -53,7 +70,8 @@ class Operations:
     ) -> Operation:
         """Starts an operation. At its end ``complete`` runs and its return value is the operation's output."""
         now = self._clock.now
-        operation = Operation(str(uuid.uuid4()), kind, resource, now, now + duration)
+        name, advice = str(uuid.uuid4()), _RETRY_AFTER.get(kind)
+        operation = Operation(name, kind, resource, now, now + duration, retry_after=advice)
         self.all[operation.name] = operation
 
         async def run() -> None:

@@ -1,6 +1,7 @@
-"""Compute's throttling: token buckets per resource and per subscription.
+"""Throttling: token buckets of Resource Manager per subscription, and of Compute per resource and per subscription.
 
-Source: MicrosoftDocs/azure-compute-docs:articles/virtual-machines/compute-throttling-limits.md
+Sources: MicrosoftDocs/azure-docs:articles/azure-resource-manager/management/request-limits-and-throttling.md,
+MicrosoftDocs/azure-compute-docs:articles/virtual-machines/compute-throttling-limits.md
 """
 
 from __future__ import annotations
@@ -8,6 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.clock import Clock
+
+_RESOURCE_MANAGER: dict[str, tuple[str, float, float]] = {
+    "GET": ("reads", 25 * 60, 250),
+    "PUT": ("writes", 10 * 60, 200),
+    "PATCH": ("writes", 10 * 60, 200),
+    "POST": ("writes", 10 * 60, 200),
+    "DELETE": ("deletes", 10 * 60, 200),
+}
+"""By method: what it counts as, the refill a minute and the bucket of one caller in the subscription's region."""
 
 _LIMITS: dict[str, tuple[tuple[float, float] | None, tuple[float, float] | None]] = {
     "PUT virtualMachines": ((4, 12), (500, 1500)),
@@ -33,13 +43,14 @@ class Throttling:
 
     def wait(self, label: str, path: str, caller: str) -> float:
         """Takes one token from each bucket that applies; simulated seconds to wait when one is empty."""
+        counts_as, *all_calls = _RESOURCE_MANAGER[label.partition(" ")[0]]
         resource, subscription = _LIMITS.get(label, (None, None))
-        waits = [
-            self._take(key, limit)
-            for key, limit in ((f"{label}|{path.lower()}", resource), (f"{label}|{caller}", subscription))
-            if limit
-        ]
-        return max(waits, default=0.0)
+        buckets = (
+            (f"{counts_as}|{caller}", (all_calls[0], all_calls[1])),
+            (f"{label}|{path.lower()}", resource),
+            (f"{label}|{caller}", subscription),
+        )
+        return max(self._take(key, limit) for key, limit in buckets if limit)
 
     def _take(self, key: str, limit: tuple[float, float]) -> float:
         refill, size = limit

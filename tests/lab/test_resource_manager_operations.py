@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lab.cloud.faults import Fault
+from lab.cloud.times import Times
 from tests.lab.azure import (
     DISKS,
     HELPER,
@@ -19,6 +20,7 @@ from tests.lab.azure import (
     SOURCE,
     SUBSCRIPTION,
     Azure,
+    Reply,
     compute,
     copy_of,
     simulated,
@@ -51,6 +53,27 @@ DISK_PLACED = {"sku.name": str, "properties.encryption.type": str}
 
 
 # Operations
+
+
+def test_orders_and_their_first_polls_say_when_to_ask_again_as_recorded() -> None:
+    """See ``_RETRY_AFTER`` in lab/cloud/operations.py: Run Command, later polls and ended operations say nothing."""
+    with simulated(speed=1.0, times=Times(snapshot=60, disk=60)) as azure:
+        told = {
+            "snapshot": azure.put_snapshot(),
+            "run command": azure.ask("POST", f"{HELPER}/runCommand", MACHINES, {"commandId": "RunPowerShellScript"}),
+        }
+        polls = {
+            kind: [azure.ask("GET", reply.headers["Azure-AsyncOperation"]) for _ in range(2)]
+            for kind, reply in told.items()
+        }
+        assert {kind: _advice([told[kind], *polls[kind]]) for kind in told} == {
+            "snapshot": ["2", "10", None],
+            "run command": [None, None, None],
+        }
+
+
+def _advice(replies: list[Reply]) -> list[str | None]:
+    return [reply.headers.get("Retry-After") for reply in replies]
 
 
 @example("GET", operations_of("operations"), ASYNC)

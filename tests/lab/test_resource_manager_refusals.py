@@ -11,8 +11,10 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from lab.clock import Clock
 from lab.cloud.faults import Fault
 from lab.cloud.identity import A_DAY
+from lab.cloud.throttling import Throttling
 from lab.cloud.times import Times
 from tests.lab.azure import (
     ARM,
@@ -233,6 +235,23 @@ def test_too_many_calls_for_one_machine_get_429_and_the_next_machine_none() -> N
         assert all(1 <= int(reply.headers["Retry-After"]) <= 5 for reply in refused)
         assert azure.arm.throttled == len(refused)
         assert azure.ask("GET", compute("virtualMachines", "other"), MACHINES).status == 200
+
+
+@pytest.mark.parametrize(
+    ("labels", "bucket"),
+    [
+        (["GET disks", "GET operations"], 250),
+        (["PUT disks", "POST runCommand", "PATCH x"], 200),
+        (["DELETE disks"], 200),
+    ],
+    ids=["reads", "writes", "deletes"],
+)
+def test_one_caller_empties_the_subscriptions_bucket_and_no_other(labels: list[str], bucket: int) -> None:
+    """MicrosoftDocs, request-limits-and-throttling.md; the clock stands still, so nothing is refilled."""
+    throttling = Throttling(Clock(1.0, lambda: 0.0))
+    waits = [throttling.wait(labels[n % len(labels)], f"/resource/{n}", "the app") for n in range(bucket + 1)]
+    assert [n for n, wait in enumerate(waits) if wait] == [bucket]
+    assert throttling.wait(labels[0], "/resource", "somebody else") == 0.0
 
 
 def test_declared_throttling_reaches_the_sdk_as_429_with_retry_after(azure: Azure) -> None:
