@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Times:
-    """One number for each operation; ``spread`` varies each by up to that share, reproducibly."""
+    """One number for each operation; ``spread`` varies each by up to that share: the same for the same ``seed``."""
 
     snapshot: float = 5.0
     """Recorded: 0.7 s median, 22 s slowest. Usable at once for Premium SSD; 5 s leaves room for larger disks."""
@@ -43,17 +44,20 @@ class Times:
     nic_reserved: float = 180.0
     """After a failed create; seen in public issues (NicReservedForAnotherVm names 180 seconds)."""
     spread: float = 0.1
+    seed: int = 0
 
     def of(self, name: str, salt: str = "") -> float:
         """The duration called ``name`` for the thing called ``salt``; the same names give the same duration."""
-        share = random.Random(f"{name}|{salt}").uniform(-self.spread, self.spread)  # noqa: S311 (not for security)
+        thing = f"{name}|{salt}" + (f"|{self.seed}" if self.seed else "")
+        share = random.Random(thing).uniform(-self.spread, self.spread)  # noqa: S311 (not for security)
         value: float = getattr(self, name)
         return value * (1 + share)
 
     def with_changes(self, changes: dict[str, float]) -> Times:
         """A copy with some numbers replaced. Raises ``KeyError`` for an unknown name."""
-        known = {field.name for field in fields(self)}
+        known = {field.name for field in fields(self)} - {"seed"}
         for name in changes:
             if name not in known:
                 raise KeyError(f"{name} is not one of {', '.join(sorted(known))}")
-        return replace(self, **changes)
+        numbers: dict[str, Any] = dict(changes)
+        return replace(self, **numbers)

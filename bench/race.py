@@ -1,0 +1,347 @@
+"""Coldsite beside the scripts that people write instead: the same simulated Azure, the same outage, the same speed.
+
+Each contestant gets a lab of its own. The times are what customers saw, in simulated seconds. A race on a machine that
+was too busy says so, and its times are not to be believed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from lab.actions import Actions
+from lab.cloud.times import Times
+from lab.options import LabOptions
+from lab.report import orders_lost
+from lab.scenario import PROJECT, Event
+from lab.site import world
+from lab.twin import Lab
+from shared.models.durations import spoken
+from shared.models.plan import RecoveryPlan
+from shared.models.resource_ids import take_apart
+from shared.plans.loader import load_plan
+
+PLAN = PROJECT / "plans" / "contoso.yaml"
+OUTAGE_AT = 10.0
+LONGEST = 1500.0
+"""Simulated seconds after which a contestant that has not moved the customers has lost."""
+
+SDK_POLLING, QUICK_POLLING = 30.0, 5.0
+_AFTERWARDS = 120.0
+"""Simulated seconds that customers are watched after a contestant has ended."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """``script`` is a module of ``bench/peers``; None is Coldsite."""
+
+    name: str
+    script: str | None = None
+    polling: float = SDK_POLLING
+
+
+COLDSITE = Contestant("Coldsite")
+CONTESTANTS = [
+    COLDSITE,
+    Contestant("script, all at once", "peer_parallel"),
+    Contestant("script, all at once, 5 s polling", "peer_parallel", QUICK_POLLING),
+    Contestant("script, one by one", "peer_sdk"),
+    Contestant("az commands", "peer_cli"),
+]
+CLI_SPEED = 2.0
+"""Each az command takes a second or two of real time to start; at speed 10 that would count as ten or twenty."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What happens besides the outage: events of a scenario."""
+
+    name: str
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+
+ORDINARY = Situation("the site dies")
+SITUATIONS = [
+    ORDINARY,
+    Situation(
+        "no capacity for the first size",
+        [
+            {
+                "at": "0s",
+                "do": "arm.fault",
+                "operation": "PUT virtualMachines",
+                "error": "AllocationFailed",
+                "size": "Standard_D4s_v5",
+                "times": 99,
+            }
+        ],
+    ),
+    Situation(
+        "SQL Server comes up SUSPECT", [{"at": "0s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"}]
+    ),
+    Situation("the primary is back after 6 minutes", [{"at": "370s", "do": "site.start", "target": "primary"}]),
+]
+
+
+@dataclass
+class Result:
+    """One contestant in one lab, in simulated seconds; ``served`` is whether customers were served in the end."""
+
+    dark: float
+    served: bool
+    decided_to_moved: float | None
+    lost: int
+    calls: int
+    both: float
+    ended: str
+    busy: float
+    floor: float
+
+
+async def race(contestant: Contestant, situation: Situation, plan: RecoveryPlan, speed: float, seed: int) -> Result:
+    """Lets the primary die and waits until the contestant has moved the customers, asks, or gives up."""
+    speed = CLI_SPEED if contestant.script == "peer_cli" else speed
+    options = LabOptions(speed=speed, times=Times(seed=seed), customers_every=2.0)
+    async with Lab(plan, PLAN, options) as lab:
+        if contestant.script:
+            await lab.functions.stop()
+        actions = Actions(lab, PROJECT)
+        notice = _Notice(lab)
+        watching = [asyncio.create_task(notice.watch()), asyncio.create_task(_events(lab, actions, situation))]
+        psutil.cpu_percent()
+        try:
+            moments, ended = await (_script(lab, contestant) if contestant.script else _coldsite(lab))
+            await lab.clock.sleep(_AFTERWARDS)
+        finally:
+            for task in watching:
+                task.cancel()
+            await asyncio.gather(*watching, return_exceptions=True)
+        tally = lab.customers.tally
+        moved = notice.recovery_enabled is not None
+        decided = moments.get("decided")
+        return Result(
+            dark=tally.dark_seconds(lab.clock.now),
+            served=lab.clock.now - tally.last_answer < _AFTERWARDS / 2,
+            decided_to_moved=notice.recovery_enabled - decided if notice.recovery_enabled and decided else None,
+            lost=orders_lost(lab, "recovery" if moved else "primary"),
+            calls=sum(lab.arm.calls.values()),
+            both=notice.both,
+            ended=ended,
+            busy=lab.processor_wait.worst,
+            floor=_floor(lab, plan, notice) if moved else 0.0,
+        )
+
+
+async def _events(lab: Lab, actions: Actions, situation: Situation) -> None:
+    """The outage and what else happens."""
+    outage = {"at": f"{OUTAGE_AT:g}s", "do": "site.stop", "target": "primary"}
+    events = [Event.model_validate(one) for one in [*situation.events, outage]]
+    for event in sorted(events, key=lambda one: one.at):
+        await lab.clock.until(event.at.total_seconds())
+        await actions.perform(event)
+
+
+class _Notice:
+    """When Traffic Manager noticed, when the recovery endpoint was enabled, and how long both were."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.degraded: float | None = None
+        self.recovery_enabled: float | None = None
+        self.both = 0.0
+
+    async def watch(self) -> None:
+        traffic, names = self._lab.traffic, self._lab.plan.traffic
+        primary = traffic.endpoints[names.primary.endpoint.lower()]
+        recovery = traffic.endpoints[names.recovery.endpoint.lower()]
+        before = self._lab.clock.now
+        while True:
+            await asyncio.sleep(0.02)
+            now = self._lab.clock.now
+            if primary.monitor == "Degraded" and self.degraded is None:
+                self.degraded = now
+            if recovery.enabled and self.recovery_enabled is None:
+                self.recovery_enabled = now
+            if recovery.enabled and primary.enabled:
+                self.both += now - before
+            before = now
+
+
+async def _coldsite(lab: Lab) -> tuple[dict[str, float], str]:
+    while lab.clock.now < LONGEST:
+        await asyncio.sleep(0.5)
+        _, body = await lab.call("GET", "runs?limit=1&kind=failover")
+        run = next(iter(body.get("runs", [])), None)
+        if run and (run["outcome"] or run["waiting_for"]):
+            _, detail = await lab.call("GET", f"runs/{run['run_id']}")
+            decided = [one["started_at"] for one in detail["steps"] if one["target"].startswith("decided/")]
+            moments = {"decided": lab.clock.at(datetime.fromisoformat(decided[0]))} if decided else {}
+            return moments, "customers moved" if run["outcome"] == "succeeded" else f"asks: {run['waiting_for']}"
+    return {}, "still at work"
+
+
+async def _script(lab: Lab, contestant: Contestant) -> tuple[dict[str, float], str]:
+    site = lab.folder / "site.json"
+    site.write_text(json.dumps(_site(lab, contestant.polling)))
+    environment = os.environ | {
+        "IDENTITY_ENDPOINT": lab.front.identity_url,
+        "IDENTITY_HEADER": lab.identity.header,
+        "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+        "REQUESTS_CA_BUNDLE": str(lab.ca_bundle),
+        "SSL_CERT_FILE": str(lab.ca_bundle),
+        "PYTHONPATH": str(PROJECT),
+        "NO_PROXY": "127.0.0.1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"bench.peers.{contestant.script}", str(site)),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(), lab.clock.real(LONGEST))
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        return {}, "still at work"
+    said = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
+    zero = time.time() - lab.clock.now / lab.clock.speed
+    moments = {one["moment"]: (one["at"] - zero) * lab.clock.speed for one in said}
+    if process.returncode == 0:
+        return moments, "customers moved"
+    last = next((line for line in reversed(err.decode().splitlines()) if line.strip()), "no word")
+    return moments, f"ended with an error: {last[:120]}"
+
+
+def _site(lab: Lab, polling: float) -> dict[str, Any]:
+    """What an administrator would write at the top of a script."""
+    plan = lab.plan
+    recovery, traffic = plan.recovery, take_apart(plan.traffic.profile)
+    group, machine = take_apart(recovery.resource_group), take_apart(plan.replication.machine)
+    workloads = [
+        {
+            "name": name,
+            "size": workload.sizes[0],
+            "nic": workload.nic.failover,
+            "disks": [
+                {"name": f"{name}-{label}", "id": disk, "os": label == "os"}
+                for label, disk in plan.workload_disks(name)
+            ],
+        }
+        for name, workload in recovery.workloads.items()
+    ]
+    page = plan.traffic.verify[0].http
+    assert page is not None
+    return {
+        "speed": lab.clock.speed,
+        "polling": polling,
+        "resource_manager": lab.front.url,
+        "scope": "https://management.azure.com/.default",
+        "ca": str(lab.ca_bundle),
+        "subscription": group.subscription,
+        "group": group.group,
+        "location": recovery.location,
+        "replica_group": machine.group,
+        "replica_machine": machine.name,
+        "freeze": plan.replication.script_texts["freeze"],
+        "workloads": workloads,
+        "host": page.host,
+        "path": page.path,
+        "primary": f"{world.PRIMARY_PUBLIC}:{lab.ports.https}",
+        "recovery": f"{world.RECOVERY_PUBLIC}:{lab.ports.https}",
+        "traffic": {
+            "group": traffic.group,
+            "profile": traffic.name,
+            "type": plan.traffic.primary.type,
+            "primary": plan.traffic.primary.endpoint,
+            "recovery": plan.traffic.recovery.endpoint,
+        },
+    }
+
+
+def _floor(lab: Lab, plan: RecoveryPlan, notice: _Notice) -> float:
+    """What no careful software can shorten: Traffic Manager's notice, the plan's confirmation, the slowest machine, the
+    two orders to Traffic Manager and its name servers. Name servers of customers come on top, for up to the TTL.
+    """
+    machines = {o.resource.lower(): o for o in lab.arm.operations.all.values() if o.kind == "machine" and o.end}
+    boots: dict[str, float] = {key.partition("/")[2]: end - start for key, start, end in lab.sites.boot_log}
+    slowest = 0.0
+    for name in plan.recovery.workloads:
+        made = [o.end - o.start for path, o in machines.items() if path.split("/")[-1].startswith(f"{name}-") and o.end]
+        slowest = max(slowest, max(made, default=0.0) + boots.get(name, 0.0))
+    endpoints = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    orders = sum(lab.options.times.of("endpoint_update", name) for name in endpoints)
+    noticed = (notice.degraded or OUTAGE_AT) - OUTAGE_AT
+    return noticed + plan.detection.confirm_for.total_seconds() + slowest + orders + lab.options.times.dns_push
+
+
+async def _all(
+    situations: list[Situation], contestants: list[Contestant], speed: float, times: int, out: Console
+) -> dict[str, dict[str, list[Result]]]:
+    plan, found = load_plan(PLAN), dict[str, dict[str, list[Result]]]()
+    for situation in situations:
+        for contestant in contestants:
+            again = times if situation is ORDINARY else 1
+            for seed in range(1, again + 1):
+                result = await race(contestant, situation, plan, speed, seed)
+                found.setdefault(situation.name, {}).setdefault(contestant.name, []).append(result)
+                out.print(f"{situation.name}: {contestant.name}: dark {result.dark:.0f} s; {result.ended}", style="dim")
+    return found
+
+
+def show(found: dict[str, dict[str, list[Result]]], out: Console) -> None:
+    """One table for each situation."""
+    for situation, by_name in found.items():
+        table = Table(title=f"When {situation}", title_justify="left", box=None, padding=(0, 2))
+        for heading in ("", "dark", "decided to moved", "orders lost", "calls to Azure", "both open", "ends"):
+            table.add_column(heading, justify="left" if heading in ("", "ends") else "right")
+        for name, results in by_name.items():
+            middle = statistics.median(one.dark for one in results)
+            decided = [one.decided_to_moved for one in results if one.decided_to_moved is not None]
+            table.add_row(
+                name,
+                f"{middle:.0f} s" if all(one.served for one in results) else "still dark",
+                f"{statistics.median(decided):.0f} s" if decided else "-",
+                str(max(one.lost for one in results)),
+                f"{statistics.median(one.calls for one in results):.0f}",
+                f"{max(one.both for one in results):.0f} s",
+                results[0].ended[:70],
+            )
+        out.print(table)
+        floors = [one.floor for one in by_name.get(COLDSITE.name, []) if one.floor]
+        if floors:
+            floor = statistics.median(floors)
+            out.print(f"The floor, from the lab's own times: {floor:.0f} s ({spoken(floor)}).")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--speed", type=float, default=10.0)
+    parser.add_argument("--times", type=int, default=3, help="how often each contestant runs the ordinary outage")
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contestants whose name contains a word")
+    parser.add_argument("--ordinary", action="store_true", help="the ordinary outage alone")
+    arguments = parser.parse_args()
+    logging.getLogger().setLevel(logging.CRITICAL)
+    chosen = [one for one in CONTESTANTS if not arguments.only or any(word in one.name for word in arguments.only)]
+    out = Console(width=150)
+    situations = [ORDINARY] if arguments.ordinary else SITUATIONS
+    show(asyncio.run(_all(situations, chosen, arguments.speed, arguments.times, out)), out)
+
+
+if __name__ == "__main__":
+    main()
