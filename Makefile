@@ -2,7 +2,7 @@
 .PHONY: help setup demo test unit scenarios engine chaos bench screens audit lint clean
 
 help:
-	@echo "make demo       an outage and a failover to Azure, in four acts (about a minute)"
+	@echo "make demo       an outage and a failover to Azure, and the way home, in five acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"
 	@echo "make unit       everything without the lab, every scenario in virtual time included (about three minutes)"
 	@echo "make scenarios  every scenario in the lab"

@@ -1,4 +1,4 @@
-"""The main job in four acts: a blip, a disaster, the return of the old site, and the history."""
+"""The main job in five acts: a blip, a disaster, the return of the old site, the way home, and the history."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from rich.panel import Panel
 from rich.text import Text
 
 from cli import show
+from lab.actions import Actions
 from lab.options import LabOptions
 from lab.processes import ChildStartError
 from lab.report import orders_lost
-from lab.scenario import PROJECT
+from lab.scenario import PROJECT, Event
 from lab.twin import Lab
 from shared.models import words
 from shared.models.durations import spoken
-from shared.plans.loader import load_plan
+from shared.plans.loader import build_plan, read_yaml
 
 SPEED = 40.0
+WATCHED = 180.0
+"""Simulated seconds for which the demo watches home."""
+
 LONGEST = 3000.0
 """Simulated seconds that the demo waits for any event before it gives up."""
 
@@ -81,10 +86,12 @@ class Story:
 
 
 async def play() -> None:
-    """Plays the four acts on one lab."""
+    """Plays the five acts on one lab. Home is watched for a shorter time than the plan says."""
     began = time.monotonic()
     plan_file = PROJECT / "plans" / "contoso.yaml"
-    plan = load_plan(plan_file)
+    data = read_yaml(plan_file)
+    data["failback"]["watch_for"] = f"{WATCHED:g}s"
+    plan = build_plan(data, plan_file)
     out.print("Starting both sites, Azure's stand-in and the app on this machine ...", style="dim")
     async with Lab(plan, plan_file, LabOptions(speed=SPEED)) as lab:
         story = Story(lab)
@@ -95,7 +102,8 @@ async def play() -> None:
         blip = await _blip(story, lab)
         disaster = await _disaster(story, lab, blip["run_id"])
         await _return(story, lab)
-        _epilogue(story, [disaster, blip], lab)
+        home = await _home(story, lab)
+        _epilogue(story, [home, disaster, blip], lab)
         simulated = lab.clock.now
     real = time.monotonic() - began
     out.print(f"\n{spoken(simulated)} of simulated time in {real:.0f} real seconds.", style="dim")
@@ -152,11 +160,46 @@ async def _return(story: Story, lab: Lab) -> None:
     )
 
 
+async def _home(story: Story, lab: Lab) -> dict[str, Any]:
+    story.act(
+        4,
+        "home again",
+        "Home is repaired and the databases are copied back. Nothing is stopped before a person signs; then neither "
+        "site takes orders for a moment, and nothing is lost.",
+    )
+    actions = Actions(lab, PROJECT)
+
+    async def person(does: str, said: str, **details: Any) -> None:
+        story.say(said, "bold")
+        await actions.perform(Event.model_validate({"at": "0s", "do": f"operator.{does}", "answer": 202, **details}))
+        if actions.failures:
+            raise RuntimeError("; ".join(actions.failures))
+
+    lab.home_copy.order("start", 6.0)
+    await lab.clock.sleep(60)
+    began = lab.clock.now
+    await person("failback", "A person starts the failback: `coldsite failback contoso`.", reason="home is repaired")
+    await story.follow(lambda run: run["kind"] == "failback" and run["phase"] == "waiting_for_approval")
+    story.say("Coldsite has compared both sites' databases, says what it found, and asks for a signature.", "cyan")
+    await person("approve", "A person signs: `coldsite approve`.")
+    await story.follow(lambda run: run["phase"] == "watching")
+    ordered = [order.at for order in lab.customers.tally.orders if order.at >= began]
+    while ordered == (now := [order.at for order in lab.customers.tally.orders if order.at >= began]):
+        await asyncio.sleep(0.05)
+    stopped = max(later - earlier for earlier, later in pairwise(now))
+    story.say(f"Customers are home. Neither site took orders for {spoken(stopped)}.", "green")
+    await story.follow(lambda run: bool(run["waiting_for"]))
+    await person("commit", f"Home was watched for {spoken(WATCHED)}. A person commits: `coldsite commit`.")
+    run = await story.follow(lambda run: run["outcome"] is not None)
+    lost = orders_lost(lab, "primary")
+    story.say(f"Orders lost on the way home: {lost}.", "green" if not lost else "red")
+    return run
+
+
 def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
-    story.act(4, "the history", "Everything above was recorded while it happened: who, what, when and why.")
+    story.act(5, "the history", "Everything above was recorded while it happened: who, what, when and why.")
     out.print(show.runs_table(runs, SPEED))
-    messages = ", ".join(n["title"].split(": ", 1)[-1] for n in lab.front.notifications)
-    out.print(f"Messages sent: {messages}.")
+    out.print(f"{len(lab.front.notifications)} messages were sent; the last: {lab.front.notifications[-1]['title']}.")
     out.print(
         "\nTry it yourself: `.venv/bin/coldsite lab up` starts the lab and keeps it; in another terminal,\n"
         "`.venv/bin/coldsite` shows the status, `... drill contoso` tries a drill, `... runs show RUN` reads one."

@@ -224,7 +224,7 @@ def expected_lines(plan: RecoveryPlan) -> RenderableType:
     """The expected timeline of a failover, and what each dependency costs."""
     table = Table.grid(padding=(0, 2))
     for step in expected_timeline(plan):
-        words = step_words(step.name, step.target if step.target in plan.recovery.workloads else "")
+        words = step_words(step.name, step.target)
         table.add_row("   ", spoken(step.begins), "to", spoken(step.ends), words)
     title = f"  Expected, after the decision: customers are sent to Azure after {_minutes(expected_duration(plan))}."
     costs = [
@@ -242,7 +242,7 @@ def forecast_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType
     """What a run would do now: duration, data at risk, blockers. ``factor`` multiplies durations."""
     table = Table.grid(padding=(0, 2))
     for step in found["steps"]:
-        words = step_words(step["name"], "" if step["target"] in ("all", "customers") else step["target"])
+        words = step_words(step["name"], step["target"])
         table.add_row("   ", spoken(step["begins"] * factor), "to", spoken(step["ends"] * factor), words)
     end = "customers are sent to Azure" if found["kind"] == "failover" else "the drill has verified the site"
     took = found["measured_seconds"]

@@ -54,14 +54,12 @@ STEPS = {
     "check_dns": "wait for DNS",
     "clean_up": "clean up",
 }
+_OF_A_WORKLOAD = {"create_disk", "create_machine", "probe_workload"}
 LOOKS = {"down": "does not answer", "up": "answers", "unclear": "gives no clear answer", "blind": "cannot be seen"}
 
 
 def step_words(name: str, target: str) -> str:
-    """A step in plain words: the workload is named where there are several."""
-    workload = target.split("/")[0]
-    plain = {"replica", "run", "site", "recovery", "primary", "confirming", "before cutover", "home", "sync"}
-    plain |= {"syncing", "before the stop", "stopped", "resumed", "final sync", "watching", "azure", "resume"}
-    named = workload not in plain and "." not in workload and not workload.startswith(("set-", "point-"))
+    """A step in plain words: the workload is named where there may be several."""
+    workload = target.split("/")[0] if name in _OF_A_WORKLOAD and target != "all" else ""
     again = " again" if target == "before cutover" else ""
-    return f"{STEPS[name]} {workload if named else ''}".strip() + again
+    return f"{STEPS[name]} {workload}".strip() + again
