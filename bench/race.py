@@ -224,7 +224,8 @@ async def _script(lab: Lab, contestant: Contestant) -> tuple[dict[str, float], s
     moments = {one["moment"]: (one["at"] - zero) * lab.clock.speed for one in said}
     if process.returncode == 0:
         return moments, "customers moved"
-    last = next((line for line in reversed(err.decode().splitlines()) if line.strip()), "no word")
+    lines = [line for line in err.decode().splitlines() if line.strip()]
+    last = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no word")
     return moments, f"ended with an error: {last[:120]}"
 
 

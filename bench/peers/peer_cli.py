@@ -1,11 +1,29 @@
 """A script of ``az`` commands, one after another, as they stand in many a runbook."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+from typing import Any
 
 from bench.peers.site import Site, say
+
+API = "2024-07-01"
+
+
+def properties(site: Site, workload: dict[str, Any], disks: list[str]) -> dict[str, Any]:
+    """A machine of these disks. ``az vm create`` would wrap the same order into a deployment of a template."""
+    place = f"/subscriptions/{site.subscription}/resourceGroups/{site.group}/providers/Microsoft.Compute/disks"
+    system, *data = ({"createOption": "Attach", "managedDisk": {"id": f"{place}/{disk}"}} for disk in disks)
+    return {
+        "hardwareProfile": {"vmSize": workload["size"]},
+        "storageProfile": {
+            "osDisk": system | {"osType": "Windows"},
+            "dataDisks": [disk | {"lun": lun} for lun, disk in enumerate(data)],
+        },
+        "networkProfile": {"networkInterfaces": [{"id": workload["nic"], "properties": {"primary": True}}]},
+    }
 
 
 def main() -> None:
@@ -36,13 +54,11 @@ def main() -> None:
                 kind = ("--os-type", "Windows", "--hyper-v-generation", "V2") if disk["os"] else ()
                 run("disk", "create", *place, "-n", copy, "--source", snapshot, "--sku", "Premium_LRS", *kind)
                 disks.append(copy)
-            system, *data = disks
-            attached = ("--attach-data-disks", *data) if data else ()
-            run(
-                *("vm", "create", "-g", site.group, "-n", f"{workload['name']}-recovered", "--location", site.location),
-                *("--size", workload["size"], "--nics", workload["nic"], "--os-type", "Windows"),
-                *("--attach-os-disk", system, *attached),
-            )
+            machine = {"location": site.location, "properties": properties(site, workload, disks)}
+            kind = ("--resource-type", "Microsoft.Compute/virtualMachines", "--api-version", API)
+            name = f"{workload['name']}-recovered"
+            full = ("--is-full-object", "--properties", json.dumps(machine))
+            run("resource", "create", "-g", site.group, "-n", name, *kind, *full)
         site.wait_until_healthy()
         traffic = site.traffic
         profile = ("-g", traffic["group"], "--profile-name", traffic["profile"], "--type", traffic["type"])

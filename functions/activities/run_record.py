@@ -58,9 +58,15 @@ async def claim_run(order: ClaimOrder) -> Claim:
     must_ask = None
     if order.trust or state.failed_back_at:
         drills = await list_runs(order.run.plan, kind="drill", limit=20)
-        good = next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None)
-        now = datetime.now(UTC)
-        must_ask = trust_limitation(order.trust, good, state.created_at, now, state.failed_back_at)
+        good = next((d for d in drills if d.outcome is Outcome.SUCCEEDED), None)
+        must_ask = trust_limitation(
+            order.trust,
+            good.ended_at if good else None,
+            state.created_at,
+            datetime.now(UTC),
+            state.failed_back_at,
+            changed_since_the_drill=good is not None and good.recovery_hash != run.recovery_hash,
+        )
     return Claim(
         claimed=True,
         must_ask=must_ask,

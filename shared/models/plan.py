@@ -248,6 +248,10 @@ TEXTS_OF_FILES: Any = {"query_texts": True, "replication": {"script_texts"}, "fa
 """The fields of a plan that the loader fills, as pydantic excludes them."""
 
 
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 class RecoveryPlan(Strict):
     """A whole plan. Runs carry it with them, so a deployment cannot change a run in flight."""
 
@@ -315,8 +319,21 @@ class RecoveryPlan(Strict):
     @property
     def hash(self) -> str:
         """SHA-256 over the canonical JSON: two runs with the same hash followed the same plan."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        return _digest(self.model_dump(mode="json"))
+
+    @property
+    def recovery_hash(self) -> str:
+        """SHA-256 over what decides whether a recovery works: machines, disks, networks, scripts, routing, the fence. A
+        drill proves the plans that share it; waits and expected durations do not count.
+        """
+        counts: Any = {
+            "traffic": {"profile", "hostname", "primary", "recovery", "verify"},
+            "replication": {"machine", "scripts", "script_texts"},
+            "recovery": {"resource_group", "location", "tags", "workloads"},
+            "fence": True,
+        }
+        durations: Any = {"recovery": {"workloads": {"__all__": {"boot_timeout", "expected_boot"}}}}
+        return _digest(self.model_dump(mode="json", include=counts, exclude=durations))
 
     @property
     def recovered_commit_probes(self) -> list[SqlProbe]:

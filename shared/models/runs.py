@@ -222,6 +222,7 @@ class RecoveryRun(Strict):
     run_id: str
     plan: str
     plan_hash: str
+    recovery_hash: str = ""
     kind: Kind
     mode: Mode
     trigger: Trigger

@@ -264,7 +264,7 @@ def _drills(facts: ReadinessFacts) -> Iterator[Finding]:
     elif facts.at - facts.last_drill > DRILL_AGE:
         found = f"The last successful drill is {spoken((facts.at - facts.last_drill).total_seconds())} old."
     elif not facts.drill_is_of_this_plan:
-        found = "The plan has changed since the last successful drill."
+        found = "The plan's recovery has changed since the last successful drill."
     else:
         return
     yield Finding(code="drill", subject="drill", severity="warning", found=found, why=why, fix=fix)

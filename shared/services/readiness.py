@@ -93,6 +93,6 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
         missing_settings=[name for name in plan.settings if not settings.is_set(name)],
         evidence=evidence.evidence,
         last_drill=good.ended_at if good else None,
-        drill_is_of_this_plan=good is not None and good.plan_hash == plan.hash,
+        drill_is_of_this_plan=good is not None and good.recovery_hash == plan.recovery_hash,
         unread=unread,
     )

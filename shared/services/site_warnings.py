@@ -15,6 +15,7 @@ from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import EndpointView, Routing
 from shared.models.runs import RecoveryRun, Serving
+from shared.policy.away import away_sentence
 from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
 from shared.probes.databases import look_at_both
@@ -34,6 +35,8 @@ type Warnings = dict[str, str]
 _ROUTING = {"primary_enabled", "recovery_disabled", "recovery_enabled", "primary_disabled", "half_moved", "not_checked"}
 _OLD_PRIMARY = {"primary_answers", "primary_written"}
 _LEFT = {"leftovers"}
+_DAILY = {"away"}
+"""Notified again when the sentence has changed."""
 _LASTING = {"primary_written"}
 """A write after the cutover remains a fact when the server falls silent."""
 BLIND_FOR = timedelta(minutes=15)
@@ -86,7 +89,7 @@ async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[s
 def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Replication and recovery points, while the primary serves: an unhealthy replica costs data in a disaster."""
     if state.active_site != "primary":
-        return _writes_stopped(plan, state) | _points_missing(plan, state)
+        return _away(plan, state) | _writes_stopped(plan, state) | _points_missing(plan, state)
     found: Warnings = {}
     if state.failed_back_at and not state.protected_since_home:
         kept = f" The machines of {state.retire['run_id']} in Azure are kept until then." if state.retire else ""
@@ -114,6 +117,14 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
             + ("Coldsite keeps retrying." if plan.fence else "The plan no longer has a fence: resume them by hand.")
         )
     return found | _points_missing(plan, state)
+
+
+def _away(plan: RecoveryPlan, state: SiteState) -> Warnings:
+    """Customers are served from Azure for days."""
+    days = (datetime.now(UTC) - state.latched_at).days if state.latched and state.latched_at else 0
+    if days < 1:
+        return {}
+    return {"away": away_sentence(plan.name, days)}
 
 
 def _points_missing(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -295,11 +306,13 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     lasting = _LASTING if state.latched else set[str]()
     for message in found.values():
         _log.warning("%s %s: %s", WARNS, plan.name, message)
-    untold = [key for key in found.keys() - before.keys() if not await tell(plan, found[key])]
+    news = found.keys() - before.keys() | {key for key in _DAILY & found.keys() if found[key] != before.get(key)}
+    untold = [key for key in news if not await tell(plan, found[key])]
     untold += [
-        key for key in state.untold if key in found and key in before and not await send_to_all(plan, found[key])
+        key for key in state.untold if key in found and key not in news and not await send_to_all(plan, found[key])
     ]
-    kept = {key: message for key, message in before.items() if key in found or key in unknown or key in lasting}
+    stays = (found.keys() | unknown | lasting) - news
+    kept = {key: message for key, message in before.items() if key in stays}
     now = found | kept
     if now != before or sorted(untold) != state.untold:
         await site_state.change_state(

@@ -104,6 +104,7 @@ async def begin_run(
         run_id=run_id,
         plan=plan.name,
         plan_hash=plan.hash,
+        recovery_hash=plan.recovery_hash,
         kind=kind,
         mode=mode,
         trigger=trigger,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import UpdateMode
 
 from lab.actions import Actions
 from lab.audit import journal_intact
@@ -182,6 +183,10 @@ class Api:
         """The texts of the site's events, newest first."""
         return [event["text"] for event in self.plan()["events"]]
 
+    def change_state(self, **columns: Any) -> None:
+        """Changes the row of the plan's state without the app's code."""
+        self._loop.run(_change_state(self.lab, columns), LIMIT)
+
     def refusals(self) -> list[dict[str, Any]]:
         """The recorded refusals, newest first."""
         return self._loop.run(_rows(self.lab, "ColdsiteEvents", "_refusals"), LIMIT)
@@ -252,6 +257,12 @@ class Api:
             yield
         finally:
             self._loop.run(self.lab.storage.start(), LIMIT)
+
+
+async def _change_state(lab: Lab, columns: dict[str, Any]) -> None:
+    async with lab.tables() as service:
+        row = {"PartitionKey": "contoso", "RowKey": "state"} | columns
+        await service.get_table_client("ColdsiteState").upsert_entity(row, mode=UpdateMode.MERGE)
 
 
 async def _rows(lab: Lab, table: str, partition: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -153,6 +153,20 @@ def test_housekeeping_looks_at_the_replica_and_says_from_when_its_data_are(api: 
 
 def test_a_silent_and_locked_primary_is_no_news(moved: Api) -> None:
     assert warnings(moved) == []
+
+
+def test_each_day_in_azure_is_told_once_until_customers_are_home(moved: Api) -> None:
+    since = moved.plan()["last_point_at"] or datetime.now(UTC).isoformat()
+    for days, span in ((1, "1 day"), (7, "7 days")):
+        moved.change_state(latched_at=(datetime.now(UTC) - timedelta(days=days, hours=1)).isoformat())
+        told = moved.told("Not protected by replication")
+        (one,) = warnings(moved)
+        assert one.startswith(f"Not protected by replication for {span}: customers are served from Azure.")
+        assert ("certificates" in one) is (days == 7)
+        assert warnings(moved) == [one]
+        assert moved.told("Not protected by replication") == told + 1
+    moved.change_state(latched_at=since)
+    passed(moved, "Not protected by replication for 7 days")
 
 
 def test_the_machines_that_serve_are_never_cleared_away(moved: Api) -> None:

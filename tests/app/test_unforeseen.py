@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from azure.data.tables import UpdateMode
 
 from tests.app.api import Api
-
-
-async def write(api: Api, **columns: Any) -> None:
-    """Changes the row of the plan's state without the app's code."""
-    async with api.lab.tables() as service:
-        row = {"PartitionKey": "contoso", "RowKey": "state"} | columns
-        await service.get_table_client("ColdsiteState").upsert_entity(row, mode=UpdateMode.MERGE)
 
 
 @contextmanager
@@ -24,11 +15,11 @@ def unreadable_state(api: Api) -> Iterator[None]:
     """The state's row was edited by hand and is no JSON."""
     api.plan()
     api.post("/api/plans/contoso/pause", {"for": "0s", "reason": "so that there is a row"})
-    api.run(write(api, warnings="{half a"))
+    api.change_state(warnings="{half a")
     try:
         yield
     finally:
-        api.run(write(api, warnings="{}"))
+        api.change_state(warnings="{}")
 
 
 def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None:

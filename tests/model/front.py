@@ -123,6 +123,7 @@ class Front:
                 run_id=run_id,
                 plan=plan.name,
                 plan_hash=plan.hash,
+                recovery_hash=plan.recovery_hash,
                 kind=kind,
                 mode=mode,
                 trigger=trigger,

@@ -12,6 +12,7 @@ import pytest
 from shared.models.errors import PlanError
 from shared.models.plan import RecoveryPlan
 from shared.plans.loader import SCRIPTS, load_plan, load_plans
+from shared.policy.learned import as_learned
 from tests.plans import PLANS, REMOVED, contoso, contoso_with
 
 
@@ -63,6 +64,29 @@ def test_a_plan_survives_json_with_the_same_hash() -> None:
 )
 def test_another_plan_has_another_hash(changes: dict[str, Any]) -> None:
     assert contoso_with(changes).hash != contoso().hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "proven"),
+    [
+        ({"title": "Another shop"}, True),
+        ({"detection.confirm_for": "2m"}, True),
+        ({"recovery.probe": {"interval": "9s"}}, True),
+        ({"recovery.workloads.sql.expected_boot": "9m"}, True),
+        ({"recovery.prepare": "when_confirmed"}, True),
+        ({"recovery.workloads.sql.sizes": ["Standard_D8s_v5"]}, False),
+        ({"recovery.location": "northeurope"}, False),
+        ({"traffic.latch_again": False}, True),
+        ({"replication.pause_limit": "9m"}, True),
+        ({"fence": {"hook": "FENCE_HOOK"}}, False),
+    ],
+)
+def test_a_drill_proves_the_plans_that_recover_the_same(changes: dict[str, Any], proven: bool) -> None:
+    assert (contoso_with(changes).recovery_hash == contoso().recovery_hash) is proven
+
+
+def test_what_earlier_runs_took_changes_nothing_of_what_a_drill_proves() -> None:
+    assert as_learned(contoso(), {"machine": [1.0], "boot/sql": [2.0]}).recovery_hash == contoso().recovery_hash
 
 
 def test_a_script_that_changes_changes_the_hash(folder: Path) -> None:

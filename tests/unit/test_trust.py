@@ -36,6 +36,12 @@ def test_asks_a_person_until_a_drill_and_a_time_of_watching_both_hold(
     assert trust_limitation(TRUST, drill, since, NOW) == limitation
 
 
+def test_a_drill_of_another_recovery_does_not_count() -> None:
+    limitation = trust_limitation(TRUST, hours_ago(1), hours_ago(11), NOW, changed_since_the_drill=True)
+    assert limitation == "The plan's recovery has changed since the last successful drill, so a person must approve."
+    assert trust_limitation(None, hours_ago(1), hours_ago(11), NOW, changed_since_the_drill=True) is None
+
+
 def test_trust_that_is_off_asks_for_nothing() -> None:
     assert trust_limitation(None, None, NOW, NOW) is None
 
