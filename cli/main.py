@@ -261,8 +261,8 @@ _SENT = {
 }
 
 
-def _steer(action: str, run: str, reason: str, api: Api) -> None:
-    api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason})
+def _steer(action: str, run: str, reason: str, api: Api, more: dict[str, str] | None = None) -> None:
+    api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason, **(more or {})})
     out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
     if action in ("abort", "reject"):
         out.print(
@@ -313,9 +313,23 @@ def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 
 
 @app.command()
-def retry(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`."""
-    _steer("retry", run, reason, api_of(url, key))
+def retry(
+    run: str,
+    reason: Reason = "",
+    recovery_point: Annotated[
+        str | None,
+        typer.Option(help="Build a failover again from this point: latest, latest_good, before:TIME or a name."),
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`.
+
+    With --recovery-point the machines and disks of a failover are deleted and built again from that point, for example
+    when the newest one turns out to be encrypted by an attacker.
+    """
+    more = {"recovery_point": recovery_point} if recovery_point else {}
+    _steer("retry", run, reason, api_of(url, key), more)
 
 
 @app.command()

@@ -199,7 +199,7 @@ class Actions:
         else:
             path = f"plans/{plan}/{what}"
             details.setdefault("reason", "The scenario says so")
-            self._scale(details)
+        self._scale(details)
         status, body = await self._lab.call("POST", path, details, person)
         if wanted is not None and status != int(wanted):
             self.failures.append(f"operator.{what} answered {status} instead of {wanted}: {body.get('detail', body)}")

@@ -26,12 +26,15 @@ def _one_line(text: str) -> str:
 Reason = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_one_line)]
 
 
+PointName = Annotated[str, Field(pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")]
+
+
 class FailoverRequest(Strict):
     """An unplanned failover of a primary that is serving must be acknowledged."""
 
     mode: Literal["planned", "unplanned"] = "unplanned"
     acknowledge_primary_healthy: StrictBool = False
-    recovery_point: str = Field(default="latest", pattern=r"^(latest|latest_good|before:.+|[A-Za-z0-9-]{1,80})$")
+    recovery_point: PointName = "latest"
     reason: Reason
 
 
@@ -68,6 +71,8 @@ class NoteRequest(Strict):
     reason: Annotated[str, Field(max_length=500), AfterValidator(_one_line)] = ""
     question: int | None = None
     """The number of the question that is answered, as `holds` of the run says; another one is refused."""
+    recovery_point: PointName | None = None
+    """With `retry` of a failover: build everything again from this point; what was built is deleted first."""
 
 
 class RunView(RecoveryRun):

@@ -20,7 +20,7 @@ from functions.stages.permission import Permission
 from functions.stages.preparation import Preparation
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import EndRun, NeedsOperator, reason
+from functions.workflow.endings import AnotherPoint, EndRun, NeedsOperator, named, reason
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
 from functions.workflow.questions import Question, ask, until_done
 from shared.models.evidence import Round
@@ -76,7 +76,7 @@ class _Failover:
             work.after_hold = "abort"
 
     def body(self, claim: Claim) -> Doing[EndRun]:
-        work, plan, state = self._work, self._plan, self._state
+        work, state = self._work, self._state
         self._preparation.allow(claim)
         verdict = yield from self._looking.decide()
         state.first_down = min(filter(None, (verdict.first_down_at, claim.down_since)), default=None)
@@ -86,6 +86,14 @@ class _Failover:
             yield from self._permission.obtain(verdict, claim)
         except EndRun as early:
             raise (yield from self._preparation.undone(early)) from None
+        while True:
+            try:
+                return (yield from self._recover())
+            except AnotherPoint as another:
+                yield from self._start_over(another.point)
+
+    def _recover(self) -> Doing[EndRun]:
+        work, plan = self._work, self._plan
         yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
         yield from self._permission.accept_loss()
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
@@ -122,6 +130,23 @@ class _Failover:
         left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=spared))
         return [*left, *filter(None, (stopped, problem))]
 
+    def _start_over(self, point: str) -> Doing[None]:
+        """A person chose another recovery point, so the age of its data is accepted. Interfaces and lock are kept."""
+        self._state.wanted, self._state.point = point, None
+        self._state.accepted_loss, self._state.by_itself = True, False
+        yield from self._work.record_now(phase=Phase.RECOVERING)
+        yield from self._rebuild.stop("another recovery point")
+        self._rebuild.forget()
+        yield from until_done(self._work, self._plan, Phase.RECOVERING, self._delete_the_built)
+
+    def _delete_the_built(self) -> Doing[None]:
+        left = yield from clear_away(self._work, self._plan, keep_snapshots=True)
+        if left:
+            raise NeedsOperator(
+                f"What was built from the earlier recovery point could not be deleted: {', '.join(named(left))}. "
+                "Delete it in the portal, then `retry`."
+            )
+
     # Freeze, take a set, recover
 
     def _choose_point(self) -> Doing[None]:
@@ -141,7 +166,7 @@ class _Failover:
         if plan.fence and not self._planned:
             self._state.fenced = True
             yield from fencing.stop(work, plan.fence, self._state.sets)
-        wanted = self._run.recovery_point
+        wanted = self._state.wanted
         if wanted == "latest":
             if (prepared := (yield from self._preparation.take())) is not None:
                 because = "A fresh recovery point, taken while the outage was being confirmed."
@@ -156,7 +181,7 @@ class _Failover:
                 if (point := (yield from self._point_within_the_limit())) is not None:
                     self._tell_not_frozen(problem)
                     return point
-                message = f"{reason(problem)} Or `abort`, and start a failover with the recovery point latest_good."
+                message = f"{reason(problem)} Or `retry` with --recovery-point latest_good."
                 raise NeedsOperator(message) from None
             if self._planned and (state is None or state.not_copyable):
                 raise NeedsOperator("The replica is not usable now, and an older recovery point would lose changes.")

@@ -17,8 +17,9 @@ class FailoverState:
     Evidence: ``known`` is the round on which the failover was decided, ``first_down`` the beginning of the outage by
     it. ``serves`` and ``lived_until`` are the primary by the newest round.
 
-    Data: ``data_until`` is the moment Azure's data reach at least and ``home_commits`` the newest commits at the
-    primary, both as known when the run began. ``point`` is the recovery point in use, ``sets`` how many were begun.
+    Data: ``wanted`` is the recovery point that people asked for last. ``data_until`` is the moment Azure's data reach
+    at least and ``home_commits`` the newest commits at the primary, both as known when the run began. ``point`` is the
+    recovery point in use, ``sets`` how many were begun.
 
     People: ``by_itself`` until a person has decided. ``accepted_loss`` is whether a person has accepted the age of the
     data, or started the run knowing it. ``unanswered`` is whether the plan's default served as the answer.
@@ -30,6 +31,7 @@ class FailoverState:
     by_itself: bool
     accepted_loss: bool
     requested_at: datetime
+    wanted: str
     first_down: datetime | None = None
     serves: bool = False
     lived_until: datetime | None = None
@@ -50,6 +52,7 @@ class FailoverState:
             by_itself=run.trigger in ("alert", "watch"),
             accepted_loss=run.trigger == "operator",
             requested_at=run.requested_at,
+            wanted=run.recovery_point,
         )
 
     @property

@@ -69,6 +69,10 @@ class Rebuild:
             causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
             raise NeedsOperator(" ".join(problem for _, problem in causes_first))
 
+    def forget(self) -> None:
+        """Nothing of what was built counts any more: it is being deleted."""
+        self.healthy.clear()
+
     @property
     def commits(self) -> dict[str, datetime]:
         """The newest commit of each recovered database that was measured."""

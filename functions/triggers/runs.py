@@ -264,6 +264,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
         raise errors.RefusedError(_not_now(run, action, allowed.only), answers=list(run.answers), phase=run.phase.value)
     if note.question is not None and note.question != run.holds:
         raise errors.RefusedError("The run has asked another question since. Read it, then answer again.")
+    if note.recovery_point:
+        await _may_start_over(run, action, note.recovery_point)
     if action == "approve":
         refuse_approval_by_starter(run, caller)
     if action == "abort":
@@ -273,9 +275,18 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
             raise errors.RefusedError(_too_late(run) if run.cutover.is_committed else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
-    payload = {"by": caller.name, "reason": note.reason, "hold": run.holds}
+    payload = {"by": caller.name, "reason": note.reason, "hold": run.holds, "recovery_point": note.recovery_point}
     await engine.send(run.run_id, allowed.event, payload)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+async def _may_start_over(run: RecoveryRun, action: str, point: str) -> None:
+    """Another recovery point only where nothing is decided by it yet. Raises ``RefusedError``."""
+    if action != "retry" or run.kind != "failover" or run.mode == "planned":
+        raise errors.RefusedError("Another recovery point is only for `retry` of a failover that is not planned.")
+    if run.cutover.is_committed:
+        raise errors.RefusedError("The cutover has begun, so the recovery point stays.")
+    await _point_is_there(PLANS[run.plan], point)
 
 
 async def _take_note(run: RecoveryRun, caller: Caller, note: NoteRequest) -> func.HttpResponse:

@@ -1,4 +1,4 @@
-"""The two ways in which a run leaves its plan of steps, and how an error is worded for people."""
+"""The ways in which a run leaves its plan of steps, and how an error is worded for people."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ FIND_THE_CAUSE = "Find the cause in the run's steps, then `retry`."
 
 class NeedsOperator(Exception):  # noqa: N818 (a state of the run, not an error)
     """The run cannot continue by itself; the message is one sentence on what is wrong and what to do."""
+
+
+class AnotherPoint(Exception):  # noqa: N818 (a decision, not an error)
+    """A person answered with ``retry`` and another recovery point: what was built is of no use."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        super().__init__(point)
 
 
 class EndRun(Exception):  # noqa: N818 (an ending, not an error)

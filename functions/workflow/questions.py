@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from functions.workflow.context import Doing, RunContext
-from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
+from functions.workflow.endings import FIND_THE_CAUSE, AnotherPoint, EndRun, NeedsOperator, reason
 from shared.models import ids
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Phase, Verb
@@ -42,7 +42,7 @@ def pose(
 
 def ask(work: RunContext, plan: RecoveryPlan, question: Question) -> Doing[bool]:
     """Waits for the operator: the lock and what was built are kept. Returns True on the question's answer, and False
-    when it has lapsed; an abort raises as everywhere.
+    when it has lapsed; an abort raises as everywhere, and so does an answer with another recovery point.
 
     A reminder is sent after half an hour, then at growing intervals. During the cutover abort is impossible, so only
     ``retry`` continues.
@@ -146,7 +146,9 @@ def _wait(
                     raise EndRun.aborted("the plan's default, without a response")
                 return True
             default = timer(plan.recovery.hold_for)
-        elif (work.take(event) or {}).get("hold") == work.holds:
+        elif (answer := work.take(event) or {}).get("hold") == work.holds:
+            if point := answer.get("recovery_point"):
+                raise AnotherPoint(point)
             return True
 
 
@@ -165,7 +167,7 @@ def until_done[T](work: RunContext, plan: RecoveryPlan, phase: Phase, part: Call
         lapses_at = None
         try:
             return (yield from part())
-        except EndRun:
+        except (EndRun, AnotherPoint):
             raise
         except NeedsOperator as problem:
             text = str(problem)

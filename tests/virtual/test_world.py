@@ -71,7 +71,7 @@ def test_the_whole_life_of_a_plan_needs_every_permission_and_nothing_outside_the
 LEARNED = """
 name: a drill teaches the failover after it
 plan: plans/contoso.yaml
-plan_overrides: {drill: {keep_for: 10s}, recovery: {workloads: {sql: {expected_boot: 25m}}}}
+plan_overrides: {drill: {keep_for: 10s}, recovery: {workloads: {sql: {expected_boot: 45m}}}}
 timeline:
   - {at: 10s, do: operator.drill, answer: 202}
   - {at: 90m, do: site.stop, target: primary}
@@ -80,7 +80,7 @@ expect: {active_site: recovery, runs: {drill: {succeeded: 1}, failover: {succeed
 
 
 def test_a_failover_expects_what_the_drill_before_it_took(tmp_path: Path) -> None:
-    """The plan expects a boot of 25 minutes, so that the drill probes seldom; the failover knows better."""
+    """The plan expects a boot of 45 minutes, so that the drill probes seldom; the failover knows better."""
     report = play(tmp_path, LEARNED)
     assert report["failures"] == []
     drill, failover = (_boot_of(run) for run in report["runs"])
