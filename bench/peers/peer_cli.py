@@ -58,8 +58,8 @@ def main() -> None:
                 disks.append(copy)
             machine = {"location": site.location, "properties": properties(site, workload, disks)}
             name = f"{workload['name']}-recovered"
-            place = f"/subscriptions/{site.subscription}/resourceGroups/{site.group}/providers/Microsoft.Compute"
-            url = f"{site.resource_manager}{place}/virtualMachines/{name}?api-version={API}"
+            compute = f"/subscriptions/{site.subscription}/resourceGroups/{site.group}/providers/Microsoft.Compute"
+            url = f"{site.resource_manager}{compute}/virtualMachines/{name}?api-version={API}"
             order = ("--resource", site.scope.removesuffix("/.default"), "--body", json.dumps(machine))
             run("rest", "--method", "put", "--url", url, *order)
             run("vm", "wait", "-g", site.group, "-n", name, "--created")

@@ -13,11 +13,12 @@ from shared.azure.compute import start_disk, start_machine
 from shared.azure.operations import look
 from shared.models.base import Strict
 from shared.models.errors import UnknownRunError
-from shared.models.operations import Operation, OperationState, Refused, Started
+from shared.models.operations import Operation, OperationState, Refusal, Refused, Started
 from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder
 from shared.models.steps import Order, StepEnd, StepStatus
 from shared.services.serving import retire_now
 from shared.store import site_state
+from shared.store.freezing import is_frozen
 from shared.store.runs import read_run
 from shared.store.steps import end_step
 
@@ -26,6 +27,10 @@ bp = df.Blueprint()
 
 @activity(bp, "around")
 async def create_disk(order: DiskOrder) -> Started | Refused:
+    """Starts a disk. An order on suspicion is refused once its freezing is over: the run has moved on."""
+    if order.freezing and not await is_frozen(order.run.plan, order.freezing):
+        message = "The replica is no longer frozen for this disk; disks of different moments must not be combined."
+        return Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=message))
     return await start_disk(order)
 
 
@@ -115,7 +120,7 @@ async def check_operation(order: CheckOrder) -> OperationsChecked:
             if status == "failed"
             else None
         )
-        await end_step(order.run.run_id, watched.step, watched.target, status, error=error)
+        await end_step(order.run.run_id, watched.step, watched.target, status, error=error, took=state.took)
     return OperationsChecked(states=list(states))
 
 

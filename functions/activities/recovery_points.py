@@ -17,6 +17,7 @@ from shared.models.operations import PointInTime, Refusal, Refused, Started
 from shared.models.orders import SnapshotOrder
 from shared.models.steps import Order, StepEnd
 from shared.store import site_state
+from shared.store.freezing import is_frozen
 from shared.store.runs import keeps_its_point
 
 bp = df.Blueprint()
@@ -45,7 +46,7 @@ async def take_recovery_point(order: SetOrder) -> SetStarted:
     """Starts the snapshots of one set in parallel."""
     names = list(order.snapshots)
     late = too_late(order.not_after, "The replica must not stay frozen any longer.")
-    if late is None and order.freezing and (await site_state.read_state(order.run.plan)).frozen_at != order.freezing:
+    if late is None and order.freezing and not await is_frozen(order.run.plan, order.freezing):
         message = "The replica is no longer frozen for this set; disks of different moments must not be combined."
         late = Refused(refusal=Refusal(kind="permanent", code="NotFrozen", message=message))
     if late:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import azure.durable_functions as df
@@ -168,13 +168,12 @@ class _Failover:
             yield from fencing.stop(work, plan.fence, self._state.sets)
         wanted = self._state.wanted
         if wanted == "latest":
-            if (prepared := (yield from self._preparation.take())) is not None:
+            if (prepared := (yield from self._preparation.take(self._looking.looked_at))) is not None:
                 because = "A fresh recovery point, taken while the outage was being confirmed."
                 yield from replica.note_point(work, prepared, because)
                 return prepared
             try:
-                self._preparation.raise_refusal()
-                state = yield from self._freeze()
+                state = yield from self._freeze(self._preparation.patience())
             except replica.NotTheHolder:
                 raise
             except (NeedsOperator, task.TaskFailedError) as problem:
@@ -224,9 +223,9 @@ class _Failover:
         except NeedsOperator:
             return None
 
-    def _freeze(self) -> Doing[ReplicaState | None]:
+    def _freeze(self, patience: timedelta | None = None) -> Doing[ReplicaState | None]:
         self._state.freezing = self._work.now
-        return (yield from replica.freeze(self._work, self._plan, self._state.freezing))
+        return (yield from replica.freeze(self._work, self._plan, self._state.freezing, patience=patience))
 
     # Measure
 

@@ -31,16 +31,17 @@ def prepare_recovery(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     1. Freeze the replica.
     2. Take one set of all its disks, unless the replica may not be copied or has not applied everything yet.
     3. Make every disk from it.
-    4. Wait for the decision: on ``go`` the replica stays frozen. On an abort, after ``pause_limit`` and after any
-       problem the run is told that nothing more is made, and the replica is thawed. The run deletes what was made.
+    4. Wait for the decision: on ``go`` the replica stays frozen, however long the rest takes. On an abort, after
+       ``pause_limit`` and after any problem the replica is thawed, and the run is told that nothing more is made. The
+       run deletes what was made.
     """
     order = PreparationOrder.model_validate(data)
     work = RunContext(ctx, order.run, order.plan.recovery)
     try:
-        limit = order.plan.replication.pause_limit
-        prepared = yield from work.within(limit, replica.FROZEN_TOO_LONG, _prepare(work, order))
-    except replica.FreezeRefused as problem:
-        prepared = Prepared(refused=str(problem), still_frozen=True)
+        limit, part = order.plan.replication.pause_limit, _prepare(work, order)
+        prepared = yield from work.within(limit, replica.FROZEN_TOO_LONG, part, lifted_by=ids.EVENT_GO)
+    except replica.FreezeRefused:
+        prepared = Prepared(refused=True)
     except (EndRun, NeedsOperator, task.TaskFailedError) as problem:
         prepared = yield from _undo(work, order, problem)
     yield from work.settle()
@@ -49,10 +50,13 @@ def prepare_recovery(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
 
 def _undo(work: RunContext, order: PreparationOrder, problem: Exception) -> Doing[Prepared]:
     work.takes_aborts = False
-    work.ctx.send_event(order.run.run_id, ids.EVENT_PREPARATION_OVER, data={})
+
+    def over() -> None:
+        work.ctx.send_event(order.run.run_id, ids.EVENT_PREPARATION_OVER, data={})
+
     if isinstance(problem, EndRun) and problem.outcome is Outcome.PREEMPTED:
         yield from work.sleep(_FOR_ITS_OWN_FREEZING)
-    frozen = yield from replica.thaw_or_say(work, order.plan, order.freezing)
+    frozen = yield from replica.thaw_or_say(work, order.plan, order.freezing, begun=over)
     return Prepared(still_frozen=frozen is not None)
 
 
@@ -63,7 +67,8 @@ def _prepare(work: RunContext, order: PreparationOrder) -> Doing[Prepared]:
         disk
         for name, workload in recovery.workloads.items()
         for disk in disk_orders(
-            work.run, recovery.terms, name, workload, point.of_workload(name), next(iter(workload.zones), None)
+            *(work.run, recovery.terms, name, workload, point.of_workload(name), next(iter(workload.zones), None)),
+            freezing=order.freezing,
         )
     ]
     disks = yield from made_all(work, orders, "prepared/disks")
@@ -75,8 +80,11 @@ def _take_set(work: RunContext, order: PreparationOrder) -> Doing[PointInTime]:
     plan, freezing, limit = order.plan, order.freezing, order.plan.replication.pause_limit
     not_after = freezing + limit if plan.replication.script_texts else None
     work.takes_aborts = False  # The script that thaws would only wait for this one to end.
-    state = yield from replica.freeze(work, plan, freezing, not_after, patience=limit / 2)
+    state = yield from replica.freeze(
+        work, plan, freezing, not_after, patience=min(limit / 2, replica.patience_with_others(work))
+    )
     work.takes_aborts = True
+    work.raise_abort()
     if state and (state.not_copyable or state.queue_bytes):
         raise NeedsOperator("The replica is not ready to be copied yet.")
     return (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from durabletask import task
 
 from functions.activities.machines import Watched, create_disk
@@ -16,9 +18,17 @@ _TOO_LONG = Refusal(kind="permanent", code="TooLong", message="It took too long.
 
 
 def disk_orders(
-    run: RunRef, terms: RecoveryTerms, name: str, workload: Workload, snapshots: dict[str, str], zone: str | None
+    run: RunRef,
+    terms: RecoveryTerms,
+    name: str,
+    workload: Workload,
+    snapshots: dict[str, str],
+    zone: str | None,
+    freezing: datetime | None = None,
 ) -> list[DiskOrder]:
-    """One order for each disk of the workload ``name``; ``snapshots`` are by label. Disks are zonal."""
+    """One order for each disk of the workload ``name``; ``snapshots`` are by label. Disks are zonal. ``freezing``: they
+    are made on suspicion, and only while the replica is frozen by it.
+    """
     tags = {ids.TAG_RUN: run.run_id, ids.TAG_PLAN: run.plan, ids.TAG_WORKLOAD: name}
     return [
         DiskOrder(
@@ -33,6 +43,7 @@ def disk_orders(
             generation=workload.generation,
             zone=zone,
             tags=terms.tags | tags,
+            freezing=freezing,
         )
         for label, snapshot in snapshots.items()
     ]

@@ -40,14 +40,14 @@ class PreparationOrder(Strict):
 
 
 class Prepared(Strict):
-    """``point`` is the set to use, and ``disks`` whether every disk was made of it. Without a point ``refused`` says
-    why the replica could not be frozen at all, and ``still_frozen`` whether its thaw is left to others.
+    """``point`` is the set to use, and ``disks`` whether every disk was made of it. Without a point ``refused`` is
+    whether the freeze script could not even be started, and ``still_frozen`` whether the thaw is left to others.
     """
 
     point: PointInTime | None = None
     disks: bool = False
     still_frozen: bool = False
-    refused: str | None = None
+    refused: bool = False
 
 
 class Preparation:
@@ -66,7 +66,7 @@ class Preparation:
         self._began = run.requested_at
         self._stopped = False
         self._used = False
-        self._refused: str | None = None
+        self._refused = False
         self.disks_ready = False
         """Whether the disks of the point that ``take`` returned are made."""
 
@@ -90,14 +90,17 @@ class Preparation:
         elif not agrees or self._work.now - timedelta(seconds=verdict.agreed_for) > self._began:
             self._stop("the evidence")
 
-    def take(self) -> Doing[PointInTime | None]:
-        """The prepared point, once the outage is confirmed; None where a fresh one must be taken. Then no disk of the
+    def take(self, looked_at: datetime) -> Doing[PointInTime | None]:
+        """The prepared point, once the outage is confirmed; None where a fresh one must be taken, also when the newest
+        look is not fresh any more: the primary may have lived since. Then no disk of the
         prepared one is left: disks of another moment must not be used. Its set stays, as a point to fall back on.
 
         Raises ``NeedsOperator`` when a disk could not be deleted.
         """
         if self._child is None or self._used:
             return None
+        if self._work.now - looked_at > self._plan.detection.patience:
+            self._stop("a gap in the evidence")
         if not self._stopped:
             self._work.ctx.send_event(self._instance, ids.EVENT_GO, data={})
         prepared = yield from self._prepared()
@@ -111,11 +114,14 @@ class Preparation:
         self._refused = prepared.refused
         return prepared.point
 
-    def raise_refusal(self) -> None:
-        """Raises ``FreezeRefused`` once, where the preparation has just tried for minutes to freeze the replica."""
-        refused, self._refused = self._refused, None
-        if refused:
-            raise replica.FreezeRefused(refused)
+    def patience(self) -> timedelta | None:
+        """How much longer a busy replication machine is waited for; None for the usual time. What the preparation has
+        waited counts, once.
+        """
+        refused, self._refused = self._refused, False
+        if not refused:
+            return None
+        return max(timedelta(0), replica.patience_with_others(self._work) - (self._work.now - self._began))
 
     def stop(self, by: str, *, preempted: bool = False) -> Doing[None]:
         """Ends it, and gives it time to thaw the replica; housekeeping thaws one that could not be. ``preempted``:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -55,7 +56,7 @@ def freeze(
 
     ``freezing`` is when this began, and names the freezing for its thaw. ``not_after`` is when the thaw must begin,
     where the replica must not stay frozen for long. ``patience`` is how long another command on the machine is waited
-    for, by default a sixth of the time-out.
+    for, by default as ``patience_with_others`` says.
     """
     if not plan.replication.script_texts:
         return None
@@ -67,8 +68,7 @@ def freeze(
         freezing=freezing,
         not_after=not_after,
     )
-    # A command that holds the machine for minutes is stuck, so a notification is sent early.
-    stuck = patience or work.recovery.operation_timeout / 6
+    stuck = patience_with_others(work) if patience is None else patience
     started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
         kind = NotTheHolder if started.refusal.code == NOT_THE_HOLDER else FreezeRefused
@@ -89,6 +89,11 @@ def freeze(
     return state
 
 
+def patience_with_others(work: RunContext) -> timedelta:
+    """A command that holds the replication machine for longer is stuck, so that a notification is sent early."""
+    return work.recovery.operation_timeout / 6
+
+
 def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[ReplicaState]:
     """Reads the replica's state from the replication machine. Raises ``NeedsOperator`` when that fails."""
     order = ScriptOrder(run=work.run, target=_REPLICA, attempt=attempt, replication=plan.replication, script="status")
@@ -107,16 +112,22 @@ def look(work: RunContext, plan: RecoveryPlan, attempt: int = 1) -> Doing[Replic
         raise NeedsOperator(str(error)) from error
 
 
-def thaw_or_say(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[str | None]:
-    """Thaws, or returns why it could not: in a cleanup, one error must not block the rest."""
+def thaw_or_say(
+    work: RunContext, plan: RecoveryPlan, freezing: datetime, begun: Callable[[], None] | None = None
+) -> Doing[str | None]:
+    """Thaws, or returns why it could not: in a cleanup, one error must not block the rest. ``begun`` is called once the
+    freezing is on record as over.
+    """
     try:
-        yield from thaw(work, plan, freezing)
+        yield from thaw(work, plan, freezing, begun)
     except (NeedsOperator, task.TaskFailedError) as error:
         return reason(error)
     return None
 
 
-def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None]:
+def thaw(
+    work: RunContext, plan: RecoveryPlan, freezing: datetime, begun: Callable[[], None] | None = None
+) -> Doing[None]:
     """Ends a freezing, with retries: a replica that stays frozen falls behind unnoticed.
 
     Raises ``NeedsOperator`` when it does not succeed within ``operation_timeout``; housekeeping then tries again.
@@ -134,6 +145,8 @@ def thaw(work: RunContext, plan: RecoveryPlan, freezing: datetime) -> Doing[None
             freezing=freezing,
         )
         started = yield from work.do(thaw_replication, order)
+        if begun and attempt == 1:
+            begun()
         if isinstance(started, NotFrozen):
             return
         if isinstance(started, Refused):

@@ -46,6 +46,8 @@ class RunContext:
         self.after_hold = recovery.after_hold
         """The default when no answer comes within the plan's deadline."""
         self._deadline: tuple[task.Task[Any], str] | None = None
+        self._lifts = ""
+        """The event that lifts the deadline."""
         self._waiters: dict[str, task.Task[Any]] = {}
         self._background: list[task.Task[Any]] = []
         self._last_record: task.Task[Any] | None = None
@@ -83,19 +85,25 @@ class RunContext:
 
     def first(self, *tasks: task.Task[Any]) -> Doing[task.Task[Any]]:
         """Waits for the first of several tasks; an abort and a deadline take precedence."""
-        winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
-        self._check_abort(winner)
+        while True:
+            winner: task.Task[Any] = yield task.when_any([*self._interrupts, *tasks])
+            self._check_abort(winner)
+            if not self._is_lifted(winner):
+                break
         self._check_deadline(winner)
         return winner
 
-    def within[T](self, limit: timedelta | None, late: str, part: Doing[T]) -> Doing[T]:
+    def within[T](self, limit: timedelta | None, late: str, part: Doing[T], lifted_by: str = "") -> Doing[T]:
         """Runs a part that must end in time, whatever it waits for. Raises ``NeedsOperator(late)`` when it does not.
+        The event ``lifted_by`` takes the deadline away.
 
         An activity in progress then is not awaited, so it must know the deadline too.
         """
         if limit is None:
             return (yield from part)
-        self._deadline = (self.ctx.create_timer(limit), late)
+        self._deadline, self._lifts = (self.ctx.create_timer(limit), late), lifted_by
+        if lifted_by:
+            self.event(lifted_by)
         try:
             return (yield from part)
         finally:
@@ -106,9 +114,22 @@ class RunContext:
         abort = [self.event(ids.EVENT_ABORT)] if self.abortable else []
         return abort + ([self._deadline[0]] if self._deadline else [])
 
+    def _is_lifted(self, winner: task.Task[Any]) -> bool:
+        """Whether a deadline has passed that no longer applies; it is forgotten."""
+        passed = self._deadline is not None and winner is self._deadline[0]
+        if not (passed and self._lifts and self.event(self._lifts).is_complete):
+            return False
+        self._deadline = None
+        return True
+
     def _check_deadline(self, winner: task.Task[Any]) -> None:
         if self._deadline and winner is self._deadline[0]:
             raise NeedsOperator(self._deadline[1])
+
+    def raise_abort(self) -> None:
+        """Ends the run now where an abort has arrived: what follows would only be undone."""
+        if self.abortable and self.event(ids.EVENT_ABORT).is_complete:
+            self._check_abort(self.event(ids.EVENT_ABORT))
 
     def _check_abort(self, winner: task.Task[Any]) -> None:
         if self.abortable and winner is self.event(ids.EVENT_ABORT):
@@ -120,7 +141,10 @@ class RunContext:
         does not wait.
         """
         everything = task.when_all(list(scheduled))
-        winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
+        while True:
+            winner: task.Task[Any] = yield task.when_any([*self._interrupts, everything])
+            if not self._is_lifted(winner):
+                break
         self._check_deadline(winner)
         if winner is not everything:
             yield task.when_any([everything, self._deadline[0]] if self._deadline else [everything])

@@ -6,7 +6,7 @@ Every function reads before it acts, so a step that was interrupted anywhere may
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, Literal
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceNotFoundError
@@ -20,7 +20,9 @@ from shared.models.resource_ids import compute_id, take_apart
 
 
 async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:
-    """A disk or snapshot that exists is watched; a failed one is deleted, and ordered again a little later."""
+    """A disk or snapshot that exists is watched. One that failed, or a disk of another recovery point, is deleted, and
+    ordered again a little later; an order on suspicion never deletes what another order made.
+    """
     group = take_apart(order.group).group
     try:
         found = await operations.get(group, order.name)
@@ -30,6 +32,13 @@ async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, reso
         await operations.begin_delete(group, order.name, polling=False)
         failed = Refusal(kind="conflict", code="Failed", message=f"{order.name} failed before and is being recreated.")
         return Refused(refusal=failed)
+    made_of = found.properties.creation_data.source_resource_id if found.properties else None
+    if isinstance(order, DiskOrder) and made_of and made_of.lower() != order.snapshot.lower():
+        if not order.freezing:
+            await operations.begin_delete(group, order.name, polling=False)
+        kind: Literal["permanent", "conflict"] = "permanent" if order.freezing else "conflict"
+        message = f"{order.name} was made from another recovery point."
+        return Refused(refusal=Refusal(kind=kind, code="AnotherPoint", message=message))
     return Started(operation=Operation(resource=resource))
 
 

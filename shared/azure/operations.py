@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError
@@ -117,13 +118,21 @@ def _from_status(body: dict[str, Any], status_code: int) -> OperationState:
     status = str(body.get("status", "Succeeded" if status_code in (200, 204) else "InProgress"))
     if status == "Succeeded":
         output = ((body.get("properties") or {}).get("output") or {}).get("value")
-        return OperationState(state="succeeded", output=output)
+        return OperationState(state="succeeded", output=output, took=_took(body))
     if status in ("Failed", "Canceled"):
         error = body.get("error") or {}
         return OperationState(
             state="failed", refusal=classify(0, str(error.get("code", status)), str(error.get("message", status)))
         )
     return OperationState(state="running")
+
+
+def _took(body: dict[str, Any]) -> float | None:
+    try:
+        began, ended = (datetime.fromisoformat(body[key]) for key in ("startTime", "endTime"))
+        return max(0.0, (ended - began).total_seconds())
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 async def may_be_up(client: Any, group: str, machine: Any) -> bool:

@@ -49,9 +49,12 @@ class Refused(Strict):
 
 
 class OperationState(Strict):
-    """``refusal`` is set when the operation failed, or the question was throttled; ``output`` is Run Command's."""
+    """``refusal`` is set when the operation failed, or the question was throttled; ``output`` is Run Command's.
+    ``took`` is how many seconds the operation took by Azure's own clock, where its status says so.
+    """
 
     state: Literal["running", "succeeded", "failed", "gone"]
+    took: float | None = None
     refusal: Refusal | None = None
     output: list[dict[str, Any]] | None = None
 

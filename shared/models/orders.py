@@ -62,7 +62,9 @@ class SnapshotOrder(Order):
 
 
 class DiskOrder(Order):
-    """Make a disk from a snapshot."""
+    """Make a disk from a snapshot. One that is made on suspicion names its ``freezing``, and is refused once that is
+    over.
+    """
 
     group: str
     location: str
@@ -73,6 +75,7 @@ class DiskOrder(Order):
     generation: str
     zone: str | None
     tags: dict[str, str]
+    freezing: datetime | None = None
 
 
 class MachineOrder(Order):

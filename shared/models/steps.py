@@ -45,7 +45,9 @@ class StepEnd(Strict):
 
 
 class Step(Strict):
-    """One step of a run in the history."""
+    """One step of a run in the history. ``took`` is how many seconds its operation took by Azure's own clock; the times
+    are when Coldsite began and saw the end.
+    """
 
     name: str
     target: str
@@ -55,3 +57,4 @@ class Step(Strict):
     ended_at: datetime | None = None
     error: str | None = None
     detail: dict[str, Any] | None = None
+    took: float | None = None

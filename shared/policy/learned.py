@@ -32,20 +32,20 @@ _EXPECTED = {
 def durations_of(steps: list[Step]) -> dict[str, float]:
     """The durations of one run's steps, the longest of each kind: what is polled together is done with the last.
 
-    A boot counts from the created machine to the healthy answers, where it was probed from its creation on: a workload
-    that waits for another one is probed later, and its own boot is not seen.
+    Operations count by Azure's own clock: the end that Coldsite sees is never before its first poll, so it would learn
+    its own rhythm. A boot counts from the created machine to the healthy answers, where it was probed from its creation
+    on: a workload that waits for another one is probed later, and its own boot is not seen.
     """
     found: dict[str, float] = {}
     created = {step.target: step.ended_at for step in steps if step.name == "create_machine" and _once(step)}
     for step in steps:
-        if step.name in _EXPECTED and _once(step):
-            key, began = _EXPECTED[step.name], step.started_at
-        elif step.name == "probe_workload" and _probed_from(created.get(step.target), step):
-            key, began = f"boot/{step.target}", created[step.target] or step.started_at
+        if step.name in _EXPECTED and _once(step) and step.took is not None:
+            key, took = _EXPECTED[step.name], step.took
+        elif step.name == "probe_workload" and (booted := _boot_of(created.get(step.target), step)) is not None:
+            key, took = f"boot/{step.target}", booted
         else:
             continue
-        if began and step.ended_at:
-            found[key] = max(found.get(key, 0.0), (step.ended_at - began).total_seconds())
+        found[key] = max(found.get(key, 0.0), took)
     return found
 
 
@@ -68,10 +68,11 @@ def _once(step: Step) -> bool:
     return step.status == "succeeded" and step.attempts == 1
 
 
-def _probed_from(created: datetime | None, step: Step) -> bool:
+def _boot_of(created: datetime | None, step: Step) -> float | None:
     if created is None or step.ended_at is None or step.status != "succeeded":
-        return False
-    return step.started_at - created <= (step.ended_at - created) * _HELD_BACK
+        return None
+    booted = (step.ended_at - created).total_seconds()
+    return booted if (step.started_at - created).total_seconds() <= booted * _HELD_BACK else None
 
 
 def _boot(workload: Workload, learned: timedelta | None) -> Workload:

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.models.errors import LostLockError
 from shared.models.steps import RunRef
-from shared.store.site_state import SiteState, change_state
+from shared.store.site_state import SiteState, change_state, read_state
 
 
 async def mark_frozen(run: RunRef, freezing: datetime) -> None:
@@ -26,6 +26,13 @@ def frozen(state: SiteState, run: RunRef, freezing: datetime) -> dict[str, Any]:
     if (state.thawed_through and freezing <= state.thawed_through) or (state.frozen_at and freezing < state.frozen_at):
         raise LostLockError(f"{run.run_id} has thawed the replica since, or frozen it again.")
     return {"frozen_by": run.run_id, "frozen_at": freezing}
+
+
+async def is_frozen(plan: str, freezing: datetime) -> bool:
+    """Whether the replica is frozen by this freezing and its thaw has not begun."""
+    state = await read_state(plan)
+    over = state.thawed_through is not None and freezing <= state.thawed_through
+    return state.frozen_at == freezing and not over
 
 
 async def mark_frozen_late(run: RunRef, freezing: datetime) -> None:

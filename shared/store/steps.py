@@ -45,10 +45,13 @@ async def end_step(
     started_at: datetime | None = None,
     error: str | None = None,
     detail: dict[str, Any] | None = None,
+    took: float | None = None,
 ) -> None:
     """Writes a step's end or progress. Without ``attempts`` the count of ``begin_step`` stays."""
     now = datetime.now(UTC)
     fields: dict[str, Any] = {"name": name, "target": target, "status": status, "error": error or "", "detail": detail}
+    if took is not None:
+        fields["took"] = took
     if attempts is not None:
         fields |= {"attempts": attempts, "started_at": started_at or now}
     if status != "running":

@@ -136,9 +136,13 @@ class Azure:
 
     def start_disk(self, order: DiskOrder) -> Started | Refused:
         resource = self._id("disks", order.group, order.name)
+        source, found = self.resources.get(order.snapshot), self.resources.get(resource)
+        if found and source and found.content != source.content:
+            if order.freezing is None:
+                self.delete(found)
+            return Refused(refusal=REFUSALS["permanent" if order.freezing else "conflict"])
         if told := self._already_there(resource):
             return told
-        source = self.resources.get(order.snapshot)
         if source is None or source.state != "Succeeded":
             return Refused(refusal=ABSENT)
         return self._create("create_disk", Resource(resource, dict(order.tags), source.content))

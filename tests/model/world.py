@@ -56,7 +56,7 @@ from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
 from shared.policy.trust import trust_limitation
 from shared.store.site_state import looked, looked_at_replica, point_ended, routed
-from tests.model.azure import Azure
+from tests.model.azure import REFUSALS, Azure
 from tests.model.engine import Engine
 from tests.model.records import Records
 from tests.model.site import Endpoint, Primary, Replica, TrafficManager
@@ -267,6 +267,11 @@ class World:
     # Machines
 
     def create_disk(self, order: DiskOrder) -> Started | Refused:
+        state = self.records.state
+        if order.freezing and (
+            state.frozen_at != order.freezing or (state.thawed_through or BEGINNING) >= order.freezing
+        ):
+            return Refused(refusal=REFUSALS["permanent"])
         return self.azure.start_disk(order)
 
     def create_machine(self, order: MachineOrder) -> Started | Refused:
