@@ -275,7 +275,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
             raise errors.RefusedError(_too_late(run) if run.cutover.is_committed else "The run has just ended.")
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{action.capitalize()} of run {run.run_id} by {caller.known_as}{why}")
-    payload = {"by": caller.name, "reason": note.reason, "hold": run.holds, "recovery_point": note.recovery_point}
+    another = {"recovery_point": note.recovery_point} if note.recovery_point else {}
+    payload = {"by": caller.name, "reason": note.reason, "hold": run.holds, **another}
     await engine.send(run.run_id, allowed.event, payload)
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 

@@ -72,6 +72,24 @@ def tell(app: AppSide, run: RecoveryRun, word: str, body: dict[str, Any] | None 
 
 
 @pytest.mark.parametrize(
+    ("word", "changes", "says"),
+    [
+        ("proceed", {}, "only for `retry` of a failover"),
+        ("retry", {"kind": "drill"}, "only for `retry` of a failover"),
+        ("retry", {"mode": "planned"}, "only for `retry` of a failover"),
+        ("retry", {"cutover": CutoverState.BEGUN}, "the recovery point stays"),
+    ],
+)
+def test_another_recovery_point_is_refused_where_it_would_come_too_late_or_mean_nothing(
+    app: AppSide, word: str, changes: dict[str, Any], says: str
+) -> None:
+    run = waiting(app, Phase.NEEDS_OPERATOR, [word], **changes)
+    status, told, engine = tell(app, run, word, {"recovery_point": "latest_good"})
+    assert (status, engine.told) == (409, [])
+    assert says in told["detail"]
+
+
+@pytest.mark.parametrize(
     ("phase", "answers"),
     [
         (Phase.NEEDS_OPERATOR, ASKS),
