@@ -8,7 +8,7 @@ help:
 	@echo "make scenarios  every scenario in the lab"
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
-	@echo "make bench      recovery time against the critical path, a storm of alerts, the cold start"
+	@echo "make bench      Coldsite beside scripts, recovery time up to 50 workloads, a storm of alerts, the cold start"
 	@echo "make screens    the pictures of the page in docs/images (needs chromium)"
 	@echo "make audit      known vulnerabilities and mistakes: packages, templates, workflows (a minute)"
 	@echo "make clean      removes .venv and Azurite"
@@ -35,6 +35,7 @@ bench: setup
 	@.venv/bin/python bench/recovery_time.py
 	@.venv/bin/python bench/alert_storm.py
 	@.venv/bin/python bench/cold_start.py
+	@.venv/bin/python -m bench.race
 
 screens: setup
 	@.venv/bin/python -m tests.lab.take_screens

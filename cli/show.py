@@ -231,7 +231,14 @@ def expected_lines(plan: RecoveryPlan) -> RenderableType:
         Text(f"  {name} depends on {needed}: this costs {_minutes(cost)}.")
         for (name, needed), cost in dependency_costs(plan).items()
     ]
-    return Group(Text(title), table, *costs)
+    return Group(Text(title), table, *_prepared(plan), *costs)
+
+
+def _prepared(plan: RecoveryPlan) -> list[Text]:
+    if plan.recovery.prepare == "when_confirmed" or plan.fence:
+        return []
+    first = min(step.begins for step in expected_timeline(plan) if step.name == "create_machine")
+    return [Text(f"  An automatic failover does the first {spoken(first)} of it while it confirms the outage.")]
 
 
 def _minutes(duration: timedelta) -> str:
