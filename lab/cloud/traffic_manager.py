@@ -69,6 +69,7 @@ class TrafficManager:
         for kind in ("externalEndpoints", "azureEndpoints"):
             arm.model("GET", f"{one}/{kind}/{{name}}", f"{base}/{kind}/read", API, self._get)
             arm.model("PATCH", f"{one}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._patch)
+            arm.model("PUT", f"{one}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._put)
 
     def add(self, endpoint: EndpointState) -> None:
         endpoint.monitor = "CheckingEndpoint" if endpoint.enabled else "Disabled"
@@ -241,6 +242,18 @@ class TrafficManager:
         wanted = call.body.get("properties") or {}
         if set(wanted) - {"endpointStatus"} or wanted.get("endpointStatus") not in ("Enabled", "Disabled"):
             raise ArmError(400, "NotSimulated", "NotSimulated: PATCH of an endpoint other than endpointStatus.")
+        return await self._order(call, endpoint)
+
+    async def _put(self, call: Call) -> Answer:
+        """The whole endpoint, as ``az network traffic-manager endpoint update`` sends it."""
+        endpoint = self._find(call)
+        wanted, known = call.body.get("properties") or {}, self._view(endpoint)["properties"]
+        same = all(wanted.get(key) == known.get(key) for key in ("target", "priority"))
+        if not same or wanted.get("endpointStatus") not in ("Enabled", "Disabled"):
+            raise ArmError(400, "NotSimulated", "NotSimulated: PUT of an endpoint that changes more than its status.")
+        return await self._order(call, endpoint)
+
+    async def _order(self, call: Call, endpoint: EndpointState) -> Answer:
         if call.fault and call.fault.error == "ignored":
             return Answer(200, self._view(endpoint))
         if call.fault and call.fault.error == "hang":
@@ -249,5 +262,5 @@ class TrafficManager:
         if call.fault:
             raise ArmError(409, call.fault.error, f"The request failed: {call.fault.error}.")
         await self._arm.clock.sleep(self._arm.times.of("endpoint_update", endpoint.name))
-        self.switch(endpoint.name, wanted["endpointStatus"] == "Enabled")
+        self.switch(endpoint.name, call.body["properties"]["endpointStatus"] == "Enabled")
         return Answer(200, self._view(endpoint))

@@ -171,6 +171,29 @@ def test_endpoint_is_switched_at_once_and_keeps_what_was_not_sent(azure: Azure, 
     assert [after["properties"][key] for key in kept] == [before[key] for key in kept]
 
 
+@example(
+    "PUT",
+    f"{ONE_PROFILE}/externalEndpoints/{{name}}",
+    f"{STABLE_TRAFFIC_FILES}/Endpoint-PUT-External-WithLocation.json",
+)
+@example(
+    "PUT", f"{ONE_PROFILE}/azureEndpoints/{{name}}", f"{STABLE_TRAFFIC_FILES}/Endpoint-PUT-External-WithLocation.json"
+)
+@pytest.mark.parametrize(
+    ("kind", "name", "to"), [("externalEndpoints", "primary", "Disabled"), ("azureEndpoints", "recovery", "Enabled")]
+)
+def test_endpoint_that_is_put_whole_is_switched(azure: Azure, kind: str, name: str, to: str) -> None:
+    path = f"{PROFILE}/{kind}/{name}"
+    whole = azure.ask("GET", path, ENDPOINTS).body
+    whole["properties"]["endpointStatus"] = to
+    reply = azure.ask("PUT", path, ENDPOINTS, whole)
+    assert reply.status == 200
+    assert differences(reply.body, ENDPOINT) == []
+    assert azure.ask("GET", path, ENDPOINTS).body["properties"]["endpointStatus"] == to
+    whole["properties"]["target"] = "elsewhere.example"
+    assert azure.ask("PUT", path, ENDPOINTS, whole).code == "NotSimulated"
+
+
 @example("GET", "/subscriptions", f"{RESOURCE_FILES}/GetSubscriptions.json")
 def test_subscriptions_are_listed_with_their_tenant_and_state(azure: Azure) -> None:
     reply = azure.ask("GET", "/subscriptions", SUBSCRIPTIONS, person=True)
