@@ -1,7 +1,8 @@
-"""Coldsite beside the scripts that people write instead: the same simulated Azure, the same outage, the same speed.
+"""Coldsite beside the scripts that people write instead: the same simulated Azure and the same outage.
 
-Each contestant gets a lab of its own. The times are what customers saw, in simulated seconds. A race on a machine that
-was too busy says so, and its times are not to be believed.
+Each contestant gets a lab of its own. The times are what customers saw, in simulated seconds. What a program computes
+takes real time, so a high speed counts it many times over, for every contestant. A race on a machine that was too busy
+says so, and its times are not to be believed.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from lab.actions import Actions
 from lab.cloud.times import Times
 from lab.options import LabOptions
+from lab.processor_wait import BUSY
 from lab.report import orders_lost
 from lab.scenario import PROJECT, Event
 from lab.site import world
@@ -104,11 +105,11 @@ class Result:
     dark: float
     served: bool
     decided_to_moved: float | None
-    lost: int
+    orders_lost: int
     calls: int
-    both: float
+    both_enabled: float
     ended: str
-    busy: float
+    processor_wait: float
     floor: float
 
 
@@ -120,9 +121,8 @@ async def race(contestant: Contestant, situation: Situation, plan: RecoveryPlan,
         if contestant.script:
             await lab.functions.stop()
         actions = Actions(lab, PROJECT)
-        notice = _Notice(lab)
-        watching = [asyncio.create_task(notice.watch()), asyncio.create_task(_events(lab, actions, situation))]
-        psutil.cpu_percent()
+        endpoints = _Endpoints(lab)
+        watching = [asyncio.create_task(endpoints.watch()), asyncio.create_task(_events(lab, actions, situation))]
         try:
             moments, ended = await (_script(lab, contestant) if contestant.script else _coldsite(lab))
             await lab.clock.sleep(_AFTERWARDS)
@@ -131,18 +131,18 @@ async def race(contestant: Contestant, situation: Situation, plan: RecoveryPlan,
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
         tally = lab.customers.tally
-        moved = notice.recovery_enabled is not None
+        moved = endpoints.recovery_enabled is not None
         decided = moments.get("decided")
         return Result(
             dark=tally.dark_seconds(lab.clock.now),
             served=lab.clock.now - tally.last_answer < _AFTERWARDS / 2,
-            decided_to_moved=notice.recovery_enabled - decided if notice.recovery_enabled and decided else None,
-            lost=orders_lost(lab, "recovery" if moved else "primary"),
+            decided_to_moved=endpoints.recovery_enabled - decided if endpoints.recovery_enabled and decided else None,
+            orders_lost=orders_lost(lab, "recovery" if moved else "primary"),
             calls=sum(lab.arm.calls.values()),
-            both=notice.both,
+            both_enabled=endpoints.both_enabled,
             ended=ended,
-            busy=lab.processor_wait.worst,
-            floor=_floor(lab, plan, notice) if moved else 0.0,
+            processor_wait=lab.processor_wait.worst,
+            floor=_floor(lab, plan, endpoints) if moved else 0.0,
         )
 
 
@@ -155,14 +155,14 @@ async def _events(lab: Lab, actions: Actions, situation: Situation) -> None:
         await actions.perform(event)
 
 
-class _Notice:
+class _Endpoints:
     """When Traffic Manager noticed, when the recovery endpoint was enabled, and how long both were."""
 
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self.degraded: float | None = None
         self.recovery_enabled: float | None = None
-        self.both = 0.0
+        self.both_enabled = 0.0
 
     async def watch(self) -> None:
         traffic, names = self._lab.traffic, self._lab.plan.traffic
@@ -177,7 +177,7 @@ class _Notice:
             if recovery.enabled and self.recovery_enabled is None:
                 self.recovery_enabled = now
             if recovery.enabled and primary.enabled:
-                self.both += now - before
+                self.both_enabled += now - before
             before = now
 
 
@@ -226,6 +226,8 @@ async def _script(lab: Lab, contestant: Contestant) -> tuple[dict[str, float], s
         return moments, "customers moved"
     lines = [line for line in err.decode().splitlines() if line.strip()]
     last = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no word")
+    if "NotSimulated" in last:
+        raise RuntimeError(f"The lab does not know what {contestant.name} asked: {last}")
     return moments, f"ended with an error: {last[:120]}"
 
 
@@ -275,9 +277,10 @@ def _site(lab: Lab, polling: float) -> dict[str, Any]:
     }
 
 
-def _floor(lab: Lab, plan: RecoveryPlan, notice: _Notice) -> float:
-    """What no careful software can shorten: Traffic Manager's notice, the plan's confirmation, the slowest machine, the
-    two orders to Traffic Manager and its name servers. Name servers of customers come on top, for up to the TTL.
+def _floor(lab: Lab, plan: RecoveryPlan, endpoints: _Endpoints) -> float:
+    """What Coldsite cannot shorten: Traffic Manager's notice, the plan's confirmation, the slowest machine, the two
+    orders to Traffic Manager and its name servers. Name servers of customers come on top, for up to the TTL. A script
+    that confirms for a shorter time, or not at all, has a lower one.
     """
     machines = {o.resource.lower(): o for o in lab.arm.operations.all.values() if o.kind == "machine" and o.end}
     boots: dict[str, float] = {key.partition("/")[2]: end - start for key, start, end in lab.sites.boot_log}
@@ -285,9 +288,9 @@ def _floor(lab: Lab, plan: RecoveryPlan, notice: _Notice) -> float:
     for name in plan.recovery.workloads:
         made = [o.end - o.start for path, o in machines.items() if path.split("/")[-1].startswith(f"{name}-") and o.end]
         slowest = max(slowest, max(made, default=0.0) + boots.get(name, 0.0))
-    endpoints = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
-    orders = sum(lab.options.times.of("endpoint_update", name) for name in endpoints)
-    noticed = (notice.degraded or OUTAGE_AT) - OUTAGE_AT
+    names = plan.traffic.primary.endpoint, plan.traffic.recovery.endpoint
+    orders = sum(lab.options.times.of("endpoint_update", name) for name in names)
+    noticed = (endpoints.degraded or OUTAGE_AT) - OUTAGE_AT
     return noticed + plan.detection.confirm_for.total_seconds() + slowest + orders + lab.options.times.dns_push
 
 
@@ -318,16 +321,18 @@ def show(found: dict[str, dict[str, list[Result]]], out: Console) -> None:
                 name,
                 f"{middle:.0f} s" if all(one.served for one in results) else "still dark",
                 f"{statistics.median(decided):.0f} s" if decided else "-",
-                str(max(one.lost for one in results)),
+                str(max(one.orders_lost for one in results)),
                 f"{statistics.median(one.calls for one in results):.0f}",
-                f"{max(one.both for one in results):.0f} s",
-                results[0].ended[:70],
+                f"{max(one.both_enabled for one in results):.0f} s",
+                "; ".join(sorted({one.ended[:70] for one in results})),
             )
         out.print(table)
+        if busy := [name for name, results in by_name.items() if max(one.processor_wait for one in results) >= BUSY]:
+            out.print(f"The machine was busy, so do not believe these times: {', '.join(busy)}.", style="red")
         floors = [one.floor for one in by_name.get(COLDSITE.name, []) if one.floor]
         if floors:
             floor = statistics.median(floors)
-            out.print(f"The floor, from the lab's own times: {floor:.0f} s ({spoken(floor)}).")
+            out.print(f"The floor of a careful failover, from the lab's own times: {floor:.0f} s ({spoken(floor)}).")
 
 
 def main() -> None:

@@ -197,7 +197,7 @@ detection:
 replication:
   machine: {machine}
   scripts: {name}
-  pause_limit: 5m             # the longest that the replica may stay frozen
+  pause_limit: 5m             # the longest that a drill, a point or a suspicion keeps the replica frozen
   recovery_points: {{every: 1h, keep: 24}}
 
 recovery:

@@ -64,7 +64,7 @@ class _Failover:
         self._plan: RecoveryPlan = run.plan
         self._state = FailoverState.of(run)
         self._preparation = Preparation(work, run, self._state)
-        self._looking = OutageConfirmation(work, run, self._preparation.follow)
+        self._looking = OutageConfirmation(work, run, self._preparation.after_round)
         self._permission = Permission(work, run, self._state, self._looking)
         self._cutover = FailoverCutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
@@ -85,7 +85,7 @@ class _Failover:
         try:
             yield from self._permission.obtain(verdict, claim)
         except EndRun as early:
-            raise (yield from self._preparation.undone(early)) from None
+            raise (yield from self._preparation.undo_and_end(early)) from None
         while True:
             try:
                 return (yield from self._recover())

@@ -9,7 +9,7 @@ import azure.durable_functions as df
 from durabletask import task
 
 from functions.stages import replica
-from functions.stages.disks import disk_orders, made_all
+from functions.stages.disks import all_made, disk_orders
 from functions.stages.preparation import PreparationOrder, Prepared
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator
@@ -18,7 +18,7 @@ from shared.models.operations import PointInTime
 from shared.models.runs import Outcome
 
 bp = df.Blueprint()
-_FOR_ITS_OWN_FREEZING = timedelta(seconds=10)
+_HEAD_START_OF_THE_NEXT_FREEZING = timedelta(seconds=10)
 """What a failover that takes the plan is given: once it has begun its own freezing there is nothing to thaw, and its
 script need not wait for the one that thaws.
 """
@@ -55,7 +55,7 @@ def _undo(work: RunContext, order: PreparationOrder, problem: Exception) -> Doin
         work.ctx.send_event(order.run.run_id, ids.EVENT_PREPARATION_OVER, data={})
 
     if isinstance(problem, EndRun) and problem.outcome is Outcome.PREEMPTED:
-        yield from work.sleep(_FOR_ITS_OWN_FREEZING)
+        yield from work.sleep(_HEAD_START_OF_THE_NEXT_FREEZING)
     frozen = yield from replica.thaw_or_say(work, order.plan, order.freezing, begun=over)
     return Prepared(still_frozen=frozen is not None)
 
@@ -71,9 +71,9 @@ def _prepare(work: RunContext, order: PreparationOrder) -> Doing[Prepared]:
             freezing=order.freezing,
         )
     ]
-    disks = yield from made_all(work, orders, "prepared/disks")
+    made = yield from all_made(work, orders, "prepared/disks")
     yield from work.first(work.event(ids.EVENT_GO))
-    return Prepared(point=point, disks=disks, still_frozen=True)
+    return Prepared(point=point, disks_made=made, still_frozen=True)
 
 
 def _take_set(work: RunContext, order: PreparationOrder) -> Doing[PointInTime]:

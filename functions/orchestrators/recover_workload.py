@@ -32,7 +32,7 @@ def recover_workload(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     """Recovers one workload; it returns an outcome and never raises.
 
     0. On a retry, delete what Azure never finished: it would hang again.
-    1. Make every disk from its snapshot, in parallel.
+    1. Make every disk from its snapshot, in parallel, unless the preparation has made them.
     2. Wait for the dependencies that hold back the start.
     3. Make the machine, down the ladder of sizes and zones.
     4. Notify the parent that the machine is created.

@@ -17,6 +17,15 @@ def clear_disks(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
     return (yield from delete(work, order, first=work.recovery.expected.disk)).still_there
 
 
+def clear_briefly(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
+    """Deletes what a run without machines has made, for at most as long as a deletion usually takes: the plan stays
+    locked meanwhile. Returns what is left for housekeeping.
+    """
+    order = CleanUpOrder(run=work.run, target="run", group=plan.recovery.resource_group)
+    expected = work.recovery.expected
+    return (yield from delete(work, order, first=expected.disk, limit=expected.delete)).still_there
+
+
 def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
     """Deletes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
     deleted in time: with Azure's reason where it gave one, else the resource's id.
@@ -35,9 +44,11 @@ def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_ru
     return left
 
 
-def delete(work: RunContext, order: CleanUpOrder, *, first: timedelta | None = None) -> Doing[CleanedUp]:
-    """Deletes until nothing is left or ``operation_timeout`` has passed, and returns what the last attempt found.
-    ``first`` is how long the deletion is expected to take, by default as long as a machine's.
+def delete(
+    work: RunContext, order: CleanUpOrder, *, first: timedelta | None = None, limit: timedelta | None = None
+) -> Doing[CleanedUp]:
+    """Deletes until nothing is left or ``limit`` (by default ``operation_timeout``) has passed, and returns what the
+    last attempt found. ``first`` is how long the deletion is expected to take, by default as long as a machine's.
     """
     return (
         yield from work.poll(
@@ -45,7 +56,7 @@ def delete(work: RunContext, order: CleanUpOrder, *, first: timedelta | None = N
             order,
             done=lambda seen: not seen.left,
             every=lambda elapsed: pause_between_deletions(work.recovery, elapsed, first),
-            limit=work.recovery.operation_timeout,
+            limit=limit or work.recovery.operation_timeout,
         )
     )
 

@@ -27,14 +27,14 @@ _DECIDED = {
 class OutageConfirmation:
     """The health checks of one run. Every round of evidence is a step in the history, by the moment it was taken.
 
-    ``follow`` is given the verdict after each round that leads to the decision.
+    ``after_round`` is given the verdict after each round that leads to the decision.
     """
 
-    def __init__(self, work: RunContext, run: RunInput, follow: Callable[[Verdict], Doing[None]]) -> None:
+    def __init__(self, work: RunContext, run: RunInput, after_round: Callable[[Verdict], Doing[None]]) -> None:
         self._work = work
         self._run = run
         self._plan = run.plan
-        self._follow = follow
+        self._after_round = after_round
         self._looked_early = False
         self.looked_at = run.requested_at
         """When the newest round was taken."""
@@ -66,7 +66,7 @@ class OutageConfirmation:
                 continue
             verdict = decide(rounds, detection, work.now)
             if moment == "confirming":
-                yield from self._follow(verdict)
+                yield from self._after_round(verdict)
             if verdict.decision != "keep_looking":
                 break
             if looks == 1:

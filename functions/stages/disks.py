@@ -76,7 +76,7 @@ def make_disks(work: RunContext, orders: list[DiskOrder], target: str) -> Doing[
     }
 
 
-def made_all(work: RunContext, orders: list[DiskOrder], target: str) -> Doing[bool]:
+def all_made(work: RunContext, orders: list[DiskOrder], target: str) -> Doing[bool]:
     """As ``make_disks``, where a failure stops nothing: whether every disk was made."""
     try:
         return not (yield from make_disks(work, orders, target))

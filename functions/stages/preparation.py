@@ -13,7 +13,7 @@ from durabletask import task
 
 from functions.activities.run_record import Claim
 from functions.stages import replica
-from functions.stages.cleanup import clear_away, clear_disks
+from functions.stages.cleanup import clear_briefly, clear_disks
 from functions.stages.failover_state import FailoverState
 from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
@@ -40,12 +40,12 @@ class PreparationOrder(Strict):
 
 
 class Prepared(Strict):
-    """``point`` is the set to use, and ``disks`` whether every disk was made of it. Without a point ``refused`` is
-    whether the freeze script could not even be started, and ``still_frozen`` whether the thaw is left to others.
+    """``point`` is the set to use, and ``disks_made`` whether every disk was made of it. Without a point ``refused`` is
+    whether the freeze script could not even be started, and ``still_frozen`` whether the run must thaw it.
     """
 
     point: PointInTime | None = None
-    disks: bool = False
+    disks_made: bool = False
     still_frozen: bool = False
     refused: bool = False
 
@@ -78,7 +78,7 @@ class Preparation:
         self._allowed = wanted and self._automatic and not claim.must_ask and not self._plan.fence
         self._data_until = claim.data_until
 
-    def follow(self, verdict: Verdict) -> Doing[None]:
+    def after_round(self, verdict: Verdict) -> Doing[None]:
         """Begins with the first round that agrees, and stops with the first one that does not."""
         agrees = may_prepare(verdict)
         if self._child is None:
@@ -110,7 +110,7 @@ class Preparation:
                 "the portal, then `retry`."
             )
         self._used = True
-        self.disks_ready = prepared.disks
+        self.disks_ready = prepared.disks_made
         self._refused = prepared.refused
         return prepared.point
 
@@ -136,16 +136,18 @@ class Preparation:
         if self._child.is_complete and not self._result().still_frozen:
             self._state.freezing = None
 
-    def undone(self, ending: EndRun) -> Doing[EndRun]:
-        """The ending of a run that does not recover, with what was prepared deleted."""
+    def undo_and_end(self, ending: EndRun) -> Doing[EndRun]:
+        """The ending of a run that does not recover. What was prepared is being deleted; the plan is not kept locked
+        until it is gone, since the next outage may begin now.
+        """
         if self._child is None or ending.clean_up:
             return ending
         self._work.takes_aborts = False
         yield from self.stop("the decision")
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
+        left = yield from clear_briefly(self._work, self._plan)
         said = f"Cleanup is incomplete: {', '.join(named(left))}." if left else "The preparations were undone."
-        if self._state.freezing:
-            said = f"{said} Replication may still be paused; housekeeping resumes it."
+        said += " Replication may still be paused." if self._state.freezing else ""
+        said += " Housekeeping continues." if left or self._state.freezing else ""
         because = f"{ending.because} {said}"
         return EndRun(ending.outcome, because, cooldown=ending.cooldown, well_at=ending.well_at, **ending.facts)
 
@@ -167,7 +169,7 @@ class Preparation:
             self._work.ctx.send_event(self._instance, ids.EVENT_ABORT, data={"by": by, "preempted": preempted})
 
     def _prepared(self) -> Doing[Prepared]:
-        """What it came to. It is not awaited until it has thawed: the next freezing takes the place of this one."""
+        """Its result. Its thaw is not awaited: the next freezing takes the place of this one."""
         assert self._child is not None
         over = self._work.event(ids.EVENT_PREPARATION_OVER)
         yield from self._work.first(self._child, over)

@@ -85,8 +85,9 @@ async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> Docum
 
 
 async def _timeline(plan: RecoveryPlan, run: RecoveryRun) -> list[StepLine]:
+    """An ended run is judged by the plan as declared: what later runs took must not change what was late."""
     steps, learned = await asyncio.gather(steps_of(run), learned_plan(plan))
-    return progress(learned, run, steps, datetime.now(UTC))
+    return progress(plan if run.outcome else learned, run, steps, datetime.now(UTC))
 
 
 def _document(sections: dict[str, str]) -> Document:

@@ -140,6 +140,8 @@ class ResourceManager:
         self.calls[route.label] += 1
         body = await self._body(request)
         size = ((body.get("properties") or {}).get("hardwareProfile") or {}).get("vmSize")
+        if wait := self.throttling.wait_for_the_subscription(request.method, caller):
+            raise self._subscription_throttled(request.method, wait)
         if wait := self.throttling.wait(route.label, path, caller):
             raise self._too_many(wait)
         fault = self.faults.take(request.method, self._words(route), size)
@@ -184,6 +186,17 @@ class ResourceManager:
         """A Retry-After header's value: scaled like everything else, rounded up to a whole second."""
         return max(1, math.ceil(self.clock.real(simulated)))
 
+    def _subscription_throttled(self, method: str, wait: float) -> ArmError:
+        """Source: MicrosoftDocs/azure-docs, issue 105248, and articles/azure-resource-manager/management/
+        request-limits-and-throttling.md.
+        """
+        return ArmError(
+            429,
+            "SubscriptionRequestsThrottled",
+            f"Number of {method} requests for the subscription exceeded the limit. Please try again later.",
+            Retry_After=str(self.retry_after(wait)),
+        )
+
     def _too_many(self, wait: float) -> ArmError:
         return ArmError(
             429,
@@ -210,7 +223,9 @@ class ResourceManager:
         }
 
     def _advice(self, operation: Operation, poll: int) -> dict[str, str]:
-        """The Retry-After of an answer, in whole seconds, as the clients demand: exact at speeds up to 10."""
+        """The Retry-After of an answer, in whole real seconds, as the clients demand: exact where the speed
+        divides it.
+        """
         if operation.retry_after is None or poll > 1 or operation.end is not None:
             return {}
         return {"Retry-After": str(self.retry_after(operation.retry_after[poll]))}

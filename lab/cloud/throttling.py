@@ -41,16 +41,20 @@ class Throttling:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
 
+    def wait_for_the_subscription(self, method: str, caller: str) -> float:
+        """Takes one token of the caller's bucket in the subscription; simulated seconds to wait when it is empty."""
+        counts_as, refill, size = _RESOURCE_MANAGER[method]
+        return self._take(f"{counts_as}|{caller}", (refill, size))
+
     def wait(self, label: str, path: str, caller: str) -> float:
-        """Takes one token from each bucket that applies; simulated seconds to wait when one is empty."""
-        counts_as, *all_calls = _RESOURCE_MANAGER[label.partition(" ")[0]]
+        """Takes one token from each of Compute's buckets that apply; simulated seconds to wait when one is empty."""
         resource, subscription = _LIMITS.get(label, (None, None))
-        buckets = (
-            (f"{counts_as}|{caller}", (all_calls[0], all_calls[1])),
-            (f"{label}|{path.lower()}", resource),
-            (f"{label}|{caller}", subscription),
-        )
-        return max(self._take(key, limit) for key, limit in buckets if limit)
+        waits = [
+            self._take(key, limit)
+            for key, limit in ((f"{label}|{path.lower()}", resource), (f"{label}|{caller}", subscription))
+            if limit
+        ]
+        return max(waits, default=0.0)
 
     def _take(self, key: str, limit: tuple[float, float]) -> float:
         refill, size = limit

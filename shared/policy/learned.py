@@ -15,8 +15,8 @@ from shared.models.steps import Step
 KEPT = 10
 """How many of the newest durations are kept for each step."""
 
-_HELD_BACK = 0.05
-"""The share of a boot after which its first probe may begin."""
+_LATEST_FIRST_PROBE = 0.05
+"""The share of a boot within which its first probe must begin."""
 
 type Durations = dict[str, list[float]]
 """Seconds, oldest first, by ``run_command``, ``snapshot``, ``disk``, ``machine`` and ``boot/WORKLOAD``."""
@@ -72,7 +72,7 @@ def _boot_of(created: datetime | None, step: Step) -> float | None:
     if created is None or step.ended_at is None or step.status != "succeeded":
         return None
     booted = (step.ended_at - created).total_seconds()
-    return booted if (step.started_at - created).total_seconds() <= booted * _HELD_BACK else None
+    return booted if (step.started_at - created).total_seconds() <= booted * _LATEST_FIRST_PROBE else None
 
 
 def _boot(workload: Workload, learned: timedelta | None) -> Workload:

@@ -54,7 +54,7 @@ async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
         time_zone=plan.time_zone,
         written_at=now,
         measures=_measures(plan, run),
-        timeline=progress(as_learned(plan, state.durations), run, steps, now),
+        timeline=progress(plan if run.outcome else as_learned(plan, state.durations), run, steps, now),
         left=state.not_cleared.get(run_id, []),
         people=people,
         history=" ".join(chain.problems) or f"intact: {chain.documents} documents, each chained to the one before",

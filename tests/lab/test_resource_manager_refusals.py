@@ -16,6 +16,7 @@ from lab.cloud.faults import Fault
 from lab.cloud.identity import A_DAY
 from lab.cloud.throttling import Throttling
 from lab.cloud.times import Times
+from shared.policy.azure_errors import classify
 from tests.lab.azure import (
     ARM,
     DISKS,
@@ -238,20 +239,24 @@ def test_too_many_calls_for_one_machine_get_429_and_the_next_machine_none() -> N
 
 
 @pytest.mark.parametrize(
-    ("labels", "bucket"),
-    [
-        (["GET disks", "GET operations"], 250),
-        (["PUT disks", "POST runCommand", "PATCH x"], 200),
-        (["DELETE disks"], 200),
-    ],
+    ("methods", "bucket"),
+    [(["GET"], 250), (["PUT", "POST", "PATCH"], 200), (["DELETE"], 200)],
     ids=["reads", "writes", "deletes"],
 )
-def test_one_caller_empties_the_subscriptions_bucket_and_no_other(labels: list[str], bucket: int) -> None:
+def test_one_caller_empties_the_subscriptions_bucket_and_no_other(methods: list[str], bucket: int) -> None:
     """MicrosoftDocs, request-limits-and-throttling.md; the clock stands still, so nothing is refilled."""
     throttling = Throttling(Clock(1.0, lambda: 0.0))
-    waits = [throttling.wait(labels[n % len(labels)], f"/resource/{n}", "the app") for n in range(bucket + 1)]
+    wait = throttling.wait_for_the_subscription
+    waits = [wait(methods[n % len(methods)], "the app") for n in range(bucket + 1)]
     assert [n for n, wait in enumerate(waits) if wait] == [bucket]
-    assert throttling.wait(labels[0], "/resource", "somebody else") == 0.0
+    assert wait(methods[0], "another caller") == 0.0
+
+
+def test_a_throttled_subscription_answers_in_resource_managers_own_words(azure: Azure) -> None:
+    azure.arm.throttling.wait_for_the_subscription = lambda *_: 4000.0  # type: ignore[method-assign]
+    reply = azure.ask("GET", SOURCE, DISKS)
+    assert (reply.status, reply.code, reply.headers["Retry-After"]) == (429, "SubscriptionRequestsThrottled", "4")
+    assert classify(reply.status, reply.code, "too many").kind == "throttled"
 
 
 def test_declared_throttling_reaches_the_sdk_as_429_with_retry_after(azure: Azure) -> None:
