@@ -14,6 +14,7 @@ from rich.text import Text
 from cli import lab, show
 from cli.advice import advice
 from cli.api import Api, ApiError, remember
+from cli.notify_commands import notify_app
 from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, out
 from cli.plan_commands import plan_app
 from cli.run_commands import follow, runs_app
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
+app.add_typer(notify_app, name="notify")
 
 
 @app.callback(invoke_without_command=True)

@@ -23,10 +23,12 @@ from functions.http.schemas import (
 from functions.http.views import plan_view, shown
 from shared.models.durations import spoken
 from shared.models.evidence import spoken_evidence
+from shared.models.orders import Delivery
 from shared.models.plan import TEXTS_OF_FILES
 from shared.models.readiness import Readiness
 from shared.policy.outage import view
 from shared.services import settle as settling
+from shared.services.announce import send_test
 from shared.services.forecast import Forecast, forecast
 from shared.services.look import look_briefly
 from shared.services.readiness import readiness
@@ -153,6 +155,21 @@ async def read_forecast(caller: Caller, req: func.HttpRequest) -> func.HttpRespo
 async def read_readiness(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """Asks Azure and the primary site now, and changes nothing there."""
     return answer((await readiness(plan_of(req))).model_dump(mode="json"))
+
+
+@endpoint(
+    bp,
+    "post",
+    "/plans/{plan}/notify",
+    "Send a test message to every address",
+    role="operator",
+    gives={"deliveries": [Delivery]},
+    refuses=(404,),
+)
+async def try_notifications(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """What became of the message at each address; a failure is also a warning of the plan."""
+    found = await send_test(plan_of(req), caller.name)
+    return answer({"deliveries": [one.model_dump(mode="json") for one in found]})
 
 
 @endpoint(

@@ -22,6 +22,13 @@ class Message(Strict):
     text: str
 
 
+class Delivery(Strict):
+    """What became of a message: ``problem`` says why the address, an app setting, did not accept it."""
+
+    address: str
+    problem: str | None = None
+
+
 class NotifyOrder(Order):
     message: Message
 

@@ -75,6 +75,8 @@ class ReadinessFacts(Strict):
     kept: list[str] = []
     """Runs whose machines belong there: the active one, and one that is kept after a failback."""
     missing_settings: list[str] = []
+    delivered: dict[str, datetime] = {}
+    """When each address last accepted a message."""
     evidence: list[Evidence] = []
     last_drill: datetime | None = None
     drill_is_of_this_plan: bool = False

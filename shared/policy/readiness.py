@@ -15,6 +15,8 @@ from shared.policy.loss import loss_question, spoken_moment
 
 DRILL_AGE = timedelta(days=100)
 """A quarter, and a few days' grace."""
+DELIVERY_AGE = timedelta(days=90)
+"""How long a delivered message proves its address: keys and channels expire."""
 GOOD_TTL = 30
 """Seconds. Until it has passed, resolvers send customers to the old site."""
 
@@ -30,6 +32,7 @@ def findings(
         *_sizes(plan, active_site, facts),
         *_data(plan, active_site, data_until, facts),
         *_site(plan, active_site, facts),
+        *_notifications(plan, facts),
         *_drills(facts),
     ]
     return sorted(found, key=lambda one: (one.severity != "blocker", one.code, one.subject))
@@ -255,6 +258,21 @@ def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) ->
                 why="They may hold interfaces and cores that a failover needs.",
                 fix="Wait for the cleanup, or delete them by their tag.",
             )
+
+
+def _notifications(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
+    for address in sorted({one.url_setting for one in plan.notify} - set(facts.missing_settings)):
+        last = facts.delivered.get(address)
+        if last is not None and facts.at - last <= DELIVERY_AGE:
+            continue
+        yield Finding(
+            code="notification",
+            subject=address,
+            severity="warning",
+            found=f"{address} has not accepted a message {'yet' if last is None else f'since {last:%Y-%m-%d}'}.",
+            why="An address that is wrong is noticed on the night when it is needed.",
+            fix=f"`coldsite notify test {plan.name}` sends one.",
+        )
 
 
 def _drills(facts: ReadinessFacts) -> Iterator[Finding]:

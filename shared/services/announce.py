@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.models.errors import ColdsiteError, NotDeliveredError
-from shared.models.orders import Message
+from shared.models.orders import Delivery, Message
 from shared.models.plan import RecoveryPlan
 from shared.services.notify import send
 from shared.store import site_state
@@ -37,25 +38,53 @@ async def deliver(plan: str, message: Message) -> None:
     await _warn_of(plan, message, None)
 
 
+async def send_test(plan: RecoveryPlan, by: str) -> list[Delivery]:
+    """Sends a test message to every address of the plan, side by side, and returns what became of each."""
+    title, text = (
+        f"Test: {plan.title}",
+        f"{by} asked for this message; nothing is wrong. Coldsite reaches this address.",
+    )
+    addresses = sorted({one.url_setting for one in plan.notify})
+
+    async def one(address: str) -> Delivery:
+        try:
+            await deliver(plan.name, Message(url_setting=address, title=title, text=text))
+        except NotDeliveredError as error:
+            return Delivery(address=address, problem=str(error))
+        return Delivery(address=address)
+
+    return list(await asyncio.gather(*(one(address) for address in addresses)))
+
+
 async def _warn_of(plan: str, message: Message, trouble: str | None) -> None:
     """A failure to store the warning must not hide the result of the delivery."""
-    key = UNDELIVERED + message.url_setting
+    key, now = UNDELIVERED + message.url_setting, datetime.now(UTC)
     warning = f"Notifications are not delivered: {trouble} Fix the setting, or the service." if trouble else None
 
     def change(state: SiteState) -> dict[str, Any]:
-        if state.warnings.get(key) == warning:
-            return {}
-        others = {k: v for k, v in state.warnings.items() if k != key}
-        return {"warnings": others | ({key: warning} if warning else {})}
+        changes: dict[str, Any] = {}
+        if state.warnings.get(key) != warning:
+            others = {k: v for k, v in state.warnings.items() if k != key}
+            changes["warnings"] = others | ({key: warning} if warning else {})
+        if warning is None and not _proven_today(state, message.url_setting, now):
+            changes["delivered"] = {k: v.isoformat() for k, v in state.delivered.items()} | {
+                message.url_setting: now.isoformat()
+            }
+        return changes
 
     try:
         if warning:
             _log.warning("%s %s: %s", WARNS, plan, warning)
-        elif key not in (await site_state.read_state(plan)).warnings:
+        elif not change(await site_state.read_state(plan)):
             return
         await site_state.change_state(plan, change)
     except ColdsiteError as error:
         _log.warning("%s %s", FAILED, error)
+
+
+def _proven_today(state: SiteState, address: str, now: datetime) -> bool:
+    last = state.delivered.get(address)
+    return last is not None and now - last < timedelta(days=1)
 
 
 async def tell(plan: RecoveryPlan, message: str) -> bool:

@@ -31,7 +31,8 @@ _DRILLS_LOOKED_AT = 20
 async def readiness(plan: RecoveryPlan) -> Readiness:
     """Asks everything once, side by side, and stores the findings. A part that cannot be read is a finding."""
     state = await site_state.read_state(plan.name)
-    facts = await _gather(plan, [run for run in (state.active_run, state.retire.get("run_id")) if run])
+    kept_runs = [run for run in (state.active_run, state.retire.get("run_id")) if run]
+    facts = (await _gather(plan, kept_runs)).model_copy(update={"delivered": state.delivered})
     found = findings(plan, state.active_site, state.data_until, facts)
     result = Readiness(
         plan=plan.name, at=facts.at, ready=all(one.severity != "blocker" for one in found), findings=found

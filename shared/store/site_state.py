@@ -39,6 +39,7 @@ _STRUCTURES = frozenset(
         "not_cleared",
         "settle_proposal",
         "retire",
+        "delivered",
         "durations",
         "readiness",
         "readiness_told",
@@ -118,6 +119,8 @@ class SiteState(Strict):
     last_point_at: datetime | None = None
     last_point_holds: datetime | None = None
     """The moment that the newest recovery point's data reach; None where unknown."""
+    delivered: dict[str, datetime] = {}
+    """When each address last accepted a message, to the day."""
     warnings: dict[str, str] = {}
     untold: list[str] = []
     unseen_since: dict[str, str] = {}

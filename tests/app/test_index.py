@@ -26,6 +26,7 @@ ROUTES = {
     "settle": ("POST", "plans/{plan}/settle"),
     "read_forecast": ("GET", "plans/{plan}/forecast"),
     "check_history": ("GET", "plans/{plan}/history"),
+    "try_notifications": ("POST", "plans/{plan}/notify"),
     "read_readiness": ("GET", "plans/{plan}/readiness"),
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),

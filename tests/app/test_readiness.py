@@ -25,7 +25,7 @@ def codes(api: Api) -> set[tuple[str, str]]:
     return {(one["code"], one["subject"]) for one in answer.json["findings"]}
 
 
-ORDINARY = {("drill", "drill"), ("points", "recovery points"), ("data", "replica")}
+ORDINARY = {("drill", "drill"), ("notification", "NOTIFY_URL"), ("points", "recovery points"), ("data", "replica")}
 """A lab that has just begun has neither drilled nor seen its replica."""
 
 

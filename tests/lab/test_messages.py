@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from shared.models.errors import NotDeliveredError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
-from shared.services.announce import UNDELIVERED, deliver, send_to_all
+from shared.services.announce import UNDELIVERED, deliver, send_test, send_to_all
 from shared.store import site_state
 from tests.app.api import Api
 from tests.lab.app_side import AppSide, with_a_history
@@ -46,6 +47,30 @@ def plan() -> RecoveryPlan:
 
 def warnings(app: AppSide, plan: RecoveryPlan) -> dict[str, str]:
     return app.run(site_state.read_state(plan.name)).warnings
+
+
+def test_a_test_message_goes_to_every_address_and_says_what_became_of_each(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", "no address at all")
+    mail, teams = app.run(send_test(plan, "Alice"))
+    assert (mail.address, mail.problem, teams.address) == ("MAIL_URL", None, "TEAMS_URL")
+    assert "TEAMS_URL" in (teams.problem or "")
+    assert box.titles == [f"Test: {plan.title}"]
+    state = app.run(site_state.read_state(plan.name))
+    assert state.delivered.keys() == {"MAIL_URL"}
+    assert state.warnings.keys() == {f"{UNDELIVERED}TEAMS_URL"}
+
+
+def test_what_an_address_accepts_is_on_record_once_a_day(app: AppSide, plan: RecoveryPlan, box: Mailbox) -> None:
+    """A run sends many messages; each would be a write of the plan's state."""
+    for _ in range(2):
+        app.run(deliver(plan.name, Message(url_setting="MAIL_URL", title="one", text="more")))
+    first = app.run(site_state.read_state(plan.name)).delivered["MAIL_URL"]
+    yesterday = first - timedelta(days=1)
+    app.run(site_state.change_state(plan.name, lambda _: {"delivered": {"MAIL_URL": yesterday.isoformat()}}))
+    app.run(deliver(plan.name, Message(url_setting="MAIL_URL", title="one", text="more")))
+    assert app.run(site_state.read_state(plan.name)).delivered["MAIL_URL"] > first
 
 
 BROKEN = {

@@ -38,6 +38,7 @@ def good() -> dict[str, Any]:
         "newest_point": NOW - timedelta(minutes=30),
         "points_read": True,
         "standing": [],
+        "delivered": {"NOTIFY_URL": NOW - timedelta(days=80)},
         "last_drill": NOW - timedelta(days=10),
         "drill_is_of_this_plan": True,
     }
@@ -97,6 +98,8 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
         ({"last_drill": None}, ("warning", "drill", "drill")),
         ({"last_drill": NOW - timedelta(days=200)}, ("warning", "drill", "drill")),
         ({"drill_is_of_this_plan": False}, ("warning", "drill", "drill")),
+        ({"delivered": {}}, ("warning", "notification", "NOTIFY_URL")),
+        ({"delivered": {"NOTIFY_URL": NOW - timedelta(days=91)}}, ("warning", "notification", "NOTIFY_URL")),
         ({"quotas": None, "unread": {"the quotas": "403"}}, ("warning", "unread", "the quotas")),
     ],
 )
