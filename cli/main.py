@@ -13,9 +13,10 @@ from rich.text import Text
 
 from cli import lab, show
 from cli.advice import advice
+from cli.answer_commands import answers_app
 from cli.api import Api, ApiError, remember
 from cli.notify_commands import notify_app
-from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, out
+from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, confirm, out
 from cli.plan_commands import plan_app
 from cli.run_commands import follow, runs_app
 
@@ -30,6 +31,7 @@ app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
 app.add_typer(notify_app, name="notify")
+app.add_typer(answers_app)
 
 
 @app.callback(invoke_without_command=True)
@@ -56,17 +58,6 @@ def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
 
 
 # Acting
-
-
-def _confirm(api: Api, question: str, yes: bool) -> None:
-    """Asks, and names the Coldsite: a lab and the real one are easily confused."""
-    if yes:
-        return
-    where = "the lab" if api.target.is_lab else api.target.url
-    out.print(f"At {where}:", style="bold", markup=False)
-    if not typer.confirm(question):
-        out.print("No action was taken.")
-        raise typer.Exit(1)
 
 
 @app.command()
@@ -108,7 +99,7 @@ def failover(
     if not yes:
         expected = api.get(f"plans/{quote(plan, safe='')}/forecast")
         out.print(show.forecast_lines(expected, api.target.speed))
-        _confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
+        confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
     try:
         run = api.post(f"plans/{quote(plan, safe='')}/failover", body)
     except ApiError as error:
@@ -186,7 +177,7 @@ def drill(
         found = api.post(f"plans/{quote(plan, safe='')}/drill?what_if=true", {"reason": reason})
         _print_forecast(api, found, as_json)
         return
-    _confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
+    confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
     _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
 
 
@@ -219,7 +210,7 @@ def failback(
         out.print(show.failback_lines(found, api.target.speed))
     if what_if:
         raise typer.Exit(1 if found["blockers"] else 0)
-    _confirm(
+    confirm(
         api,
         "Rehearse the failback?"
         if rehearse
@@ -251,103 +242,6 @@ def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
         print(json.dumps(run))
         return
     follow(api, run["run_id"])
-
-
-_SENT = {
-    "approve": "Approved",
-    "reject": "Rejected",
-    "proceed": "Proceeding",
-    "abort": "Aborting",
-    "retry": "Retrying",
-    "commit": "Committing",
-}
-
-
-def _steer(action: str, run: str, reason: str, api: Api, more: dict[str, str] | None = None) -> None:
-    api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason, **(more or {})})
-    out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
-    if action in ("abort", "reject"):
-        out.print(
-            "Coldsite checks the primary again after the plan's cooldown, or as soon as another signal fails; "
-            "`coldsite` shows the time."
-        )
-
-
-def _show_question(api: Api, run: str) -> str:
-    """Shows the question that a yes would answer, and returns the kind of the run."""
-    found = api.get(f"runs/{quote(run, safe='')}")
-    if question := found.get("waiting_for"):
-        out.print(Text(question, style="bold red"))
-    return str(found["kind"])
-
-
-@app.command()
-def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Approve a failover that waits for approval, or sign a failback."""
-    api = api_of(url, key)
-    kind = _show_question(api, run)
-    does = "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
-    _confirm(api, f"Let {run} {does}?", yes)
-    _steer("approve", run, reason, api)
-
-
-@app.command()
-def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
-    """Reject a failover or a failback that waits for approval."""
-    _steer("reject", run, reason, api_of(url, key))
-
-
-@app.command()
-def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """End a run and undo what it did; impossible once the cutover has begun."""
-    api = api_of(url, key)
-    _confirm(api, f"End {run}? What it built is deleted, and what it stopped resumes.", yes)
-    _steer("abort", run, reason, api)
-
-
-@app.command()
-def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Cut over despite the reported doubt: a yes to the question that a run asks just before the cutover."""
-    api = api_of(url, key)
-    _show_question(api, run)
-    _confirm(api, "Cut over to Azure anyway?", yes)
-    _steer("proceed", run, reason, api)
-
-
-@app.command()
-def retry(
-    run: str,
-    reason: Reason = "",
-    recovery_point: Annotated[
-        str | None,
-        typer.Option(help="Build a failover again from this point: latest, latest_good, before:TIME or a name."),
-    ] = None,
-    url: Url = None,
-    key: Key = None,
-) -> None:
-    """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`.
-
-    With --recovery-point the machines and disks of a failover are deleted and built again from that point, for example
-    when the newest one turns out to be encrypted by an attacker.
-    """
-    more = {"recovery_point": recovery_point} if recovery_point else {}
-    _steer("retry", run, reason, api_of(url, key), more)
-
-
-@app.command()
-def commit(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """End a failback whose home was watched for long enough. There is no way back from here."""
-    api = api_of(url, key)
-    _show_question(api, run)
-    _confirm(api, "Customers stay home?", yes)
-    _steer("commit", run, reason, api)
-
-
-@app.command()
-def note(run: str, reason: Reason, url: Url = None, key: Key = None) -> None:
-    """Add a note to RUN, also after its end. It is kept with the site's events."""
-    api_of(url, key).post(f"runs/{quote(run, safe='')}/note", {"reason": reason})
-    out.print(f"Noted: {run}. `coldsite plan show PLAN` lists the notes.", markup=False)
 
 
 @app.command()
@@ -390,7 +284,7 @@ def settle(
     if not what_if:
         if not as_json:
             out.print(show.settlement_lines(found))
-        _confirm(api, "Store this?", yes)
+        confirm(api, "Store this?", yes)
         found = api.post(path, body)
     if as_json:
         print(json.dumps(found))

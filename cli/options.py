@@ -20,3 +20,14 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in
 
 def api_of(url: str | None, key: str | None) -> Api:
     return Api(find_target(url, key))
+
+
+def confirm(api: Api, question: str, yes: bool) -> None:
+    """Asks, and names the Coldsite: a lab and the real one are easily confused."""
+    if yes:
+        return
+    where = "the lab" if api.target.is_lab else api.target.url
+    out.print(f"At {where}:", style="bold", markup=False)
+    if not typer.confirm(question):
+        out.print("No action was taken.")
+        raise typer.Exit(1)

@@ -1,0 +1,110 @@
+"""The commands that answer a run: approve, reject, abort, proceed, retry, commit, note."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+from rich.text import Text
+
+from cli.api import Api
+from cli.options import Key, Reason, Url, Yes, api_of, confirm, out
+
+answers_app = typer.Typer()
+
+_SENT = {
+    "approve": "Approved",
+    "reject": "Rejected",
+    "proceed": "Proceeding",
+    "abort": "Aborting",
+    "retry": "Retrying",
+    "commit": "Committing",
+}
+
+
+def _steer(action: str, run: str, reason: str, api: Api, more: dict[str, str] | None = None) -> None:
+    api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason, **(more or {})})
+    out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
+    if action in ("abort", "reject"):
+        out.print(
+            "Coldsite checks the primary again after the plan's cooldown, or as soon as another signal fails; "
+            "`coldsite` shows the time."
+        )
+
+
+def _show_question(api: Api, run: str) -> str:
+    """Shows the question that a yes would answer, and returns the kind of the run."""
+    found = api.get(f"runs/{quote(run, safe='')}")
+    if question := found.get("waiting_for"):
+        out.print(Text(question, style="bold red"))
+    return str(found["kind"])
+
+
+@answers_app.command()
+def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """Approve a failover that waits for approval, or sign a failback."""
+    api = api_of(url, key)
+    kind = _show_question(api, run)
+    does = "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
+    confirm(api, f"Let {run} {does}?", yes)
+    _steer("approve", run, reason, api)
+
+
+@answers_app.command()
+def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+    """Reject a failover or a failback that waits for approval."""
+    _steer("reject", run, reason, api_of(url, key))
+
+
+@answers_app.command()
+def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """End a run and undo what it did; impossible once the cutover has begun."""
+    api = api_of(url, key)
+    confirm(api, f"End {run}? What it built is deleted, and what it stopped resumes.", yes)
+    _steer("abort", run, reason, api)
+
+
+@answers_app.command()
+def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """Cut over despite the reported doubt: a yes to the question that a run asks just before the cutover."""
+    api = api_of(url, key)
+    _show_question(api, run)
+    confirm(api, "Cut over to Azure anyway?", yes)
+    _steer("proceed", run, reason, api)
+
+
+@answers_app.command()
+def retry(
+    run: str,
+    reason: Reason = "",
+    recovery_point: Annotated[
+        str | None,
+        typer.Option(help="Build a failover again from this point: latest, latest_good, before:TIME or a name."),
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Resume a run after fixing the reported problem. It never answers a question: that is `proceed`.
+
+    With --recovery-point the machines and disks of a failover are deleted and built again from that point, for example
+    when the newest one turns out to be encrypted by an attacker.
+    """
+    more = {"recovery_point": recovery_point} if recovery_point else {}
+    _steer("retry", run, reason, api_of(url, key), more)
+
+
+@answers_app.command()
+def commit(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+    """End a failback whose home was watched for long enough. There is no way back from here."""
+    api = api_of(url, key)
+    _show_question(api, run)
+    confirm(api, "Customers stay home?", yes)
+    _steer("commit", run, reason, api)
+
+
+@answers_app.command()
+def note(run: str, reason: Reason, url: Url = None, key: Key = None) -> None:
+    """Add a note to RUN, also after its end. It is kept with the site's events."""
+    api_of(url, key).post(f"runs/{quote(run, safe='')}/note", {"reason": reason})
+    out.print(f"Noted: {run}. `coldsite plan show PLAN` lists the notes.", markup=False)
