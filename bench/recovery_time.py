@@ -43,6 +43,7 @@ class Measured:
     parts: dict[str, float]
     cpu: float
     polls: float
+    throttled: int
 
     @property
     def ratio(self) -> float:
@@ -98,6 +99,7 @@ async def measure(plan: RecoveryPlan, speed: float, *, during_a_drill: bool = Fa
             parts=parts,
             cpu=cpu,
             polls=sum(o.polls for o in operations) / max(1, len(operations)),
+            throttled=lab.arm.throttled,
         )
 
 
@@ -150,7 +152,10 @@ def critical_path(lab: Lab, plan: RecoveryPlan, run_id: str) -> tuple[dict[str, 
 def show(found: Measured) -> bool:
     """Prints one result; False when it is above its bound, or the machine too busy for it to mean anything."""
     what = f"{found.workloads} workloads" + (", interrupting a drill" if found.during_a_drill else "")
-    print(f"\n{what}, speed {found.speed:g}: CPU {found.cpu:.0f} %, {found.polls:.1f} polls an operation")
+    print(
+        f"\n{what}, speed {found.speed:g}: CPU {found.cpu:.0f} %, {found.polls:.1f} polls an operation, "
+        f"{found.throttled} calls throttled"
+    )
     if found.cpu > MOST_CPU:
         print(f"  Not reported: above {MOST_CPU:.0f} % CPU the times say more about this machine than about Coldsite.")
         return False

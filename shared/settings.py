@@ -63,6 +63,15 @@ def dns_server() -> tuple[str, int] | None:
     return host, int(port or 53)
 
 
+def page() -> str | None:
+    """The address of the page, for messages; None outside of App Service, which sets its host's name.
+
+    Source: MicrosoftDocs/azure-docs:articles/app-service/reference-app-settings.md
+    """
+    host = os.environ.get("WEBSITE_HOSTNAME", "").strip()
+    return f"https://{host}/api/dashboard" if host else None
+
+
 def named(setting: str) -> str:
     """The value of a setting that a plan names: an address, a credential, a URL."""
     return _required(setting, "a value that the recovery plan names")

@@ -32,6 +32,10 @@ class Mailbox:
     def titles(self) -> list[str]:
         return [str(message["title"]) for message in self.messages]
 
+    @property
+    def texts(self) -> list[str]:
+        return [str(message["message"]) for message in self.messages]
+
 
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:

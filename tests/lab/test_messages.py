@@ -62,6 +62,16 @@ def test_a_test_message_goes_to_every_address_and_says_what_became_of_each(
     assert state.warnings.keys() == {f"{UNDELIVERED}TEAMS_URL"}
 
 
+def test_a_message_leads_to_the_page_where_its_address_is_known(
+    app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = Message(url_setting="MAIL_URL", title="one", text="more")
+    app.run(deliver(plan.name, message))
+    monkeypatch.setenv("WEBSITE_HOSTNAME", "coldsite.example")
+    app.run(deliver(plan.name, message))
+    assert box.texts == ["more", "more\nPage: https://coldsite.example/api/dashboard"]
+
+
 def test_what_an_address_accepts_is_on_record_once_a_day(app: AppSide, plan: RecoveryPlan, box: Mailbox) -> None:
     """A run sends many messages; each would be a write of the plan's state."""
     for _ in range(2):
