@@ -84,6 +84,8 @@ class Detection(Strict):
     trust: Annotated[Trust | None, Field(json_schema_extra=_or_off)]
     """None in memory is ``off`` in the file: automatic mode needs no proof."""
     confirm_for: Duration = _seconds(90)
+    confirm_when_all: Duration | None = None
+    """How long the evidence must agree where every path of the plan, at least three, says so; None: ``confirm_for``."""
     confirm_deadline: Duration = timedelta(minutes=10)
     interval: Duration = _seconds(10)
     quorum: int = Field(default=2, ge=1)

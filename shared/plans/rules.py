@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from shared.models.detection import Detection
 from shared.models.durations import format_duration
 from shared.models.plan import RecoveryPlan
 from shared.models.probes import HttpProbe
@@ -28,6 +29,7 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
     ):
         if not rhythm:
             yield f"{key}: 0s would ask without a pause; for example 5s"
+    yield from _confirmed_sooner(detection)
     if detection.confirm_deadline <= detection.confirm_for:
         yield "detection.confirm_deadline: must be longer than confirm_for, or no outage could ever be confirmed"
     if detection.approval.four_eyes and detection.approval.then == "proceed":
@@ -69,6 +71,20 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
             yield f"pause.{number}: start and end need a time zone, for example 2027-01-15T20:00:00+01:00"
         elif window.end <= window.start:
             yield f"pause.{number}: ends before it starts"
+
+
+def _confirmed_sooner(detection: Detection) -> Iterator[str]:
+    sooner = detection.confirm_when_all
+    if sooner is None:
+        return
+    if len(detection.paths) < 3:
+        yield f"detection.confirm_when_all: needs signals on at least three paths, not only on {_list(detection.paths)}"
+    if not detection.interval <= sooner <= detection.confirm_for:
+        yield (
+            f"detection.confirm_when_all: {format_duration(sooner)} is not between interval "
+            f"({format_duration(detection.interval)}), which two checks need, and confirm_for "
+            f"({format_duration(detection.confirm_for)})"
+        )
 
 
 def _probes_that_follow_the_customers(plan: RecoveryPlan) -> Iterator[str]:

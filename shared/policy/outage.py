@@ -46,9 +46,10 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     """Decides from every round so far, oldest first; ``rounds`` must not be empty.
 
     Agreement must be unbroken: a round that disagrees restarts the count, and so does a gap without rounds (after a
-    restart of the app, say). Evidence that never agrees ends at ``confirm_deadline`` with a question to the operator,
-    and an observer without connectivity decides nothing. A gap is not a disagreement, so only its first part, up to the
-    normal interval between rounds, counts towards that deadline.
+    restart of the app, say). It lasts for ``confirm_for``, or for ``confirm_when_all`` where every path agrees.
+    Evidence that never agrees ends at ``confirm_deadline`` with a question to the operator, and an observer without
+    connectivity decides nothing. A gap is not a disagreement, so only its first part, up to the normal interval between
+    rounds, counts towards that deadline.
     """
     views = [view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
@@ -62,7 +63,7 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     moments = [*(r.at for r in rounds), now]
     steps = (later - earlier for earlier, later in pairwise(moments))
     looked = sum((min(max(step, timedelta(0)), patience) for step in steps), timedelta(0)).total_seconds()
-    needed = detection.confirm_for.total_seconds()
+    needed = min(detection.confirm_for.total_seconds(), agreed + _left_when_all(rounds, views, detection, now))
     late = looked >= detection.confirm_deadline.total_seconds()
     first_down = next(
         (
@@ -97,6 +98,22 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
         return verdict("stand_down", "observer_cut_off") if last.says == "blind" else verdict("ask", "never_agreed")
     reasons = {"down": "agreeing", "up": "recovering", "blind": "observer_cut_off", "unclear": "flapping"}
     return verdict("keep_looking", reasons[last.says])
+
+
+def _left_when_all(rounds: list[Round], views: list[RoundView], detection: Detection, now: datetime) -> float:
+    """How many seconds longer every path of the plan must say down until that alone confirms; infinite where the plan
+    has no ``confirm_when_all``, or where not every path says so. One look is never enough.
+    """
+    later, looks = now, 0
+    for one, seen in zip(reversed(rounds), reversed(views), strict=True):
+        whole = seen.says == "down" and not seen.veto and set(seen.down_paths) == detection.paths
+        if not whole or later - one.at > detection.patience:
+            break
+        later, looks = one.at, looks + 1
+    if detection.confirm_when_all is None or not looks:
+        return float("inf")
+    left = (detection.confirm_when_all - (now - later)).total_seconds()
+    return max(left, 0.0 if looks > 1 else detection.interval.total_seconds())
 
 
 def may_prepare(verdict: Verdict) -> bool:

@@ -64,6 +64,34 @@ def test_decides(spans: list[tuple[States, float]], decision: str, reason: str, 
     assert (verdict.decision, verdict.reason, seconds) == (decision, reason, after)
 
 
+ALL_DOWN = OUTAGE | {"heartbeat": "down"}
+
+
+@pytest.mark.parametrize(
+    ("spans", "decision", "after"),
+    [
+        pytest.param([(ALL_DOWN, 200)], "confirmed", 50, id="every path"),
+        pytest.param([(OUTAGE, 200)], "confirmed", 90, id="two of three"),
+        pytest.param([(OUTAGE, 30), (ALL_DOWN, 200)], "confirmed", 80, id="the third comes late"),
+        pytest.param([(OUTAGE, 70), (ALL_DOWN, 200)], "confirmed", 90, id="the third comes too late to matter"),
+        pytest.param([(ALL_DOWN, 40), (UP, 10), (ALL_DOWN, 200)], "confirmed", 100, id="healthy restarts"),
+        pytest.param([(ALL_DOWN, 40), (UP, 30)] * 12, "ask", 600, id="flapping"),
+        pytest.param([(UP, 200)], "stand_down", 90, id="standing down is not sooner"),
+    ],
+)
+def test_where_every_path_agrees_a_plan_may_confirm_sooner(
+    spans: list[tuple[States, float]], decision: str, after: float
+) -> None:
+    sooner = DETECTION.model_copy(update={"confirm_when_all": timedelta(seconds=45)})
+    verdict, seconds = follow(rounds_of(*spans), sooner)
+    assert (verdict.decision, seconds) == (decision, after)
+
+
+def test_one_look_never_confirms_however_short_the_plan_says() -> None:
+    at_once = DETECTION.model_copy(update={"confirm_when_all": timedelta(0)})
+    assert follow(rounds_of((ALL_DOWN, 100)), at_once)[1] == 10
+
+
 @pytest.mark.parametrize(
     ("states", "silence_is_down", "decision"),
     [
@@ -277,6 +305,16 @@ def test_confirms_only_after_an_unbroken_agreement(rounds: list[Round], quorum: 
     assert begun, "confirmed before confirm_for had passed"
     assert [r.at for r in rounds[begun[-1] :] if not says_down(r, quorum)] == []
     assert not in_trouble(rounds[-1])
+
+
+@given(histories())
+def test_confirms_sooner_only_after_every_path_has_agreed_at_two_looks(rounds: list[Round]) -> None:
+    sooner, now = DETECTION.model_copy(update={"confirm_when_all": timedelta(seconds=45)}), rounds[-1].at
+    if decide(rounds, sooner, now).decision != "confirmed" or decide(rounds, DETECTION, now).decision == "confirmed":
+        return
+    newest = [r for r in rounds if now - r.at <= timedelta(seconds=45)]
+    assert len(newest) > 1
+    assert all(says_down(r, len(DETECTION.paths)) for r in newest)
 
 
 @given(histories(), st.integers(1, 3))

@@ -150,6 +150,24 @@ REFUSED: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "detection.confirm_deadline",
         ["longer than confirm_for"],
     ),
+    (
+        "sooner than two checks",
+        {"detection.confirm_when_all": "5s"},
+        "detection.confirm_when_all",
+        ["5s is not between interval (10s)", "confirm_for (90s)"],
+    ),
+    (
+        "sooner, and longer",
+        {"detection.confirm_when_all": "2m"},
+        "detection.confirm_when_all",
+        ["2m is not between"],
+    ),
+    (
+        "all of two paths",
+        {"detection.confirm_when_all": "45s", f"{SIGNALS}.heartbeat": REMOVED},
+        "detection.confirm_when_all",
+        ["at least three paths"],
+    ),
     # probes that would follow the customers
     (
         "signal: nowhere",
