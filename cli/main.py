@@ -15,6 +15,7 @@ from cli import lab, show
 from cli.advice import advice
 from cli.answer_commands import answers_app
 from cli.api import Api, ApiError, remember
+from cli.evidence_command import evidence_app
 from cli.notify_commands import notify_app
 from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, confirm, out
 from cli.plan_commands import plan_app
@@ -32,6 +33,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
 app.add_typer(notify_app, name="notify")
 app.add_typer(answers_app)
+app.add_typer(evidence_app)
 
 
 @app.callback(invoke_without_command=True)

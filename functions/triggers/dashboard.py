@@ -1,6 +1,10 @@
-"""GET /api/dashboard: the page, the document that its script polls, and a run's report. Nothing acts on GET."""
+"""GET /api/dashboard: the page, the document that its script polls; a run's report, a plan's evidence. Nothing acts on
+GET.
+"""
 
 from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
 
 import azure.durable_functions as df
 import azure.functions as func
@@ -8,10 +12,11 @@ import azure.functions as func
 from functions.deployed_plans import PLANS
 from functions.http.auth import Caller
 from functions.http.endpoint import endpoint
-from functions.http.responses import answer, page, unchanged
+from functions.http.responses import BadRequestError, answer, page, plan_of, unchanged
 from functions.web.page import (
     Document,
     document,
+    evidence_page,
     policy,
     report_page,
     report_policy,
@@ -19,6 +24,7 @@ from functions.web.page import (
     whole_page,
 )
 from shared.models import errors, ids
+from shared.services.evidence_report import LONGEST, PlanEvidence, gather_evidence_of
 from shared.services.report import RunReport, write_report
 
 bp = df.Blueprint()
@@ -82,12 +88,41 @@ async def dashboard_run_document(caller: Caller, req: func.HttpRequest) -> func.
     return _polled(await run_document(run_id, plan, caller), req)
 
 
+@endpoint(
+    bp,
+    "get",
+    "/plans/{plan}/evidence",
+    "Drills and failovers of a period, against the objectives",
+    role="viewer",
+    gives=PlanEvidence,
+    refuses=(404, 422),
+)
+async def plan_evidence(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """JSON, or a page that prints where the caller prefers HTML. ``from`` and ``to`` are dates; by default a year."""
+    plan, now = plan_of(req), datetime.now(UTC)
+    until = _day(req.params.get("to"), "to") + timedelta(days=1) if req.params.get("to") else now
+    since = _day(req.params.get("from"), "from") if req.params.get("from") else until - timedelta(days=365)
+    if not timedelta(0) < until - since <= LONGEST:
+        raise BadRequestError("from: must be before to, and at most ten years.", 422)
+    found = await gather_evidence_of(plan, since, until)
+    return page(evidence_page(found), report_policy()) if _prefers_html(req) else answer(found.model_dump(mode="json"))
+
+
+def _day(text: str | None, name: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(text or ""), time(), UTC)
+    except ValueError:
+        raise BadRequestError(f"{name}: needs a date, for example 2027-01-31.", 422) from None
+
+
+def _prefers_html(req: func.HttpRequest) -> bool:
+    headers = {name.lower(): value for name, value in dict(req.headers).items()}
+    return "text/html" in headers.get("accept", "")
+
+
 @endpoint(bp, "get", "/runs/{run_id}/report", "The report of a run", role="viewer", gives=RunReport, refuses=(404,))
 async def run_report(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """JSON, or a page that prints where the caller prefers HTML."""
     run_id = req.route_params.get("run_id", "")
     report = await write_report(PLANS[_plan_of_run(run_id)], run_id)
-    headers = {name.lower(): value for name, value in dict(req.headers).items()}
-    if "text/html" in headers.get("accept", ""):
-        return page(report_page(report), report_policy())
-    return answer(report.model_dump(mode="json"))
+    return page(report_page(report), report_policy()) if _prefers_html(req) else answer(report.model_dump(mode="json"))

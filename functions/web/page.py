@@ -27,6 +27,7 @@ from shared.models.runs import Outcome, RecoveryRun
 from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES
 from shared.policy.progress import StepLine, progress
 from shared.services.end_run import steps_of
+from shared.services.evidence_report import PlanEvidence
 from shared.services.forecast import forecast, learned_plan
 from shared.services.report import RunReport
 from shared.store.runs import list_runs, read_run
@@ -184,6 +185,12 @@ def whole_page(drawn: Document, title: str, source: str, caller: Caller) -> str:
 def report_page(report: RunReport) -> str:
     """The report of a run as a page that prints on one or two sheets."""
     return _draw("report.html", {"report": report, "style": Markup(_inlined("report.css")[0])})  # noqa: S704 (our own file)
+
+
+def evidence_page(evidence: PlanEvidence) -> str:
+    """The evidence of a period as a page that prints."""
+    style = Markup(_inlined("report.css")[0])  # noqa: S704 (our own file)
+    return _draw("evidence.html", {"evidence": evidence, "style": style})
 
 
 def report_policy() -> str:

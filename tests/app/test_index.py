@@ -27,6 +27,7 @@ ROUTES = {
     "read_forecast": ("GET", "plans/{plan}/forecast"),
     "check_history": ("GET", "plans/{plan}/history"),
     "try_notifications": ("POST", "plans/{plan}/notify"),
+    "plan_evidence": ("GET", "plans/{plan}/evidence"),
     "read_readiness": ("GET", "plans/{plan}/readiness"),
     "list_points": ("GET", "plans/{plan}/points"),
     "list_runs": ("GET", "runs"),

@@ -70,6 +70,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "read_forecast": 404,
         "check_history": 404,
         "read_readiness": 404,
+        "plan_evidence": 404,
         "try_notifications": 404,
         "list_points": 404,
         "list_runs": 200,
