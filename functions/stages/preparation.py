@@ -92,8 +92,8 @@ class Preparation:
 
     def take(self, looked_at: datetime) -> Doing[PointInTime | None]:
         """The prepared point, once the outage is confirmed; None where a fresh one must be taken, also when the newest
-        look is not fresh any more: the primary may have lived since. Then no disk of the
-        prepared one is left: disks of another moment must not be used. Its set stays, as a point to fall back on.
+        look is not fresh any more: the primary may have lived since. Then no disk of the prepared one is left, since
+        disks of another moment must not be used. Its set stays, as a point to fall back on.
 
         Raises ``NeedsOperator`` when a disk could not be deleted.
         """
