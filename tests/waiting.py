@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LIMIT = 60.0
+LIMIT = 120.0
 """Real seconds until a test gives up waiting. Even a busy machine is faster; only a fault takes this long."""
 
 
