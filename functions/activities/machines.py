@@ -109,10 +109,10 @@ class OperationsChecked(Strict):
 
 @activity(bp, "after")
 async def check_operation(order: CheckOrder) -> OperationsChecked:
-    """Checks each operation once, and ends in the history the steps whose operations are over."""
+    """Checks each operation once, and ends in the history the steps whose operations are over, where steps are kept."""
     states = await asyncio.gather(*(look(w.operation) for w in order.watched))
     for watched, state in zip(order.watched, states, strict=True):
-        if state.state == "running":
+        if state.state == "running" or not order.run.keeps_steps:
             continue
         status: StepStatus = "succeeded" if state.state == "succeeded" else "failed"
         error = (
