@@ -64,7 +64,7 @@ CONTESTANTS = [
 ]
 AZ = Contestant("az commands", "peer_cli")
 CLI_SPEED = 1.0
-"""az starts and polls in real seconds, so its race takes as long as it would take: about twenty minutes."""
+"""az starts and polls in real seconds, so its race takes as long as it would take."""
 
 
 @dataclass(frozen=True)
@@ -340,7 +340,7 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=10.0)
     parser.add_argument("--times", type=int, default=3, help="how often each contestant runs the ordinary outage")
     parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contestants whose name contains a word")
-    parser.add_argument("--az", action="store_true", help="the az commands alone, once: about twenty minutes")
+    parser.add_argument("--az", action="store_true", help="the az commands alone, once, in real time")
     parser.add_argument("--ordinary", action="store_true", help="the ordinary outage alone")
     arguments = parser.parse_args()
     logging.getLogger().setLevel(logging.CRITICAL)

@@ -6,5 +6,5 @@ import os
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Three for two processors: a lab waits for simulated time for a third of its real time."""
+    """Three for two processors: a lab often waits for simulated time."""
     return max(2, (os.cpu_count() or 2) * 3 // 2)

@@ -13,9 +13,7 @@ API = "2024-07-01"
 
 
 def properties(site: Site, workload: dict[str, Any], disks: list[str]) -> dict[str, Any]:
-    """A machine of these disks. ``az vm create`` would wrap the same order into a deployment of a template, which takes
-    no less time.
-    """
+    """A machine of these disks. ``az vm create`` would wrap the same order into a deployment of a template."""
     place = f"/subscriptions/{site.subscription}/resourceGroups/{site.group}/providers/Microsoft.Compute/disks"
     system, *data = ({"createOption": "Attach", "managedDisk": {"id": f"{place}/{disk}"}} for disk in disks)
     return {
