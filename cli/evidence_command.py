@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import Json, Key, Url, api_of, out
+from cli.options import Json, Key, Url, api_of, out, write_page
 from shared.models.durations import spoken
 
 evidence_app = typer.Typer()
@@ -38,8 +38,7 @@ def evidence(
     asked = urlencode({name: day for name, day in (("from", since), ("to", until)) if day})
     path = f"plans/{quote(plan, safe='')}/evidence" + (f"?{asked}" if asked else "")
     if html:
-        html.write_text(api.page(path), encoding="utf-8")
-        out.print(f"Written to {html}.", markup=False)
+        write_page(api, path, html)
         return
     found = api.get(path)
     if table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,3 +32,9 @@ def confirm(api: Api, question: str, yes: bool) -> None:
     if not typer.confirm(question):
         out.print("No action was taken.")
         raise typer.Exit(1)
+
+
+def write_page(api: Api, path: str, file: Path) -> None:
+    """Writes a page of Coldsite's to a file."""
+    file.write_text(api.page(path), encoding="utf-8")
+    out.print(f"Written to {file}.", markup=False)

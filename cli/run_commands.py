@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli import show
 from cli.api import Api
-from cli.options import Json, Key, Url, api_of, out
+from cli.options import Json, Key, Url, api_of, out, write_page
 from shared.models import words
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
@@ -100,8 +100,7 @@ def report(
     """Report on one run: decision, timeline, objectives against measurements, who did what, what was left."""
     api, path = api_of(url, key), f"runs/{quote(run, safe='')}/report"
     if html:
-        html.write_text(api.page(path), encoding="utf-8")
-        out.print(f"Written to {html}.", markup=False)
+        write_page(api, path, html)
         return
     found = api.get(path)
     if as_json:
