@@ -5,6 +5,7 @@ import azure.durable_functions as df
 from functions.activities import (
     evidence,
     home,
+    hooks,
     machines,
     notify,
     probes,
@@ -25,6 +26,7 @@ orchestrators = (failover, failback, drill, prepare_recovery, recover_workload, 
 activities = (
     evidence,
     home,
+    hooks,
     machines,
     notify,
     probes,

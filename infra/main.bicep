@@ -58,6 +58,10 @@ param operatorEmail string = ''
 @description('Address ranges from which administrators change secrets in the vault; without any, only Coldsite reaches it.')
 param administratorAddresses string = ''
 
+@description('Further app settings that the plan names, such as the address of a hook: NAME=VALUE, separated by a blank. A secret is a Key Vault reference.')
+@secure()
+param moreSettings string = ''
+
 @description('user:password of the login that checks SQL Server; it may connect, and read one table for the age of the data.')
 @secure()
 param sqlProbe string = ''
@@ -329,6 +333,7 @@ module app 'coldsite/app.bicep' = {
       ? recoverySite!.outputs.recoveryAddress
       : needed(recoveryAddress, 'COLDSITE_RECOVERY_ADDRESS', 'the recovery site\'s own public address')
     observerAddress: empty(observerAddress) ? 'www.msftconnecttest.com' : observerAddress
+    moreSettings: moreSettings
     alwaysReady: alwaysReady
     schedulerEndpoint: taskScheduler ? scheduler!.outputs.endpoint : ''
     schedulerHub: taskScheduler ? scheduler!.outputs.hubName : ''

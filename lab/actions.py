@@ -127,7 +127,12 @@ class Actions:
         if name not in behaviours:
             raise ScenarioError(f"hook {name!r} is not one of {', '.join([*self._lab.hooks.roles, *behaviours])}")
         effect = details.get("effect", True)
-        behaviours[name] = Behaviour(status=int(details.get("status", 200)), effect=effect in (True, "true"))
+        behaviours[name] = Behaviour(
+            status=int(details.get("status", 200)),
+            effect=effect in (True, "true"),
+            body=str(details["body"]) if "body" in details else None,
+            delay=seconds(details.get("delay", 0)),
+        )
 
     def _lose_tag(self, details: dict[str, Any]) -> None:
         """A person, or a policy, removes a tag from the newest snapshot."""

@@ -43,7 +43,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         ),
     ),
     "tags.lose": (frozenset({"tag"}), frozenset({"set"})),
-    "hook.respond": (frozenset({"hook"}), frozenset({"status", "effect"})),
+    "hook.respond": (frozenset({"hook"}), frozenset({"status", "effect", "body", "delay"})),
     "network.cut": (frozenset({"path"}), frozenset()),
     "network.heal": (frozenset({"path"}), frozenset()),
     "replication.pause": (frozenset(), frozenset()),

@@ -117,7 +117,7 @@ class Lab:
         self.logs = self._make_logs()
         self.logs.replicates = lambda: self.replication.connected
         self.home_copy = HomeCopy(self.clock, self.sites)
-        self.hooks = Hooks(self.plan, self.sites, self.home_copy)
+        self.hooks = Hooks(self.plan, self.sites, self.home_copy, self.clock)
         await self._start_front(subscription)
         self.arm.base = self.front.url
         await self._start_storage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -104,6 +105,19 @@ def credential(setting: str) -> tuple[str, str]:
     if not colon or not user:
         raise SettingError(f"The app setting {setting} does not contain user:password.")
     return user, password
+
+
+def hook_secret() -> bytes | None:
+    """The key that signs the calls of hooks; None while they are not signed. Raises ``SettingError`` for another format
+    than ``whsec_`` and the key in base64.
+    """
+    value = os.environ.get("COLDSITE_HOOK_SECRET", "").strip()
+    if not value:
+        return None
+    try:
+        return base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        raise SettingError("The app setting COLDSITE_HOOK_SECRET is not whsec_ and a key in base64.") from None
 
 
 def sign_in_required() -> bool:

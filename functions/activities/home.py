@@ -9,7 +9,6 @@ import azure.durable_functions as df
 
 from functions.activities.base import activity
 from functions.activities.probes import ProbeOrder
-from shared.azure.run_command import start_act
 from shared.models.acts import Called
 from shared.models.base import Strict
 from shared.models.home import HomeLook
@@ -20,7 +19,7 @@ from shared.models.runs import Phase, Serving
 from shared.models.steps import Order
 from shared.probes.databases import look_at_both
 from shared.probes.site import Probed, probe_site
-from shared.services.hooks import call_hook
+from shared.services.hooks import carry_out
 from shared.store import site_state
 from shared.store.runs import read_run
 from shared.store.site_state import SiteState
@@ -55,14 +54,14 @@ async def stop_writes(order: ActOrder) -> Called | Started | Refused:
     if order.action == "stop" and (late := await _too_late(order, Phase.STOPPING_WRITES)):
         return late
     await site_state.check_lock(order.run)
-    return await _carry_out(order)
+    return await carry_out(order)
 
 
 @activity(bp, "around")
 async def final_sync(order: ActOrder) -> Called | Started | Refused:
     """Brings what is still missing home. Raises ``LostLockError`` for a run that no longer holds its plan."""
     await site_state.check_lock(order.run)
-    return await _too_late(order, Phase.FINAL_SYNC) or await _carry_out(order)
+    return await _too_late(order, Phase.FINAL_SYNC) or await carry_out(order)
 
 
 async def _too_late(order: ActOrder, phase: Phase) -> Called | None:
@@ -70,13 +69,6 @@ async def _too_late(order: ActOrder, phase: Phase) -> Called | None:
     if (await read_run(order.run.run_id)).phase is phase:
         return None
     return Called(done=False, detail="the run has gone on since this was ordered", reached=False)
-
-
-async def _carry_out(order: ActOrder) -> Called | Started | Refused:
-    act = order.act
-    if act.hook:
-        return await call_hook(act.hook, act.timeout, order.run.plan, order.run.run_id, order.action)
-    return await start_act(order)
 
 
 @activity(bp, "after")

@@ -11,7 +11,7 @@ from functions.activities.base import activity
 from shared.models.acts import Called
 from shared.models.base import Strict
 from shared.models.errors import LostLockError
-from shared.models.plan import Fence
+from shared.models.hooks import Fence
 from shared.models.probes import SqlProbe
 from shared.models.steps import Order, StepEnd
 from shared.probes.databases import newest_commits
@@ -47,7 +47,8 @@ async def fence_source(order: FenceOrder) -> Called:
     except LostLockError as error:
         return Called(done=False, detail=str(error))
     fence, run = order.fence, order.run
-    answer = await call_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action)
+    call = f"{run.run_id}.{order.target}.{order.action}.{order.attempt}"
+    answer = await call_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action, call)
     # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
     if nothing_stopped or (order.action == "resume" and answer.done):

@@ -11,6 +11,7 @@ from durabletask import task
 from functions.activities.run_record import Claim
 from functions.stages import replica
 from functions.stages.cleanup import clear_away
+from functions.stages.hooks import PlanHooks
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator, named
@@ -57,6 +58,8 @@ class _Drill:
         point = yield from until_done(work, plan, Phase.RECOVERING, self._build)
         healthy_at = work.now
         yield from work.record_now(phase=Phase.VERIFYING)
+        hooks = PlanHooks(work, plan)
+        yield from until_done(work, plan, Phase.VERIFYING, lambda: hooks.insist("after_drill"))
         yield from work.sleep(plan.drill.keep_for)
         work.takes_aborts = False
         yield from work.record_now(phase=Phase.CLEANING_UP)

@@ -16,6 +16,7 @@ from functions.stages.confirm import OutageConfirmation
 from functions.stages.cutover import Blocked, FailoverCutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
+from functions.stages.hooks import PlanHooks
 from functions.stages.permission import Permission
 from functions.stages.preparation import Preparation
 from functions.stages.rebuild import Rebuild
@@ -69,8 +70,9 @@ class _Failover:
         self._cutover = FailoverCutover(work, run.plan, self._looking)
         self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
+        self._hooks = PlanHooks(work, run.plan)
         self._before_cutover = BeforeCutover(
-            work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned
+            work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned, self._hooks
         )
         if self._planned:  # The shop takes no orders during the wait, so a question without an answer must end.
             work.after_hold = "abort"
@@ -96,6 +98,7 @@ class _Failover:
         work, plan = self._work, self._plan
         yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
         yield from self._permission.accept_loss()
+        yield from self._hooks.consult("before_build", Phase.RECOVERING)
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         while True:
@@ -104,7 +107,9 @@ class _Failover:
             match (yield from until_done(work, plan, Phase.CUTTING_OVER, self._cutover.move)):
                 case Moved(at):
                     yield from self._look_behind()
-                    return self._succeeded(at)
+                    ending = self._succeeded(at)
+                    yield from self._hooks.consult("after_cutover", Phase.CUTTING_OVER)
+                    return ending
                 case Blocked(problem):
                     yield from work.step_back()
                     yield from ask(work, plan, Question(problem, Phase.VERIFYING))

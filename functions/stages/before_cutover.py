@@ -13,6 +13,7 @@ from functions.stages.confirm import OutageConfirmation
 from functions.stages.cutover import FailoverCutover
 from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
+from functions.stages.hooks import PlanHooks
 from functions.stages.maintenance import maintenance_now
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
@@ -36,6 +37,7 @@ class BeforeCutover:
         cutover: FailoverCutover,
         rebuild: Rebuild,
         planned: PlannedStop | None,
+        hooks: PlanHooks,
     ) -> None:
         self._work = work
         self._run = run
@@ -45,6 +47,7 @@ class BeforeCutover:
         self._cutover = cutover
         self._rebuild = rebuild
         self._planned = planned
+        self._hooks = hooks
 
     def clear_to_move(self) -> Doing[None]:
         """The recovery site serves, and there is no new reason against the cutover.
@@ -57,6 +60,9 @@ class BeforeCutover:
         needs proof instead that nothing is lost.
         """
         accepted = self._accepted_at_the_start()
+        if self._hooks.awaits("before_cutover"):
+            yield from self._cutover.verify()
+            yield from self._hooks.consult("before_cutover", Phase.VERIFYING)
         while True:
             yield from self._cutover.verify()
             look = yield from self._look(accepted)

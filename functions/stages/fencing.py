@@ -11,7 +11,8 @@ from functions.activities.source import FenceOrder, HomeOrder, fence_source, rea
 from functions.stages import replica
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason
-from shared.models.plan import Fence, RecoveryPlan
+from shared.models.hooks import Fence
+from shared.models.plan import RecoveryPlan
 from shared.models.replica import ReplicaState
 from shared.models.runs import RunInput
 from shared.policy.loss import spoken_moment

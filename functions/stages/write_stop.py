@@ -14,15 +14,15 @@ from durabletask import task
 
 from functions.activities.base import Activity
 from functions.activities.home import HomeNoteOrder, final_sync, note_home, prove_home, stop_writes
-from functions.activities.machines import Watched
 from functions.activities.probes import ProbeOrder
 from functions.activities.source import FenceOrder, fence_source
+from functions.stages.acts import perform
 from functions.stages.home_check import HomeCheck
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason
-from shared.models.acts import ActReport, Called, read_report, streams_of
-from shared.models.failback import Act
+from shared.models.acts import ActReport, Called
 from shared.models.home import HomeLook
+from shared.models.hooks import Act
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
 from shared.models.runs import Phase, RunInput
@@ -203,18 +203,4 @@ class WriteStop:
                 f"failback.{name}: the machine of {act.on} is not known, since no failover of Coldsite built it. Use a "
                 "hook in the plan, or `abort`."
             )
-        answer = yield from work.insist(activity, order)
-        if isinstance(answer, Refused):
-            raise NeedsOperator(f"failback.{name} could not be started. {answer.refusal.sentence} Then `retry`.")
-        if isinstance(answer, Started):
-            watched = Watched(step=name, target=order.target, operation=answer.operation)
-            (state,) = yield from work.finish([watched], work.recovery.expected.run_command, name)
-            stdout, stderr = streams_of(state.output)
-            report = read_report(stdout)
-            if state.state != "succeeded" or report is None or not report.done:
-                said = (report.message if report else "") or stderr or stdout.strip() or "nothing"
-                raise NeedsOperator(f"failback.{name}: the script did not report that it was done: {said[:200]}")
-            return report
-        if not answer.done:
-            raise NeedsOperator(f"failback.{name}: {answer.detail}.")
-        return answer.report
+        return (yield from perform(work, activity, f"failback.{name}", order))

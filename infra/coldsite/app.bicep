@@ -24,9 +24,19 @@ param recoveryAddress string
 param observerAddress string
 param alwaysReady bool
 
+@description('Further app settings, NAME=VALUE, separated by a blank.')
+@secure()
+param moreSettings string
+
 @description('Durable Task Scheduler\'s address and hub; empty: the host\'s own storage account, as host.json says.')
 param schedulerEndpoint string
 param schedulerHub string
+
+var more = toObject(
+  empty(moreSettings) ? [] : split(moreSettings, ' '),
+  setting => first(split(setting, '=')),
+  setting => substring(setting, indexOf(setting, '=') + 1)
+)
 
 // Settings of this form override host.json (source: MicrosoftDocs/azure-docs,
 // articles/azure-functions/functions-host-json.md).
@@ -107,7 +117,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   // checkov:skip=CKV_AZURE_222:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
   parent: app
   name: 'appsettings'
-  properties: union(empty(schedulerEndpoint) ? {} : onScheduler, {
+  properties: union(more, empty(schedulerEndpoint) ? {} : onScheduler, {
     AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
     AzureWebJobsStorage__queueServiceUri: hostQueueEndpoint
     AzureWebJobsStorage__tableServiceUri: hostTableEndpoint

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lab.clock import Clock
 from lab.site.home_copy import HomeCopy
 from lab.site.world import Sites
 from shared.models.plan import RecoveryPlan
@@ -19,25 +20,33 @@ FENCE = "FENCE_HOOK"
 
 @dataclass
 class Behaviour:
-    """How a hook answers; without ``effect`` it answers and does nothing."""
+    """How a hook answers; without ``effect`` it answers and does nothing. ``body`` is its answer instead, ``delay`` the
+    simulated seconds that it takes.
+    """
 
     status: int = 200
     effect: bool = True
+    body: str | None = None
+    delay: float = 0.0
 
 
 class Hooks:
-    """One hook for each app setting that names one, and the scripts of the way home. The fence answers only
+    """One hook for each app setting that names one, and the scripts on recovered machines. The fence answers only
     while the primary can be reached.
     """
 
-    def __init__(self, plan: RecoveryPlan, sites: Sites, copy: HomeCopy) -> None:
+    def __init__(self, plan: RecoveryPlan, sites: Sites, copy: HomeCopy, clock: Clock) -> None:
         self._sites = sites
+        self._clock = clock
         self._copy = copy
         self._secret = secrets.token_hex(12)
         self._scripts = {text.strip(): name for name, text in plan.failback.script_texts.items()}
+        self._scripts |= {text.strip(): name for name, text in plan.hooks.script_texts.items()}
+        self._moments = plan.hooks.declared
         self.roles = {"fence": plan.fence.hook if plan.fence else FENCE}
-        """The hook of each role. A script of the way home goes by the name of its role."""
+        """The hook of each role. A script goes by the name of its role."""
         self.roles |= {name: act.hook or name for name, act in plan.failback.acts.items()}
+        self.roles |= {moment: hook.hook or moment for moment, hook in self._moments.items()}
         self.behaviours: dict[str, Behaviour] = {name: Behaviour() for name in {FENCE, *self.roles.values()}}
 
     def route(self, app: web.Application) -> None:
@@ -51,6 +60,11 @@ class Hooks:
         name = request.match_info["name"]
         behaviour = self.behaviours[name]
         action = (await request.json()).get("action")
+        await self._clock.sleep(behaviour.delay)
+        if behaviour.body is not None:
+            return web.Response(status=behaviour.status, text=behaviour.body)
+        if action in self._moments:
+            return web.Response(status=behaviour.status)
         role = next((role for role, hook in self.roles.items() if hook == name), "fence")
         if role != "fence":
             answer = self._act(role, action, behaviour)
@@ -62,13 +76,15 @@ class Hooks:
         return web.Response(status=behaviour.status)
 
     def run_script(self, text: str, parameters: dict[str, str]) -> tuple[str, str]:
-        """A script of the way home on a recovered machine: standard output and error."""
+        """A script on a recovered machine: standard output and error."""
         role = self._scripts.get(text.strip())
         if role is None:
             return "", "This machine does not know the script."
         behaviour = self.behaviours[self.roles[role]]
         if behaviour.status >= 300:
             return "", f"The script ended with {behaviour.status}."
+        if behaviour.body is not None or role in self._moments:
+            return behaviour.body or json.dumps({"done": True}), ""
         return json.dumps(self._act(role, parameters.get("Action", ""), behaviour)), ""
 
     def _act(self, role: str, action: str, behaviour: Behaviour) -> dict[str, Any]:

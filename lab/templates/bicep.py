@@ -263,7 +263,7 @@ class _File:
         children = [child for child in node.named_children if child.type != "comment"]
         match node.type:
             case "string":
-                return self._string(children, known)
+                return self._string(children, known) if children else _text(node).strip("'")
             case "number":
                 return int(_text(node))
             case "boolean":
@@ -301,6 +301,9 @@ class _File:
                     raise self._refuse(node, f"{_text(node)} is out of bounds") from None
             case "resource_expression":
                 return self._symbol(_text(children[-1]))
+            case "lambda_expression":
+                given, body = children
+                return lambda value: self._value(body, known | {_text(given): value})
             case "call_expression":
                 return self._call(node, known)
         raise self._refuse(node, f"{node.type} is not modelled: {_text(node)[:40]!r}")
@@ -338,6 +341,8 @@ class _File:
                 return self._value(left, known) != self._value(right, known)
             case "&&":
                 return self._value(left, known) and self._value(right, known)
+            case "+":
+                return self._value(left, known) + self._value(right, known)
             case "||":
                 return self._value(left, known) or self._value(right, known)
         raise self._refuse(node, f"{node.children[1].type} is not modelled")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from shared.models.base import Strict
-from shared.models.durations import Duration, IoTimeout
-from shared.models.plan_fields import SettingName, WorkloadName
+from shared.models.durations import Duration
+from shared.models.hooks import Act
 from shared.models.probes import _minutes, _seconds
 
 
@@ -17,28 +17,6 @@ def _bounded(query: str) -> str:
     if missing:
         raise ValueError(f"lacks {' and '.join(missing)}: Coldsite counts what was written between those two moments")
     return query
-
-
-class Act(Strict):
-    """Work that only the business's own automation can do: a webhook, or a script that Run Command runs on the
-    recovered machine ``on``.
-
-    A hook gets ``{"run_id", "plan", "action"}``; a script gets ``-Action``. Both may answer with one JSON line.
-    """
-
-    hook: SettingName | None = None
-    script: str | None = None
-    on: WorkloadName | None = None
-    timeout: IoTimeout = _seconds(60)
-    """How long a hook may take. A script may take ``recovery.operation_timeout``."""
-
-    @model_validator(mode="after")
-    def _one(self) -> Act:
-        if (self.hook is None) == (self.script is None):
-            raise ValueError("needs exactly one of hook, script")
-        if (self.script is None) != (self.on is None):
-            raise ValueError("script and on require each other: on names the workload on whose machine it runs")
-        return self
 
 
 class Failback(Strict):

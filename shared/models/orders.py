@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.models.base import Strict
 from shared.models.detection import Detection
-from shared.models.failback import Act
+from shared.models.hooks import Act, HookMoment
 from shared.models.operations import Refusal
 from shared.models.plan import RecoveryPlan, Replication, Traffic
 from shared.models.resource_ids import take_apart
@@ -162,7 +162,7 @@ class ActOrder(Order):
     """
 
     act: Act
-    action: Literal["stop", "resume", "sync"]
+    action: Literal["stop", "resume", "sync"] | HookMoment
     text: str = ""
     machine: str = ""
 

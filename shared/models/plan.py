@@ -14,8 +14,9 @@ from pydantic import Field
 
 from shared.models.base import Strict
 from shared.models.detection import Detection
-from shared.models.durations import Duration, IoTimeout
+from shared.models.durations import Duration
 from shared.models.failback import Failback
+from shared.models.hooks import Fence, Hooks
 from shared.models.ids import PLAN_NAME
 from shared.models.places import is_setting
 from shared.models.plan_fields import (
@@ -212,17 +213,6 @@ class Recovery(RecoveryTerms):
         return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads", "prepare"}))
 
 
-class Fence(Strict):
-    """Stops the source's writes, if it can be reached, and resumes them when customers stay there.
-
-    ``hook`` names a setting that holds the URL. It gets ``{"run_id", "plan", "action": "stop" | "resume"}``.
-    """
-
-    hook: SettingName
-    timeout: IoTimeout = _seconds(60)
-    required: bool = False
-
-
 class Drill(Strict):
     schedule: Schedule | None = None
     keep_for: Duration = timedelta(minutes=15)
@@ -244,7 +234,12 @@ class Notification(Strict):
     on: list[NotifyOn] = Field(min_length=1)
 
 
-TEXTS_OF_FILES: Any = {"query_texts": True, "replication": {"script_texts"}, "failback": {"script_texts"}}
+TEXTS_OF_FILES: Any = {
+    "query_texts": True,
+    "replication": {"script_texts"},
+    "failback": {"script_texts"},
+    "hooks": {"script_texts"},
+}
 """The fields of a plan that the loader fills, as pydantic excludes them."""
 
 
@@ -266,6 +261,7 @@ class RecoveryPlan(Strict):
     fence: Fence | None = None
     drill: Drill = Drill()
     failback: Failback = Failback()
+    hooks: Hooks = Hooks()
     pause: list[MaintenanceWindow] = []
     notify: list[Notification] = []
     query_texts: dict[str, str] = Field(default_factory=dict)
@@ -308,6 +304,7 @@ class RecoveryPlan(Strict):
         probes += [(s.http, s.sql) for s in self.detection.signals.values()]
         named: set[str | None] = {one.url_setting for one in self.notify}
         named |= {self.fence.hook if self.fence else None} | {act.hook for act in self.failback.acts.values()}
+        named |= {hook.hook for hook in self.hooks.declared.values()}
         for http, sql in probes:
             if http:
                 named.add(http.certificate_authority)
@@ -323,14 +320,15 @@ class RecoveryPlan(Strict):
 
     @property
     def recovery_hash(self) -> str:
-        """SHA-256 over what decides whether a recovery works: machines, disks, networks, scripts, routing, the fence. A
-        drill proves the plans that share it; waits and expected durations do not count.
+        """SHA-256 over what decides whether a recovery works: machines, disks, networks, scripts, routing, fence and
+        hooks. A drill proves the plans that share it; waits and expected durations do not count.
         """
         counts: Any = {
             "traffic": {"profile", "hostname", "primary", "recovery", "verify"},
             "replication": {"machine", "scripts", "script_texts"},
             "recovery": {"resource_group", "location", "tags", "workloads"},
             "fence": True,
+            "hooks": True,
         }
         durations: Any = {"recovery": {"workloads": {"__all__": {"boot_timeout", "expected_boot"}}}}
         return _digest(self.model_dump(mode="json", include=counts, exclude=durations))

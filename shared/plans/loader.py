@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from shared.models.errors import PlanError
+from shared.models.hooks import Act
 from shared.models.json_limits import OverLimitError, check_size
 from shared.models.plan import RecoveryPlan
 from shared.plans.messages import problems_of
@@ -111,10 +112,8 @@ def build_plan(data: Any, path: Path) -> RecoveryPlan:
     if not isinstance(data, dict):
         raise PlanError(str(path), ["is not a plan: expected a mapping with name, title, traffic, ..."])
     reserved = [key for key in ("query_texts",) if key in data]
-    if isinstance(data.get("replication"), dict) and "script_texts" in data["replication"]:
-        reserved.append("replication.script_texts")
-    if isinstance(data.get("failback"), dict) and "script_texts" in data["failback"]:
-        reserved.append("failback.script_texts")
+    parts = [key for key in ("replication", "failback", "hooks") if isinstance(data.get(key), dict)]
+    reserved += [f"{key}.script_texts" for key in parts if "script_texts" in data[key]]
     if reserved:
         raise PlanError(str(path), [f"{key}: unknown key; Coldsite reads the files' texts itself" for key in reserved])
     try:
@@ -155,27 +154,28 @@ def _with_files(plan: RecoveryPlan, path: Path) -> tuple[RecoveryPlan, list[str]
                 if not text.strip():
                     problems.append(f"replication.scripts: {file} is empty")
     replication = plan.replication.model_copy(update={"script_texts": scripts})
-    texts, missing = _failback_scripts(plan, folder)
-    failback = plan.failback.model_copy(update={"script_texts": texts})
-    files = {"query_texts": queries, "replication": replication, "failback": failback}
-    return plan.model_copy(update=files), [*problems, *missing]
+    failback = plan.failback.model_copy(
+        update={"script_texts": _scripts_of("failback", plan.failback.acts, folder, problems)}
+    )
+    hooks = plan.hooks.model_copy(update={"script_texts": _scripts_of("hooks", plan.hooks.declared, folder, problems)})
+    files = {"query_texts": queries, "replication": replication, "failback": failback, "hooks": hooks}
+    return plan.model_copy(update=files), problems
 
 
-def _failback_scripts(plan: RecoveryPlan, folder: Path) -> tuple[dict[str, str], list[str]]:
-    """The texts of the scripts of the way home, by the name of the act."""
+def _scripts_of(key: str, acts: Mapping[Any, Act], folder: Path, problems: list[str]) -> dict[str, str]:
+    """The texts of the scripts on recovered machines, by the name of the act."""
     texts: dict[str, str] = {}
-    problems: list[str] = []
-    for name, act in plan.failback.acts.items():
+    for name, act in acts.items():
         if act.script is None:
             continue
         file = _inside(folder, act.script)
         if file is None or not file.is_file():
-            problems.append(f"failback.{name}.script: {act.script!r} is not a file in {folder}")
+            problems.append(f"{key}.{name}.script: {act.script!r} is not a file in {folder}")
             continue
         texts[name] = decode_text(file, file.read_bytes())
         if not texts[name].strip():
-            problems.append(f"failback.{name}.script: {file} is empty")
-    return texts, problems
+            problems.append(f"{key}.{name}.script: {file} is empty")
+    return texts
 
 
 def _inside(folder: Path, name: str) -> Path | None:

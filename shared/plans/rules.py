@@ -59,9 +59,11 @@ def contradictions(plan: RecoveryPlan) -> Iterator[str]:
     for name, workload in plan.recovery.workloads.items():
         if workload.os == "linux" and workload.license in ("Windows_Server", "Windows_Client"):
             yield f"recovery.workloads.{name}.license: {workload.license!r} is for Windows, and os is linux; remove it"
-    for name, act in plan.failback.acts.items():
+    acts = {f"failback.{name}": act for name, act in plan.failback.acts.items()}
+    acts |= {f"hooks.{name}": hook for name, hook in plan.hooks.declared.items()}
+    for key, act in acts.items():
         if act.on and act.on not in plan.recovery.workloads:
-            yield f"failback.{name}.on: {act.on!r} is not one of {_list(plan.recovery.workloads)}"
+            yield f"{key}.on: {act.on!r} is not one of {_list(plan.recovery.workloads)}"
     yield from _probes_that_follow_the_customers(plan)
     yield from _bad_dependencies(plan)
     yield from _shared_places(plan)

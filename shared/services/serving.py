@@ -6,8 +6,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.azure.run_command import start_act
 from shared.models import ids
+from shared.models.acts import Called
 from shared.models.errors import UnknownRunError
 from shared.models.operations import Refused
 from shared.models.orders import ActOrder
@@ -16,7 +16,7 @@ from shared.models.runs import Serving
 from shared.models.steps import RunRef
 from shared.probes.databases import read_databases
 from shared.services.announce import WARNS
-from shared.services.hooks import call_hook
+from shared.services.hooks import call_hook, carry_out
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import list_runs, update_run
@@ -72,14 +72,17 @@ async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:
         return
     if plan.fence and state.fenced_by is None:  # The failback may have opened home for writes.
         await call_hook(plan.fence.hook, plan.fence.timeout, plan.name, stopped_by, "stop")
-    if act.hook:
-        answer = await call_hook(act.hook, act.timeout, plan.name, stopped_by, "resume")
-        problem = None if answer.done else answer.detail
-    else:
-        machine = (await serving_failover(plan, state)).machines.get(act.on or "", "")
-        run = RunRef(run_id=stopped_by, plan=plan.name, epoch=0)
-        text = plan.failback.script_texts.get("stop_writes", "")
-        started = await start_act(ActOrder(run=run, act=act, action="resume", text=text, machine=machine))
-        problem = started.refusal.sentence if isinstance(started, Refused) else None
+    order = ActOrder(
+        run=RunRef(run_id=stopped_by, plan=plan.name, epoch=0),
+        attempt=int(datetime.now(UTC).timestamp()),
+        act=act,
+        action="resume",
+        text=plan.failback.script_texts.get("stop_writes", ""),
+        machine=(await serving_failover(plan, state)).machines.get(act.on or "", ""),
+    )
+    answer = await carry_out(order)
+    problem = answer.refusal.sentence if isinstance(answer, Refused) else None
+    if isinstance(answer, Called) and not answer.done:
+        problem = answer.detail
     if problem:
         _log.warning("%s %s: the writes in Azure are stopped, and %s", WARNS, plan.name, problem)

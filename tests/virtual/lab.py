@@ -7,7 +7,7 @@ connections, processes, Azurite, the threads of database drivers.
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import functools
 import json
 import os
@@ -202,8 +202,14 @@ class VirtualLab(Lab):
         put(sql, "_ask", asks_databases(self.book))
         put(dns, "resolve", self._answers_dns)
         put(notify.apprise, "Apprise", lambda: _Sender(self.front.notifications))
-        put(hooks.aiohttp, "ClientSession", lambda **_: _HookSession(self))
+        put(hooks, "_post", self._calls_hook)
         put(entra_tokens, "_fetch", self._public_keys)
+
+    async def _calls_hook(self, url: str, body: bytes, headers: dict[str, str], seconds: float) -> tuple[int, str]:
+        asked = request_of("POST", url, headers, body, name=url.rsplit("/", 1)[-1])
+        async with asyncio.timeout(seconds):
+            answer: Any = await self.hooks._answer(asked)
+        return answer.status, bytes(answer.body or b"").decode()
 
     async def _answers_dns(self, name: str, timeout: float = 3.0) -> list[str]:
         addresses, _ = await self.resolve(name)
@@ -285,26 +291,3 @@ class _Sender:
     async def async_notify(self, *, body: str, title: str) -> bool:
         self._notifications.append({"title": title, "message": body})
         return True
-
-
-async def _body_of(answer: Any) -> bytes:
-    return bytes(answer.body or b"")
-
-
-class _HookSession:
-    """The one call that a hook gets."""
-
-    def __init__(self, lab: VirtualLab) -> None:
-        self._lab = lab
-
-    async def __aenter__(self) -> _HookSession:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
-
-    @contextlib.asynccontextmanager
-    async def post(self, url: str, **options: Any) -> Any:
-        asked = request_of("POST", url, {}, json.dumps(options["json"]).encode(), name=url.rsplit("/", 1)[-1])
-        answer = await self._lab.hooks._answer(asked)
-        yield SimpleNamespace(status=answer.status, read=functools.partial(_body_of, answer))
