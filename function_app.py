@@ -16,13 +16,30 @@ from functions.activities import (
     traffic,
 )
 from functions.activities import selfcheck as selfcheck_activity
-from functions.orchestrators import drill, failback, failover, prepare_recovery, recover_workload, upkeep
+from functions.orchestrators import (
+    drill,
+    failback,
+    failover,
+    prepare_recovery,
+    rebuild_in_azure,
+    recover_workload,
+    upkeep,
+)
 from functions.orchestrators import selfcheck as selfcheck_orchestrator
-from functions.triggers import alerts, dashboard, openapi, plans, runs, selfcheck, timers
+from functions.triggers import alerts, dashboard, openapi, plans, runs, selfcheck, starts, timers
 
 app = df.DFApp()
-triggers = (alerts, runs, plans, dashboard, openapi, timers, selfcheck)
-orchestrators = (failover, failback, drill, prepare_recovery, recover_workload, upkeep, selfcheck_orchestrator)
+triggers = (alerts, starts, runs, plans, dashboard, openapi, timers, selfcheck)
+orchestrators = (
+    failover,
+    failback,
+    drill,
+    rebuild_in_azure,
+    prepare_recovery,
+    recover_workload,
+    upkeep,
+    selfcheck_orchestrator,
+)
 activities = (
     evidence,
     home,

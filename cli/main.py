@@ -78,6 +78,10 @@ def failover(
     recovery_point: Annotated[
         str, typer.Option(help="latest, latest_good, the id of a set, or before:TIME.")
     ] = "latest",
+    workload: Annotated[
+        list[str] | None,
+        typer.Option(help="While customers are in Azure: build this one again there (default: those that fail)."),
+    ] = None,
     what_if: WhatIf = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -90,6 +94,7 @@ def failover(
         "mode": "planned" if planned else "unplanned",
         "acknowledge_primary_healthy": primary_is_healthy,
         "recovery_point": recovery_point,
+        "workloads": workload or [],
         "reason": reason,
     }
     if what_if:
@@ -99,7 +104,7 @@ def failover(
     if not as_json:
         out.print(show.plan_line(found))
     if not yes:
-        expected = api.get(f"plans/{quote(plan, safe='')}/forecast")
+        expected = api.post(f"plans/{quote(plan, safe='')}/failover?what_if=true", body)
         out.print(show.forecast_lines(expected, api.target.speed))
         confirm(api, _failover_question(found, planned, primary_is_healthy), yes)
     try:
@@ -113,6 +118,8 @@ def failover(
 
 def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: bool) -> str:
     """The question, with the action and its cost."""
+    if plan["active_site"] == "recovery":
+        return "Customers are in Azure already. Build the machines named above again there?"
     moves = f"Build {plan['title']} in Azure and cut over?"
     if planned:
         return f"The primary's writes are stopped first, and nothing is lost. {moves}"

@@ -131,7 +131,12 @@ def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str, retiring: st
     serving = (
         {r.run_id for r in runs if r.kind == "failover" and r.outcome == "succeeded"} if active != "primary" else set()
     )
-    kept = serving | {r.run_id for r in runs if r.outcome is None} | {retiring}
+    before = {r.run_id: r.replaces for r in runs}
+    line = []
+    while retiring:
+        line.append(retiring)
+        retiring = before.get(retiring)
+    kept = serving | {r.run_id for r in runs if r.outcome is None} | {*line}
     left = []
     for resource in lab.compute.resources.values():
         run_id = resource["tags"].get(ids.TAG_RUN)

@@ -54,7 +54,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "alert.send": (frozenset(), frozenset({"file", "sample", "times"})),
     "operator.failover": (
         frozenset(),
-        frozenset({"mode", "acknowledge_primary_healthy", "recovery_point", "reason", "plan", "by"}),
+        frozenset({"mode", "acknowledge_primary_healthy", "recovery_point", "workloads", "reason", "plan", "by"}),
     ),
     "operator.drill": (frozenset(), frozenset({"reason", "plan", "by"})),
     "operator.failback": (frozenset(), frozenset({"reason", "rehearse", "plan", "by"})),

@@ -16,7 +16,7 @@ from shared.models.errors import UnknownRunError
 from shared.models.operations import Operation, OperationState, Refusal, Refused, Started
 from shared.models.orders import CleanedUp, CleanUpOrder, DiskOrder, MachineOrder
 from shared.models.steps import Order, StepEnd, StepStatus
-from shared.services.serving import retire_now
+from shared.services.serving import line_of, retire_now
 from shared.store import site_state
 from shared.store.freezing import is_frozen
 from shared.store.runs import read_run
@@ -74,7 +74,8 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
     if run.outcome is None:
         return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is cleaning up or being ended.
     state = await site_state.read_state(order.run.plan)
-    kept = state.retire.get("run_id") == holder.run_id
+    retiring = state.retire.get("run_id")
+    kept = retiring is not None and holder.run_id in {one.run_id for one in await line_of(retiring)}
     if kept and state.protected_since_home:  # After a failback only their interfaces are needed.
         await retire_now(order.run.plan, state)
     elif not run.is_leftover:
@@ -82,6 +83,33 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
         return Evicted(because=f"{message}. If its data are not needed, delete it in the portal.")
     clear = CleanUpOrder(run=order.run, group=order.group, keep_snapshots=True, of_run=holder.run_id)
     return Evicted(left=(await cleanup.clean_up(clear)).left)
+
+
+class SetAsideOrder(Order):
+    """Delete ``machines``, by id, and keep their disks."""
+
+    group: str
+    machines: list[str]
+
+
+class AsideSet(Strict):
+    """``left`` are the names of the machines that still exist; ``why`` is Azure's reason, if it refused."""
+
+    left: list[str]
+    why: str = ""
+
+    def as_step(self) -> StepEnd:
+        return StepEnd(status="running" if self.left else "succeeded", error=self.why.strip(" ()") or None)
+
+
+@activity(bp, "around")
+async def set_aside(order: SetAsideOrder) -> AsideSet:
+    """Deletes machines that serve no more, so that their interfaces are free. Their disks are kept, with the newest
+    data. Raises ``LostLockError`` for a run that no longer holds its plan.
+    """
+    await site_state.check_lock(order.run)
+    left, refusals = await cleanup.delete_machines(order.group, order.run.plan, order.machines)
+    return AsideSet(left=left, why=f" ({'; '.join(refusals)})" if refusals else "")
 
 
 class Watched(Strict):

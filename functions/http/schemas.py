@@ -11,6 +11,7 @@ from shared.models.base import Strict
 from shared.models.durations import Duration
 from shared.models.evidence import Evidence
 from shared.models.ids import Kind
+from shared.models.plan_fields import WorkloadName
 from shared.models.routing import ActiveSite
 from shared.models.runs import Phase, RecoveryRun, Verb
 from shared.models.steps import Step
@@ -30,11 +31,14 @@ PointName = Annotated[str, Field(pattern=r"^(latest|latest_good|before:.+|[A-Za-
 
 
 class FailoverRequest(Strict):
-    """An unplanned failover of a primary that is serving must be acknowledged."""
+    """An unplanned failover of a primary that is serving must be acknowledged. While customers are served from Azure,
+    ``workloads`` (by default those that fail their probes) are built again there, from a recovery point.
+    """
 
     mode: Literal["planned", "unplanned"] = "unplanned"
     acknowledge_primary_healthy: StrictBool = False
     recovery_point: PointName = "latest"
+    workloads: Annotated[list[WorkloadName], Field(max_length=200)] = []
     reason: Reason
 
 

@@ -27,7 +27,7 @@ type _Taken = tuple[str | None, datetime | None]
 
 class KeepingOrder(Strict):
     """``of_run`` is the ended run to clean up; ``freezing`` is when it froze the replica, ``keep_point``
-    spares its recovery point. ``serving`` is the failover whose machines serve customers.
+    spares its recovery point. ``serving`` names, by workload, the failover whose machine serves customers.
     """
 
     instance: str
@@ -35,7 +35,7 @@ class KeepingOrder(Strict):
     of_run: str = ""
     freezing: datetime | None = None
     keep_point: bool = False
-    serving: str = ""
+    serving: dict[str, str] = {}
 
 
 @bp.orchestration_trigger(context_name="context")
@@ -80,10 +80,10 @@ def _of_replica(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
 
 def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
     """The same, of the machines that serve customers."""
-    set_id, run_id, group = POINT + order.instance.rsplit("-", 1)[1], order.serving, order.plan.recovery.resource_group
+    set_id, group = POINT + order.instance.rsplit("-", 1)[1], order.plan.recovery.resource_group
     disks = {
         f"{name}/{label}": f"{group}/providers/Microsoft.Compute/disks/{ids.disk_name(run_id, name, label)}"
-        for name in order.plan.recovery.workloads
+        for name, run_id in order.serving.items()
         for label, _ in order.plan.workload_disks(name)
     }
     holds = work.now

@@ -262,6 +262,21 @@ class Cutover(ABC):
         return (yield from self._work.do(read_back, order.model_copy(update={"target": "traffic"})))
 
 
+def verify_recovery_site(work: RunContext, plan: RecoveryPlan, before: str = "") -> Doing[None]:
+    """Probes the recovery site as a customer would. Raises ``NeedsOperator`` when it does not serve in time, with
+    ``before`` in front of the reason.
+    """
+    seen = yield from work.poll(
+        verify_site,
+        ProbeOrder(run=work.run, target="site", probes=plan.traffic.verify),
+        done=lambda probed: probed.healthy,
+        every=plan.recovery.probe.interval,
+        limit=plan.recovery.probe.timeout,
+    )
+    if not seen.healthy:
+        raise NeedsOperator(f"{before}The recovery site does not serve: {seen.detail}. Fix this, then `retry`.")
+
+
 class FailoverCutover(Cutover):
     """The cutover to the recovery site, once what ``looking`` saw last of the primary allows it."""
 
@@ -274,17 +289,7 @@ class FailoverCutover(Cutover):
         return self._looking.looked_at
 
     def verify(self, before: str = "") -> Doing[None]:
-        """Probes the recovery site as a customer would."""
-        work, plan = self._work, self._plan
-        seen = yield from work.poll(
-            verify_site,
-            ProbeOrder(run=work.run, target="site", probes=plan.traffic.verify),
-            done=lambda probed: probed.healthy,
-            every=plan.recovery.probe.interval,
-            limit=plan.recovery.probe.timeout,
-        )
-        if not seen.healthy:
-            raise NeedsOperator(f"{before}The recovery site does not serve: {seen.detail}. Fix this, then `retry`.")
+        yield from verify_recovery_site(self._work, self._plan, before)
 
     def may_serve(self) -> Doing[str | None]:
         """Why the recovery site must stay: its endpoint is enabled by hand, or cannot be read. The run's row says so

@@ -21,7 +21,16 @@ _CHILD = "recover_workload"
 class Rebuild:
     """The workloads of one run. Healthy ones are kept through every retry; children have fresh ids each time."""
 
-    def __init__(self, work: RunContext, plan: RecoveryPlan, role: Purpose, *, may_get_room: bool = False) -> None:
+    def __init__(
+        self,
+        work: RunContext,
+        plan: RecoveryPlan,
+        role: Purpose,
+        *,
+        may_get_room: bool = False,
+        only: list[str] | None = None,
+    ) -> None:
+        """``only`` these workloads are recovered; the others run already."""
         self._work = work
         self._plan = plan
         self._role = role
@@ -29,7 +38,8 @@ class Rebuild:
         self._attempt = 0
         self._running: dict[str, task.Task[Any]] = {}
         self._blamed: dict[str, str] = {}
-        self.healthy: dict[str, WorkloadOutcome] = {}
+        others = [] if only is None else [name for name in plan.recovery.workloads if name not in only]
+        self.healthy = {name: WorkloadOutcome(name=name, healthy=True) for name in others}
 
     def recover(self, point: PointInTime, *, disks_ready: bool = False) -> Doing[None]:
         """Recovers what is not yet healthy. Raises ``NeedsOperator`` naming every workload that failed.

@@ -123,6 +123,36 @@ STORIES = {
             ),
         ),
         Story(
+            name="accident",
+            about="SQL Server's machine fails while customers are in Azure, and is built again there from its own set.",
+            timeline=DIES,
+            chapters=(
+                Chapter(
+                    (
+                        {"at": "0s", "do": "timer.fire", "function": "take_recovery_points"},
+                        {"at": "60s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"},
+                        {"at": "61s", "do": "operator.failover", "reason": "SUSPECT", "answer": 202},
+                        {"at": "62s", "do": "sql.state", "target": "recovery/sql", "state": "ONLINE"},
+                    )
+                ),
+            ),
+            expect={"active_site": "recovery", "runs": {"failover": {"succeeded": 2}}, "resources_left": []},
+            crash_in=frozenset({"set_aside"}),
+        ),
+        Story(
+            name="hooked",
+            about="A hook agrees before the machines are made, and a script before customers move.",
+            timeline=DIES,
+            overrides={
+                "hooks": {
+                    "before_build": {"hook": "BUILD_HOOK", "required": True},
+                    "before_cutover": {"script": "final-sync.ps1", "on": "sql", "required": True},
+                }
+            },
+            expect={"active_site": "recovery", "runs": {"failover": {"succeeded": 1}}, "resources_left": []},
+            crash_in=frozenset({"call_hook"}),
+        ),
+        Story(
             name="leftover",
             about="An aborted run could not remove its machine; the next failover needs the same interface.",
             timeline=(

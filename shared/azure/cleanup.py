@@ -54,6 +54,33 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     return CleanedUp(left=sorted(str(item.id) for item in [*machines, *disks, *snapshots]), refused=refused)
 
 
+async def delete_machines(group: str, plan: str, machines: list[str]) -> tuple[list[str], list[str]]:
+    """Starts the deletion of machines of the plan's runs, and returns the names of those that still exist, and Azure's
+    refusals. Their disks stay: they are attached without being deleted with the machine.
+    """
+    place = take_apart(group)
+    client = clients.compute(place.subscription)
+    wanted = {machine.lower() for machine in machines}
+    left: list[str] = []
+    refusals: list[str] = []
+    async for machine in client.virtual_machines.list(place.group):
+        tags = machine.tags or {}
+        if str(machine.id).lower() not in wanted or tags.get(ids.TAG_PLAN) != plan or ids.TAG_RUN not in tags:
+            continue
+        left.append(str(machine.name))
+        if machine.properties and machine.properties.provisioning_state == "Deleting":
+            continue
+        try:
+            await client.virtual_machines.begin_delete(place.group, str(machine.name), polling=False)
+        except ResourceNotFoundError:
+            left.pop()
+        except HttpResponseError as error:
+            if error.status_code and error.status_code >= 500:
+                raise
+            refusals.append(refusal_of(error).sentence)
+    return left, refusals
+
+
 async def _owned(listing: Any, order: CleanUpOrder, goes: Callable[[Any], bool] = lambda item: False) -> list[Any]:
     """What the run built, except what is spared; ``goes`` selects finished resources that are not spared."""
     run_id = order.of_run or order.run.run_id

@@ -199,8 +199,20 @@ class RecoveryTerms(Strict):
     after_hold: Literal["retry", "abort"] = "retry"
 
 
+class Price(Strict):
+    """What all recovered machines and disks cost together, as the business knows it: Coldsite only repeats it."""
+
+    amount: float = Field(ge=0)
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+
+    def of(self, hours: float) -> str:
+        return f"{self.amount * hours:.2f} {self.currency}"
+
+
 class Recovery(RecoveryTerms):
     """The workloads and the terms of their recovery."""
+
+    price_per_hour: Price | None = None
 
     workloads: dict[WorkloadName, Workload] = Field(min_length=1)
     prepare: Literal["while_confirming", "when_confirmed"] = "while_confirming"
@@ -210,7 +222,7 @@ class Recovery(RecoveryTerms):
     @property
     def terms(self) -> RecoveryTerms:
         """The terms that all workloads share."""
-        return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads", "prepare"}))
+        return RecoveryTerms.model_validate(self.model_dump(exclude={"workloads", "prepare", "price_per_hour"}))
 
 
 class Drill(Strict):

@@ -82,7 +82,7 @@ _OF_A_RECOVERY: dict[Phase, frozenset[Phase]] = {
     Phase.RECOVERING: frozenset(
         {Phase.WAITING_FOR_APPROVAL, Phase.VERIFYING, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}
     ),
-    Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP}),
+    Phase.VERIFYING: frozenset({Phase.CUTTING_OVER, Phase.NEEDS_OPERATOR, Phase.CLEANING_UP, Phase.COMPLETED}),
     Phase.CUTTING_OVER: frozenset({Phase.COMPLETED, Phase.NEEDS_OPERATOR, Phase.VERIFYING}),
     Phase.NEEDS_OPERATOR: frozenset({Phase.RECOVERING, Phase.VERIFYING, Phase.CUTTING_OVER, Phase.CLEANING_UP}),
     Phase.CLEANING_UP: frozenset({Phase.COMPLETED}),
@@ -118,7 +118,8 @@ TRANSITIONS: dict[Kind, dict[Phase, frozenset[Phase]]] = {
     "failback": _OF_A_FAILBACK,
 }
 """Allowed transitions by kind. The question about data that are too old comes before anything is built of them. A drill
-that could not be started goes from its first phase to completed; a cutover without effect steps back."""
+that could not be started goes from its first phase to completed; a cutover without effect steps back; a rebuild in
+Azure moves nobody, and ends once the site is verified."""
 MOVES_CUSTOMERS = frozenset({Phase.CUTTING_OVER, Phase.CUTTING_BACK})
 """The phases in which a run switches the endpoints; a run enters them by a record that no abort has come before."""
 FORWARD = frozenset({*MOVES_CUSTOMERS, Phase.WATCHING, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
@@ -156,14 +157,26 @@ class Person(Strict):
 
 
 class Serving(Strict):
-    """The failover that built what serves customers, its machines by workload, and the two moments between which home
-    may have taken changes that no site in service has had since: the newest recovered commit, and the cutover.
+    """The newest failover that built what serves customers, its machines by workload, and the two moments between which
+    home may have taken changes that no site in service has had since: the newest recovered commit, and the cutover.
+    ``built_by`` names the run of each workload, which may be an earlier one where some were built again.
     """
 
     run_id: str
+    built_by: dict[str, str] = {}
     machines: dict[str, str] = {}
     recovered_until: datetime | None = None
     moved_at: datetime | None = None
+
+
+class Replacement(Strict):
+    """What a failover builds again while customers are served from Azure: ``workloads``, which replace those of
+    ``machines``; ``of_run`` is the newest run that built any of them.
+    """
+
+    workloads: list[str]
+    machines: dict[str, str]
+    of_run: str
 
 
 class RunInput(Strict):
@@ -190,6 +203,7 @@ class RunInput(Strict):
     """When a failback may stop Azure's writes at the earliest."""
     serving: Serving | None = None
     """For a failback: the failover that customers are served by."""
+    replacement: Replacement | None = None
     plan: RecoveryPlan
 
 
@@ -261,6 +275,9 @@ class RecoveryRun(Strict):
     """The newest commit that was recovered."""
     home: dict[str, Any] | None = None
     """A failback's newest look at both sites: ``HomeLook`` without what is not shown."""
+    replaces: str | None = None
+    """The failover some of whose machines this one built again in Azure, and which of its own it built."""
+    builds_again: list[str] = []
     retired_at: datetime | None = None
     """When what this failover built was given up, some time after a failback."""
     document: int | None = None

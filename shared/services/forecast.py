@@ -8,6 +8,7 @@ from typing import Literal
 
 from shared.models.base import Strict
 from shared.models.durations import spoken
+from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
 from shared.policy.learned import as_learned
@@ -57,16 +58,17 @@ async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Fo
     until = state.data_until
     learned = as_learned(plan, state.durations)
     steps = [step for step in expected_timeline(learned) if kind == "failover" or step.target != "customers"]
+    takes = max(step.ends for step in steps)
     return Forecast(
         plan=plan.name,
         kind=kind,
         at=now,
-        expected_seconds=max(step.ends for step in steps),
+        expected_seconds=takes,
         steps=steps,
         measured_seconds=next(good, None),
         data_until=until,
         data_age=max(0.0, (now - until).total_seconds()) if until else None,
-        does=_does(plan, kind),
+        does=[*_does(plan, kind), _cost(plan, kind, takes)],
         blockers=await _blockers(state, kind),
         warnings=_warnings(plan, state, kind, now),
     )
@@ -84,6 +86,52 @@ def _does(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> list[str]:
         else f"Enable {plan.traffic.recovery.endpoint} and disable {plan.traffic.primary.endpoint} in Traffic Manager"
     )
     return [f"{first[0].upper()}{first[1:]}.", f"Build {machines}.", f"{last}."]
+
+
+def _cost(plan: RecoveryPlan, kind: Literal["failover", "drill"], seconds: float) -> str:
+    """What is billed, and how much where the plan says it."""
+    price = plan.recovery.price_per_hour
+    disks = sum(len(plan.workload_disks(name)) for name in plan.recovery.workloads)
+    billed = f"{len(plan.recovery.workloads)} machines, {disks} disks and {disks} snapshots are billed while they exist"
+    if price is None:
+        return f"{billed} (docs/cost.md; with recovery.price_per_hour in the plan Coldsite says how much)."
+    if kind == "failover":
+        return f"{billed}: about {price.of(1)} an hour, {price.of(24)} a day."
+    return f"{billed}: about {price.of((seconds + plan.drill.keep_for.total_seconds()) / 3600)} for this drill."
+
+
+async def forecast_rebuild(
+    plan: RecoveryPlan, state: SiteState, names: list[str], point: PointInTime | None, blockers: list[str]
+) -> Forecast:
+    """The forecast of building ``names`` again in Azure from ``point``, while customers are served there."""
+    now, learned = datetime.now(UTC), as_learned(plan, state.durations)
+    until = (point.holds_until or point.taken_at) if point else None
+    steps = [
+        step
+        for step in expected_timeline(learned)
+        if step.target in (*names, "all") and step.name != "take_recovery_point"
+    ]
+    machines = ", ".join(f"{name} ({plan.recovery.workloads[name].sizes[0]})" for name in names)
+    of = spoken_moment(until) if until else "an unknown moment"
+    held = f"Run {state.active_run} holds the plan." if state.active_run else None
+    return Forecast(
+        plan=plan.name,
+        kind="failover",
+        at=now,
+        expected_seconds=plan.recovery.expected.delete.total_seconds()
+        + max((step.ends for step in steps), default=0.0),
+        steps=steps,
+        measured_seconds=None,
+        data_until=until,
+        data_age=max(0.0, (now - until).total_seconds()) if until else None,
+        does=[
+            f"Delete the machines of {', '.join(names) or 'nothing'} in Azure, and keep their disks.",
+            f"Build {machines or 'nothing'} again from the recovery point of {of}; later changes are lost.",
+            "Customers stay in Azure; Traffic Manager is not touched.",
+        ],
+        blockers=[*blockers, *([held] if held else [])],
+        warnings=list(state.warnings.values()),
+    )
 
 
 def _loss(plan: RecoveryPlan, until: datetime | None, now: datetime) -> str | None:

@@ -63,7 +63,7 @@ async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
             trouble = "no run of Coldsite built the machines that serve customers; protect them by other means"
             await site_state.change_state(plan.name, lambda _: {"point_trouble": trouble})
             return
-        facts = {"serving": away.run_id} if away else {}
+        facts = {"serving": away.built_by} if away else {}
         await start_once(engine, plan, "take_set", f"{plan.name}-point-{now:%Y%m%d%H%M%S%f}", **facts)
 
 

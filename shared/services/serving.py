@@ -12,14 +12,15 @@ from shared.models.errors import UnknownRunError
 from shared.models.operations import Refused
 from shared.models.orders import ActOrder
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Serving
+from shared.models.resource_ids import compute_id
+from shared.models.runs import RecoveryRun, Serving
 from shared.models.steps import RunRef
 from shared.probes.databases import read_databases
 from shared.services.announce import WARNS
 from shared.services.hooks import call_hook, carry_out
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.runs import list_runs, update_run
+from shared.store.runs import list_runs, read_run, update_run
 from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.serving")
@@ -34,9 +35,24 @@ async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
     run = next((one for one in runs if one.outcome is not None and one.cutover.is_committed), None)
     if run is None:
         return Serving(run_id="", moved_at=state.latched_at)
-    prefix = f"{plan.recovery.resource_group}/providers/Microsoft.Compute/virtualMachines"
-    machines = {name: f"{prefix}/{ids.machine_name(run.run_id, name)}" for name in plan.recovery.workloads}
-    return Serving(run_id=run.run_id, machines=machines, recovered_until=run.recovered_until, moved_at=state.latched_at)
+    line = await line_of(run.run_id)
+    built_by = {name: one.run_id for one in reversed(line) for name in one.builds_again or plan.recovery.workloads}
+    group = plan.recovery.resource_group
+    return Serving(
+        run_id=run.run_id,
+        built_by=built_by,
+        machines={n: compute_id(group, "virtualMachines", ids.machine_name(by, n)) for n, by in built_by.items()},
+        recovered_until=line[-1].recovered_until,
+        moved_at=state.latched_at,
+    )
+
+
+async def line_of(run_id: str) -> list[RecoveryRun]:
+    """A failover, and before it those whose machines it built again in Azure, newest first."""
+    line = [await read_run(run_id)]
+    while (before := line[-1].replaces) and len(line) < _LOOKS_BACK_ON:
+        line.append(await read_run(before))
+    return line
 
 
 async def retirement(plan: RecoveryPlan, state: SiteState, now: datetime) -> dict[str, Any]:
@@ -50,7 +66,8 @@ async def retire_now(plan: str, state: SiteState) -> None:
     """Gives up what a failover built before the last failback: from now on it is deleted as a leftover."""
     run_id = state.retire["run_id"]
     try:
-        await update_run(run_id, retired_at=datetime.now(UTC))
+        for run in await line_of(run_id):
+            await update_run(run.run_id, retired_at=datetime.now(UTC))
     except UnknownRunError:
         _log.warning("%s %s: run %s is not on record, so its machines stay", WARNS, plan, run_id)
     await site_state.change_state(plan, lambda now: {"retire": {}} if now.retire == state.retire else {})

@@ -10,7 +10,7 @@ from shared.models.errors import ColdsiteError, RefusedError, UnknownRunError
 from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import FIRST_PHASE, Mode, Person, Phase, RecoveryRun, RunInput, Trigger
+from shared.models.runs import FIRST_PHASE, Mode, Person, Phase, RecoveryRun, Replacement, RunInput, Trigger
 from shared.models.steps import RunRef
 from shared.policy.learned import as_learned
 from shared.policy.outage import operator_verdict
@@ -78,21 +78,24 @@ async def begin_run(
     looks: list[Round] | None = None,
     rehearse: bool = False,
     not_before: datetime | None = None,
+    replaces: Replacement | None = None,
 ) -> RecoveryRun:
     """Claims the plan, writes the run and starts its orchestration, in this order; each may be interrupted safely.
+
+    ``replaces``: customers are served from Azure, and some of its machines are built again there.
 
     A run that this one may take the plan over from (``takes_over``) ends and cleans up by itself. Raises
     ``PlanBusyError`` when another run holds the plan, and ``RefusedError`` when the run would be unsafe.
     """
     now = datetime.now(UTC)
     state = await site_state.read_state(plan.name)
-    if problem := refusal(state, kind):
+    if not replaces and (problem := refusal(state, kind)):
         raise RefusedError(problem)
     over = None
     stale = await lock_is_stale(state, engine)
     if stale and state.active_run:
         state = await end_lost(plan, state.active_run, engine)
-        if problem := refusal(state, kind):
+        if not replaces and (problem := refusal(state, kind)):
             raise RefusedError(problem)
     preempts = not stale and await takes_over(state, kind, trigger)
     if preempts or stale:
@@ -116,6 +119,8 @@ async def begin_run(
         verdict=verdict.sentence() if verdict else None,
         verdict_detail=verdict.model_dump(mode="json") if verdict else None,
         started_at=now,
+        replaces=replaces.of_run if replaces else None,
+        builds_again=replaces.workloads if replaces else [],
     )
     order = RunInput(
         run=held,
@@ -134,13 +139,14 @@ async def begin_run(
         rehearse=rehearse,
         not_before=not_before,
         serving=await serving_failover(plan, state) if kind == "failback" else None,
+        replacement=replaces,
         plan=as_learned(plan, state.durations),
     )
     try:
         if over and preempts:
             await engine.send(over, ids.EVENT_ABORT, {"by": run_id, "preempted": True})
         await open_run(run)
-        await engine.start(kind, run_id, order.model_dump(mode="json"))
+        await engine.start("rebuild_in_azure" if replaces else kind, run_id, order.model_dump(mode="json"))
     except BaseException:
         await _give_up(held, engine)
         raise

@@ -18,7 +18,9 @@ from shared.models.ids import Kind, RunName, parse_run_id
 from shared.models.runs import RecoveryRun
 from shared.store.tables import RUNS, from_row, storage, table, to_entity, unknown_columns
 
-_RUN_STRUCTURES = frozenset({"verdict_detail", "last_look", "recovery_point", "hindsight", "answers", "home"})
+_RUN_STRUCTURES = frozenset(
+    {"verdict_detail", "last_look", "recovery_point", "hindsight", "answers", "builds_again", "home"}
+)
 _ATTEMPTS = 5
 
 

@@ -48,7 +48,7 @@ TIMERS = {
     "housekeeping": "%COLDSITE_HOUSEKEEPING_SCHEDULE%",
 }
 ORCHESTRATORS = set(
-    "failover failback drill prepare_recovery recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
+    "failover failback drill rebuild_in_azure prepare_recovery recover_workload take_set thaw_replica clear_leftovers look_at_replica selfcheck".split()
 )
 CONTRACT = set(
     """claim_run gather_evidence fence_source freeze_replication take_recovery_point thaw_replication create_disk
@@ -58,7 +58,7 @@ CONTRACT = set(
 """The activities that scenarios and histories name: changing one breaks files outside this repository."""
 ACTIVITIES = CONTRACT | set(
     """find_recovery_points forget_recovery_points check_maintenance evict_leftover read_replication read_home_commit
-    note_replica note_point check_itself call_hook look_home stop_writes final_sync prove_home note_home enable_primary
+    note_replica note_point check_itself call_hook look_home stop_writes final_sync prove_home note_home set_aside enable_primary
     disable_recovery""".split()
 )
 TELLS_THE_ENGINE = {"alerts", "start_failover", "start_drill", "start_failback", "steer_run", "check_self", *TIMERS}

@@ -1,0 +1,131 @@
+"""The orchestrator after an accident in Azure: machines that serve customers are built again from a recovery point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import azure.durable_functions as df
+from durabletask import task
+
+from functions.activities.machines import SetAsideOrder, set_aside
+from functions.activities.run_record import Claim
+from functions.stages import replica
+from functions.stages.approval import ask_approval
+from functions.stages.cleanup import clear_away, pause_between_deletions
+from functions.stages.cutover import verify_recovery_site
+from functions.stages.rebuild import Rebuild
+from functions.workflow.context import Doing, RunContext
+from functions.workflow.endings import EndRun, NeedsOperator
+from functions.workflow.lifecycle import run_lifecycle, seconds_between
+from functions.workflow.questions import until_done
+from shared.models.operations import PointInTime
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import CutoverState, Outcome, Phase, RunInput
+from shared.policy.loss import spoken_moment
+
+bp = df.Blueprint()
+
+
+@bp.orchestration_trigger(context_name="context")
+def rebuild_in_azure(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[str, Any]]:
+    """Builds workloads again in Azure while customers are served there. Traffic is not touched.
+
+    1. Claim the plan's lock; ask a second person where the plan wants four eyes.
+    2. Find the recovery point: while away they are taken of the running machines.
+    3. Delete the machines that are replaced, since their interfaces are needed. Their disks are kept: they hold what
+       is newer than the recovery point.
+    4. Recover the workloads, and verify the site as a whole at its public address.
+    5. Measure, write the document, notify, release the plan. The replaced disks go after a failback, with the rest.
+
+    The machines take writes as soon as they run, since customers are routed to them all the time; the loss is counted
+    from the recovery point.
+    """
+    run = RunInput.model_validate(data)
+    work = RunContext(ctx, run.run, run.plan.recovery)
+    story = _RebuildInAzure(work, run)
+    return (yield from run_lifecycle(work, run, story.body, story.clear))
+
+
+class _RebuildInAzure:
+    def __init__(self, work: RunContext, run: RunInput) -> None:
+        assert run.replacement is not None
+        self._work = work
+        self._run = run
+        self._plan: RecoveryPlan = run.plan
+        self._replacement = run.replacement
+        self._rebuild = Rebuild(work, run.plan, "failover", only=run.replacement.workloads)
+        self._point: PointInTime | None = None
+        self._sets_looked_for = 0
+        self._set_aside = False
+
+    def body(self, claim: Claim) -> Doing[EndRun]:
+        work, plan = self._work, self._plan
+        names = ", ".join(self._replacement.workloads)
+        if plan.detection.approval.four_eyes:
+            question = (
+                f"{self._run.person} wants to build {names} again in Azure from a recovery point, and the plan "
+                "requires approval by a second person. Changes since that point are lost to customers."
+            )
+            by = yield from ask_approval(work, plan, question, None, clean_up=False)
+            yield from work.record_now(waiting_for=None, answers=[], waiting_until=None, approved_by=by)
+        yield from work.record_now(phase=Phase.RECOVERING)
+        point = yield from until_done(work, plan, Phase.RECOVERING, self._find_point)
+        yield from until_done(work, plan, Phase.RECOVERING, self._build)
+        yield from work.record_now(phase=Phase.VERIFYING)
+        yield from until_done(work, plan, Phase.VERIFYING, lambda: verify_recovery_site(work, plan))
+        served_at, data_from = work.now, point.holds_until or point.taken_at
+        because = (
+            f"{names} {'was' if len(self._replacement.workloads) == 1 else 'were'} built again in Azure from the data "
+            f"of {spoken_moment(data_from)}. The disks of the replaced machines, with what is newer, are kept in "
+            f"{plan.recovery.resource_group.rsplit('/', 1)[-1]}."
+        )
+        work.tell(plan.notify, "served", f"{plan.title}: built again in Azure", because)
+        return EndRun(
+            Outcome.SUCCEEDED,
+            because,
+            cutover=CutoverState.MOVED,
+            recovery_time_actual=seconds_between(self._run.requested_at, served_at),
+            recovered_until=data_from,
+            recovery_point_actual=seconds_between(data_from, self._run.requested_at),
+        )
+
+    def clear(self, ending: EndRun) -> Doing[list[str]]:
+        """What was built goes; what was replaced is named, since its disks hold the newest data."""
+        yield from self._rebuild.stop(ending.by)
+        left = yield from clear_away(self._work, self._plan, keep_snapshots=True)
+        if self._set_aside:
+            names = ", ".join(self._replacement.workloads)
+            left.append(f"The machines of {names} were deleted and their disks kept; start the failover again")
+        return left
+
+    def _find_point(self) -> Doing[PointInTime]:
+        if self._point is None:
+            self._sets_looked_for += 1
+            wanted = "latest_good" if self._run.recovery_point == "latest" else self._run.recovery_point
+            self._point = yield from replica.recovery_point(self._work, self._plan, wanted, None, self._sets_looked_for)
+        return self._point
+
+    def _build(self) -> Doing[None]:
+        assert self._point is not None
+        yield from self._set_machines_aside()
+        yield from self._rebuild.recover(self._point)
+
+    def _set_machines_aside(self) -> Doing[None]:
+        self._set_aside = True
+        gone = yield from self._work.poll(
+            set_aside,
+            SetAsideOrder(
+                run=self._work.run,
+                target="machines",
+                group=self._plan.recovery.resource_group,
+                machines=[self._replacement.machines[name] for name in self._replacement.workloads],
+            ),
+            done=lambda seen: not seen.left,
+            every=lambda elapsed: pause_between_deletions(self._work.recovery, elapsed),
+            limit=self._work.recovery.operation_timeout,
+        )
+        if gone.left:
+            raise NeedsOperator(
+                f"{', '.join(gone.left)} could not be deleted{gone.why}. Delete the machine in the portal and keep its "
+                "disks, then `retry`."
+            )

@@ -1,0 +1,39 @@
+"""What a failover builds again while customers are served from Azure, or why it must not."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.models.errors import RefusedError
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Replacement
+from shared.probes.site import probe_site
+from shared.services.serving import serving_failover
+from shared.store.site_state import SiteState
+
+
+async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -> Replacement:
+    """The workloads to build again: those that were named, else those that fail their probes now and depend on no
+    other that fails. Raises ``RefusedError`` where that is none, or where no run of Coldsite built the machines.
+    """
+    if unknown := sorted(set(wanted) - plan.recovery.workloads.keys()):
+        raise RefusedError(
+            f"The plan has no workload {', '.join(unknown)}. Its workloads: {', '.join(plan.recovery.workloads)}."
+        )
+    serving = await serving_failover(plan, state)
+    if not serving.run_id:
+        raise RefusedError(
+            "Customers are served from Azure by machines that no run of Coldsite built, so it must not replace them."
+        )
+    names = list(plan.recovery.workloads)
+    machines = plan.recovery.workloads.values()
+    looks = await asyncio.gather(*(probe_site(one.probes, one.address.failover) for one in machines))
+    unwell = {name for name, seen in zip(names, looks, strict=True) if not seen.healthy}
+    causes = {name for name in unwell if not unwell & plan.recovery.workloads[name].depends_on.keys()}
+    chosen = [name for name in names if name in (wanted or causes)]
+    if not chosen:
+        raise RefusedError(
+            f"The machines in Azure are healthy ({', '.join(names)}). To build one again all the same, name it: "
+            f"`coldsite failover {plan.name} --workload {names[0]}`. The way home is `coldsite failback`."
+        )
+    return Replacement(workloads=chosen, machines=serving.machines, of_run=serving.run_id)
