@@ -29,6 +29,7 @@ from lab.cloud.health import ServiceHealth
 from lab.cloud.identity import API, APP, Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
+from lab.cloud.permissions import Permissions
 from lab.cloud.run_command import RunCommand
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
@@ -110,6 +111,7 @@ class Lab:
         self.compute = Compute(self.arm, self.network)
         recovery = self.plan.recovery
         sizes = {size for workload in recovery.workloads.values() for size in workload.sizes}
+        Permissions(self.arm, self.identity)
         self.catalog = Catalog(self.arm, self.compute, recovery.location, sizes)
         self.scripts = RunCommand(self.arm, self.compute)
         self.health = ServiceHealth(self.arm, self.plan.recovery.location)

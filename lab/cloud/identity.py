@@ -146,6 +146,11 @@ class Identity:
             )
         return str(claims["oid"])
 
+    @property
+    def grants(self) -> list[Grant]:
+        """The roles of the app's identity."""
+        return self._grants
+
     def grant(self, more: Grant) -> None:
         """Grants the app a further right, as an administrator does."""
         self._grants.append(more)

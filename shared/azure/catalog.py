@@ -1,4 +1,6 @@
-"""What the recovery region offers: network interfaces, sizes with their capabilities, quotas, the profile's TTL."""
+"""What the recovery region offers: network interfaces, sizes with their capabilities, quotas, the profile,
+what Coldsite may do there.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,11 @@ from azure.core.rest import HttpRequest
 from shared.azure import clients
 from shared.azure.traffic_manager import word_of
 from shared.models.plan import Traffic
-from shared.models.readiness import InterfaceView, Quota, SizeView
+from shared.models.readiness import InterfaceView, ProfileView, Quota, Rights, SizeView
 from shared.models.resource_ids import take_apart
 
 _NETWORK_API = "2024-05-01"
+_RIGHTS_API = "2022-04-01"
 
 
 async def interfaces(group: str) -> dict[str, InterfaceView]:
@@ -32,6 +35,7 @@ async def interfaces(group: str) -> dict[str, InterfaceView]:
                 address=str(first.get("privateIPAddress") or ""),
                 machine=(properties.get("virtualMachine") or {}).get("id"),
                 location=str(one.get("location") or ""),
+                dns_servers=[str(server) for server in (properties.get("dnsSettings") or {}).get("dnsServers") or []],
             )
         url = body.get("nextLink")
     return found
@@ -68,9 +72,41 @@ async def quotas(subscription: str, location: str) -> dict[str, Quota]:
     }
 
 
-async def ttl(traffic: Traffic) -> int | None:
-    """How long resolvers may keep the profile's answer, in seconds."""
+async def profile(traffic: Traffic) -> ProfileView:
+    """The Traffic Manager profile. Unset fields of its probe have Azure's defaults: 30 s, 10 s, 3 failures.
+
+    Source: MicrosoftDocs/azure-docs:articles/traffic-manager/traffic-manager-monitoring.md
+    """
     place = take_apart(traffic.profile)
-    profile = await clients.traffic(place.subscription).profiles.get(place.group, place.name)
-    config = profile.properties.dns_config if profile.properties else None
-    return config.ttl if config else None
+    found = await clients.traffic(place.subscription).profiles.get(place.group, place.name)
+    properties = found.properties
+    dns, probe = (properties.dns_config, properties.monitor_config) if properties else (None, None)
+    interval = (probe.interval_in_seconds if probe else None) or 30
+    timeout = (probe.timeout_in_seconds if probe else None) or 10
+    tolerated = probe.tolerated_number_of_failures if probe else None
+    failures = (3 if tolerated is None else tolerated) + 1
+    return ProfileView(
+        ttl=dns.ttl if dns else None,
+        routing_method=word_of(properties.traffic_routing_method if properties else None),
+        notices_after=interval * failures + timeout,
+    )
+
+
+async def rights(place: str) -> list[Rights]:
+    """What the roles of Coldsite's identity grant at a resource group or a resource, with those from above.
+
+    Source: Azure/azure-rest-api-specs, Microsoft.Authorization, Permissions_ListForResource and ...ForResourceGroup.
+    """
+    client = clients.compute(take_apart(place).subscription)
+    url: str | None = f"{place}/providers/Microsoft.Authorization/permissions?api-version={_RIGHTS_API}"
+    found: list[Rights] = []
+    while url:
+        response = await client.send_request(HttpRequest("GET", url))
+        response.raise_for_status()
+        body = response.json()
+        found += [
+            Rights(actions=one.get("actions") or [], not_actions=one.get("notActions") or [])
+            for one in body.get("value", [])
+        ]
+        url = body.get("nextLink")
+    return found

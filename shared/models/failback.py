@@ -28,6 +28,8 @@ class Failback(Strict):
     """
 
     way: Literal["database", "machines"] = "database"
+    licensed: bool = False
+    """With ``machines``: whether there are licence codes for the recovered servers and target rights at home."""
     sign_off: Literal["required", "off"] = "required"
     stop_writes: Act | None = None
     final_sync: Act | None = None

@@ -31,6 +31,7 @@ from shared.models.plan_fields import (
     Schedule,
     SettingName,
     Size,
+    Software,
     Storage,
     TagName,
     WorkloadName,
@@ -131,6 +132,8 @@ class Workload(Strict):
     os: Literal["windows", "linux"] = "windows"
     generation: Literal["V1", "V2"] = "V2"
     license: Literal["Windows_Server", "Windows_Client", "None"] | None = None
+    software: list[Software] = []
+    """What runs on it: readiness warns before its support ends."""
     disks: Disks
     sizes: list[Size] = Field(min_length=1)
     zones: list[Zonal] = []
@@ -333,7 +336,7 @@ class RecoveryPlan(Strict):
     @property
     def recovery_hash(self) -> str:
         """SHA-256 over what decides whether a recovery works: machines, disks, networks, scripts, routing, fence and
-        hooks. A drill proves the plans that share it; waits and expected durations do not count.
+        hooks. A drill proves the plans that share it; waits and declarations do not count.
         """
         counts: Any = {
             "traffic": {"profile", "hostname", "primary", "recovery", "verify"},
@@ -342,8 +345,8 @@ class RecoveryPlan(Strict):
             "fence": True,
             "hooks": True,
         }
-        durations: Any = {"recovery": {"workloads": {"__all__": {"boot_timeout", "expected_boot"}}}}
-        return _digest(self.model_dump(mode="json", include=counts, exclude=durations))
+        aside: Any = {"recovery": {"workloads": {"__all__": {"boot_timeout", "expected_boot", "software"}}}}
+        return _digest(self.model_dump(mode="json", include=counts, exclude=aside))
 
     @property
     def recovered_commit_probes(self) -> list[SqlProbe]:

@@ -58,6 +58,20 @@ Size = Annotated[str, Field(pattern=SIZE)]
 Region = Annotated[str, Field(pattern=REGION)]
 """As in Azure's API: ``westeurope``, not ``West Europe``."""
 SettingName = Annotated[str, Field(pattern=SETTING_NAME)]
+Software = Literal[
+    "windows-server-2012",
+    "windows-server-2012-r2",
+    "windows-server-2016",
+    "windows-server-2019",
+    "windows-server-2022",
+    "sql-server-2012",
+    "sql-server-2014",
+    "sql-server-2016",
+    "sql-server-2017",
+    "sql-server-2019",
+    "sql-server-2022",
+]
+"""Products whose support ends at a known time (``policy/support.py``)."""
 WorkloadName = Annotated[str, Field(pattern=WORKLOAD_NAME)]
 _NO_ZONES = {"localtime", "posixrules", "Factory"}
 """Files of the time zone database that name no zone: their meaning depends on the machine."""

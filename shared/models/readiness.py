@@ -28,11 +28,29 @@ class Finding(Strict):
 
 
 class InterfaceView(Strict):
-    """A network interface: its first address, and the machine that uses it, if any."""
+    """A network interface: its first address, the machine that uses it, if any, and the DNS servers it names."""
 
     address: str
     machine: str | None
     location: str
+    dns_servers: list[str] = []
+
+
+class ProfileView(Strict):
+    """The Traffic Manager profile: how it routes, how long resolvers may keep its answer, and after how many seconds
+    its probes call an endpoint degraded.
+    """
+
+    ttl: int | None
+    routing_method: str
+    notices_after: float
+
+
+class Rights(Strict):
+    """What one role grants at a place, with Azure's wildcards."""
+
+    actions: list[str]
+    not_actions: list[str] = []
 
 
 class SizeView(Strict):
@@ -60,7 +78,7 @@ class ReadinessFacts(Strict):
 
     at: datetime
     routing: Routing | None = None
-    ttl: int | None = None
+    profile: ProfileView | None = None
     follows: dict[str, bool] = {}
     """By customers' host name, whether it leads to the Traffic Manager profile."""
     interfaces: dict[str, InterfaceView] | None = None
@@ -68,6 +86,8 @@ class ReadinessFacts(Strict):
     sizes: dict[str, SizeView] | None = None
     quotas: dict[str, Quota] | None = None
     """By the family's name in lower case; ``cores`` is the region's total."""
+    missing_rights: dict[str, list[str]] = {}
+    """By place (recovery, replica, traffic), the actions that Coldsite's identity lacks there."""
     newest_point: datetime | None = None
     points_read: bool = False
     standing: list[str] | None = None

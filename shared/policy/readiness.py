@@ -12,11 +12,14 @@ from shared.models.readiness import Finding, InterfaceView, Quota, ReadinessFact
 from shared.models.resource_ids import take_apart
 from shared.models.routing import ActiveSite
 from shared.policy.loss import loss_question, spoken_moment
+from shared.policy.support import ENDS, NOTICE, title_of
 
 DRILL_AGE = timedelta(days=100)
 """A quarter, and a few days' grace."""
 DELIVERY_AGE = timedelta(days=90)
 """How long a delivered message proves its address: keys and channels expire."""
+GOOD_NOTICE = 60
+"""Seconds until Traffic Manager notices an outage: every 10 s, 2 tolerated failures, a time-out of 5 s make 35."""
 GOOD_TTL = 30
 """Seconds. Until it has passed, resolvers send customers to the old site."""
 
@@ -28,12 +31,15 @@ def findings(
     found = [
         *_unread(facts),
         *_traffic(plan, active_site, facts),
+        *_rights(plan, facts),
         *_interfaces(plan, active_site, facts),
         *_sizes(plan, active_site, facts),
         *_data(plan, active_site, data_until, facts),
         *_site(plan, active_site, facts),
         *_notifications(plan, facts),
         *_drills(facts),
+        *_support(plan, facts),
+        *_way_home(plan),
     ]
     return sorted(found, key=lambda one: (one.severity != "blocker", one.code, one.subject))
 
@@ -80,12 +86,30 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
                 why="Its probe does not pass, so its word on an outage is worth nothing.",
                 fix="Compare the profile's probe (protocol, port, path, host header) with the site.",
             )
-    if facts.ttl is not None and facts.ttl > GOOD_TTL:
+    if facts.profile and facts.profile.routing_method != "Priority":
+        yield Finding(
+            code="routing_method",
+            subject=traffic.hostname,
+            severity="blocker",
+            found=f"The profile routes by {facts.profile.routing_method or 'an unknown method'}, not by priority.",
+            why="Customers may be sent to both sites while both endpoints are enabled.",
+            fix="Set the profile's routing method to Priority in the portal.",
+        )
+    if facts.profile and facts.profile.notices_after > GOOD_NOTICE:
+        yield Finding(
+            code="probe",
+            subject=traffic.hostname,
+            severity="warning",
+            found=f"Traffic Manager calls an endpoint degraded after {facts.profile.notices_after:.0f} s.",
+            why="Its word on an outage comes late, and so does its alert.",
+            fix="Set the profile's probe to every 10 s, with a time-out of 5 s and 2 tolerated failures.",
+        )
+    if facts.profile and facts.profile.ttl is not None and facts.profile.ttl > GOOD_TTL:
         yield Finding(
             code="ttl",
             subject=traffic.hostname,
             severity="warning",
-            found=f"The TTL of {traffic.hostname} is {facts.ttl} s.",
+            found=f"The TTL of {traffic.hostname} is {facts.profile.ttl} s.",
             why="For so long after the cutover customers are sent to the old site.",
             fix=f"Set it to {GOOD_TTL} s or less; Traffic Manager charges per million queries.",
         )
@@ -101,9 +125,58 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
             )
 
 
+def _rights(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
+    places = {
+        "recovery": plan.recovery.resource_group,
+        "replica": plan.replication.machine.split("/providers/")[0],
+        "traffic": plan.traffic.profile,
+    }
+    for place, lacks in sorted(facts.missing_rights.items()):
+        yield Finding(
+            code="right",
+            subject=place,
+            severity="blocker",
+            found=f"Coldsite's identity may not do this in {take_apart(places[place]).name}: {', '.join(lacks)}.",
+            why="Azure would refuse a step in the middle of a failover.",
+            fix=f"`azd up` assigns the role of infra/roles/{place}.json again.",
+        )
+
+
+def _support(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
+    today = facts.at.date()
+    for name, workload in plan.recovery.workloads.items():
+        for software in workload.software:
+            ends = ENDS[software]
+            if ends - today > NOTICE:
+                continue
+            word = "ended" if ends < today else "ends"
+            yield Finding(
+                code="support",
+                subject=f"{name}/{software}",
+                severity="warning",
+                found=f"Microsoft's support of {title_of(software)} on {name} {word} on {ends:%Y-%m-%d}.",
+                why="Without security updates a machine that is suddenly public is an invitation.",
+                fix="Upgrade it at home, then drill; or buy extended security updates.",
+            )
+
+
+def _way_home(plan: RecoveryPlan) -> Iterator[Finding]:
+    if plan.failback.way == "machines" and not plan.failback.licensed:
+        yield Finding(
+            code="way_home",
+            subject="failback",
+            severity="warning",
+            found="The plan does not say that the way home is licensed (failback.licensed).",
+            why="A reverse job needs licence codes for the recovered servers and target rights at home.",
+            fix="Ask your supplier for them, then write licensed: true.",
+        )
+
+
 def _interfaces(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
     if facts.interfaces is None:
         return
+    home = {signal.sql.server for signal in plan.detection.signals.values() if signal.sql and signal.sql.server}
+    home |= {server for seen in facts.interfaces.values() for server in seen.dns_servers if _is_near(server, home)}
     for name, workload in plan.recovery.workloads.items():
         for role in ("failover", "drill"):
             nic, wanted = workload.nic.of(role), workload.address.of(role)
@@ -112,10 +185,12 @@ def _interfaces(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFac
             expected = any(user == machine_name(run, name) for run in facts.kept)
             if active_site == "recovery" and role == "failover":
                 expected = True
-            yield from _interface(f"{name}/{role}", nic, wanted, seen, "" if expected else user)
+            yield from _interface(f"{name}/{role}", nic, wanted, seen, "" if expected else user, home)
 
 
-def _interface(subject: str, nic: str, wanted: str, seen: InterfaceView | None, user: str) -> Iterator[Finding]:
+def _interface(
+    subject: str, nic: str, wanted: str, seen: InterfaceView | None, user: str, home: set[str]
+) -> Iterator[Finding]:
     name = take_apart(nic).name
     why = "The machine could not be created with its address."
     if seen is None:
@@ -129,10 +204,20 @@ def _interface(subject: str, nic: str, wanted: str, seen: InterfaceView | None, 
         found = f"The interface {name} has the address {seen.address}; the plan says {wanted}."
         fix = "Correct the plan, or the interface's static address."
         yield Finding(code="address", subject=subject, severity="blocker", found=found, why=why, fix=fix)
+    if away := sorted(set(seen.dns_servers) & home):
+        found = f"The interface {name} asks for names at the primary site ({', '.join(away)})."
+        fix = "Name a resolver that works without the primary site, Azure's own for example."
+        why = "Without the primary site the machine could resolve no name."
+        yield Finding(code="resolver", subject=subject, severity="warning", found=found, why=why, fix=fix)
     if user:
         found = f"The interface {name} is used by {user}."
         fix = "Delete that machine, or wait until Coldsite has cleaned up."
         yield Finding(code="interface_in_use", subject=subject, severity="blocker", found=found, why=why, fix=fix)
+
+
+def _is_near(server: str, home: set[str]) -> bool:
+    """Whether an address is in the same 256 addresses as one of the primary site's."""
+    return any(server.rpartition(".")[0] == one.rpartition(".")[0] for one in home)
 
 
 def _sizes(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:

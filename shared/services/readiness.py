@@ -19,6 +19,7 @@ from shared.models.readiness import Readiness, ReadinessFacts
 from shared.models.resource_ids import take_apart
 from shared.models.runs import Outcome
 from shared.policy.readiness import findings
+from shared.policy.rights import Place, missing
 from shared.probes import dns
 from shared.services.announce import tell
 from shared.services.look import look_briefly
@@ -65,9 +66,15 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
             return None
 
     hosts = sorted({probe.http.host for probe in plan.traffic.verify if probe.http and probe.http.host})
-    routing, ttl, nics, sizes, quotas, points, standing, evidence, drills, *follows = await asyncio.gather(
+    places: dict[Place, str] = {
+        "recovery": recovery.resource_group,
+        "replica": plan.replication.machine.split("/providers/")[0],
+        "traffic": plan.traffic.profile,
+    }
+    granted = asyncio.gather(*(part(f"the rights on {name}", catalog.rights(at)) for name, at in places.items()))
+    routing, profile, nics, sizes, quotas, points, standing, evidence, drills, rights, *follows = await asyncio.gather(
         part("Traffic Manager", read_routing(plan.traffic)),
-        part("the profile's TTL", catalog.ttl(plan.traffic)),
+        part("the profile", catalog.profile(plan.traffic)),
         part("the network interfaces", catalog.interfaces(recovery.resource_group)),
         part("the sizes of the region", catalog.sizes(subscription, recovery.location)),
         part("the quotas of the region", catalog.quotas(subscription, recovery.location)),
@@ -75,6 +82,7 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
         part("the recovery group", cleanup.standing(recovery.resource_group, plan.name)),
         look_briefly(plan),
         list_runs(plan.name, kind="drill", limit=_DRILLS_LOOKED_AT),
+        granted,
         *(part(f"the name {host}", dns.same_place(host, plan.traffic.hostname)) for host in hosts),
     )
     good = next((one for one in drills if one.outcome is Outcome.SUCCEEDED), None)
@@ -82,11 +90,16 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
     return ReadinessFacts(
         at=datetime.now(UTC),
         routing=routing,
-        ttl=ttl,
+        profile=profile,
         follows={host: leads for host, leads in zip(hosts, follows, strict=True) if leads is not None},
         interfaces=nics,
         sizes=sizes,
         quotas=quotas,
+        missing_rights={
+            name: lacks
+            for name, found in zip(places, rights, strict=True)
+            if found is not None and (lacks := missing(name, found))
+        },
         newest_point=timers[0].taken_at if timers else None,
         points_read=points is not None,
         standing=None if standing is None else sorted(run for run, kinds in standing.items() if kinds != {"snapshots"}),

@@ -76,3 +76,18 @@ def test_a_right_that_is_missing_is_a_finding_and_hides_nothing_else(api: Api) -
 
 def _without(grant: Any, action: str) -> Any:
     return type(grant)(grant.scope, tuple(one for one in grant.actions if one != action))
+
+
+def test_a_role_that_grants_less_than_a_failover_needs_is_a_blocker(api: Api) -> None:
+    grants: list[Any] = api.lab.identity._grants
+    kept = list(grants)
+    action = "Microsoft.Compute/virtualMachines/write"
+    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(one, action) for one in kept]))
+    try:
+        answer = api.get(PATH)
+    finally:
+        api.on_loop(lambda: grants.__setitem__(slice(None), kept))
+    (finding,) = [one for one in answer.json["findings"] if one["code"] == "right"]
+    assert (finding["subject"], finding["severity"]) == ("recovery", "blocker")
+    assert action in finding["found"]
+    assert not answer.json["ready"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.models.evidence import Evidence
-from shared.models.readiness import InterfaceView, Quota, ReadinessFacts, SizeView
+from shared.models.readiness import InterfaceView, ProfileView, Quota, ReadinessFacts, SizeView
 from shared.models.routing import EndpointView, Routing
 from shared.policy.readiness import findings
 from tests.plans import contoso
@@ -20,13 +20,17 @@ WELL = EndpointView(enabled=True, monitor="Online", target="a")
 OFF = EndpointView(enabled=False, monitor="Disabled", target="b")
 
 
+PROFILE = ProfileView(ttl=20, routing_method="Priority", notices_after=35)
+SLOW = ProfileView(ttl=300, routing_method="Weighted", notices_after=130)
+
+
 def good() -> dict[str, Any]:
     """A site that is ready."""
     workloads = PLAN.recovery.workloads.values()
     return {
         "at": NOW,
         "routing": Routing(primary=WELL, recovery=OFF),
-        "ttl": 20,
+        "profile": PROFILE,
         "follows": {"shop.contoso.example": True},
         "interfaces": {
             w.nic.of(role).lower(): InterfaceView(address=w.address.of(role), machine=None, location="westeurope")
@@ -55,6 +59,24 @@ def nic(role: str, **changes: Any) -> dict[str, Any]:
     return {"interfaces": good()["interfaces"] | {key: changed}}
 
 
+def test_what_the_plan_says_of_software_and_of_the_way_home_is_checked() -> None:
+    sql = SQL.model_copy(update={"software": ["sql-server-2016", "windows-server-2016", "sql-server-2022"]})
+    workloads = PLAN.recovery.workloads | {"sql": sql}
+    plan = PLAN.model_copy(
+        update={
+            "recovery": PLAN.recovery.model_copy(update={"workloads": workloads}),
+            "failback": PLAN.failback.model_copy(update={"way": "machines"}),
+        }
+    )
+    facts = ReadinessFacts.model_validate(good())
+    told = {one.subject: one.found for one in findings(plan, "primary", NOW, facts)}
+    assert told == {
+        "sql/sql-server-2016": "Microsoft's support of SQL Server 2016 on sql ended on 2026-07-14.",
+        "sql/windows-server-2016": "Microsoft's support of Windows Server 2016 on sql ended on 2027-01-12.",
+        "failback": "The plan does not say that the way home is licensed (failback.licensed).",
+    }
+
+
 def size(name: str, **changes: Any) -> dict[str, Any]:
     return {"sizes": good()["sizes"] | {name.lower(): SizeView(family="f", cores=4).model_copy(update=changes)}}
 
@@ -76,7 +98,17 @@ def test_nothing_is_found_where_nothing_is_wrong() -> None:
             {"routing": Routing(primary=WELL.model_copy(update={"monitor": "Degraded"}), recovery=OFF)},
             ("warning", "primary_not_online", "on-premises"),
         ),
-        ({"ttl": 300}, ("warning", "ttl", "contoso.trafficmanager.net")),
+        ({"profile": PROFILE.model_copy(update={"ttl": 300})}, ("warning", "ttl", "contoso.trafficmanager.net")),
+        (
+            {"profile": PROFILE.model_copy(update={"routing_method": "Weighted"})},
+            ("blocker", "routing_method", "contoso.trafficmanager.net"),
+        ),
+        (
+            {"profile": PROFILE.model_copy(update={"notices_after": 130.0})},
+            ("warning", "probe", "contoso.trafficmanager.net"),
+        ),
+        ({"missing_rights": {"replica": ["Microsoft.Compute/disks/read"]}}, ("blocker", "right", "replica")),
+        (nic("failover", dns_servers=["10.1.0.53", "168.63.129.16"]), ("warning", "resolver", "sql/failover")),
         ({"follows": {"shop.contoso.example": False}}, ("blocker", "name", "shop.contoso.example")),
         ({"interfaces": {}}, ("blocker", "interface", "sql/failover")),
         (nic("failover", address="10.9.9.9"), ("blocker", "address", "sql/failover")),
@@ -113,7 +145,7 @@ def test_data_of_unknown_age_block_automatic_mode() -> None:
 
 
 def test_every_finding_says_why_it_matters_and_how_to_fix_it() -> None:
-    facts = ReadinessFacts.model_validate(good() | {"interfaces": {}, "sizes": {}, "ttl": 300, "last_drill": None})
+    facts = ReadinessFacts.model_validate(good() | {"interfaces": {}, "sizes": {}, "profile": SLOW, "last_drill": None})
     for one in findings(PLAN, "primary", None, facts):
         assert one.found.endswith(".")
         assert one.why.endswith(".")
