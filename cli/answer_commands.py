@@ -1,4 +1,4 @@
-"""The commands that answer a run: approve, reject, abort, proceed, retry, commit, note."""
+"""The commands that answer a run: approve, reject, abort, proceed, retry, commit, acknowledge, note."""
 
 from __future__ import annotations
 
@@ -101,6 +101,13 @@ def commit(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key
     _show_question(api, run)
     confirm(api, "Customers stay home?", yes)
     _steer("commit", run, reason, api)
+
+
+@answers_app.command()
+def acknowledge(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+    """Say that you are on the question of RUN: it is not escalated to other addresses."""
+    api_of(url, key).post(f"runs/{quote(run, safe='')}/acknowledge", {"reason": reason})
+    out.print(f"You are on it. `coldsite runs show {run}` shows what it asks.", markup=False)
 
 
 @answers_app.command()

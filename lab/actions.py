@@ -198,7 +198,7 @@ class Actions:
         wanted = details.pop("answer", None)
         plan = details.pop("plan", self._lab.plan.name)
         person = str(details.pop("by", ""))
-        if what in ("approve", "reject", "proceed", "abort", "retry", "commit"):
+        if what in ("approve", "reject", "proceed", "abort", "retry", "commit", "acknowledge"):
             run = details.pop("run", None) or await self._current_run()
             path = f"runs/{run}/{what}"
         else:

@@ -41,7 +41,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "RECOVERY_PUBLIC_ADDRESS": world.RECOVERY_PUBLIC + public,
         "OBSERVER_ADDRESS": f"{world.OBSERVER}:{lab.ports.http}",
         "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
-        "NOTIFY_URL": lab.front.notify_url,
+        **dict.fromkeys(("NOTIFY_URL", *(one.to for one in lab.plan.escalation)), lab.front.notify_url),
         **lab.hooks.addresses(lab.front.plain_url),
     }
     if lab.options.people:

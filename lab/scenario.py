@@ -64,6 +64,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.reject": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.abort": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.proceed": (frozenset(), frozenset({"run", "reason", "by"})),
+    "operator.acknowledge": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.retry": (frozenset(), frozenset({"run", "reason", "by", "recovery_point"})),
     "operator.settle": (frozenset({"served_from"}), frozenset({"for_good", "reason", "plan", "by"})),
     "operator.pause": (frozenset({"for"}), frozenset({"reason", "plan", "by"})),

@@ -119,6 +119,10 @@ class WaitingRun(Strict):
     waiting_until: datetime | None
     holds: int = 0
     """The number of the question."""
+    waiting_since: datetime | None = None
+    acknowledged_by: str | None = None
+    """The caller who is on it; None where no person has acknowledged this question."""
+    acknowledged_at: datetime | None = None
 
 
 class PlanView(Strict):

@@ -72,7 +72,10 @@ async def _run_under_way(state: SiteState) -> WaitingRun | None:
         run = await read_run(state.active_run)
     except errors.UnknownRunError:  # It holds the lock, and its row is being written.
         return None
-    return WaitingRun(**{name: getattr(run, name) for name in WaitingRun.model_fields})
+    facts = {name: getattr(run, name) for name in WaitingRun.model_fields}
+    if not run.is_acknowledged:
+        facts |= {"acknowledged_by": None, "acknowledged_at": None}
+    return WaitingRun(**facts)
 
 
 def _newest_look(state: SiteState) -> NewestLook | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from typing import get_args
 
 import azure.durable_functions as df
@@ -60,12 +61,22 @@ def _too_late(run: RecoveryRun) -> str:
     + [
         Operation(
             "post", "/runs/{run_id}/note", "Add a note to a run", "operator", RecoveryRun, NoteRequest, 202, CHANGES
-        )
+        ),
+        Operation(
+            "post",
+            "/runs/{run_id}/acknowledge",
+            "Say that you are on a run's question, so that it is not escalated",
+            "operator",
+            RecoveryRun,
+            NoteRequest,
+            202,
+            CHANGES,
+        ),
     ],
 )
 async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpResponse:
-    """approve, reject, proceed, retry, commit, abort: an event for the run, refused where it would have no effect; or
-    a note.
+    """approve, reject, proceed, retry, commit, abort: an event for the run, refused where it would have no effect; a
+    note; or an acknowledgement.
 
     The answer and its author are recorded before the event is sent to the run. A note is only recorded, at any time.
     """
@@ -75,6 +86,8 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
     run = await stored_runs.read_run(req.route_params.get("run_id", ""))
     if action == "note":
         return await _take_note(run, caller, read_request(NoteRequest, req))
+    if action == "acknowledge":
+        return await _acknowledge(run, caller, read_request(NoteRequest, req))
     if allowed is None:
         raise errors.UnknownRunError
     note = read_request(NoteRequest, req)
@@ -124,6 +137,23 @@ async def _take_note(run: RecoveryRun, caller: Caller, note: NoteRequest) -> fun
     if not note.reason:
         raise BadRequestError("reason: the text of the note is missing.", 422)
     await events.record_event(run.plan, f"Note on run {run.run_id} by {caller.known_as}: {note.reason}")
+    return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
+
+
+async def _acknowledge(run: RecoveryRun, caller: Caller, note: NoteRequest) -> func.HttpResponse:
+    """Who is on it: the question is not escalated any more. The newest acknowledgement counts."""
+    if run.outcome is not None or not run.waiting_for:
+        raise errors.RefusedError("The run asks nothing, so there is nothing to acknowledge.", phase=run.phase.value)
+    if note.question is not None and note.question != run.holds:
+        raise errors.RefusedError("The run has asked another question since. Read it, then acknowledge again.")
+    run = await update_run(
+        run.run_id,
+        acknowledged_by=caller.name,
+        acknowledged_at=datetime.now(UTC),
+        acknowledged_question=run.holds,
+    )
+    why = f": {note.reason}" if note.reason else "."
+    await events.record_event(run.plan, f"{caller.known_as} is on run {run.run_id}{why}")
     return answer(run.model_dump(mode="json"), 202, Location=f"/api/runs/{run.run_id}")
 
 

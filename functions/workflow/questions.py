@@ -37,7 +37,14 @@ def pose(
 ) -> Doing[None]:
     """Writes a question down, with its number: an answer to an earlier one does not count for this one."""
     work.holds += 1
-    yield from work.record_now(phase=phase, waiting_for=text, answers=answers, waiting_until=until, holds=work.holds)
+    yield from work.record_now(
+        phase=phase,
+        waiting_for=text,
+        waiting_since=work.now,
+        answers=answers,
+        waiting_until=until,
+        holds=work.holds,
+    )
 
 
 def ask(work: RunContext, plan: RecoveryPlan, question: Question) -> Doing[bool]:

@@ -1,6 +1,6 @@
 """What the caller's roles grant at a resource group or at a resource, with the roles from above it.
 
-Source: Azure/azure-rest-api-specs, Microsoft.Authorization, Permissions_ListForResource and ...ForResourceGroup examples.
+Source: Azure/azure-rest-api-specs, Microsoft.Authorization, Permissions_ListForResourceGroup example.
 """
 
 from __future__ import annotations

@@ -241,12 +241,19 @@ class MaintenanceWindow(Strict):
     reason: str
 
 
-NotifyOn = Literal["started", "decided", "needs_operator", "served", "finished"]
+NotifyOn = Literal["started", "decided", "needs_operator", "served", "finished", "weekly"]
 
 
 class Notification(Strict):
     url_setting: SettingName
     on: list[NotifyOn] = Field(min_length=1)
+
+
+class Escalation(Strict):
+    """Another address for a question that no person has answered or acknowledged ``after`` it was asked."""
+
+    to: SettingName
+    after: Duration
 
 
 TEXTS_OF_FILES: Any = {
@@ -279,6 +286,7 @@ class RecoveryPlan(Strict):
     hooks: Hooks = Hooks()
     pause: list[MaintenanceWindow] = []
     notify: list[Notification] = []
+    escalation: list[Escalation] = []
     query_texts: dict[str, str] = Field(default_factory=dict)
     """The KQL files' texts, filled by the loader."""
 
@@ -318,6 +326,7 @@ class RecoveryPlan(Strict):
         probes += [(p.http, p.sql) for p in self.traffic.verify]
         probes += [(s.http, s.sql) for s in self.detection.signals.values()]
         named: set[str | None] = {one.url_setting for one in self.notify}
+        named |= {one.to for one in self.escalation}
         named |= {self.fence.hook if self.fence else None} | {act.hook for act in self.failback.acts.values()}
         named |= {hook.hook for hook in self.hooks.declared.values()}
         for http, sql in probes:

@@ -119,7 +119,7 @@ TRANSITIONS: dict[Kind, dict[Phase, frozenset[Phase]]] = {
 }
 """Allowed transitions by kind. The question about data that are too old comes before anything is built of them. A drill
 that could not be started goes from its first phase to completed; a cutover without effect steps back; a rebuild in
-Azure moves nobody, and ends once the site is verified."""
+Azure moves no customers, and ends once the site is verified."""
 MOVES_CUSTOMERS = frozenset({Phase.CUTTING_OVER, Phase.CUTTING_BACK})
 """The phases in which a run switches the endpoints; a run enters them by a record that no abort has come before."""
 FORWARD = frozenset({*MOVES_CUSTOMERS, Phase.WATCHING, Phase.NEEDS_OPERATOR, Phase.COMPLETED})
@@ -260,6 +260,11 @@ class RecoveryRun(Strict):
     waiting_for: str | None = None
     answers: list[Verb] = []
     """The valid answers to ``waiting_for``."""
+    waiting_since: datetime | None = None
+    acknowledged_by: str | None = None
+    """The caller who said to be on it, when, and for which question: another one must be acknowledged again."""
+    acknowledged_at: datetime | None = None
+    acknowledged_question: int = 0
     waiting_until: datetime | None = None
     """When the plan's default applies; None where only a person may answer."""
     holds: int = 0
@@ -310,6 +315,11 @@ class RecoveryRun(Strict):
         if self.cutover.is_committed:
             wanted.pop("abort_asked_by", None)
         return wanted
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether a person has said to be on the question that waits."""
+        return self.acknowledged_by is not None and self.acknowledged_question == self.holds
 
     @property
     def is_leftover(self) -> bool:

@@ -17,6 +17,7 @@ from shared.services.lost_runs import end_what_is_lost
 from shared.services.schedules import start_once
 from shared.services.serving import resume_azure_writes, retire_now
 from shared.services.site_warnings import guard, point_is_needed
+from shared.services.weekly import weekly
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import read_run
@@ -41,6 +42,7 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
                 instance, keep = f"{plan.name}-clear-{run.run_id}", point_is_needed(run, state)
                 await start_once(engine, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
     await look_back(plan)
+    await weekly(plan, datetime.now(UTC))
     await _forget_old_orchestrations(plan, engine)
 
 

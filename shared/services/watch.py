@@ -15,6 +15,7 @@ from shared.models.plan import RecoveryPlan
 from shared.policy.outage import view
 from shared.services.announce import FAILED
 from shared.services.engine import Engine
+from shared.services.escalation import escalate
 from shared.services.look import look_directly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import turned_bad, well_again
@@ -32,6 +33,7 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
     check is postponed it starts one only for news: a check that has failed since the last run ended.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
+    await escalate(plan, state)
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
     if why_no_run_now(state):

@@ -43,6 +43,7 @@ _STRUCTURES = frozenset(
         "durations",
         "readiness",
         "readiness_told",
+        "escalated",
     }
 )
 _ATTEMPTS = 8
@@ -123,6 +124,10 @@ class SiteState(Strict):
     """When each address last accepted a message, to the day."""
     warnings: dict[str, str] = {}
     untold: list[str] = []
+    escalated: list[str] = []
+    """The addresses of the plan's ``escalation`` that were told of a question, as run/question/address."""
+    told_week: str | None = None
+    """The newest ISO week whose lines were sent."""
     unseen_since: dict[str, str] = {}
 
     @property

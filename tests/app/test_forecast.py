@@ -53,7 +53,8 @@ def test_a_rehearsal_names_a_recovery_point_that_does_not_exist(api: Api) -> Non
 def test_a_rehearsed_drill_touches_nothing(api: Api) -> None:
     found = rehearsed(api, "/api/plans/contoso/drill?what_if=true", {"reason": "A rehearsal"})
     assert (found["kind"], found["blockers"]) == ("drill", [])
-    assert "customers are not touched" in found["does"][-1]
+    assert "customers are not touched" in found["does"][-2]
+    assert "are billed while they exist" in found["does"][-1]
     assert "enable_recovery" not in {step["name"] for step in found["steps"]}
 
 

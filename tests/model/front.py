@@ -254,7 +254,7 @@ class Front:
             self._keep("thaw_replica", f"{self.plan.name}-thaw-{froze}", of_run=froze, freezing=freezing.isoformat())
         fenced = state.fenced_by
         at_home = not state.active_run and state.active_site == "primary"
-        if fenced and at_home and engine.state(fenced) != "running" and self.world.call_hook("resume"):
+        if fenced and at_home and engine.state(fenced) != "running" and self.world.answer_of_fence("resume"):
             records.change_state(fenced_by=None)
         if not state.active_run:
             self._guard()

@@ -186,13 +186,13 @@ class World:
             self.records.change_state(fenced_by=order.run.run_id)
         elif not stopped_before:
             return Called(done=True, detail="its writes were not stopped")
-        done = self.call_hook(order.action)
+        done = self.answer_of_fence(order.action)
         nothing_stopped = order.action == "stop" and not done and not stopped_before
         if nothing_stopped or (order.action == "resume" and done):
             self.records.change_state(fenced_by=None)
         return Called(done=done, detail="model", reached=done)
 
-    def call_hook(self, action: str) -> bool:
+    def answer_of_fence(self, action: str) -> bool:
         """Stops the primary's writes or resumes them, if it can be reached."""
         if self.primary.is_managed and not self.primary.hook_lies:
             self.primary.writes_stopped_at = self.clock() if action == "stop" else None

@@ -1,0 +1,98 @@
+"""Five lines on Monday: whether all is well, for addresses that subscribe to ``weekly``."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shared.models.durations import spoken
+from shared.models.errors import NotDeliveredError
+from shared.models.orders import Message
+from shared.models.plan import RecoveryPlan
+from shared.models.runs import Outcome, RecoveryRun
+from shared.models.words import SITES
+from shared.policy.loss import spoken_moment
+from shared.services.announce import deliver
+from shared.store import site_state
+from shared.store.runs import list_runs
+from shared.store.site_state import SiteState
+
+_FROM_HOUR = 8
+_RUNS_LOOKED_AT = 200
+
+
+async def weekly(plan: RecoveryPlan, now: datetime) -> None:
+    """Sends the lines once a week, on Monday from eight o'clock in the plan's time zone. An address that does not
+    accept them is a warning of the plan, and is not tried again: the week is claimed first.
+    """
+    addresses = sorted({one.url_setting for one in plan.notify if "weekly" in one.on})
+    local = now.astimezone(ZoneInfo(plan.time_zone))
+    week = f"{local:%G-W%V}"
+    if not addresses or local.isoweekday() != 1 or local.hour < _FROM_HOUR:
+        return
+
+    def claim(state: SiteState) -> dict[str, Any]:
+        return {} if state.told_week == week else {"told_week": week}
+
+    before = await site_state.read_state(plan.name)
+    if before.told_week == week or (await site_state.change_state(plan.name, claim)).told_week != week:
+        return
+    text = "\n".join(lines(plan, before, await list_runs(plan.name, limit=_RUNS_LOOKED_AT), now))
+    for address in addresses:
+        try:
+            await deliver(plan.name, Message(url_setting=address, title=f"This week: {plan.title}", text=text))
+        except NotDeliveredError:
+            continue
+
+
+def lines(plan: RecoveryPlan, state: SiteState, runs: list[RecoveryRun], now: datetime) -> list[str]:
+    """The five lines: where customers are, readiness, the last drill, the data, and the last week's runs. ``runs`` are
+    newest first.
+    """
+    return [
+        _served(plan, state),
+        _readiness(state),
+        _drill(plan, runs),
+        _data(state),
+        _week(state, [run for run in runs if now - run.started_at < timedelta(days=7)]),
+    ]
+
+
+def _served(plan: RecoveryPlan, state: SiteState) -> str:
+    warned = f" {len(state.warnings)} warnings: {next(iter(state.warnings.values()))}" if state.warnings else ""
+    return f"Customers are served from {SITES[state.active_site]}; mode {plan.detection.mode}.{warned}"
+
+
+def _readiness(state: SiteState) -> str:
+    findings = state.readiness.get("findings")
+    if findings is None:
+        return "Readiness has not been looked at yet."
+    if not findings:
+        return "Readiness: a failover is expected to succeed; nothing was found."
+    blockers = sum(one["severity"] == "blocker" for one in findings)
+    return f"Readiness: {blockers} blockers, {len(findings) - blockers} warnings. First: {findings[0]['found']}"
+
+
+def _drill(plan: RecoveryPlan, runs: list[RecoveryRun]) -> str:
+    good = next((run for run in runs if run.kind == "drill" and run.outcome is Outcome.SUCCEEDED), None)
+    if good is None or good.ended_at is None or good.recovery_time_actual is None:
+        return "No drill has succeeded yet."
+    goal = spoken(plan.objectives.recovery_time.total_seconds())
+    return (
+        f"The last successful drill was on {good.ended_at:%Y-%m-%d} and took {spoken(good.recovery_time_actual)}; the "
+        f"objective is {goal}."
+    )
+
+
+def _data(state: SiteState) -> str:
+    reach = f"Azure's data reach {spoken_moment(state.data_until)}" if state.data_until else "Their age is unknown"
+    point = f"the newest recovery point is from {spoken_moment(state.last_point_at)}" if state.last_point_at else None
+    return f"{reach}; {point or 'there is no recovery point of the timer'}."
+
+
+def _week(state: SiteState, runs: list[RecoveryRun]) -> str:
+    kinds = {kind: sum(run.kind == kind for run in runs) for kind in ("failover", "drill", "failback")}
+    false = sum(run.outcome is Outcome.STOOD_DOWN for run in runs)
+    counted = ", ".join(f"{count} {kind}s" for kind, count in kinds.items())
+    return f"Last seven days: {counted}, of which {false} false alarms; {state.short_failures} short failures so far."
