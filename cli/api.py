@@ -14,6 +14,9 @@ import aiohttp
 from azure.core.exceptions import AzureError
 from azure.identity import AzureCliCredential
 
+from cli import contexts
+from cli.contexts import Context
+
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
 ENDPOINTS = Path(".lab") / "endpoints.json"
 
@@ -39,32 +42,49 @@ class Target:
 
 
 def find_target(url: str | None, key: str | None) -> Target:
-    """From the options, else the environment, else a local lab. Raises ``ApiError``.
+    """From the options, else the environment, else the context in use, else a local lab. Raises ``ApiError`` and
+    ``ContextError``. `--context` wins over COLDSITE_URL.
 
     Credentials: ``key``; else COLDSITE_TOKEN; else the account of the Azure CLI, where COLDSITE_APP names the app's
     registration; else COLDSITE_KEY.
     """
     where = url or os.environ.get("COLDSITE_URL")
-    if where:
-        where = where.rstrip("/")
-        if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
-            raise ApiError(0, f"{where} is not https, so your credentials could be intercepted.")
-        if not _HOST.fullmatch(where.partition("://")[2].partition("/")[0]):
-            raise ApiError(0, f"{where} is not a URL. `azd env get-value COLDSITE_URL` prints yours.")
-        return Target(where, _who(key))
+    if where and not os.environ.get("COLDSITE_CONTEXT"):
+        return Target(_checked(where), _who(key))
+    if (found := contexts.chosen()) is not None:
+        return target_of(found[1], key)
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
         if file.is_file():
             return _lab(file, key)
     raise ApiError(
         0,
-        "No Coldsite is configured. Set COLDSITE_URL, and COLDSITE_APP to sign in with `az login` (or COLDSITE_KEY); "
-        "`azd env get-values` shows both. Or start a local lab with `coldsite lab up`.",
+        "No Coldsite is configured. `coldsite context add NAME --url URL --app ID` adds one (`azd env get-values` "
+        "shows both), or set COLDSITE_URL and COLDSITE_APP. Or start a local lab with `coldsite lab up`.",
     )
 
 
-def remember(url: str | None, key: str | None) -> None:
+def target_of(context: Context, key: str | None = None) -> Target:
+    """A context's Coldsite. ``key`` wins over its own credentials. Raises ``ApiError``."""
+    url = _checked(context.url)
+    if key is None and context.app:
+        return Target(url, _bearer(_signed_in(context.app)))
+    return Target(url, {"x-functions-key": key or context.key or os.environ.get("COLDSITE_KEY", "")})
+
+
+def _checked(where: str) -> str:
+    where = where.rstrip("/")
+    if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
+        raise ApiError(0, f"{where} is not https, so your credentials could be intercepted.")
+    if not _HOST.fullmatch(where.partition("://")[2].partition("/")[0]):
+        raise ApiError(0, f"{where} is not a URL. `azd env get-value COLDSITE_URL` prints yours.")
+    return where
+
+
+def remember(url: str | None, key: str | None, context: str | None = None) -> None:
     """Options in front of a command apply to the command."""
+    if context:
+        os.environ["COLDSITE_CONTEXT"] = context
     if url:
         os.environ["COLDSITE_URL"] = url
     if key:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote, urlencode
@@ -12,7 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import Json, Key, Url, api_of, out, write_page
+from cli.options import Key, Url, api_of, out, write_page
+from cli.output import Format, Output, Printing, emit
 from shared.models.durations import spoken
 
 evidence_app = typer.Typer()
@@ -20,7 +20,7 @@ _COLUMNS = ["run_id", "kind", "began", "ended", "outcome", "started_by"]
 _COLUMNS += ["recovery_time", "recovery_point", "met", "sha256"]
 
 
-@evidence_app.command()
+@evidence_app.command(cls=Printing)
 def evidence(
     plan: str,
     since: Annotated[str | None, typer.Option("--from", help="The first day, for example 2027-01-01.")] = None,
@@ -29,7 +29,7 @@ def evidence(
     table: Annotated[
         Path | None, typer.Option("--csv", help="Write the runs to this file, durations in seconds.")
     ] = None,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -47,8 +47,8 @@ def evidence(
             rows.writeheader()
             rows.writerows(found["runs"])
         out.print(f"Written to {table}.", markup=False)
-    elif as_json:
-        print(json.dumps(found))
+    elif output is not Format.TABLE:
+        emit(found, output)
     else:
         _show(found, api.target.speed)
 

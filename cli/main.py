@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
+from importlib import metadata
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 from rich.text import Text
 
-from cli import lab, show
+from cli import context_commands, fleet, lab, show
 from cli.advice import advice
 from cli.answer_commands import answers_app
 from cli.api import Api, ApiError, remember
+from cli.contexts import ContextError
 from cli.evidence_command import evidence_app
 from cli.notify_commands import notify_app
-from cli.options import Json, Key, Reason, Url, WhatIf, Yes, api_of, confirm, out
+from cli.options import Key, Reason, Url, WhatIf, Yes, api_of, confirm, out
+from cli.output import Format, Output, Printing, emit
 from cli.plan_commands import plan_app
 from cli.run_commands import follow, runs_app
 
@@ -32,15 +34,26 @@ app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
 app.add_typer(lab.app, name="lab")
 app.add_typer(notify_app, name="notify")
+app.add_typer(context_commands.app, name="context")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(answers_app)
 app.add_typer(evidence_app)
 
 
 @app.callback(invoke_without_command=True)
-def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
+def overview(
+    context: typer.Context,
+    url: Url = None,
+    key: Key = None,
+    named: Annotated[str | None, typer.Option("--context", help="The Coldsite of that name.")] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
     """Show the status, and what to do next."""
+    if version:
+        print(metadata.version("coldsite"))
+        raise typer.Exit
+    remember(url, key, named)
     if context.invoked_subcommand:
-        remember(url, key)
         return
     try:
         api = api_of(url, key)
@@ -62,7 +75,7 @@ def overview(context: typer.Context, url: Url = None, key: Key = None) -> None:
 # Acting
 
 
-@app.command()
+@app.command(cls=Printing)
 def failover(
     plan: str,
     reason: Reason,
@@ -84,7 +97,7 @@ def failover(
     ] = None,
     what_if: WhatIf = False,
     yes: Yes = False,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -98,10 +111,10 @@ def failover(
         "reason": reason,
     }
     if what_if:
-        _print_forecast(api, api.post(f"plans/{quote(plan, safe='')}/failover?what_if=true", body), as_json)
+        _print_forecast(api, api.post(f"plans/{quote(plan, safe='')}/failover?what_if=true", body), output)
         return
     found = api.get(f"plans/{quote(plan, safe='')}")
-    if not as_json:
+    if output is Format.TABLE:
         out.print(show.plan_line(found))
     if not yes:
         expected = api.post(f"plans/{quote(plan, safe='')}/failover?what_if=true", body)
@@ -110,10 +123,10 @@ def failover(
     try:
         run = api.post(f"plans/{quote(plan, safe='')}/failover", body)
     except ApiError as error:
-        if error.body.get("evidence") and not as_json:
+        if error.body.get("evidence") and output is Format.TABLE:
             out.print(show.check_lines(error.body))
         raise
-    _follow_or_print(api, run, as_json)
+    _follow_or_print(api, run, output)
 
 
 def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: bool) -> str:
@@ -130,12 +143,12 @@ def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: 
     return f"{known} {moves}"
 
 
-@app.command()
-def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@app.command(cls=Printing)
+def check(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Run every check of PLAN once, now, and show the results. Nothing is started."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/check")
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
         return
     out.print(show.check_lines(found))
     blind = [item["signal"] for item in found["evidence"] if item["state"] == "no_data"]
@@ -146,37 +159,37 @@ def check(plan: str, as_json: Json = False, url: Url = None, key: Key = None) ->
     out.print(Text(message + tail, style="bold"))
 
 
-@app.command()
-def readiness(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@app.command(cls=Printing)
+def readiness(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Find what would go wrong in a failover of PLAN tonight. Status 1: something blocks it. Nothing is changed."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/readiness")
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     else:
         out.print(show.readiness_lines(found))
     if not found["ready"]:
         raise typer.Exit(1)
 
 
-@app.command()
-def points(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@app.command(cls=Printing)
+def points(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """List the recovery points of PLAN, newest first. `coldsite failover PLAN --recovery-point ID` uses one."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     elif found:
         out.print(show.points_table(found))
     else:
         out.print("There is no recovery point yet. A failover takes its own.")
 
 
-@app.command()
+@app.command(cls=Printing)
 def drill(
     plan: str,
     reason: Reason = "A drill",
     what_if: WhatIf = False,
     yes: Yes = False,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -184,13 +197,13 @@ def drill(
     api = api_of(url, key)
     if what_if:
         found = api.post(f"plans/{quote(plan, safe='')}/drill?what_if=true", {"reason": reason})
-        _print_forecast(api, found, as_json)
+        _print_forecast(api, found, output)
         return
     confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
-    _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), as_json)
+    _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), output)
 
 
-@app.command()
+@app.command(cls=Printing)
 def failback(
     plan: str,
     reason: Reason,
@@ -201,7 +214,7 @@ def failback(
     ] = None,
     what_if: WhatIf = False,
     yes: Yes = False,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -213,9 +226,9 @@ def failback(
     api, path = api_of(url, key), f"plans/{quote(plan, safe='')}/failback"
     body = {"rehearse": rehearse, "reason": reason} | ({"at": at} if at else {})
     found = {} if yes and not what_if else api.post(f"{path}?what_if=true", body)
-    if what_if and as_json:
-        print(json.dumps(found))
-    elif found and not as_json:
+    if what_if and output is not Format.TABLE:
+        emit(found, output)
+    elif found and output is Format.TABLE:
         out.print(show.failback_lines(found, api.target.speed))
     if what_if:
         raise typer.Exit(1 if found["blockers"] else 0)
@@ -226,29 +239,29 @@ def failback(
         else "Start the failback? A plan with sign_off asks again before writes stop.",
         yes,
     )
-    _follow_or_print(api, api.post(path, body), as_json)
+    _follow_or_print(api, api.post(path, body), output)
 
 
-@app.command("forecast")
-def show_forecast(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@app.command("forecast", cls=Printing)
+def show_forecast(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show what a failover of PLAN would do now: steps, expected duration, data at risk, blockers."""
     api = api_of(url, key)
-    _print_forecast(api, api.get(f"plans/{quote(plan, safe='')}/forecast"), as_json)
+    _print_forecast(api, api.get(f"plans/{quote(plan, safe='')}/forecast"), output)
 
 
-def _print_forecast(api: Api, found: dict[str, Any], as_json: bool) -> None:
+def _print_forecast(api: Api, found: dict[str, Any], output: Format) -> None:
     """Status 1 when something blocks the run."""
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     else:
         out.print(show.forecast_lines(found, api.target.speed))
     if found["blockers"]:
         raise typer.Exit(1)
 
 
-def _follow_or_print(api: Api, run: dict[str, Any], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(run))
+def _follow_or_print(api: Api, run: dict[str, Any], output: Format) -> None:
+    if output is not Format.TABLE:
+        emit(run, output)
         return
     follow(api, run["run_id"])
 
@@ -269,7 +282,7 @@ def pause(
     )
 
 
-@app.command()
+@app.command(cls=Printing)
 def settle(
     plan: str,
     reason: Reason,
@@ -279,7 +292,7 @@ def settle(
     ] = False,
     what_if: WhatIf = False,
     yes: Yes = False,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -291,12 +304,12 @@ def settle(
     body = {"served_from": served_from, "for_good": for_good, "reason": reason}
     found = api.post(f"{path}?what_if=true", body)
     if not what_if:
-        if not as_json:
+        if output is Format.TABLE:
             out.print(show.settlement_lines(found))
         confirm(api, "Store this?", yes)
         found = api.post(path, body)
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     else:
         out.print(show.settlement_lines(found) if what_if else Text(found["sentence"], style="bold"))
 
@@ -307,6 +320,9 @@ def main() -> None:
     logging.getLogger("azure").addHandler(logging.NullHandler())
     try:
         app()
+    except ContextError as error:
+        show.console(stderr=True).print(str(error), style="red", markup=False)
+        sys.exit(2)
     except ApiError as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
         sys.exit(2 if error.status in (400, 404, 422) else 1)

@@ -13,7 +13,6 @@ from cli.api import Api, find_target
 out = show.console()
 Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, else a local lab.")]
 Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Check and forecast; start and store nothing.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in the history.")]

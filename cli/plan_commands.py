@@ -14,7 +14,8 @@ from rich.text import Text
 
 from cli import show
 from cli.discover import UnclearError, discover
-from cli.options import Json, Key, Url, api_of, out
+from cli.options import Key, Url, api_of, out
+from cli.output import Format, Output, Printing, emit
 from cli.plan_init import PLANS, write_plan
 from shared.models.durations import parse_duration, spoken
 from shared.models.errors import PlanError
@@ -89,13 +90,13 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=2))
 
 
-@plan_app.command("show")
-def show_plan(plan: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@plan_app.command("show", cls=Printing)
+def show_plan(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show a deployed plan and its status."""
     api = api_of(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
         return
     out.print(show.plan_line(found))
     detail = found["plan"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,8 @@ from rich.text import Text
 
 from cli import show
 from cli.api import Api
-from cli.options import Json, Key, Url, api_of, out, write_page
+from cli.options import Key, Url, api_of, out, write_page
+from cli.output import Format, Output, Printing, emit
 from shared.models import words
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
@@ -49,12 +49,12 @@ def follow(api: Api, run_id: str) -> None:
         out.print(f"\nThe run continues. `coldsite runs watch {run_id}` follows it again.")
 
 
-@runs_app.command("list")
+@runs_app.command("list", cls=Printing)
 def list_runs(
     plan: Annotated[str | None, typer.Option(help="Only runs of this plan.")] = None,
     kind: Annotated[str | None, typer.Option(help="failover, drill or failback.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -62,8 +62,8 @@ def list_runs(
     api = api_of(url, key)
     query = f"runs?limit={limit}" + (f"&plan={quote(plan)}" if plan else "") + (f"&kind={quote(kind)}" if kind else "")
     runs = api.get(query)["runs"]
-    if as_json:
-        print(json.dumps(runs))
+    if output is not Format.TABLE:
+        emit(runs, output)
     elif runs:
         out.print(show.runs_table(runs, api.target.speed))
         if judged := show.hindsight(runs):
@@ -72,13 +72,13 @@ def list_runs(
         out.print("No runs on record yet.")
 
 
-@runs_app.command("show")
-def show_run(run: str, as_json: Json = False, url: Url = None, key: Key = None) -> None:
+@runs_app.command("show", cls=Printing)
+def show_run(run: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show one run: the decision and its reason, the timeline, the measurements."""
     api = api_of(url, key)
     found = api.get(f"runs/{quote(run, safe='')}")
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     else:
         out.print(show.run_details(found, api.target.speed))
 
@@ -89,11 +89,11 @@ def watch_run(run: str, url: Url = None, key: Key = None) -> None:
     follow(api_of(url, key), run)
 
 
-@runs_app.command("report")
+@runs_app.command("report", cls=Printing)
 def report(
     run: str,
     html: Annotated[Path | None, typer.Option(help="Write the report to this file, as a page that prints.")] = None,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -103,16 +103,16 @@ def report(
         write_page(api, path, html)
         return
     found = api.get(path)
-    if as_json:
-        print(json.dumps(found))
+    if output is not Format.TABLE:
+        emit(found, output)
     else:
         out.print(show.report_lines(found, api.target.speed))
 
 
-@runs_app.command("verify")
+@runs_app.command("verify", cls=Printing)
 def verify(
     plan: Annotated[str | None, typer.Argument(help="Only this plan; without it, every plan.")] = None,
-    as_json: Json = False,
+    output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
@@ -120,8 +120,8 @@ def verify(
     api = api_of(url, key)
     plans = [plan] if plan else [item["name"] for item in api.get("plans")["plans"]]
     checks = [api.get(f"plans/{quote(name, safe='')}/history") for name in plans]
-    if as_json:
-        print(json.dumps(checks))
+    if output is not Format.TABLE:
+        emit(checks, output)
     else:
         for found in checks:
             out.print(show.history_lines(found))

@@ -111,13 +111,29 @@ def hook_secret() -> bytes | None:
     """The key that signs the calls of hooks; None while they are not signed. Raises ``SettingError`` for another format
     than ``whsec_`` and the key in base64.
     """
-    value = os.environ.get("COLDSITE_HOOK_SECRET", "").strip()
-    if not value:
-        return None
+    return _key("COLDSITE_HOOK_SECRET") if os.environ.get("COLDSITE_HOOK_SECRET", "").strip() else None
+
+
+def status_url() -> str | None:
+    """The provider's address for the status; None where there is none."""
+    return os.environ.get("COLDSITE_STATUS_URL", "").strip() or None
+
+
+def status_secret() -> bytes:
+    """The key that signs the status. Raises ``SettingError`` where it is missing or has another format."""
+    return _key("COLDSITE_STATUS_SECRET")
+
+
+def heartbeat_url() -> str | None:
+    """The address that is called after each complete sweep; None where there is none."""
+    return os.environ.get("COLDSITE_HEARTBEAT_URL", "").strip() or None
+
+
+def _key(setting: str) -> bytes:
     try:
-        return base64.b64decode(value.removeprefix("whsec_"), validate=True)
+        return base64.b64decode(_required(setting, "whsec_ and a key in base64").removeprefix("whsec_"), validate=True)
     except ValueError:
-        raise SettingError("The app setting COLDSITE_HOOK_SECRET is not whsec_ and a key in base64.") from None
+        raise SettingError(f"The app setting {setting} is not whsec_ and a key in base64.") from None
 
 
 def sign_in_required() -> bool:

@@ -23,6 +23,7 @@ from functions.web.page import (
     run_document,
     whole_page,
 )
+from functions.web.status import Status, status
 from shared.models import errors, ids
 from shared.services.evidence_report import LONGEST, PlanEvidence, gather_evidence_of
 from shared.services.report import RunReport, write_report
@@ -53,6 +54,11 @@ async def dashboard(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 @endpoint(bp, "get", "/dashboard.json", "What the page polls; 304 while nothing changes", role="viewer", gives=Document)
 async def dashboard_document(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return _polled(await document(list(PLANS.values()), caller), req)
+
+
+@endpoint(bp, "get", "/status", "Every plan in a few words, for many Coldsites", role="viewer", gives=Status)
+async def fleet_status(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    return answer((await status(PLANS.values())).model_dump(mode="json"))
 
 
 @endpoint(

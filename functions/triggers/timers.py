@@ -11,10 +11,12 @@ import azure.functions as func
 
 from functions.deployed_plans import PLANS
 from functions.engine import DurableEngine
+from functions.web.status import status
 from shared.models.plan import RecoveryPlan
 from shared.services import watch as watch_service
 from shared.services.announce import FAILED
 from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
+from shared.services.outbound import beat, push_status
 from shared.services.readiness import sweep
 from shared.services.schedules import drill_if_due, set_if_due
 
@@ -22,16 +24,18 @@ bp = df.Blueprint()
 _log = logging.getLogger("coldsite.schedules")
 
 
-async def _for_every_plan(what: Any, engine: DurableEngine) -> None:
-    """An error of one plan must not block the others."""
+async def _for_every_plan(what: Any, engine: DurableEngine) -> bool:
+    """An error of one plan must not block the others. Returns whether there was none."""
 
-    async def one(plan: RecoveryPlan) -> None:
+    async def one(plan: RecoveryPlan) -> bool:
         try:
             await what(plan, engine)
         except Exception as error:  # noqa: BLE001 (the other plans must continue)
             _log.error("%s %s: %s", FAILED, plan.name, error)
+            return False
+        return True
 
-    await asyncio.gather(*(one(plan) for plan in PLANS.values()))
+    return all(await asyncio.gather(*(one(plan) for plan in PLANS.values())))
 
 
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")
@@ -70,7 +74,11 @@ async def _swept(plan: RecoveryPlan, engine: DurableEngine) -> None:
 @bp.durable_client_input(client_name="client")
 async def housekeeping(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Frees locks whose run is over, resumes sources and replicas that a run left stopped, deletes leftovers, checks
-    the replica, guards the latch, judges observed failovers, and purges old orchestrations.
+    the replica, guards the latch, judges observed failovers, and purges old orchestrations. Then it gives its sign of
+    life, and sends the status to a provider, where there is an address for them.
     """
-    await _for_every_plan(tidy, DurableEngine(client))
+    complete = await _for_every_plan(tidy, DurableEngine(client))
     await warn_of_plans_that_are_gone(PLANS)
+    if complete:
+        await beat()
+    await push_status((await status(PLANS.values())).model_dump_json())

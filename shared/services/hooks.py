@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import json
-import time
 import uuid
 from datetime import timedelta
 
@@ -18,6 +14,7 @@ from shared.models.acts import ActReport, Called, read_report
 from shared.models.errors import SettingError
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
+from shared.services.signing import signature
 
 _LONGEST_ANSWER = 64 * 1024
 
@@ -43,7 +40,7 @@ async def call_hook(
     body = json.dumps({"run_id": run_id, "plan": plan, "action": action}).encode()
     try:
         url = settings.named(hook)
-        headers = {"Content-Type": "application/json"} | signature_of(call or uuid.uuid4().hex, body)
+        headers = {"Content-Type": "application/json"} | _signature(call or uuid.uuid4().hex, body)
         status, text = await _post(url, body, headers, timeout.total_seconds())
     except (aiohttp.ClientConnectorError, aiohttp.InvalidURL, SettingError) as error:
         return Called(done=False, detail=f"the hook was not reached ({type(error).__name__})", reached=False)
@@ -58,26 +55,14 @@ async def call_hook(
     return Called(done=done, detail=f"the hook answered {status}{said}", report=report)
 
 
+def _signature(call: str, body: bytes) -> dict[str, str]:
+    key = settings.hook_secret()
+    return signature(key, call, body) if key else {}
+
+
 async def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> tuple[int, str]:
     async with (
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
         session.post(url, data=body, headers=headers, allow_redirects=False) as response,
     ):
         return response.status, (await response.read())[:_LONGEST_ANSWER].decode("utf-8", "replace")
-
-
-def signature_of(message_id: str, body: bytes) -> dict[str, str]:
-    """The headers by which a receiver knows the sender; none where the app has no ``COLDSITE_HOOK_SECRET``.
-
-    Source: standard-webhooks/standard-webhooks:spec/standard-webhooks.md
-    """
-    secret = settings.hook_secret()
-    if secret is None:
-        return {}
-    moment = str(int(time.time()))
-    signed = hmac.new(secret, f"{message_id}.{moment}.".encode() + body, hashlib.sha256).digest()
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": moment,
-        "webhook-signature": f"v1,{base64.b64encode(signed).decode()}",
-    }

@@ -34,6 +34,7 @@ ROUTES = {
     "read_run": ("GET", "runs/{run_id}"),
     "run_report": ("GET", "runs/{run_id}/report"),
     "dashboard": ("GET", "dashboard"),
+    "fleet_status": ("GET", "status"),
     "dashboard_document": ("GET", "dashboard.json"),
     "dashboard_run": ("GET", "dashboard/runs/{run_id}"),
     "dashboard_run_document": ("GET", "dashboard/runs/{run_id}/document"),

@@ -78,6 +78,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "run_report": 404,
         "dashboard": 200,
         "dashboard_document": 200,
+        "fleet_status": 200,
         "dashboard_run": 404,
         "dashboard_run_document": 404,
         "openapi": 200,

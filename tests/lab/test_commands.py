@@ -155,12 +155,12 @@ def test_the_question_before_a_failover_says_what_it_costs(
     if changes:
         found["replica"]["data_until"] = None
     site.says("plans/contoso", found)
-    site.says("plans/contoso/forecast", forecasted())
+    site.says("plans/contoso/failover?what_if=true", forecasted())
     said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
     assert "customers are sent to Azure after 6 min 54 s" in said
     question = question.format(data_until=spoken(2))
     assert f"{question} Build Contoso web shop in Azure and cut over?" in said
-    assert site.sent == []
+    assert [path for path, _ in site.sent] == ["/api/plans/contoso/failover?what_if=true"]
 
 
 def test_a_failover_sends_what_was_asked_for(site: Coldsite) -> None:

@@ -1,0 +1,103 @@
+"""The provider's page: each Coldsite sends its status, signed, and all are shown, worst first."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment
+
+from cli.contexts import Context
+from cli.fleet import ORDER, Line, lines_of
+from cli.options import out
+from shared.models.durations import spoken
+from shared.services.signing import is_genuine
+
+SILENT_AFTER = 900
+"""Seconds without a status, of which one comes every five minutes."""
+_LARGEST = 256 * 1024
+_PAGE = Path(__file__).with_name("fleet.html")
+
+
+@dataclass
+class Heard:
+    """The newest status of one Coldsite, and when it came."""
+
+    status: dict[str, Any]
+    at: float
+
+
+class FleetServer:
+    """Receives and shows. A context without a secret cannot be verified, so it is not shown."""
+
+    def __init__(self, contexts: dict[str, Context]) -> None:
+        self._keys = {
+            name: base64.b64decode(one.secret.removeprefix("whsec_")) for name, one in contexts.items() if one.secret
+        }
+        self._urls = {name: one.url.rstrip("/") for name, one in contexts.items()}
+        self._heard: dict[str, Heard] = {}
+        self._seen: dict[str, float] = {}
+        self._page = Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
+
+    def app(self) -> web.Application:
+        made = web.Application(client_max_size=_LARGEST)
+        made.router.add_post("/status/{name}", self.receive)
+        made.router.add_get("/", self.show)
+        return made
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """A status of the context in the path. An unknown name and a wrong signature look alike."""
+        name, body = request.match_info["name"], await request.read()
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        key, message = self._keys.get(name), headers.get("webhook-id", "")
+        if key is None or not is_genuine(key, headers, body):
+            return web.Response(status=401, text="The signature is missing, wrong or old.")
+        if message in self._seen:
+            return web.Response(status=204)
+        try:
+            status = json.loads(body)
+            lines_of(name, status, self._urls[name])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return web.Response(status=422, text="This is not a status of Coldsite.")
+        now = time.monotonic()
+        self._seen = {one: at for one, at in self._seen.items() if now - at < SILENT_AFTER} | {message: now}
+        self._heard[name] = Heard(status, now)
+        return web.Response(status=204)
+
+    def lines(self) -> list[Line]:
+        """Every plan of every Coldsite, worst first; one that has not been heard of for a while is silent."""
+        found: list[Line] = []
+        for name in self._keys:
+            heard, url = self._heard.get(name), self._urls[name]
+            age = time.monotonic() - heard.at if heard else None
+            if heard is None or age is None or age > SILENT_AFTER:
+                since = f"Not heard of for {spoken(age)}." if age is not None else "Not heard of yet."
+                found.append(Line(name, "", "SILENT", "silent", since, f"{url}/api/dashboard"))
+            else:
+                found += lines_of(name, heard.status, url)
+        return sorted(found, key=lambda one: one.rank)
+
+    async def show(self, request: web.Request) -> web.Response:
+        lines = self.lines()
+        well = sum(one.tone == ORDER[-1] for one in lines)
+        text = self._page.render(lines=lines, well=well, at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": policy})
+
+
+async def serve_forever(host: str, port: int, contexts: dict[str, Context]) -> None:
+    """Serves until it is interrupted."""
+    runner = web.AppRunner(FleetServer(contexts).app(), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        out.print(f"http://{host}:{port}/ shows every customer; each Coldsite sends to /status/NAME.", markup=False)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
