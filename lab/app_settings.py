@@ -32,6 +32,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "COLDSITE_LOGS_ENDPOINT": f"{lab.front.url}/v1",
         "COLDSITE_WORKSPACE_ID": lab.logs.workspace,
         "COLDSITE_DNS_SERVER": f"127.0.0.1:{lab.dns.port}",
+        "COLDSITE_RESOLVERS": " ".join(f"127.0.0.1:{one.server.port}" for one in lab.resolvers.all),
         "COLDSITE_WATCH_SCHEDULE": _every(lab, 20),
         "COLDSITE_HOUSEKEEPING_SCHEDULE": _every(lab, 60),
         "AzureWebJobs.start_drills.Disabled": "true",

@@ -30,6 +30,7 @@ from lab.cloud.identity import API, APP, Identity
 from lab.cloud.monitor import AlertRules, LogAnalytics
 from lab.cloud.network import Network
 from lab.cloud.permissions import Permissions
+from lab.cloud.resolvers import Resolvers
 from lab.cloud.run_command import RunCommand
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
@@ -224,6 +225,9 @@ class Lab:
         self.dns = DnsServer(self.traffic.resolve, lambda: max(1, round(self.clock.real(self.standing.ttl))), aliases)
         await self.dns.start()
         self._stops.append(self._stop_dns)
+        self.resolvers = Resolvers(self.clock)
+        await self.resolvers.start(self.traffic, aliases)
+        self._stops.append(self.resolvers.stop)
 
     def tables(self) -> TableServiceClient:
         """The history as stored, bypassing the app and the watching proxy. Use ``async with``."""

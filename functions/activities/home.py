@@ -16,13 +16,13 @@ from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
 from shared.models.probes import HttpProbe, SqlProbe
 from shared.models.runs import Phase, Serving
+from shared.models.site_state import SiteState
 from shared.models.steps import Order
 from shared.probes.databases import look_at_both
 from shared.probes.site import Probed, probe_site
 from shared.services.hooks import carry_out
 from shared.store import site_state
 from shared.store.runs import read_run
-from shared.store.site_state import SiteState
 
 bp = df.Blueprint()
 _STOPPED = frozenset({Phase.STOPPING_WRITES, Phase.FINAL_SYNC, Phase.PROVING_HOME, Phase.CUTTING_BACK, Phase.WATCHING})

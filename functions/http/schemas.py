@@ -125,6 +125,13 @@ class WaitingRun(Strict):
     acknowledged_at: datetime | None = None
 
 
+class ResolverView(Strict):
+    """A resolver that customers use, and since when it has seen the newest move; None while it has not."""
+
+    name: str
+    seen_at: datetime | None
+
+
 class PlanView(Strict):
     """The status of a plan. ``active_site`` is where Traffic Manager routes to, not whether that site serves.
 
@@ -151,6 +158,9 @@ class PlanView(Strict):
     retiring: str | None = None
     """The failover whose machines a failback has replaced; they are deleted once home is protected again."""
     warnings: list[str]
+    moved_at: datetime | None = None
+    """When customers were moved last; Traffic Manager was switched then."""
+    resolvers: list[ResolverView] = []
     down_since: datetime | None = None
     """The beginning of the outage; None while the primary serves, as far as seen."""
     next_look_not_before: datetime | None

@@ -6,14 +6,14 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
-from functions.http.schemas import NewestLook, PlanView, ReplicaView, WaitingRun
+from functions.http.schemas import NewestLook, PlanView, ReplicaView, ResolverView, WaitingRun
 from shared.models import errors
 from shared.models.evidence import spoken_evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
+from shared.models.site_state import SiteState
 from shared.store import alerts, site_state
 from shared.store.runs import list_runs, read_run
-from shared.store.site_state import SiteState
 
 _DRILLS_LOOKED_AT = 20
 
@@ -46,6 +46,8 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         last_good_drill=next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None),
         open_alerts=open_alerts,
         down_since=state.down_since if state.active_site == "primary" else None,
+        moved_at=state.moved_at,
+        resolvers=_resolvers(state),
         last_point_at=state.last_point_at,
         protected=_is_protected(plan, state, now),
         retiring=state.retire.get("run_id"),
@@ -56,6 +58,17 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         paused_until=state.paused_until if paused else None,
         pause_reason=state.pause_reason if paused else None,
     )
+
+
+def _resolvers(state: SiteState) -> list[ResolverView]:
+    moved = state.moved_at
+    if moved is None or state.resolvers.get("moved_at") != moved.isoformat():
+        return []
+    return [
+        ResolverView(name=name, seen_at=datetime.fromisoformat(at) if at else None)
+        for name, at in state.resolvers.items()
+        if name != "moved_at"
+    ]
 
 
 def _is_protected(plan: RecoveryPlan, state: SiteState, now: datetime) -> bool:

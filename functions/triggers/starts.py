@@ -20,6 +20,7 @@ from shared.models.evidence import Round
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
+from shared.models.site_state import SiteState
 from shared.policy.outage import primary_serves
 from shared.policy.planned import never_drains, planned_limitation
 from shared.services.forecast import Forecast, forecast, forecast_rebuild
@@ -29,7 +30,6 @@ from shared.services.lost_runs import lock_is_stale
 from shared.services.replacement import replacement
 from shared.services.start_run import begin_run, refusal, takes_over
 from shared.store import site_state
-from shared.store.site_state import SiteState
 
 bp = df.Blueprint()
 _PRIMARY_SERVES = (

@@ -112,6 +112,7 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         "view": view,
         "situation": seen,
         "buttons": may,
+        "on_it": seen.on_it if seen.on_it and seen.on_it.needs in caller.roles else None,
         "evidence": [_evidence_line(one) for one in (view.newest_look.evidence if view.newest_look else [])],
         "forecast": expected,
         "run": run,

@@ -62,6 +62,8 @@ class Situation(Strict):
     sentence: str
     since: datetime | None = None
     buttons: list[Button] = []
+    on_it: Button | None = None
+    """Beside who is on the question, where no person is."""
 
 
 def situation(plan: PlanView, now: datetime) -> Situation:
@@ -74,6 +76,7 @@ def situation(plan: PlanView, now: datetime) -> Situation:
             sentence=_without_evidence(run.waiting_for, plan),
             since=plan.down_since,
             buttons=[_answer(plan, verb) for verb in run.answers[:2]],
+            on_it=_on_it(plan),
         )
     if run and run.kind != "drill":
         return _at_work(plan, now)
@@ -236,6 +239,19 @@ def _answer(plan: PlanView, verb: Verb) -> Button:
         style=style,
         needs="approver" if verb in ("approve", "reject") else "operator",
         name_it=plan.name if verb in ("proceed", "abort") else "",
+    )
+
+
+def _on_it(plan: PlanView) -> Button | None:
+    """Whoever acknowledges ends the escalation; a second person may take over by answering."""
+    run = plan.run
+    if run is None or run.acknowledged_by:
+        return None
+    return Button(
+        label="I am on it",
+        path=f"runs/{run.run_id}/acknowledge",
+        body={"question": run.holds},
+        question="Say that you are on it? The question is not escalated to other addresses then.",
     )
 
 

@@ -11,7 +11,16 @@ from shared import settings
 
 async def resolve(name: str, timeout: float = 3.0) -> list[str]:
     """The addresses that ``name`` resolves to now, following aliases; empty when there is no answer."""
-    server = settings.dns_server()
+    return await _asked(name, settings.dns_server(), timeout)
+
+
+async def ask(name: str, resolver: str, timeout: float = 3.0) -> list[str]:
+    """The same, as one resolver answers: an address, with a port where it is not 53."""
+    host, _, port = resolver.partition(":")
+    return await _asked(name, (host, int(port or 53)), timeout)
+
+
+async def _asked(name: str, server: tuple[str, int] | None, timeout: float) -> list[str]:
     resolver = dns.asyncresolver.Resolver(configure=server is None)
     if server:
         resolver.nameservers = [server[0]]

@@ -13,10 +13,10 @@ from typing import Any
 from shared.models.errors import ColdsiteError, NotDeliveredError
 from shared.models.orders import Delivery, Message
 from shared.models.plan import RecoveryPlan
+from shared.models.site_state import SiteState
 from shared.services.notify import send
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.site_state import SiteState
 
 WARNS, FAILED = "Coldsite warns:", "Coldsite failed:"
 """The start of log lines that need the operator; the alert rules of ``infra/coldsite/`` look for these words."""

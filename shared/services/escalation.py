@@ -10,11 +10,11 @@ from shared.models.errors import NotDeliveredError, UnknownRunError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Phase, RecoveryRun
+from shared.models.site_state import SiteState
 from shared.services.announce import deliver
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import read_run
-from shared.store.site_state import SiteState
 
 
 async def escalate(plan: RecoveryPlan, state: SiteState) -> None:

@@ -11,13 +11,13 @@ from shared.models.durations import spoken
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
+from shared.models.site_state import SiteState
 from shared.policy.learned import as_learned
 from shared.policy.loss import spoken_moment
 from shared.policy.timeline import ExpectedStep, expected_timeline
 from shared.services.start_run import refusal, takes_over
 from shared.store import site_state
 from shared.store.runs import list_runs
-from shared.store.site_state import SiteState
 
 _LOOKS_BACK_ON = 20
 

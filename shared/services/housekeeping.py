@@ -9,6 +9,7 @@ from typing import Any
 
 from shared.models.errors import UnknownRunError
 from shared.models.plan import RecoveryPlan
+from shared.models.site_state import SiteState
 from shared.services.announce import WARNS
 from shared.services.engine import Engine
 from shared.services.hindsight import look_back
@@ -21,7 +22,6 @@ from shared.services.weekly import weekly
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import read_run
-from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.schedules")
 KEEPS_ORCHESTRATIONS_FOR = timedelta(days=7)

@@ -12,13 +12,13 @@ from shared.models.errors import UnknownRunError
 from shared.models.ids import EVENT_ABORT
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import CutoverState, Phase, RecoveryRun
+from shared.models.site_state import SiteState
 from shared.services.announce import tell
 from shared.services.end_run import end_orphan, end_run
 from shared.services.engine import Engine
 from shared.services.serving import retirement
 from shared.store import alerts, site_state
 from shared.store.runs import list_runs, read_run, update_run
-from shared.store.site_state import SiteState
 
 _LOOKS_BACK_ON = 20
 

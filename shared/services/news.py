@@ -7,9 +7,9 @@ from typing import Any
 
 from shared.models.evidence import Round
 from shared.models.plan import RecoveryPlan
+from shared.models.site_state import SiteState
 from shared.services.look import look_now
 from shared.store import site_state
-from shared.store.site_state import SiteState
 
 ALERT_LOOK = 2.0
 """Seconds of checking before an alert is answered: a check that is silent for longer has no data by then."""

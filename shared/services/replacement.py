@@ -7,9 +7,9 @@ import asyncio
 from shared.models.errors import RefusedError
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Replacement
+from shared.models.site_state import SiteState
 from shared.probes.site import probe_site
 from shared.services.serving import serving_failover
-from shared.store.site_state import SiteState
 
 
 async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -> Replacement:

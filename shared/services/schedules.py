@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 from shared.models.cron import due_before
 from shared.models.errors import PlanBusyError, RefusedError
 from shared.models.plan import RecoveryPlan
+from shared.models.site_state import SiteState
 from shared.services.engine import Engine
 from shared.services.serving import serving_failover
 from shared.services.start_run import begin_run
 from shared.store import site_state
 from shared.store.runs import list_runs
-from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.schedules")
 

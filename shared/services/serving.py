@@ -14,6 +14,7 @@ from shared.models.orders import ActOrder
 from shared.models.plan import RecoveryPlan
 from shared.models.resource_ids import compute_id
 from shared.models.runs import RecoveryRun, Serving
+from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
 from shared.probes.databases import read_databases
 from shared.services.announce import WARNS
@@ -21,7 +22,6 @@ from shared.services.hooks import call_hook, carry_out
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import list_runs, read_run, update_run
-from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.serving")
 _LOOKS_BACK_ON = 50

@@ -17,12 +17,12 @@ from shared.models.evidence import Evidence, spoken_evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import ActiveSite
 from shared.models.runs import Person
+from shared.models.site_state import SiteState
 from shared.policy.outage import primary_serves
 from shared.probes.site import probe_site
 from shared.services.look import look_briefly
 from shared.store import alerts, site_state
 from shared.store.events import record_event
-from shared.store.site_state import SiteState
 
 type Served = Literal["primary", "recovery"]
 _SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites", "none": "no site"}

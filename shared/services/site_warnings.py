@@ -15,6 +15,7 @@ from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import EndpointView, Routing
 from shared.models.runs import RecoveryRun, Serving
+from shared.models.site_state import SiteState
 from shared.policy.away import away_sentence
 from shared.policy.loss import loss_question
 from shared.policy.maintenance import maintenance
@@ -25,7 +26,6 @@ from shared.services.serving import retirement
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import read_run
-from shared.store.site_state import SiteState
 
 _log = logging.getLogger("coldsite.guard")
 

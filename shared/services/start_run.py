@@ -11,6 +11,7 @@ from shared.models.evidence import Round
 from shared.models.ids import Kind
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import FIRST_PHASE, Mode, Person, Phase, RecoveryRun, Replacement, RunInput, Trigger
+from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
 from shared.policy.learned import as_learned
 from shared.policy.outage import operator_verdict
@@ -20,7 +21,6 @@ from shared.services.lost_runs import end_lost, lock_is_stale
 from shared.services.serving import serving_failover
 from shared.store import site_state
 from shared.store.runs import open_run, read_run
-from shared.store.site_state import SiteState
 
 
 def refusal(state: SiteState, kind: Kind) -> str | None:

@@ -19,6 +19,7 @@ from shared.services.escalation import escalate
 from shared.services.look import look_directly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import turned_bad, well_again
+from shared.services.resolvers import follow_resolvers
 from shared.services.start_run import begin_run, is_postponed, why_no_run_now
 from shared.store import alerts, site_state
 
@@ -33,7 +34,7 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
     check is postponed it starts one only for news: a check that has failed since the last run ended.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
-    await escalate(plan, state)
+    await asyncio.gather(escalate(plan, state), follow_resolvers(plan, state))
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
     if why_no_run_now(state):

@@ -11,12 +11,12 @@ from shared.models.errors import NotDeliveredError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, RecoveryRun
+from shared.models.site_state import SiteState
 from shared.models.words import SITES
 from shared.policy.loss import spoken_moment
 from shared.services.announce import deliver
 from shared.store import site_state
 from shared.store.runs import list_runs
-from shared.store.site_state import SiteState
 
 _FROM_HOUR = 8
 _RUNS_LOOKED_AT = 200

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.models.errors import LostLockError
+from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
-from shared.store.site_state import SiteState, change_state, read_state
+from shared.store.site_state import change_state, read_state
 
 
 async def mark_frozen(run: RunRef, freezing: datetime) -> None:

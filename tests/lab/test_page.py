@@ -7,7 +7,9 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, async_playwright, expect
 
 from lab.options import LabOptions
@@ -19,7 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 PLAN = PROJECT / "plans" / "contoso.yaml"
 SLOW = 120_000
 """Milliseconds: on a busy machine a failover takes as long."""
-PHONE, NARROW = (390, 844), (360, 780)
+PHONE, NARROW, DESKTOP = (390, 844), (360, 780), (1280, 900)
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="This test needs a browser: install chromium (apt-get install chromium)."
@@ -131,5 +133,96 @@ def test_a_name_must_be_typed_before_anything_is_thrown_away() -> None:
             await page.locator("#confirm-no").click()
             await hold(page, "Stop before customers move", name="contoso")
             await says(page, "ALL WELL")
+
+    asyncio.run(main())
+
+
+async def faults_of(page: Page) -> list[str]:
+    """What axe finds on the page as it stands: the rule, and the first place that breaks it."""
+    found = await Axe().run(page)
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found.response["violations"]]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESKTOP, "dark")])
+def test_axe_finds_nothing_and_nothing_scrolls_sideways(size: tuple[int, int], scheme: str) -> None:
+    """All is well, a question with its dialog, and served from Azure; in the light and in the dark."""
+    plan = contoso_with({"detection.mode": "approve"})
+
+    async def main() -> None:
+        async with Lab(plan, PLAN, LabOptions(speed=40)) as lab, opened(lab, size, scheme) as (page, complaints):
+            found = {}
+            await says(page, "ALL WELL")
+            await page.get_by_text("Ordinary days").click()
+            found["well"] = await faults_of(page)
+            await lab.sites.run("primary", running=False)
+            await says(page, "ACTION REQUIRED")
+            await page.get_by_role("button", name="Yes, go ahead").click()
+            found["dialog"] = await faults_of(page)
+            await page.locator("#confirm-no").click()
+            await hold(page, "I am on it", by_keyboard=True)
+            await expect(page.locator(".who")).to_contain_text("is on it since", timeout=SLOW)
+            await hold(page, "Yes, go ahead", by_keyboard=True)
+            await says(page, "RUNNING IN AZURE (NOT PROTECTED)")
+            await expect(page.locator("main")).to_contain_text("has seen it within", timeout=SLOW)
+            found["in Azure"] = await faults_of(page)
+            for zoom in ("100%", "200%"):
+                await page.evaluate(f"document.documentElement.style.fontSize = '{zoom}'")
+                wide = await page.evaluate(
+                    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+                )
+                found[f"scrolls at {zoom}"] = [str(wide)] if wide > 0 else []
+            assert {where: what for where, what in found.items() if what} == {}
+            assert complaints == []
+
+    asyncio.run(main())
+
+
+def test_two_people_press_at_once_and_one_run_is_made() -> None:
+    plan = contoso_with({"detection.mode": "observe"})
+
+    async def main() -> None:
+        async with Lab(plan, PLAN, LabOptions(speed=40)) as lab, opened(lab) as (one, _), opened(lab) as (other, _):
+            await lab.sites.run("primary", running=False)
+            for page in (one, other):
+                await says(page, "SHOP DOWN")
+            pressed = await asyncio.gather(*(press(page, "Fail over now") for page in (one, other)))
+            assert sorted(pressed) == ["", "refused"], pressed
+            await says(one, "RUNNING IN AZURE (NOT PROTECTED)")
+            await says(other, "RUNNING IN AZURE (NOT PROTECTED)")
+            _, body = await lab.call("GET", "runs?kind=failover")
+            assert [run["outcome"] for run in body["runs"] if run["trigger"] == "operator"] == ["succeeded"]
+
+    asyncio.run(main())
+
+
+async def press(page: Page, button: str) -> str:
+    """Holds the button of the dialog; ``refused`` when the app has another run already."""
+    await page.get_by_role("button", name=button).click(timeout=SLOW)
+    await expect(page.locator("#confirm-yes")).to_be_enabled(timeout=SLOW)
+    await page.locator("#confirm-yes").focus()
+    await page.keyboard.down("Enter")
+    await asyncio.sleep(1.6)
+    await page.keyboard.up("Enter")
+    done = page.locator("#confirm-answer:not(:empty)").or_(page.locator("#confirm:not([open])"))
+    await expect(done.first).to_be_attached(timeout=SLOW)
+    return "refused" if await page.locator("#confirm").is_visible() else ""
+
+
+def test_the_page_is_small_and_a_poll_without_news_is_empty() -> None:
+    async def main() -> None:
+        async with Lab(contoso_with({}), PLAN, LabOptions(speed=20)) as lab, aiohttp.ClientSession() as session:
+            url, key = lab.functions.url, {"code": lab.functions.function_key}
+            async with session.get(f"{url}/api/dashboard", params=key) as answer:
+                assert len(await answer.read()) < 60_000
+            for _ in range(20):
+                async with session.get(f"{url}/api/dashboard.json", params=key) as answer:
+                    tag = answer.headers["ETag"]
+                async with session.get(
+                    f"{url}/api/dashboard.json", params=key, headers={"If-None-Match": tag}
+                ) as again:
+                    if again.status == 304:
+                        assert await again.read() == b""
+                        return
+            pytest.fail("no two of twenty polls agreed, while nothing happened")
 
     asyncio.run(main())

@@ -13,9 +13,9 @@ from typing import Any
 from shared.models.errors import LostLockError, PlanBusyError, UnknownRunError
 from shared.models.ids import Kind
 from shared.models.runs import CutoverState, Outcome, Phase, RecoveryRun, may_follow
+from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
 from shared.store.freezing import frozen, frozen_late, thawed, thawing
-from shared.store.site_state import SiteState
 
 
 class Records:

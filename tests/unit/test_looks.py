@@ -10,8 +10,9 @@ import pytest
 from shared.models.evidence import Round
 from shared.models.looks import ReplicaLook, SiteLook
 from shared.models.replica import ReplicaState
+from shared.models.site_state import SiteState
 from shared.services.news import bad_checks
-from shared.store.site_state import SiteState, looked, looked_at_replica, point_ended, routed
+from shared.store.site_state import looked, looked_at_replica, point_ended, routed
 from tests.unit.rounds import BLIND, OUTAGE, UP, States, evidence
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from shared.models.plan import MaintenanceWindow
+from shared.models.site_state import SiteState
 from shared.policy.maintenance import maintenance
 from shared.services.start_run import is_postponed, why_no_run_now
-from shared.store.site_state import SiteState
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 AMSTERDAM = timezone(timedelta(hours=1), "CET")

@@ -27,6 +27,7 @@ from lab.clock import Clock
 from lab.cloud import traffic_manager as tm
 from lab.cloud.identity import Identity
 from lab.cloud.monitor import LogAnalytics
+from lab.cloud.resolvers import Resolvers
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
 from lab.options import LabOptions
@@ -139,6 +140,11 @@ class VirtualLab(Lab):
 
     async def _start_dns(self, aliases: dict[str, str]) -> None:
         self.dns = SimpleNamespace(port=53)  # type: ignore[assignment]
+        self.resolvers = Resolvers(self.clock)
+        await self.resolvers.start(self.traffic, aliases, listens=False)
+        self._stops.append(self.resolvers.stop)
+        for number, resolver in enumerate(self.resolvers.all):
+            resolver.server.port = 5301 + number
         self._aliases = aliases
 
     async def resolve(self, name: str) -> tuple[list[str], float]:
@@ -201,6 +207,7 @@ class VirtualLab(Lab):
         put(http, "_ask", asks_pages(self.book))
         put(sql, "_ask", asks_databases(self.book))
         put(dns, "resolve", self._answers_dns)
+        put(dns, "ask", self._answers_as_resolver)
         put(notify.apprise, "Apprise", lambda: _Sender(self.front.notifications))
         put(hooks, "_post", self._calls_hook)
         put(entra_tokens, "_fetch", self._public_keys)
@@ -214,6 +221,10 @@ class VirtualLab(Lab):
     async def _answers_dns(self, name: str, timeout: float = 3.0) -> list[str]:
         addresses, _ = await self.resolve(name)
         return sorted(addresses)
+
+    async def _answers_as_resolver(self, name: str, resolver: str, timeout: float = 3.0) -> list[str]:
+        (one,) = [one for one in self.resolvers.all if resolver == f"127.0.0.1:{one.server.port}"]
+        return sorted(one.resolve(name) or [])
 
     async def _public_keys(self, wanted: Any) -> Any:
         answer = await self.identity.keys(request_of("GET", "https://azure.lab/", tenant=wanted.tenant))

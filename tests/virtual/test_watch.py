@@ -6,9 +6,9 @@ from typing import Any
 
 from lab.runner import options_of, play
 from lab.scenario import PROJECT, Scenario
+from shared.models.site_state import SiteState
 from shared.plans.loader import load_plan
 from shared.store import site_state
-from shared.store.site_state import SiteState
 from tests.virtual.lab import VirtualLab
 from tests.virtual.loop import VirtualLoop, run
 
