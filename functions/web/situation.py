@@ -243,7 +243,7 @@ def _answer(plan: PlanView, verb: Verb) -> Button:
 
 
 def _on_it(plan: PlanView) -> Button | None:
-    """Whoever acknowledges ends the escalation; a second person may take over by answering."""
+    """An acknowledgement ends the escalation; a second person may take over by answering."""
     run = plan.run
     if run is None or run.acknowledged_by:
         return None

@@ -17,7 +17,7 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 async def beat() -> None:
-    """Calls the heartbeat's address, if there is one: silence is the alarm of whoever listens there. Errors are only
+    """Calls the heartbeat's address, if there is one: silence is the alarm of the service that listens there. Errors are only
     logged.
     """
     if url := settings.heartbeat_url():

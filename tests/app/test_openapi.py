@@ -35,7 +35,7 @@ def test_the_document_describes_every_route() -> None:
     described = {(method.upper(), path[1:]) for path, methods in document()["paths"].items() for method in methods}
     steering = {
         ("POST", f"runs/{{run_id}}/{word}")
-        for word in ("approve", "reject", "proceed", "retry", "commit", "abort", "note")
+        for word in ("approve", "reject", "proceed", "retry", "commit", "abort", "note", "acknowledge")
     }
     routes = {route for route in ROUTES.values() if "{action" not in route[1]} | steering
     assert described == routes
