@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+import webbrowser
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,8 @@ import typer
 
 from cli import show
 from cli.api import ENDPOINTS
+from lab.actions import Actions
+from lab.breaking import Breaking
 from lab.cloud.identity import TENANT
 from lab.host.engine import PROGRAM
 from lab.options import LabOptions
@@ -128,18 +131,22 @@ def up(
     sign_in: Annotated[
         bool, typer.Option("--sign-in", help="Require sign-in: creates the tokens of a viewer, an operator and so on.")
     ] = False,
+    opened: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page that breaks things, in your browser.")
+    ] = True,
     engine: EngineOption = None,
 ) -> None:
     """Start the lab and keep it running until Ctrl-C. Its endpoints are written to .lab/endpoints.json."""
     _quiet()
     try:
-        asyncio.run(_up(plan, LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {}, engine=engine)))
+        options = LabOptions(speed=speed, port=port, people=PEOPLE if sign_in else {}, engine=engine)
+        asyncio.run(_up(plan, options, shown=opened and sys.stdout.isatty()))
     except (PlanError, ChildStartError, OSError) as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
 
 
-async def _up(plan_file: Path, options: LabOptions) -> None:
+async def _up(plan_file: Path, options: LabOptions, *, shown: bool) -> None:
     plan = load_plan(plan_file)
     stop = asyncio.Event()
     for wanted in (signal.SIGINT, signal.SIGTERM):
@@ -150,7 +157,12 @@ async def _up(plan_file: Path, options: LabOptions) -> None:
         ENDPOINTS.write_text(json.dumps(endpoints(lab), indent=2) + "\n")
         out.print(f"The lab is running; its endpoints are in {ENDPOINTS}", markup=False)
         page = f"{lab.functions.url}/api/dashboard?code={lab.functions.function_key}"
+        breaking = Breaking(Actions(lab, PROJECT), page)
+        breaks = await breaking.start()
         out.print(f"The page: {page}", markup=False, soft_wrap=True)
+        out.print(f"Break something, and watch: {breaks}", markup=False, soft_wrap=True)
+        if shown:
+            webbrowser.open(breaks)
         out.print(
             f"In another terminal: `coldsite` shows the status, `coldsite drill {plan.name}` starts a drill.",
             markup=False,
@@ -158,6 +170,7 @@ async def _up(plan_file: Path, options: LabOptions) -> None:
         out.print("Ctrl-C stops it.")
         sys.stdout.flush()
         await stop.wait()
+        await breaking.stop()
     ENDPOINTS.unlink(missing_ok=True)
 
 

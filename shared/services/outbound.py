@@ -17,8 +17,8 @@ _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 async def beat() -> None:
-    """Calls the heartbeat's address, if there is one: silence is the alarm of the service that listens there. Errors are only
-    logged.
+    """Calls the heartbeat's address, if there is one: the service that listens there alarms when it hears nothing.
+    Errors are only logged.
     """
     if url := settings.heartbeat_url():
         await _call("GET", "heartbeat", url, None, {})
