@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.models.durations import spoken
-from shared.models.evidence import Verdict
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight
+from shared.models.verdict import Verdict
 from shared.models.words import LOOKS, OUTCOMES, PHASES, SITES, STEPS, step_words
 from shared.policy.progress import Measure
 from shared.policy.timeline import dependency_costs, expected_duration, expected_timeline

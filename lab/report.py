@@ -11,9 +11,9 @@ from lab.scenario import Scenario, bare, seconds
 from lab.site.sql_server import SqlServer
 from lab.twin import Lab
 from shared.models import ids
-from shared.models.evidence import Verdict
 from shared.models.runs import RecoveryRun
 from shared.models.steps import Step
+from shared.models.verdict import Verdict
 
 
 async def build_report(lab: Lab, scenario: Scenario) -> dict[str, Any]:

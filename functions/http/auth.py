@@ -1,4 +1,5 @@
-"""Who may do what: people by their roles after sign-in, tools by function key, alerts by key or token.
+"""Who is let in: people by their roles after sign-in, tools by function key, alerts by key or token. Which role may
+approve, retry or abort a run: ``run_actions.py``.
 
 Two modes, chosen by the app setting ``COLDSITE_SIGN_IN``. ``off``: the Functions host requires a function key, and its
 holder may do everything, without a name. ``required``: App Service Authentication signs people in with Microsoft

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -42,15 +43,24 @@ def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[st
     return (yield from run_lifecycle(work, run, story.body, story.clear))
 
 
+@dataclass
+class DrillState:
+    """The state of a drill while it runs, in one object that can be printed. ``freezing`` is when the replica's freezing
+    began, None while it is thawed; ``sets`` is how many recovery points were begun.
+    """
+
+    point: PointInTime | None = None
+    freezing: datetime | None = None
+    sets: int = 0
+
+
 class _Drill:
     def __init__(self, work: RunContext, run: RunInput) -> None:
         self._work = work
         self._run = run
         self._plan: RecoveryPlan = run.plan
         self._recovery = Rebuild(work, run.plan, "drill")
-        self._point: PointInTime | None = None
-        self._freezing: datetime | None = None
-        self._sets = 0
+        self._state = DrillState()
         work.after_hold = "abort"
 
     def body(self, claim: Claim) -> Doing[EndRun]:
@@ -79,23 +89,23 @@ class _Drill:
     def clear(self, ending: EndRun) -> Doing[list[str]]:
         """The replica first: a frozen one may block a failover. Then everything, the recovery point included."""
         problem: str | None = None
-        if self._freezing:
-            problem = yield from replica.thaw_or_say(self._work, self._plan, self._freezing)
+        if self._state.freezing:
+            problem = yield from replica.thaw_or_say(self._work, self._plan, self._state.freezing)
         yield from self._recovery.stop(ending.by)
         left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
 
     def _build(self) -> Doing[PointInTime]:
-        if self._point is None:
-            self._point = yield from self._take_point()
-        yield from self._recovery.recover(self._point)
-        return self._point
+        if self._state.point is None:
+            self._state.point = yield from self._take_point()
+        yield from self._recovery.recover(self._state.point)
+        return self._state.point
 
     def _take_point(self) -> Doing[PointInTime]:
         """No question is asked while the replica is frozen: it is thawed first, whatever went wrong."""
         work, plan = self._work, self._plan
-        self._sets += 1
-        self._freezing = freezing = work.now
+        self._state.sets += 1
+        self._state.freezing = freezing = work.now
         limit = plan.replication.pause_limit if plan.replication.script_texts else None
         try:
             point = yield from work.within(limit, replica.FROZEN_TOO_LONG, self._take_set(freezing, limit))
@@ -109,11 +119,11 @@ class _Drill:
         work, plan, wanted = self._work, self._plan, self._run.recovery_point
         not_after = freezing + limit if limit else None
         state = yield from replica.freeze(work, plan, freezing, not_after)
-        return (yield from replica.recovery_point(work, plan, wanted, state, self._sets, freezing, not_after))
+        return (yield from replica.recovery_point(work, plan, wanted, state, self._state.sets, freezing, not_after))
 
     def _thaw(self, freezing: datetime) -> Doing[None]:
         """A drill whose replica cannot be thawed ends at once: housekeeping thaws only while no run is active."""
         problem = yield from replica.thaw_or_say(self._work, self._plan, freezing)
         if problem:
             raise EndRun(Outcome.FAILED, problem, by="its own failure", clean_up=True)
-        self._freezing = None
+        self._state.freezing = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -213,6 +214,19 @@ def _evict(work: RunContext, order: WorkloadOrder, machine: MachineOrder, refusa
         attempt += 1
 
 
+@dataclass
+class BootState:
+    """What the probes of one machine have seen, in one object that can be printed. ``good`` counts successes in a row;
+    ``hopeless_since`` and ``answers_since`` are since when it gives hopeless answers, and any.
+    """
+
+    began: datetime
+    looks: int = 0
+    good: int = 0
+    hopeless_since: datetime | None = None
+    answers_since: datetime | None = None
+
+
 def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: datetime) -> Doing[dict[str, datetime]]:
     """Probes until ``successes`` in a row. Probes are rare at first, and close together from the expected boot time on.
     Time-outs count from now: what the workload depends on is only healthy now.
@@ -220,31 +234,28 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: date
     A hopeless answer counts only after it has lasted, since a starting server gives odd answers. A machine that has
     booted and answers wrongly has the probes' time-out; a silent one may still boot.
     """
-    workload, rhythm = order.workload, order.recovery.probe
-    began, look, good = work.now, 0, 0
-    hopeless_since: datetime | None = None
-    answers_since: datetime | None = None
+    workload, rhythm, boot = order.workload, order.recovery.probe, BootState(work.now)
     while True:
-        look += 1
+        boot.looks += 1
         probe = ProbeOrder(
             run=order.run,
             target=order.name,
-            attempt=look,
-            began_at=began,
+            attempt=boot.looks,
+            began_at=boot.began,
             probes=workload.probes,
             address=workload.address.of(order.role),
         )
         seen = yield from work.do(probe_workload, probe)
-        good = good + 1 if seen.healthy else 0
-        if good >= rhythm.successes:
+        boot.good = boot.good + 1 if seen.healthy else 0
+        if boot.good >= rhythm.successes:
             return seen.commits
-        elapsed = work.now - began
-        hopeless_for = work.now - hopeless_since if hopeless_since else timedelta(0)
-        hopeless_since = (hopeless_since or work.now) if seen.hopeless else None
+        elapsed = work.now - boot.began
+        hopeless_for = work.now - boot.hopeless_since if boot.hopeless_since else timedelta(0)
+        boot.hopeless_since = (boot.hopeless_since or work.now) if seen.hopeless else None
         if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
             raise NeedsOperator(f"{order.name} cannot become healthy by itself: {seen.detail}. Fix this, then `retry`.")
-        answers_since = (answers_since or work.now) if seen.answered else None
-        wrong_for = work.now - answers_since if answers_since and not seen.healthy else timedelta(0)
+        boot.answers_since = (boot.answers_since or work.now) if seen.answered else None
+        wrong_for = work.now - boot.answers_since if boot.answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
             raise NeedsOperator(
                 f"{order.name} is not healthy in time: {seen.detail}. Check the machine, then `retry`. To have it "
@@ -252,7 +263,7 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: date
             )
         booting = work.now - created_at
         left = workload.expected_boot - booting
-        if good:
+        if boot.good:
             pause = rhythm.success_interval
         elif seen.hopeless:
             pause = rhythm.interval

@@ -10,9 +10,10 @@ from durabletask import task
 from functions.activities.evidence import gather_evidence
 from functions.workflow.context import Doing, RunContext
 from shared.models import ids
-from shared.models.evidence import Round, Verdict
+from shared.models.evidence import Round
 from shared.models.orders import EvidenceOrder, Sources
 from shared.models.runs import RunInput
+from shared.models.verdict import Verdict
 from shared.policy.outage import decide, operator_verdict
 
 _DECIDED = {

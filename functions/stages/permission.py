@@ -12,8 +12,8 @@ from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun
 from functions.workflow.lifecycle import next_look
-from shared.models.evidence import Verdict
 from shared.models.runs import Outcome, Phase, RunInput
+from shared.models.verdict import Verdict
 from shared.policy.loss import loss_question
 
 

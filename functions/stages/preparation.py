@@ -20,11 +20,11 @@ from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator, named
 from shared.models import ids
 from shared.models.base import Strict
-from shared.models.evidence import Verdict
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RunInput
 from shared.models.steps import RunRef
+from shared.models.verdict import Verdict
 from shared.policy.outage import may_prepare
 
 _CHILD = "prepare_recovery"

@@ -1,4 +1,5 @@
-"""Is the primary unreachable? Evidence in rounds goes in; a verdict comes out, whose sentence ``Verdict`` composes.
+"""Is the primary unreachable? Evidence in rounds goes in; a verdict comes out (its sentence:
+``models/verdict.py``).
 
 The verdict says "unreachable", never "dead": the difference cannot be seen from outside.
 """
@@ -10,7 +11,8 @@ from itertools import pairwise
 from typing import Literal
 
 from shared.models.detection import Detection
-from shared.models.evidence import Evidence, Round, RoundView, State, Verdict
+from shared.models.evidence import Evidence, Round, RoundView, State
+from shared.models.verdict import Verdict
 
 Doubt = Literal["serves", "blind", "partial", "unclear"]
 

@@ -18,8 +18,8 @@ from shared.models.plan import RecoveryPlan
 from shared.models.readiness import Readiness, ReadinessFacts
 from shared.models.resource_ids import take_apart
 from shared.models.runs import Outcome
+from shared.policy.azure_permissions import Place, missing
 from shared.policy.readiness import findings
-from shared.policy.rights import Place, missing
 from shared.probes import dns
 from shared.services.announce import tell
 from shared.services.look import look_briefly

@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from shared.models.detection import Detection
-from shared.models.evidence import Evidence, Round, State, Verdict
+from shared.models.evidence import Evidence, Round, State
+from shared.models.verdict import Verdict
 from shared.policy.outage import decide
 from tests.plans import contoso
 

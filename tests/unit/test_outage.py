@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.evidence import Evidence, Round, State, Verdict
+from shared.models.evidence import Evidence, Round, State
+from shared.models.verdict import Verdict
 from shared.policy.outage import decide, doubt, may_prepare, operator_verdict, primary_serves, view
 from tests.unit.rounds import (
     BLIND,

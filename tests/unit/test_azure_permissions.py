@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from shared.models.readiness import Rights
-from shared.policy.rights import NEEDED, Place, missing
+from shared.policy.azure_permissions import NEEDED, Place, missing
 
 ROLES = Path(__file__).parents[2] / "infra" / "roles"
 ASKING = "Microsoft.Authorization/permissions/read"
