@@ -45,7 +45,7 @@ def drill(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doing[dict[st
 
 @dataclass
 class DrillState:
-    """The state of a drill while it runs, in one object that can be printed. ``freezing`` is when the replica's freezing
+    """The state of a drill while it runs: one object that can be printed. ``freezing`` is when the replica's freezing
     began, None while it is thawed; ``sets`` is how many recovery points were begun.
     """
 
