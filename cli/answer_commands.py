@@ -8,7 +8,9 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
+from cli import show
 from cli.api import Api
+from cli.following import Run, find_run
 from cli.options import Key, Reason, Url, Yes, api_of, confirm, out
 
 answers_app = typer.Typer()
@@ -25,7 +27,7 @@ _SENT = {
 
 def _steer(action: str, run: str, reason: str, api: Api, more: dict[str, str] | None = None) -> None:
     api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason, **(more or {})})
-    out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {run}` follows it.", markup=False)
+    out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {show.short_id(run)}` follows it.", markup=False)
     if action in ("abort", "reject"):
         out.print(
             "Coldsite checks the primary again after the plan's cooldown, or as soon as another signal fails; "
@@ -42,9 +44,10 @@ def _show_question(api: Api, run: str) -> str:
 
 
 @answers_app.command()
-def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+def approve(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Approve a failover that waits for approval, or sign a failback."""
     api = api_of(url, key)
+    run = find_run(api, run)
     kind = _show_question(api, run)
     does = "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
     confirm(api, f"Let {run} {does}?", yes)
@@ -52,23 +55,26 @@ def approve(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 
 
 @answers_app.command()
-def reject(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+def reject(run: Run = "", reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Reject a failover or a failback that waits for approval."""
-    _steer("reject", run, reason, api_of(url, key))
+    api = api_of(url, key)
+    _steer("reject", find_run(api, run), reason, api)
 
 
 @answers_app.command()
-def abort(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+def abort(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """End a run and undo what it did; impossible once the cutover has begun."""
     api = api_of(url, key)
+    run = find_run(api, run)
     confirm(api, f"End {run}? What it built is deleted, and what it stopped resumes.", yes)
     _steer("abort", run, reason, api)
 
 
 @answers_app.command()
-def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+def proceed(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """Cut over despite the reported doubt: a yes to the question that a run asks just before the cutover."""
     api = api_of(url, key)
+    run = find_run(api, run)
     _show_question(api, run)
     confirm(api, "Cut over to Azure anyway?", yes)
     _steer("proceed", run, reason, api)
@@ -76,7 +82,7 @@ def proceed(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, ke
 
 @answers_app.command()
 def retry(
-    run: str,
+    run: Run = "",
     reason: Reason = "",
     recovery_point: Annotated[
         str | None,
@@ -91,27 +97,33 @@ def retry(
     when the newest one turns out to be encrypted by an attacker.
     """
     more = {"recovery_point": recovery_point} if recovery_point else {}
-    _steer("retry", run, reason, api_of(url, key), more)
+    api = api_of(url, key)
+    _steer("retry", find_run(api, run), reason, api, more)
 
 
 @answers_app.command()
-def commit(run: str, reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
+def commit(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
     """End a failback whose home was watched for long enough. There is no way back from here."""
     api = api_of(url, key)
+    run = find_run(api, run)
     _show_question(api, run)
     confirm(api, "Customers stay home?", yes)
     _steer("commit", run, reason, api)
 
 
 @answers_app.command()
-def acknowledge(run: str, reason: Reason = "", url: Url = None, key: Key = None) -> None:
+def acknowledge(run: Run = "", reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Say that you are on the question of RUN: it is not escalated to other addresses."""
-    api_of(url, key).post(f"runs/{quote(run, safe='')}/acknowledge", {"reason": reason})
-    out.print(f"You are on it. `coldsite runs show {run}` shows what it asks.", markup=False)
+    api = api_of(url, key)
+    run = find_run(api, run)
+    api.post(f"runs/{quote(run, safe='')}/acknowledge", {"reason": reason})
+    out.print(f"You are on it. `coldsite runs show {show.short_id(run)}` shows what it asks.", markup=False)
 
 
 @answers_app.command()
 def note(run: str, reason: Reason, url: Url = None, key: Key = None) -> None:
     """Add a note to RUN, also after its end. It is kept with the site's events."""
-    api_of(url, key).post(f"runs/{quote(run, safe='')}/note", {"reason": reason})
+    api = api_of(url, key)
+    run = find_run(api, run)
+    api.post(f"runs/{quote(run, safe='')}/note", {"reason": reason})
     out.print(f"Noted: {run}. `coldsite plan show PLAN` lists the notes.", markup=False)

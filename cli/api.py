@@ -31,6 +31,13 @@ class ApiError(Exception):
         super().__init__(detail)
 
 
+class UnreachableError(ApiError):
+    """No answer came; an order may have arrived all the same."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(0, detail)
+
+
 @dataclass(frozen=True)
 class Target:
     """The Coldsite to call, and its credentials. ``speed`` is above 1 for a lab, whose durations are simulated."""
@@ -158,7 +165,10 @@ class Api:
             ):
                 return response.status, await response.text()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise ApiError(0, f"Coldsite at {self.target.url} does not answer ({type(error).__name__}).") from error
+            sent = " The order may have arrived; `coldsite` shows the status." if method == "POST" else ""
+            raise UnreachableError(
+                f"Coldsite at {self.target.url} does not answer ({type(error).__name__}).{sent}"
+            ) from error
 
     def _read(self, status: int, text: str) -> dict[str, Any]:
         """The answer's document. Raises ``ApiError`` for a refusal, with its detail."""

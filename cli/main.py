@@ -14,19 +14,21 @@ from rich.text import Text
 from cli import context_commands, fleet, lab, show
 from cli.advice import advice
 from cli.answer_commands import answers_app
-from cli.api import Api, ApiError, remember
+from cli.api import Api, ApiError, UnreachableError, remember
 from cli.contexts import ContextError
 from cli.evidence_command import evidence_app
+from cli.following import follow
 from cli.notify_commands import notify_app
-from cli.options import Key, Reason, Url, WhatIf, Yes, api_of, confirm, out
+from cli.options import Key, NoWait, Reason, Url, WhatIf, Yes, api_of, confirm, out
 from cli.output import Format, Output, Printing, emit
 from cli.plan_commands import plan_app
-from cli.run_commands import follow, runs_app
+from cli.run_commands import runs_app
 
 app = typer.Typer(
     no_args_is_help=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Disaster recovery for sites whose machines in Azure do not exist until they are needed.\n\n"
     "Without a command, `coldsite` shows the status and what to do next.",
 )
@@ -55,6 +57,16 @@ def overview(
     remember(url, key, named)
     if context.invoked_subcommand:
         return
+    _status(url, key, Format.TABLE)
+
+
+@app.command(cls=Printing)
+def status(output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+    """Show the status of every plan, and what to do next; the same as `coldsite` alone."""
+    _status(url, key, output)
+
+
+def _status(url: str | None, key: str | None, output: Format) -> None:
     try:
         api = api_of(url, key)
     except ApiError as error:
@@ -64,6 +76,9 @@ def overview(
         out.print("\nNext: `coldsite --help` lists the commands.")
         return
     plans = api.get("plans")["plans"]
+    if output is not Format.TABLE:
+        emit(plans, output)
+        return
     for plan in plans:
         out.print(show.plan_line(plan))
     runs = api.get("runs?limit=5")["runs"]
@@ -97,6 +112,7 @@ def failover(
     ] = None,
     what_if: WhatIf = False,
     yes: Yes = False,
+    no_wait: NoWait = False,
     output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
@@ -126,7 +142,7 @@ def failover(
         if error.body.get("evidence") and output is Format.TABLE:
             out.print(show.check_lines(error.body))
         raise
-    _follow_or_print(api, run, output)
+    _follow_or_print(api, run, output, no_wait)
 
 
 def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: bool) -> str:
@@ -189,6 +205,7 @@ def drill(
     reason: Reason = "A drill",
     what_if: WhatIf = False,
     yes: Yes = False,
+    no_wait: NoWait = False,
     output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
@@ -200,7 +217,7 @@ def drill(
         _print_forecast(api, found, output)
         return
     confirm(api, f"Run a drill of {plan} in its isolated network? Customers are not touched.", yes)
-    _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), output)
+    _follow_or_print(api, api.post(f"plans/{quote(plan, safe='')}/drill", {"reason": reason}), output, no_wait)
 
 
 @app.command(cls=Printing)
@@ -214,6 +231,7 @@ def failback(
     ] = None,
     what_if: WhatIf = False,
     yes: Yes = False,
+    no_wait: NoWait = False,
     output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
@@ -239,7 +257,7 @@ def failback(
         else "Start the failback? A plan with sign_off asks again before writes stop.",
         yes,
     )
-    _follow_or_print(api, api.post(path, body), output)
+    _follow_or_print(api, api.post(path, body), output, no_wait)
 
 
 @app.command("forecast", cls=Printing)
@@ -259,11 +277,25 @@ def _print_forecast(api: Api, found: dict[str, Any], output: Format) -> None:
         raise typer.Exit(1)
 
 
-def _follow_or_print(api: Api, run: dict[str, Any], output: Format) -> None:
+def _follow_or_print(api: Api, run: dict[str, Any], output: Format, no_wait: bool = False) -> None:
     if output is not Format.TABLE:
         emit(run, output)
+    elif no_wait:
+        out.print(f"Started: {run['run_id']}. `coldsite runs watch` follows it.", markup=False)
+    else:
+        out.print(f"Run {run['run_id']}", markup=False)
+        follow(api, run["run_id"])
+
+
+@app.command(cls=Printing)
+def history(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+    """Show what happened to PLAN between and during runs, newest first: who did what, and warnings."""
+    found = api_of(url, key).get(f"plans/{quote(plan, safe='')}")["events"]
+    if output is not Format.TABLE:
+        emit(found, output)
         return
-    follow(api, run["run_id"])
+    for event in found:
+        out.print(f"{show.moment(event['at'])}  {event['text']}", markup=False)
 
 
 @app.command()
@@ -315,7 +347,7 @@ def settle(
 
 
 def main() -> None:
-    """Runs the command; an error is one sentence on standard error. Status 1: refused; 2: bad input."""
+    """Runs the command; an error is one sentence on standard error. Its status says of which kind: docs/command.md."""
     # The command reports a failed sign-in once; azure-identity would log every credential that it tried.
     logging.getLogger("azure").addHandler(logging.NullHandler())
     try:
@@ -325,4 +357,4 @@ def main() -> None:
         sys.exit(2)
     except ApiError as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
-        sys.exit(2 if error.status in (400, 404, 422) else 1)
+        sys.exit(5 if isinstance(error, UnreachableError) else 2 if error.status in (0, 400, 404, 422) else 1)

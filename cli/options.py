@@ -15,6 +15,7 @@ Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COL
 Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Check and forecast; start and store nothing.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, and do not follow it.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in the history.")]
 
 

@@ -2,51 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
 import typer
-from rich.text import Text
 
 from cli import show
-from cli.api import Api
+from cli.following import Run, find_run, follow
 from cli.options import Key, Url, api_of, out, write_page
 from cli.output import Format, Output, Printing, emit
-from shared.models import words
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
-
-
-def follow(api: Api, run_id: str) -> None:
-    """Prints changes until the run ends or waits for an answer. Ctrl-C detaches; the run continues."""
-    known: dict[tuple[str, str], str] = {}
-    phase, factor = None, api.target.speed
-    try:
-        while True:
-            run = api.get(f"runs/{quote(run_id, safe='')}")
-            if run["phase"] != phase and not run["outcome"]:
-                phase = run["phase"]
-                out.print(Text(f"{words.PHASES[phase]} ...", style="bold"))
-            for step in run["steps"]:
-                key = (step["name"], step["target"])
-                if (
-                    step["name"] in words.STEPS
-                    and step["target"] != "confirming"
-                    and known.get(key) != step["status"]
-                    and step["status"] != "running"
-                ):
-                    known[key] = step["status"]
-                    mark = "[green]✓[/]" if step["status"] == "succeeded" else "[red]✗[/]"
-                    tail = f": {step['error']}" if step["error"] else ""
-                    out.print(Text.from_markup(f"  {mark} ").append(f"{words.step_words(*key)}{tail}"))
-            if run["outcome"] or run["waiting_for"]:
-                out.print(show.run_details(run, factor))
-                return
-            time.sleep(0.5)
-    except KeyboardInterrupt:
-        out.print(f"\nThe run continues. `coldsite runs watch {run_id}` follows it again.")
 
 
 @runs_app.command("list", cls=Printing)
@@ -73,10 +40,10 @@ def list_runs(
 
 
 @runs_app.command("show", cls=Printing)
-def show_run(run: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def show_run(run: Run = "", output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show one run: the decision and its reason, the timeline, the measurements."""
     api = api_of(url, key)
-    found = api.get(f"runs/{quote(run, safe='')}")
+    found = api.get(f"runs/{quote(find_run(api, run), safe='')}")
     if output is not Format.TABLE:
         emit(found, output)
     else:
@@ -84,21 +51,23 @@ def show_run(run: str, output: Output = Format.TABLE, url: Url = None, key: Key 
 
 
 @runs_app.command("watch")
-def watch_run(run: str, url: Url = None, key: Key = None) -> None:
+def watch_run(run: Run = "", url: Url = None, key: Key = None) -> None:
     """Follow a run until it ends or waits for an answer."""
-    follow(api_of(url, key), run)
+    api = api_of(url, key)
+    follow(api, find_run(api, run))
 
 
 @runs_app.command("report", cls=Printing)
 def report(
-    run: str,
+    run: Run = "",
     html: Annotated[Path | None, typer.Option(help="Write the report to this file, as a page that prints.")] = None,
     output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Report on one run: decision, timeline, objectives against measurements, who did what, what was left."""
-    api, path = api_of(url, key), f"runs/{quote(run, safe='')}/report"
+    api = api_of(url, key)
+    path = f"runs/{quote(find_run(api, run), safe='')}/report"
     if html:
         write_page(api, path, html)
         return

@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shared.models import ids
 from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight
@@ -20,6 +21,8 @@ from shared.policy.timeline import dependency_costs, expected_duration, expected
 
 _COLOURS = {"succeeded": "green", "failed": "red"}
 """Of an outcome; every other is yellow."""
+_WIDE = 100
+"""Columns from which a table shows whole run ids."""
 
 
 def said(run: dict[str, Any]) -> str:
@@ -128,21 +131,31 @@ def commands(run: dict[str, Any]) -> str:
     return " or ".join(f"coldsite {word} {run['run_id']}" for word in run.get("answers") or ["retry"])
 
 
+def short_id(run_id: str) -> str:
+    """What a person types in place of a run's id: its kind's letter and its random end."""
+    name = ids.parse_run_id(run_id)
+    return f"{name.kind[0] if name.kind != 'failback' else 'b'}-{name.salt}" if name else run_id
+
+
 def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableType:
-    """Runs, newest first."""
+    """Runs, newest first. A narrow terminal shows short ids, and no trigger."""
+    wide = console().width >= _WIDE
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("run", "kind", "state", "started by", "began (UTC)", "recovery time"):
-        table.add_column(column, no_wrap=column == "run", overflow="fold")
+    columns = ("run", "kind", "state", "started by", "began (UTC)", "recovery time")
+    for column in columns:
+        if wide or column != "started by":
+            table.add_column(column, no_wrap=column in ("run", "began (UTC)"), overflow="fold")
     for run in runs:
         measured = run["recovery_time_actual"]
-        table.add_row(
-            run["run_id"],
+        cells = [
+            run["run_id"] if wide else short_id(run["run_id"]),
             run["kind"],
             Text(said(run), style=colour(run)),
             run["trigger"],
-            run["started_at"][5:16].replace("T", " "),
+            run["started_at"][:16].replace("T", " "),
             "" if measured is None else spoken(measured * factor),
-        )
+        ]
+        table.add_row(*(cell for cell, name in zip(cells, columns, strict=True) if wide or name != "started by"))
     return table
 
 

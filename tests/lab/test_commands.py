@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from cli import show
 from cli.api import Api, ApiError, find_target
 from cli.show import moment
 from functions.http.schemas import Checked, PointView
@@ -199,7 +202,7 @@ def test_an_answer_is_sent_to_the_run_and_said_to_be(site: Coldsite, words: list
     site.says(f"runs/{RUN}/{words[0]}", {}, 202)
     said = site.run(*words, answer="y\n")
     assert printed in said
-    assert f"`coldsite runs watch {RUN}` follows it." in said
+    assert "`coldsite runs watch f-abcd` follows it." in said
     assert [path for path, _ in site.sent] == [f"/api/runs/{RUN}/{words[0]}"]
 
 
@@ -345,3 +348,86 @@ def test_a_note_is_sent_to_the_run(site: Coldsite) -> None:
     site.says(f"runs/{RUN}/note", {}, 202)
     assert f"Noted: {RUN}." in site.run("note", RUN, "--reason", "the insurer was called")
     assert site.sent == [(f"/api/runs/{RUN}/note", {"reason": "the insurer was called"})]
+
+
+# Which run is meant, and what the exit status says
+
+
+def listed(*runs: tuple[str, str | None]) -> dict[str, Any]:
+    return {"runs": [{"run_id": run_id, "outcome": outcome} for run_id, outcome in runs]}
+
+
+OTHER = "contoso-d20270114203000000-0123"
+
+
+@pytest.mark.parametrize(
+    ("words", "runs", "says"),
+    [
+        (("f-abcd",), ((RUN, "succeeded"), (OTHER, None)), ""),
+        (("abcd",), ((RUN, "succeeded"), (OTHER, None)), ""),
+        ((), ((RUN, None), (OTHER, "succeeded")), ""),
+        ((), ((RUN, None), (OTHER, None)), "More than one run fits: f-abcd, d-0123."),
+        ((), ((OTHER, "succeeded"),), "No run is in progress."),
+        (("f-9999",), ((RUN, None),), "No recent run is called 'f-9999'."),
+    ],
+)
+def test_a_run_goes_by_its_short_id_or_by_being_the_only_one(
+    site: Coldsite, words: tuple[str, ...], runs: tuple[tuple[str, str | None], ...], says: str
+) -> None:
+    site.says("runs?limit=50", listed(*runs))
+    site.says(f"runs/{RUN}/acknowledge", {}, status=202)
+    if says:
+        assert says in site.run("acknowledge", *words, code=None)
+    else:
+        site.run("acknowledge", *words)
+        assert site.sent == [(f"/api/runs/{RUN}/acknowledge", {"reason": ""})]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "question", "code"),
+    [("succeeded", None, 0), ("observed", None, 0), ("aborted", None, 4), ("failed", None, 4), (None, "Which?", 3)],
+)
+def test_the_exit_status_says_how_a_run_stands(
+    site: Coldsite, outcome: str | None, question: str | None, code: int
+) -> None:
+    found = {
+        "run_id": RUN,
+        "kind": "drill",
+        "phase": "completed" if outcome else "needs_operator",
+        "outcome": outcome,
+        "waiting_for": question,
+        "waiting_until": None,
+        "answers": ["retry"],
+        "trigger": "operator",
+        "reason": "A drill",
+        "verdict": None,
+        "steps": [],
+        "started_at": NOW.isoformat(),
+        "ended_at": None,
+    }
+    site.says(f"runs/{RUN}", found)
+    site.run("runs", "watch", RUN, code=code)
+
+
+def test_a_drill_that_is_not_waited_for_is_only_started(site: Coldsite) -> None:
+    site.says("plans/contoso/drill", STARTED, status=202)
+    assert f"Started: {RUN}." in site.run("drill", "contoso", "--yes", "--no-wait")
+
+
+def test_a_narrow_terminal_shows_short_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = {
+        "run_id": RUN,
+        "kind": "failover",
+        "outcome": "succeeded",
+        "phase": "completed",
+        "trigger": "operator",
+        "started_at": "2027-01-15T20:30:00+00:00",
+        "recovery_time_actual": 514.0,
+    }
+    monkeypatch.setattr(show, "console", lambda stderr=False: Console(width=60, file=io.StringIO()))
+    narrow = show.console()
+    narrow.print(show.runs_table([run]))
+    printed = narrow.file.getvalue()  # type: ignore[attr-defined]
+    assert "f-abcd" in printed
+    assert max(len(line) for line in printed.splitlines()) <= 60
+    assert len(printed.strip().splitlines()) == 2, "one line a run"
