@@ -22,18 +22,21 @@ def ask_approval(
     *,
     clean_up: bool,
     deadline: timedelta | None = None,
+    expects: str = "",
 ) -> Doing[str | None]:
     """Waits for approval until the deadline (else the plan's), and returns who approved. An answer counts for one
     question only.
 
-    Without an answer the run expires; with ``at_silence`` the run calls it, proceeds, and None is returned. Raises
-    ``EndRun`` for a rejection and for a run that expires; ``clean_up``: what was begun is then deleted.
+    ``expects`` is what a yes leads to, in a sentence, for the message. Without an answer the run expires; with
+    ``at_silence`` the run calls it, proceeds, and None is returned. Raises ``EndRun`` for a rejection and where a run
+    expires; ``clean_up``: what was begun is then deleted.
     """
     deadline = deadline or plan.detection.approval.deadline
     until = work.now + deadline
     yield from pose(work, plan, Phase.WAITING_FOR_APPROVAL, question, ["approve", "reject", "abort"], until)
     silence = "the run proceeds" if at_silence else f"the run ends without a {work.kind}"
-    text = f"{question} Without a response before {until:%H:%M} UTC {silence}."
+    said = f"{question} {expects}".strip()
+    text = f"{said} Without a response before {until:%H:%M} UTC {silence}."
     title = f"Approval required: {plan.title} (run {work.run.run_id})"
     work.tell(plan.notify, "needs_operator", title, text, ["approve", "reject"])
     limit = work.ctx.create_timer(deadline)

@@ -12,9 +12,11 @@ from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun
 from functions.workflow.lifecycle import next_look
+from shared.models.durations import spoken
 from shared.models.runs import Outcome, Phase, RunInput
 from shared.models.verdict import Verdict
-from shared.policy.loss import loss_question
+from shared.policy.loss import loss_question, spoken_moment
+from shared.policy.timeline import expected_duration
 
 
 class Permission:
@@ -71,13 +73,27 @@ class Permission:
     def _ask(self, question: str, *, proceeds: bool, clean_up: bool = False) -> Doing[None]:
         """Asks for approval; it covers the loss that the question names."""
         watch = self._only_observe_during_maintenance
-        by = yield from ask_approval(self._work, self._plan, question, watch if proceeds else None, clean_up=clean_up)
+        by = yield from ask_approval(
+            self._work,
+            self._plan,
+            question,
+            watch if proceeds else None,
+            clean_up=clean_up,
+            expects=self._expects(),
+        )
         if by is None:
             self._state.unanswered = True
             return
         self._state.by_itself = False
         self._state.accepted_loss = self._state.accepted_loss or self._is_told_of_loss(question)
         self._state.approved_by = by
+
+    def _expects(self) -> str:
+        """How long it takes after a yes, and from when the data are: what a person needs to know on a lock screen."""
+        takes = spoken(expected_duration(self._plan).total_seconds())
+        until = self._state.holds_until
+        data = f"with data from {spoken_moment(until)} at the earliest" if until else "with data of unknown age"
+        return f"After a yes customers are expected in Azure within {takes}, {data}."
 
     def _loss(self) -> str | None:
         """The problem with the age of the data, as far as known by now."""
