@@ -40,7 +40,7 @@ def _show_question(api: Api, run: str) -> str:
     found = api.get(f"runs/{quote(run, safe='')}")
     if question := found.get("waiting_for"):
         out.print(Text(question, style="bold red"))
-    return str(found["kind"])
+    return "rebuild" if found.get("builds_again") else str(found["kind"])
 
 
 @answers_app.command()
@@ -49,7 +49,12 @@ def approve(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = Non
     api = api_of(url, key)
     run = find_run(api, run)
     kind = _show_question(api, run)
-    does = "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
+    if kind == "rebuild":
+        does = "replace these machines in Azure"
+    else:
+        does = (
+            "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
+        )
     confirm(api, f"Let {run} {does}?", yes)
     _steer("approve", run, reason, api)
 

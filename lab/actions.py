@@ -66,6 +66,8 @@ class Actions:
                 self._break_azure(
                     details | {"error": details["code"], "later": details.get("as") == "async"},
                 )
+            case "customers.keep_answers":
+                lab.customers.keep_answers(seconds(details["for"]))
             case "home.copy":
                 lab.home_copy.order(details["state"], seconds(details.get("lag", 0)))
             case "replication.pause" | "replication.resume":

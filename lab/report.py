@@ -129,7 +129,9 @@ def _resources_left(lab: Lab, runs: list[RecoveryRun], active: str, retiring: st
     after a failback.
     """
     serving = (
-        {r.run_id for r in runs if r.kind == "failover" and r.outcome == "succeeded"} if active != "primary" else set()
+        {r.run_id for r in runs if r.kind == "failover" and (r.outcome == "succeeded" or r.may_serve)}
+        if active != "primary"
+        else set()
     )
     before = {r.run_id: r.replaces for r in runs}
     line = []

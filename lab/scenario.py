@@ -59,6 +59,7 @@ ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "operator.drill": (frozenset(), frozenset({"reason", "plan", "by"})),
     "operator.failback": (frozenset(), frozenset({"reason", "rehearse", "plan", "by"})),
     "operator.commit": (frozenset(), frozenset({"run", "reason", "by"})),
+    "customers.keep_answers": (frozenset({"for"}), frozenset()),
     "home.copy": (frozenset({"state"}), frozenset({"lag"})),
     "operator.approve": (frozenset(), frozenset({"run", "reason", "by"})),
     "operator.reject": (frozenset(), frozenset({"run", "reason", "by"})),

@@ -107,7 +107,9 @@ async def set_aside(order: SetAsideOrder) -> AsideSet:
     """Deletes machines that serve no more, so that their interfaces are free. Their disks are kept, with the newest
     data. Raises ``LostLockError`` for a run that no longer holds its plan.
     """
-    await site_state.check_lock(order.run)
+    if (await site_state.check_lock(order.run)).active_site != "recovery":
+        names = [machine.rsplit("/", 1)[-1] for machine in order.machines]
+        return AsideSet(left=names, why=" (customers are not served from Azure any more)")
     left, refusals = await cleanup.delete_machines(order.group, order.run.plan, order.machines)
     return AsideSet(left=left, why=f" ({'; '.join(refusals)})" if refusals else "")
 

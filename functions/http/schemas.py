@@ -119,6 +119,8 @@ class WaitingRun(Strict):
     waiting_until: datetime | None
     holds: int = 0
     """The number of the question."""
+    builds_again: list[str] = []
+    """What a failover builds again while customers are served from Azure."""
     waiting_since: datetime | None = None
     acknowledged_by: str | None = None
     """The caller who is on it; None where no person has acknowledged this question."""

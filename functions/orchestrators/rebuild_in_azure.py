@@ -8,11 +8,13 @@ import azure.durable_functions as df
 from durabletask import task
 
 from functions.activities.machines import SetAsideOrder, set_aside
+from functions.activities.probes import ProbeOrder, probe_workload
 from functions.activities.run_record import Claim
 from functions.stages import replica
 from functions.stages.approval import ask_approval
 from functions.stages.cleanup import clear_away, pause_between_deletions
 from functions.stages.cutover import verify_recovery_site
+from functions.stages.disks import disk_orders, make_disks
 from functions.stages.rebuild import Rebuild
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator
@@ -31,14 +33,16 @@ def rebuild_in_azure(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Do
     """Builds workloads again in Azure while customers are served there. Traffic is not touched.
 
     1. Claim the plan's lock; ask a second person where the plan wants four eyes.
-    2. Find the recovery point: while away they are taken of the running machines.
-    3. Delete the machines that are replaced, since their interfaces are needed. Their disks are kept: they hold what
+    2. Find the recovery point: while away they are taken of the running machines. Make the disks.
+    3. Probe the workloads again, unless a person named them: what is healthy by now is left alone.
+    4. Record that customers may be on what follows, so that it is never deleted as a leftover.
+    5. Delete the machines that are replaced, since their interfaces are needed. Their disks are kept: they hold what
        is newer than the recovery point.
-    4. Recover the workloads, and verify the site as a whole at its public address.
-    5. Measure, write the document, notify, release the plan. The replaced disks go after a failback, with the rest.
+    6. Recover the workloads, and verify the site as a whole at its public address.
+    7. Measure, write the document, notify, release the plan. The replaced disks go after a failback, with the rest.
 
     The machines take writes as soon as they run, since customers are routed to them all the time; the loss is counted
-    from the recovery point.
+    from the recovery point. An abort after 4 keeps what was built.
     """
     run = RunInput.model_validate(data)
     work = RunContext(ctx, run.run, run.plan.recovery)
@@ -55,21 +59,30 @@ class _RebuildInAzure:
         self._replacement = run.replacement
         self._rebuild = Rebuild(work, run.plan, "failover", only=run.replacement.workloads)
         self._point: PointInTime | None = None
-        self._sets_looked_for = 0
-        self._set_aside = False
+        self._attempts = 0
+        self._may_serve = False
 
     def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan = self._work, self._plan
+        work.kind = "rebuild"
         names = ", ".join(self._replacement.workloads)
         if plan.detection.approval.four_eyes:
             question = (
-                f"{self._run.person} wants to build {names} again in Azure from a recovery point, and the plan "
-                "requires approval by a second person. Changes since that point are lost to customers."
+                f"{self._run.person} wants to replace {names} in Azure: the machines are deleted, their disks kept and "
+                "new ones built from a recovery point, so that customers lose what is newer. The plan requires "
+                "approval by a second person."
             )
             by = yield from ask_approval(work, plan, question, None, clean_up=False)
             yield from work.record_now(waiting_for=None, answers=[], waiting_until=None, approved_by=by)
         yield from work.record_now(phase=Phase.RECOVERING)
-        point = yield from until_done(work, plan, Phase.RECOVERING, self._find_point)
+        point = yield from until_done(work, plan, Phase.RECOVERING, self._prepare)
+        if not (yield from self._still_failing()):
+            raise EndRun(
+                Outcome.STOOD_DOWN,
+                f"{names} answered again, so nothing was replaced.",
+                by="its own check",
+                clean_up=True,
+            )
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         yield from until_done(work, plan, Phase.VERIFYING, lambda: verify_recovery_site(work, plan))
@@ -90,28 +103,58 @@ class _RebuildInAzure:
         )
 
     def clear(self, ending: EndRun) -> Doing[list[str]]:
-        """What was built goes; what was replaced is named, since its disks hold the newest data."""
+        """Before any machine was deleted, what was made goes. After that everything is kept: customers may be on it."""
         yield from self._rebuild.stop(ending.by)
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=True)
-        if self._set_aside:
-            names = ", ".join(self._replacement.workloads)
-            left.append(f"The machines of {names} were deleted and their disks kept; start the failover again")
-        return left
+        if not self._may_serve:
+            return (yield from clear_away(self._work, self._plan, keep_snapshots=True))
+        names = ", ".join(self._replacement.workloads)
+        return [f"What was built of {names} is kept, since customers may be on it, and so are the replaced disks"]
 
-    def _find_point(self) -> Doing[PointInTime]:
+    def _prepare(self) -> Doing[PointInTime]:
+        """The recovery point, and disks of it, while the old machines still run. Raises ``NeedsOperator``."""
+        work, plan = self._work, self._plan
         if self._point is None:
-            self._sets_looked_for += 1
-            wanted = "latest_good" if self._run.recovery_point == "latest" else self._run.recovery_point
-            self._point = yield from replica.recovery_point(self._work, self._plan, wanted, None, self._sets_looked_for)
+            self._attempts += 1
+            self._point = yield from replica.recovery_point(work, plan, self._run.recovery_point, None, self._attempts)
+        orders = [
+            order
+            for name in self._replacement.workloads
+            for order in disk_orders(
+                work.run,
+                plan.recovery.terms,
+                name,
+                plan.recovery.workloads[name],
+                self._point.of_workload(name),
+                next(iter(plan.recovery.workloads[name].zones), None),
+            )
+        ]
+        for disk, refusal in (yield from make_disks(work, orders, "disks")).items():
+            raise NeedsOperator(f"Disk {disk} could not be created. {refusal.sentence} Fix this, then `retry`.")
         return self._point
+
+    def _still_failing(self) -> Doing[bool]:
+        """Whether the workloads that were chosen because they failed still do."""
+        if self._replacement.named or self._may_serve:
+            return True
+        looks = yield from self._work.do_all(
+            probe_workload,
+            [
+                ProbeOrder(run=self._work.run, target=name, probes=workload.probes, address=workload.address.failover)
+                for name, workload in self._plan.recovery.workloads.items()
+                if name in self._replacement.workloads
+            ],
+        )
+        return not all(seen.healthy for seen in looks)
 
     def _build(self) -> Doing[None]:
         assert self._point is not None
+        if not self._may_serve:
+            yield from self._work.record_now(may_serve=True)
+            self._may_serve = True
         yield from self._set_machines_aside()
-        yield from self._rebuild.recover(self._point)
+        yield from self._rebuild.recover(self._point, disks_ready=True)
 
     def _set_machines_aside(self) -> Doing[None]:
-        self._set_aside = True
         gone = yield from self._work.poll(
             set_aside,
             SetAsideOrder(

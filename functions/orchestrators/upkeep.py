@@ -8,6 +8,7 @@ from typing import Any, Literal
 import azure.durable_functions as df
 from durabletask import task
 
+from functions.activities.probes import ProbeOrder, probe_workload
 from functions.activities.recovery_points import ForgetOrder, PointNoteOrder, forget_recovery_points, note_point
 from functions.activities.replica import ReplicaOrder, note_replica
 from functions.stages import replica
@@ -87,11 +88,27 @@ def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
         for label, _ in order.plan.workload_disks(name)
     }
     holds = work.now
+    unwell = yield from _unwell(work, order.plan)
+    if unwell:
+        return f"What fails is not copied, so that the last good recovery point stays: {unwell}.", None
     try:
         yield from replica.take_set(work, order.plan, set_id, "crash", tag_run=False, data_until=holds, disks=disks)
     except (NeedsOperator, task.TaskFailedError) as error:
         return reason(error), None
     return None, holds
+
+
+def _unwell(work: RunContext, plan: RecoveryPlan) -> Doing[str]:
+    """Which machines in Azure fail their probes, with what was seen; empty where none does."""
+    workloads = plan.recovery.workloads
+    looks = yield from work.do_all(
+        probe_workload,
+        [
+            ProbeOrder(run=work.run, target=name, probes=workload.probes, address=workload.address.failover)
+            for name, workload in workloads.items()
+        ],
+    )
+    return "; ".join(f"{name}: {seen.detail}" for name, seen in zip(workloads, looks, strict=True) if not seen.healthy)
 
 
 def _take(work: RunContext, order: KeepingOrder, freezing: datetime, not_after: datetime) -> Doing[_Taken]:

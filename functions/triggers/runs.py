@@ -126,6 +126,11 @@ async def steer_run(req: func.HttpRequest, engine: DurableEngine) -> func.HttpRe
 
 async def _may_start_over(run: RecoveryRun, action: str, point: str) -> None:
     """Another recovery point only where nothing is decided by it yet. Raises ``RefusedError``."""
+    if run.replaces:
+        raise errors.RefusedError(
+            "This run builds machines again in Azure, where customers are. `abort` ends it and keeps what it built; "
+            "then start it again with another recovery point."
+        )
     if action != "retry" or run.kind != "failover" or run.mode == "planned":
         raise errors.RefusedError("Another recovery point is only for `retry` of a failover that is not planned.")
     if run.cutover.is_committed:

@@ -21,6 +21,7 @@ from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 from shared.models.site_state import SiteState
+from shared.policy.loss import spoken_moment
 from shared.policy.outage import primary_serves
 from shared.policy.planned import never_drains, planned_limitation
 from shared.services.forecast import Forecast, forecast, forecast_rebuild
@@ -32,6 +33,7 @@ from shared.services.start_run import begin_run, refusal, takes_over
 from shared.store import site_state
 
 bp = df.Blueprint()
+_PLANNED_IN_AZURE = "Customers are served from Azure already. The way home is `coldsite failback`."
 _PRIMARY_SERVES = (
     "The primary site is serving traffic. An unplanned failover would lose all changes that are not replicated before "
     "the cutover. A planned failover loses nothing. To start an unplanned failover anyway, acknowledge this: "
@@ -102,11 +104,10 @@ async def _build_again(
 ) -> RecoveryRun:
     """An accident in Azure: what fails there is built again from a recovery point, and customers stay in Azure."""
     if wanted.mode == "planned":
-        raise errors.RefusedError("Customers are served from Azure already. The way home is `coldsite failback`.")
+        raise errors.RefusedError(_PLANNED_IN_AZURE)
     if state.active_run and not await lock_is_stale(state, engine):
         raise errors.PlanBusyError(state.active_run)
-    point = _existing(wanted.recovery_point)
-    await wanted_point(plan, point)
+    point = await _point_in_azure(plan, state, wanted.recovery_point)
     return await begin_run(
         engine,
         plan,
@@ -115,7 +116,7 @@ async def _build_again(
         "operator",
         wanted.reason,
         person=caller,
-        recovery_point=point,
+        recovery_point=point.set_id,
         replaces=await replacement(plan, state, wanted.workloads),
     )
 
@@ -145,20 +146,30 @@ async def _rehearse(plan: RecoveryPlan, wanted: FailoverRequest) -> Forecast:
 
 async def _rehearse_again(plan: RecoveryPlan, wanted: FailoverRequest, state: SiteState) -> Forecast:
     """The same while customers are served from Azure."""
-    blockers: list[str] = []
+    blockers = [_PLANNED_IN_AZURE] if wanted.mode == "planned" else []
     names: list[str] = []
     point: PointInTime | None = None
     try:
         names = (await replacement(plan, state, wanted.workloads)).workloads
-        point = await wanted_point(plan, _existing(wanted.recovery_point))
+        point = await _point_in_azure(plan, state, wanted.recovery_point)
     except errors.RefusedError as error:
         blockers.append(str(error))
     return await forecast_rebuild(plan, state, names, point, blockers)
 
 
-def _existing(wanted: str) -> str:
-    """The recovery point that is asked for, where no new one can be taken."""
-    return "latest_good" if wanted == "latest" else wanted
+async def _point_in_azure(plan: RecoveryPlan, state: SiteState, wanted: str) -> PointInTime:
+    """The recovery point to build again from: by default only one that was taken in Azure, since everything since an
+    older one is lost; an older one must be named. Raises ``RefusedError``.
+    """
+    point = await wanted_point(plan, "latest_good" if wanted == "latest" else wanted)
+    assert point is not None
+    if wanted == "latest" and state.latched_at and point.taken_at < state.latched_at:
+        raise errors.RefusedError(
+            f"No recovery point has been taken in Azure since customers moved there. The newest is {point.set_id}, of "
+            f"{spoken_moment(point.holds_until or point.taken_at)}, from before; everything since then would be lost. "
+            f"To use it all the same, name it: --recovery-point {point.set_id}."
+        )
+    return point
 
 
 @endpoint(

@@ -106,6 +106,14 @@ def _at_work(plan: PlanView, now: datetime) -> Situation:
         ends = run.phase in ("checking_home", "syncing", "ready", "stopping_writes", "final_sync", "proving_home")
         buttons = [_abort(plan, "End the failback")] if ends else []
         return Situation(word="COMING HOME", tone="working", sentence=_HOMEWARD[run.phase], buttons=buttons)
+    if run.builds_again:
+        names = ", ".join(run.builds_again)
+        return Situation(
+            word="RECOVERING",
+            tone="working",
+            sentence=f"Coldsite builds {names} again in Azure, where customers stay. Ending it keeps what was built.",
+            buttons=[_abort(plan, "End this run")],
+        )
     if run.phase == "confirming":
         down = f"The primary site has not answered for {_ago(plan.down_since, now)}. " if plan.down_since else ""
         return Situation(
@@ -223,7 +231,7 @@ def _abort(plan: PlanView, label: str) -> Button:
         label=label,
         path=f"runs/{plan.run.run_id}/abort",
         question="End this run? What it built is deleted, and what it stopped resumes.",
-        name_it=plan.name if plan.run.phase in ("recovering", "verifying") else "",
+        name_it=plan.name if plan.run.phase in ("recovering", "verifying") and not plan.run.builds_again else "",
     )
 
 

@@ -57,6 +57,8 @@ def run_lifecycle(
 
 def _begins(run: RunInput) -> str:
     """The start in a title: a check of the primary is no failover yet, and a drill is named as one."""
+    if run.replacement:
+        return f"building {', '.join(run.replacement.workloads)} again in Azure"
     if run.kind != "failover":
         return f"{run.kind} started"
     return "failover started" if run.trigger == "operator" else "checking the primary site"
@@ -75,7 +77,7 @@ def _cleaned_up(
     because = ending.because
     if unsaid := [item for item in left if item not in because]:
         because = f"{because} Cleanup is incomplete: {', '.join(named(unsaid))}."
-    cooldown = run.plan.detection.cooldown if run.kind == "failover" else None
+    cooldown = run.plan.detection.cooldown if run.kind == "failover" and not run.replacement else None
     if cooldown:
         because = f"{because} {next_look(work, cooldown)}"
     return EndRun(ending.outcome, because, cooldown=cooldown)

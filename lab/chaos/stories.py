@@ -132,7 +132,7 @@ STORIES = {
                         {"at": "0s", "do": "timer.fire", "function": "take_recovery_points"},
                         {"at": "60s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"},
                         {"at": "61s", "do": "operator.failover", "reason": "SUSPECT", "answer": 202},
-                        {"at": "62s", "do": "sql.state", "target": "recovery/sql", "state": "ONLINE"},
+                        {"at": "110s", "do": "sql.state", "target": "recovery/sql", "state": "ONLINE"},
                     )
                 ),
             ),

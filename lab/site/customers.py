@@ -94,6 +94,7 @@ class Customers:
         self._tls = tls
         self._every = max(every, clock.speed * 0.1)
         self._cached: tuple[list[str], float] = ([], -1.0)
+        self._kept_for = 0.0
         self._number = 0
         self.tally = Tally()
 
@@ -107,6 +108,14 @@ class Customers:
         self._cached = ([], -1.0)
         now = self._clock.now
         self.tally = Tally(last_answer=now, last_order=now, window=self.window)
+
+    def keep_answers(self, seconds: float) -> None:
+        """From now on the resolvers of these customers keep an answer for so long, whatever its TTL; also the one that
+        they have. Some providers do.
+        """
+        self._kept_for = seconds
+        addresses, until = self._cached
+        self._cached = (addresses, max(until, self._clock.ticks + seconds))
 
     async def run(self) -> None:
         """One page view or order every few simulated seconds, whatever the result of the one before."""
@@ -160,5 +169,5 @@ class Customers:
             addresses, ttl = await self._resolve(self._host)
             if not addresses:
                 raise LookupError("no address")
-            self._cached = (addresses, self._clock.ticks + ttl)
+            self._cached = (addresses, self._clock.ticks + max(ttl, self._kept_for))
         return addresses[self._number % len(addresses)]

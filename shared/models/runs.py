@@ -171,10 +171,12 @@ class Serving(Strict):
 
 class Replacement(Strict):
     """What a failover builds again while customers are served from Azure: ``workloads``, which replace those of
-    ``machines``; ``of_run`` is the newest run that built any of them.
+    ``machines``; ``of_run`` is the newest run that built any of them. ``named``: a person named the workloads; else
+    they were failing, and are looked at again before their machines are deleted.
     """
 
     workloads: list[str]
+    named: bool
     machines: dict[str, str]
     of_run: str
 
@@ -283,6 +285,8 @@ class RecoveryRun(Strict):
     replaces: str | None = None
     """The failover some of whose machines this one built again in Azure, and which of its own it built."""
     builds_again: list[str] = []
+    may_serve: bool = False
+    """Whether customers may be on what it built in Azure although it moves no traffic: it is never a leftover then."""
     retired_at: datetime | None = None
     """When what this failover built was given up, some time after a failback."""
     document: int | None = None
@@ -326,7 +330,12 @@ class RecoveryRun(Strict):
         """Whether the run's resources may be deleted. Once the cutover has begun they may serve customers, until they
         are retired after a failback.
         """
-        return self.outcome is not None and (self.retired_at is not None or not self.cutover.is_committed)
+        return self.outcome is not None and (self.retired_at is not None or not self.holds_customers)
+
+    @property
+    def holds_customers(self) -> bool:
+        """Whether customers may be on what it built."""
+        return self.cutover.is_committed or self.may_serve
 
     @property
     def keeps_its_point(self) -> bool:

@@ -63,6 +63,7 @@ def _is_young(run: RecoveryRun) -> bool:
 
 
 _GONE = "The run stopped unexpectedly: its orchestration no longer exists."
+_KEPT = "What it built in Azure is kept, since customers may be on it, and so are the disks of replaced machines."
 _HALF_MOVED = "The run stopped during the cutover; the active site was read from Traffic Manager."
 
 
@@ -82,7 +83,7 @@ async def end_lost(plan: RecoveryPlan, run_id: str, engine: Engine) -> SiteState
         return state
     if run.outcome is not None:
         return state
-    because = _GONE
+    because = f"{_GONE} {_KEPT}" if run.may_serve else _GONE
     if run.cutover.is_committed:
         site = (await read_routing(plan.traffic)).active_site
         home = run.kind == "failback" and site == "primary"

@@ -11,6 +11,8 @@ from shared.models.site_state import SiteState
 from shared.probes.site import probe_site
 from shared.services.serving import serving_failover
 
+_LOOKS = 3
+
 
 async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -> Replacement:
     """The workloads to build again: those that were named, else those that fail their probes now and depend on no
@@ -26,9 +28,7 @@ async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -
             "Customers are served from Azure by machines that no run of Coldsite built, so it must not replace them."
         )
     names = list(plan.recovery.workloads)
-    machines = plan.recovery.workloads.values()
-    looks = await asyncio.gather(*(probe_site(one.probes, one.address.failover) for one in machines))
-    unwell = {name for name, seen in zip(names, looks, strict=True) if not seen.healthy}
+    unwell = set() if wanted else await _unwell(plan)
     causes = {name for name in unwell if not unwell & plan.recovery.workloads[name].depends_on.keys()}
     chosen = [name for name in names if name in (wanted or causes)]
     if not chosen:
@@ -36,4 +36,16 @@ async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -
             f"The machines in Azure are healthy ({', '.join(names)}). To build one again all the same, name it: "
             f"`coldsite failover {plan.name} --workload {names[0]}`. The way home is `coldsite failback`."
         )
-    return Replacement(workloads=chosen, machines=serving.machines, of_run=serving.run_id)
+    return Replacement(workloads=chosen, named=bool(wanted), machines=serving.machines, of_run=serving.run_id)
+
+
+async def _unwell(plan: RecoveryPlan) -> set[str]:
+    """The workloads that fail their probes three times in a row: a restart must not cost a machine."""
+    unwell = set(plan.recovery.workloads)
+    for number in range(_LOOKS):
+        if number and unwell:
+            await asyncio.sleep(plan.recovery.probe.success_interval.total_seconds())
+        asked = {name: plan.recovery.workloads[name] for name in sorted(unwell)}
+        seen = await asyncio.gather(*(probe_site(one.probes, one.address.failover) for one in asked.values()))
+        unwell = {name for name, probed in zip(asked, seen, strict=True) if not probed.healthy}
+    return unwell

@@ -32,7 +32,7 @@ async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
     Coldsite did.
     """
     runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
-    run = next((one for one in runs if one.outcome is not None and one.cutover.is_committed), None)
+    run = next((one for one in runs if one.outcome is not None and one.holds_customers), None)
     if run is None:
         return Serving(run_id="", moved_at=state.latched_at)
     line = await line_of(run.run_id)
@@ -42,7 +42,7 @@ async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
         run_id=run.run_id,
         built_by=built_by,
         machines={n: compute_id(group, "virtualMachines", ids.machine_name(by, n)) for n, by in built_by.items()},
-        recovered_until=line[-1].recovered_until,
+        recovered_until=min(filter(None, (one.recovered_until for one in line)), default=None),
         moved_at=state.latched_at,
     )
 

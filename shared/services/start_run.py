@@ -89,13 +89,13 @@ async def begin_run(
     """
     now = datetime.now(UTC)
     state = await site_state.read_state(plan.name)
-    if not replaces and (problem := refusal(state, kind)):
+    if problem := _refused(state, kind, replaces):
         raise RefusedError(problem)
     over = None
     stale = await lock_is_stale(state, engine)
     if stale and state.active_run:
         state = await end_lost(plan, state.active_run, engine)
-        if not replaces and (problem := refusal(state, kind)):
+        if problem := _refused(state, kind, replaces):
             raise RefusedError(problem)
     preempts = not stale and await takes_over(state, kind, trigger)
     if preempts or stale:
@@ -154,6 +154,13 @@ async def begin_run(
         with contextlib.suppress(ColdsiteError):  # It is for the status only, and no reason to refuse.
             await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     return run
+
+
+def _refused(state: SiteState, kind: Kind, replaces: Replacement | None) -> str | None:
+    """As ``refusal``; machines are built again only while customers are served from Azure."""
+    if replaces is None:
+        return refusal(state, kind)
+    return None if state.active_site == "recovery" else "Customers are not served from Azure any more; look again."
 
 
 async def takes_over(state: SiteState, kind: Kind, trigger: Trigger) -> bool:
