@@ -49,12 +49,10 @@ def approve(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = Non
     api = api_of(url, key)
     run = find_run(api, run)
     kind = _show_question(api, run)
-    if kind == "rebuild":
-        does = "replace these machines in Azure"
-    else:
-        does = (
-            "stop Azure's writes and bring customers home" if kind == "failback" else "build the machines and cut over"
-        )
+    does = {
+        "rebuild": "replace these machines in Azure",
+        "failback": "stop Azure's writes and bring customers home",
+    }.get(kind, "build the machines and cut over")
     confirm(api, f"Let {run} {does}?", yes)
     _steer("approve", run, reason, api)
 
@@ -77,11 +75,11 @@ def abort(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None,
 
 @answers_app.command()
 def proceed(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None, key: Key = None) -> None:
-    """Cut over despite the reported doubt: a yes to the question that a run asks just before the cutover."""
+    """Continue despite the reported doubt: a yes to the question that a run asks, mostly just before the cutover."""
     api = api_of(url, key)
     run = find_run(api, run)
     _show_question(api, run)
-    confirm(api, "Cut over to Azure anyway?", yes)
+    confirm(api, "Proceed all the same?", yes)
     _steer("proceed", run, reason, api)
 
 

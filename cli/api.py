@@ -49,21 +49,24 @@ class Target:
 
 
 def find_target(url: str | None, key: str | None) -> Target:
-    """From the options, else the environment, else the context in use, else a local lab. Raises ``ApiError`` and
-    ``ContextError``. `--context` wins over COLDSITE_URL.
+    """From --url, else --context, else COLDSITE_URL, else the lab that runs in this folder, else the context in use.
+    Raises ``ApiError`` and ``ContextError``.
 
     Credentials: ``key``; else COLDSITE_TOKEN; else the account of the Azure CLI, where COLDSITE_APP names the app's
     registration; else COLDSITE_KEY.
     """
-    where = url or os.environ.get("COLDSITE_URL")
-    if where and not os.environ.get("COLDSITE_CONTEXT"):
+    if url:
+        return Target(_checked(url), _who(key))
+    if os.environ.get("COLDSITE_CONTEXT") and (named := contexts.chosen()):
+        return target_of(named[1], key)
+    if where := os.environ.get("COLDSITE_URL"):
         return Target(_checked(where), _who(key))
-    if (found := contexts.chosen()) is not None:
-        return target_of(found[1], key)
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
         if file.is_file():
             return _lab(file, key)
+    if (current := contexts.chosen()) is not None:
+        return target_of(current[1], key)
     raise ApiError(
         0,
         "No Coldsite is configured. `coldsite context add NAME --url URL --app ID` adds one (`azd env get-values` "
@@ -76,12 +79,12 @@ def target_of(context: Context, key: str | None = None) -> Target:
     url = _checked(context.url)
     if key is None and context.app:
         return Target(url, _bearer(_signed_in(context.app)))
-    return Target(url, {"x-functions-key": key or context.key or os.environ.get("COLDSITE_KEY", "")})
+    return Target(url, {"x-functions-key": key or context.key or ""})
 
 
 def _checked(where: str) -> str:
     where = where.rstrip("/")
-    if not re.match(r"https://|http://(127\.|localhost(:|$))", where):
+    if not re.match(r"https://|http://(127(\.\d{1,3}){3}|localhost)(:\d+)?$", where):
         raise ApiError(0, f"{where} is not https, so your credentials could be intercepted.")
     if not _HOST.fullmatch(where.partition("://")[2].partition("/")[0]):
         raise ApiError(0, f"{where} is not a URL. `azd env get-value COLDSITE_URL` prints yours.")
@@ -94,6 +97,7 @@ def remember(url: str | None, key: str | None, context: str | None = None) -> No
         os.environ["COLDSITE_CONTEXT"] = context
     if url:
         os.environ["COLDSITE_URL"] = url
+        os.environ.pop("COLDSITE_CONTEXT", None)
     if key:
         os.environ["COLDSITE_KEY"] = key
         for other in ("COLDSITE_TOKEN", "COLDSITE_APP"):

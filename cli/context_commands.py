@@ -6,6 +6,7 @@ import re
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from cli.contexts import Context, ContextError, read, write
 from cli.options import out
@@ -26,7 +27,10 @@ def add(
     if not _NAME.fullmatch(name):
         raise typer.BadParameter("a name has letters, digits, dots, hyphens and underscores, 63 at most.")
     known = read()
-    known.contexts[name] = Context(url=url, app=client, key=key, secret=secret)
+    try:
+        known.contexts[name] = Context(url=url, app=client, key=key, secret=secret)
+    except ValidationError as error:
+        raise typer.BadParameter(str(error.errors()[0]["msg"])) from None
     known.current = name
     write(known)
     out.print(f"{name} is used from now on. `coldsite context use NAME` changes that.", markup=False)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from shared.models.signing import key_of
 
 
 class ContextError(Exception):
     """The file of contexts, or a name in it, cannot be used."""
+
+
+def _checked(secret: str) -> str:
+    key_of(secret)
+    return secret
 
 
 class Context(BaseModel):
@@ -23,7 +31,7 @@ class Context(BaseModel):
     url: str
     app: str | None = None
     key: str | None = None
-    secret: str | None = None
+    secret: Annotated[str, AfterValidator(_checked)] | None = None
 
 
 class Contexts(BaseModel):

@@ -23,6 +23,8 @@ from shared.models.durations import spoken
 app = typer.Typer(invoke_without_command=True, help="Every Coldsite that you look after, worst first.")
 ANSWERS_WITHIN = 2.0
 """Seconds. A Coldsite that takes longer is shown as one that does not answer."""
+SIGNED_IN_WITHIN = 15.0
+"""Seconds. The Azure CLI takes some for each token."""
 ORDER = ("down", "silent", "asking", "working", "away", "paused", "well")
 """Worst first; ``silent`` is a Coldsite that does not answer, or has not been heard of."""
 _STYLES = {"down": "bold red", "silent": "bold red", "asking": "bold yellow", "away": "magenta", "well": "green"}
@@ -83,7 +85,7 @@ async def _ask(session: aiohttp.ClientSession, name: str, context: Context) -> l
         return [Line(name, "", "NO ANSWER", "silent", why, context.url)]
 
     try:
-        target = await asyncio.to_thread(target_of, context)
+        target = await asyncio.wait_for(asyncio.to_thread(target_of, context), SIGNED_IN_WITHIN)
         async with session.get(f"{target.url}/api/status", headers=target.headers) as response:
             if response.status in (401, 403):
                 return silent(f"It refuses your sign-in or key ({response.status}).")
@@ -92,7 +94,7 @@ async def _ask(session: aiohttp.ClientSession, name: str, context: Context) -> l
             return lines_of(name, json.loads(await response.text()), context.url)
     except ApiError as error:
         return silent(error.detail)
-    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError, AttributeError) as error:
         return silent(f"It does not answer ({type(error).__name__}).")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from cli.contexts import Context
 from cli.fleet import ORDER, Line, lines_of
 from cli.options import out
 from shared.models.durations import spoken
-from shared.services.signing import is_genuine
+from shared.models.signing import is_genuine, key_of
 
 SILENT_AFTER = 900
 """Seconds without a status, of which one comes every five minutes."""
@@ -37,9 +36,7 @@ class FleetServer:
     """Receives and shows. A context without a secret cannot be verified, so it is not shown."""
 
     def __init__(self, contexts: dict[str, Context]) -> None:
-        self._keys = {
-            name: base64.b64decode(one.secret.removeprefix("whsec_")) for name, one in contexts.items() if one.secret
-        }
+        self._keys = {name: key_of(one.secret) for name, one in contexts.items() if one.secret}
         self._urls = {name: one.url.rstrip("/") for name, one in contexts.items()}
         self._heard: dict[str, Heard] = {}
         self._seen: dict[str, float] = {}
@@ -56,7 +53,7 @@ class FleetServer:
         name, body = request.match_info["name"], await request.read()
         headers = {key.lower(): value for key, value in request.headers.items()}
         key, message = self._keys.get(name), headers.get("webhook-id", "")
-        if key is None or not is_genuine(key, headers, body):
+        if key is None or not is_genuine(key, headers, body, time.time()):
             return web.Response(status=401, text="The signature is missing, wrong or old.")
         if message in self._seen:
             return web.Response(status=204)

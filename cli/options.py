@@ -11,7 +11,7 @@ from cli import show
 from cli.api import Api, find_target
 
 out = show.console()
-Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, else a local lab.")]
+Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, a lab, or the context.")]
 Key = Annotated[str | None, typer.Option("--key", help="The function key; else COLDSITE_KEY.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Check and forecast; start and store nothing.")]

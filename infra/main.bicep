@@ -58,8 +58,7 @@ param operatorEmail string = ''
 @description('Address ranges from which administrators change secrets in the vault; without any, only Coldsite reaches it.')
 param administratorAddresses string = ''
 
-@description('Further app settings that the plan names, such as the address of a hook: NAME=VALUE, separated by a blank. A secret is a Key Vault reference.')
-@secure()
+@description('Names of further app settings that the plan names, such as the address of a hook, separated by a blank. MOVED_HOOK is the secret moved-hook of the vault.')
 param moreSettings string = ''
 
 @description('user:password of the login that checks SQL Server; it may connect, and read one table for the age of the data.')
@@ -333,7 +332,8 @@ module app 'coldsite/app.bicep' = {
       ? recoverySite!.outputs.recoveryAddress
       : needed(recoveryAddress, 'COLDSITE_RECOVERY_ADDRESS', 'the recovery site\'s own public address')
     observerAddress: empty(observerAddress) ? 'www.msftconnecttest.com' : observerAddress
-    moreSettings: moreSettings
+    moreSettings: empty(moreSettings) ? [] : split(moreSettings, ' ')
+    vaultUri: vault.outputs.vaultUri
     alwaysReady: alwaysReady
     schedulerEndpoint: taskScheduler ? scheduler!.outputs.endpoint : ''
     schedulerHub: taskScheduler ? scheduler!.outputs.hubName : ''

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from shared.models.errors import SettingError
 from shared.models.places import is_setting, split_place
+from shared.models.signing import key_of
 
 _PUBLIC_CLOUD = "https://management.azure.com"
 
@@ -65,10 +66,13 @@ def dns_server() -> tuple[str, int] | None:
 
 
 def resolvers() -> list[str]:
-    """The resolvers that are asked whether they have seen a cutover: addresses with an optional port. By default three
-    that many customers use; empty where none are asked.
+    """The resolvers that are asked whether they have seen a cutover: IPv4 addresses with an optional port. By default
+    three that many customers use; empty where none are asked. Raises ``SettingError`` for anything else.
     """
-    return os.environ.get("COLDSITE_RESOLVERS", "1.1.1.1 8.8.8.8 9.9.9.9").split()
+    named = os.environ.get("COLDSITE_RESOLVERS", "1.1.1.1 8.8.8.8 9.9.9.9").split()
+    if wrong := [one for one in named if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?", one)]:
+        raise SettingError(f"The app setting COLDSITE_RESOLVERS contains {wrong[0]!r}, which is not an IPv4 address.")
+    return named
 
 
 def page() -> str | None:
@@ -138,9 +142,11 @@ def heartbeat_url() -> str | None:
 
 def _key(setting: str) -> bytes:
     try:
-        return base64.b64decode(_required(setting, "whsec_ and a key in base64").removeprefix("whsec_"), validate=True)
+        return key_of(_required(setting, "whsec_ and a key in base64"))
     except ValueError:
-        raise SettingError(f"The app setting {setting} is not whsec_ and a key in base64.") from None
+        raise SettingError(
+            f"The app setting {setting} is not whsec_ and a key of 24 bytes or more in base64."
+        ) from None
 
 
 def sign_in_required() -> bool:

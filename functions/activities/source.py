@@ -47,7 +47,7 @@ async def fence_source(order: FenceOrder) -> Called:
     except LostLockError as error:
         return Called(done=False, detail=str(error))
     fence, run = order.fence, order.run
-    call = f"{run.run_id}.{order.target}.{order.action}.{order.attempt}"
+    call = f"{run.run_id}:{order.target}:{order.action}:{order.attempt}"
     answer = await call_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action, call)
     # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before

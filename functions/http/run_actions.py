@@ -45,7 +45,7 @@ RUN_ACTIONS = {
         ids.EVENT_PROCEED,
         frozenset({Phase.NEEDS_OPERATOR}),
         "asks whether to proceed",
-        "Cut over despite the reported doubt: a yes to the question just before the cutover",
+        "Continue despite the reported doubt: a yes to the question, mostly just before the cutover",
     ),
     "commit": RunAction(
         "operator",

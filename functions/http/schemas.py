@@ -128,10 +128,13 @@ class WaitingRun(Strict):
 
 
 class ResolverView(Strict):
-    """A resolver that customers use, and since when it has seen the newest move; None while it has not."""
+    """A resolver that customers use, and since when it has seen the newest move; None while it answers the old site, or
+    (``silent``) does not answer.
+    """
 
     name: str
     seen_at: datetime | None
+    silent: bool = False
 
 
 class PlanView(Strict):

@@ -12,6 +12,7 @@ from shared.models.evidence import spoken_evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome
 from shared.models.site_state import SiteState
+from shared.services.resolvers import FOLLOWS_FOR, SILENT
 from shared.store import alerts, site_state
 from shared.store.runs import list_runs, read_run
 
@@ -64,10 +65,16 @@ def _resolvers(state: SiteState) -> list[ResolverView]:
     moved = state.moved_at
     if moved is None or state.resolvers.get("moved_at") != moved.isoformat():
         return []
+    over = datetime.now(UTC) - moved > FOLLOWS_FOR
+    named = {name: at for name, at in state.resolvers.items() if name != "moved_at"}
     return [
-        ResolverView(name=name, seen_at=datetime.fromisoformat(at) if at else None)
-        for name, at in state.resolvers.items()
-        if name != "moved_at"
+        ResolverView(
+            name=name,
+            seen_at=datetime.fromisoformat(at) if at not in ("", SILENT) else None,
+            silent=at == SILENT,
+        )
+        for name, at in named.items()
+        if not over or at not in ("", SILENT)
     ]
 
 

@@ -32,13 +32,13 @@ class PlanHooks:
 
     def consult(self, moment: HookMoment, phase: Phase) -> Doing[None]:
         """Returns when the run may continue. A required hook that refuses is asked again now and then, until it agrees
-        or a person proceeds without it.
+        or a person proceeds without it. After the cutover there is nothing to hold up, so a refusal is only told.
         """
         if not self.awaits(moment):
             return
         hook = self._plan.hooks.declared[moment]
         problem = yield from self._refusal(moment, hook)
-        if problem and hook.required:
+        if problem and hook.required and moment != "after_cutover":
             yield from self._ask(moment, hook, phase, problem)
         elif problem:
             title = f"{self._plan.title}: a hook was not carried out"
@@ -56,13 +56,15 @@ class PlanHooks:
         self._passed.add(moment)
 
     def _ask(self, moment: HookMoment, hook: Hook, phase: Phase, problem: str) -> Doing[None]:
-        """After the cutover a hook cannot hold up anything, so the plan's default ends the question."""
-        choices = "`proceed` continues without it" + ("; `abort` ends the run." if self._work.abortable else ".")
+        """Only a person may overrule a hook. Where the primary's writes are stopped meanwhile, the plan's default ends
+        the run without an answer: the shop must not stay closed.
+        """
+        choices = "`proceed` continues without it; `abort` ends the run."
         question = Question(
-            f"{problem} The plan requires its agreement, and Coldsite asks it again every few minutes. {choices}",
+            f"{problem} The plan requires its agreement, and Coldsite asks it again now and then. {choices}",
             phase,
             answer="proceed",
-            has_default=moment == "after_cutover",
+            has_default=self._work.after_hold == "abort",
             still_true=lambda: self._still_refuses(moment, hook),
         )
         yield from ask(self._work, self._plan, question)

@@ -155,7 +155,6 @@ async def _acknowledge(run: RecoveryRun, caller: Caller, note: NoteRequest) -> f
         run.run_id,
         acknowledged_by=caller.name,
         acknowledged_at=datetime.now(UTC),
-        acknowledged_question=run.holds,
     )
     why = f": {note.reason}" if note.reason else "."
     await events.record_event(run.plan, f"{caller.known_as} is on run {run.run_id}{why}")

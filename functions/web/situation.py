@@ -15,7 +15,7 @@ from shared.models.words import PHASES, SITES
 type Tone = Literal["well", "down", "working", "asking", "away", "paused"]
 _ANSWERS: dict[Verb, tuple[str, str]] = {
     "approve": ("Yes, go ahead", "primary"),
-    "proceed": ("Move customers all the same", "primary"),
+    "proceed": ("Proceed all the same", "primary"),
     "retry": ("It is fixed: retry", "primary"),
     "commit": ("Commit: customers stay home", "primary"),
     "reject": ("No", "plain"),

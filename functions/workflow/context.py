@@ -58,6 +58,9 @@ class RunContext:
         self.unwritten = 0
         """How many facts could not be recorded despite every retry."""
         self.last_question: str | None = None
+        self.asked = ""
+        """The newest question, and when it was asked first: one that returns unchanged is not new."""
+        self.asked_at = self.now
         self.holds = 0
         """How many questions this run has asked; an answer carries the number of its question."""
 

@@ -33,14 +33,25 @@ class Question:
 
 
 def pose(
-    work: RunContext, plan: RecoveryPlan, phase: Phase, text: str, answers: list[Verb], until: datetime | None
+    work: RunContext,
+    plan: RecoveryPlan,
+    phase: Phase,
+    text: str,
+    answers: list[Verb],
+    until: datetime | None,
+    *,
+    urgent: bool = True,
 ) -> Doing[None]:
-    """Writes a question down, with its number: an answer to an earlier one does not count for this one."""
+    """Writes a question down, with its number: an answer to an earlier one does not count for this one. Only an
+    ``urgent`` one is escalated.
+    """
     work.holds += 1
+    if text != work.asked:
+        work.asked, work.asked_at = text, work.now
     yield from work.record_now(
         phase=phase,
         waiting_for=text,
-        waiting_since=work.now,
+        waiting_since=work.asked_at if urgent else None,
         answers=answers,
         waiting_until=until,
         holds=work.holds,
@@ -93,7 +104,7 @@ def await_commit(
             yield from work.record_now(waiting_for=None, answers=[], waiting_until=None)
             asked = None
         if due and (asked is None or _about(asked) != _about(question)):
-            yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None)
+            yield from pose(work, plan, Phase.WATCHING, question, ["commit"], None, urgent=problem is not None)
             work.tell(plan.notify, "needs_operator", title, question, ["commit"])
             asked = question
         if asked and work.now >= remind_at:

@@ -24,18 +24,18 @@ param recoveryAddress string
 param observerAddress string
 param alwaysReady bool
 
-@description('Further app settings, NAME=VALUE, separated by a blank.')
-@secure()
-param moreSettings string
+@description('Names of further app settings, whose values are secrets of the vault.')
+param moreSettings array
+param vaultUri string
 
 @description('Durable Task Scheduler\'s address and hub; empty: the host\'s own storage account, as host.json says.')
 param schedulerEndpoint string
 param schedulerHub string
 
 var more = toObject(
-  empty(moreSettings) ? [] : split(moreSettings, ' '),
-  setting => first(split(setting, '=')),
-  setting => substring(setting, indexOf(setting, '=') + 1)
+  moreSettings,
+  name => name,
+  name => '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${toLower(replace(name, '_', '-'))})'
 )
 
 // Settings of this form override host.json (source: MicrosoftDocs/azure-docs,

@@ -87,5 +87,6 @@ module endpoint 'private-endpoint.bicep' = if (strictNetwork) {
   }
 }
 
+output vaultUri string = vault.properties.vaultUri
 output sqlProbeUri string = sqlProbeSecret.properties.secretUri
 output notifyUri string = notifySecret.properties.secretUri

@@ -92,12 +92,7 @@ foreach ($address in (Get-Setting 'COLDSITE_ADMINISTRATOR_ADDRESSES') -split ','
         break
     }
 }
-foreach ($setting in (Get-Setting 'COLDSITE_MORE_SETTINGS') -split ' ' | Where-Object { $_ }) {
-    if ($setting -cnotmatch '^[A-Z][A-Z0-9_]*=.') {
-        $problems.Add("COLDSITE_MORE_SETTINGS is not a list of NAME=VALUE. Expected: capital letters, digits and _, an equals sign and a value without a blank; settings are separated by one blank. Type: azd env set COLDSITE_MORE_SETTINGS 'MOVED_HOOK=https://... STOP_WRITES_HOOK=https://...'")
-        break
-    }
-}
+Assert-Form 'COLDSITE_MORE_SETTINGS' '^[A-Z][A-Z0-9_]*( [A-Z][A-Z0-9_]*)*$' 'names of app settings in capital letters, separated by one blank; their values are secrets of the vault (docs/install.md).'
 if ((Get-Setting 'AZURE_ENV_NAME') -notmatch '^[A-Za-z0-9][A-Za-z0-9-]{0,19}$') {
     $problems.Add("AZURE_ENV_NAME is '$(Get-Setting 'AZURE_ENV_NAME')'. Expected: at most 20 letters, digits and hyphens. It is the environment's name: azd env new NAME")
 }

@@ -341,8 +341,6 @@ class _File:
                 return self._value(left, known) != self._value(right, known)
             case "&&":
                 return self._value(left, known) and self._value(right, known)
-            case "+":
-                return self._value(left, known) + self._value(right, known)
             case "||":
                 return self._value(left, known) or self._value(right, known)
         raise self._refuse(node, f"{node.children[1].type} is not modelled")

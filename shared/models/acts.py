@@ -49,10 +49,17 @@ class Called(Strict):
 
 
 def read_report(text: str) -> ActReport | None:
-    """The last JSON line of a text as a report; None where there is none that can be read."""
+    """A text that is JSON, or its last JSON line, as a report; None where there is none that can be read."""
     try:
-        return ActReport.model_validate(json.loads(last_json_line(text)))
-    except (IndexError, ValueError, ValidationError):
+        return _report(text) or _report(last_json_line(text))
+    except IndexError:
+        return None
+
+
+def _report(text: str) -> ActReport | None:
+    try:
+        return ActReport.model_validate(json.loads(text))
+    except (ValueError, ValidationError):
         return None
 
 

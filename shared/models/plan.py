@@ -320,13 +320,17 @@ class RecoveryPlan(Strict):
         ]
 
     @property
+    def addresses(self) -> list[str]:
+        """The app settings of every address that is told of anything."""
+        return sorted({one.url_setting for one in self.notify} | {one.to for one in self.escalation})
+
+    @property
     def settings(self) -> list[str]:
         """Every app setting that the plan names, in order."""
         probes = [(p.http, p.sql) for w in self.recovery.workloads.values() for p in w.probes]
         probes += [(p.http, p.sql) for p in self.traffic.verify]
         probes += [(s.http, s.sql) for s in self.detection.signals.values()]
-        named: set[str | None] = {one.url_setting for one in self.notify}
-        named |= {one.to for one in self.escalation}
+        named: set[str | None] = {*self.addresses}
         named |= {self.fence.hook if self.fence else None} | {act.hook for act in self.failback.acts.values()}
         named |= {hook.hook for hook in self.hooks.declared.values()}
         for http, sql in probes:
@@ -355,6 +359,8 @@ class RecoveryPlan(Strict):
             "hooks": True,
         }
         aside: Any = {"recovery": {"workloads": {"__all__": {"boot_timeout", "expected_boot", "software"}}}}
+        if not self.hooks.declared:  # The hash of a plan without hooks is as it was before there were any.
+            del counts["hooks"]
         return _digest(self.model_dump(mode="json", include=counts, exclude=aside))
 
     @property

@@ -263,10 +263,10 @@ class RecoveryRun(Strict):
     answers: list[Verb] = []
     """The valid answers to ``waiting_for``."""
     waiting_since: datetime | None = None
+    """Since when it waits for an answer that is urgent: the same question, asked again, keeps its time."""
     acknowledged_by: str | None = None
-    """The caller who said to be on it, when, and for which question: another one must be acknowledged again."""
+    """The caller who said to be on it, and when: another question must be acknowledged again."""
     acknowledged_at: datetime | None = None
-    acknowledged_question: int = 0
     waiting_until: datetime | None = None
     """When the plan's default applies; None where only a person may answer."""
     holds: int = 0
@@ -323,7 +323,7 @@ class RecoveryRun(Strict):
     @property
     def is_acknowledged(self) -> bool:
         """Whether a person has said to be on the question that waits."""
-        return self.acknowledged_by is not None and self.acknowledged_question == self.holds
+        return bool(self.acknowledged_at and self.waiting_since and self.acknowledged_at >= self.waiting_since)
 
     @property
     def is_leftover(self) -> bool:

@@ -86,13 +86,14 @@ class SiteState(Strict):
     warnings: dict[str, str] = {}
     untold: list[str] = []
     escalated: list[str] = []
-    """The addresses of the plan's ``escalation`` that were told of a question, as run/question/address."""
+    """The addresses of the plan's ``escalation`` that were told of a question, as run/time/address."""
     told_week: str | None = None
     """The newest ISO week whose lines were sent."""
     unseen_since: dict[str, str] = {}
 
     resolvers: dict[str, str] = {}
-    """Since when each resolver has seen the newest move, empty while it has not; and ``moved_at``, that move."""
+    """Since when each resolver has seen the newest move, empty while it answers the old site, ``silent`` while it does
+    not answer; and ``moved_at``, that move."""
 
     @property
     def moved_at(self) -> datetime | None:

@@ -346,7 +346,7 @@ def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) ->
 
 
 def _notifications(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
-    for address in sorted({one.url_setting for one in plan.notify} - set(facts.missing_settings)):
+    for address in sorted(set(plan.addresses) - set(facts.missing_settings)):
         last = facts.delivered.get(address)
         if last is not None and facts.at - last <= DELIVERY_AGE:
             continue

@@ -44,7 +44,6 @@ async def send_test(plan: RecoveryPlan, by: str) -> list[Delivery]:
         f"Test: {plan.title}",
         f"{by} asked for this message; nothing is wrong. Coldsite reaches this address.",
     )
-    addresses = sorted({one.url_setting for one in plan.notify})
 
     async def one(address: str) -> Delivery:
         try:
@@ -53,7 +52,7 @@ async def send_test(plan: RecoveryPlan, by: str) -> list[Delivery]:
             return Delivery(address=address, problem=str(error))
         return Delivery(address=address)
 
-    return list(await asyncio.gather(*(one(address) for address in addresses)))
+    return list(await asyncio.gather(*(one(address) for address in plan.addresses)))
 
 
 async def _warn_of(plan: str, message: Message, trouble: str | None) -> None:

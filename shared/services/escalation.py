@@ -9,7 +9,7 @@ from shared.models.durations import spoken
 from shared.models.errors import NotDeliveredError, UnknownRunError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Phase, RecoveryRun
+from shared.models.runs import RecoveryRun
 from shared.models.site_state import SiteState
 from shared.services.announce import deliver
 from shared.store import site_state
@@ -20,8 +20,7 @@ from shared.store.runs import read_run
 async def escalate(plan: RecoveryPlan, state: SiteState) -> None:
     """Tells the next addresses of the plan's ``escalation`` of a question that is neither answered nor acknowledged.
 
-    An address that does not accept the message is tried again at the next call. Questions of a drill, and the offer to
-    commit, are not urgent.
+    An address that does not accept the message is tried again at the next call. Questions of a drill are not urgent.
     """
     if not plan.escalation or not state.active_run or state.active_kind == "drill":
         return
@@ -29,10 +28,10 @@ async def escalate(plan: RecoveryPlan, state: SiteState) -> None:
         run = await read_run(state.active_run)
     except UnknownRunError:
         return
-    if not run.waiting_for or run.waiting_since is None or run.is_acknowledged or run.phase is Phase.WATCHING:
+    if not run.waiting_for or run.waiting_since is None or run.is_acknowledged:
         return
     waits = datetime.now(UTC) - run.waiting_since
-    question = f"{run.run_id}/{run.holds}/"
+    question = f"{run.run_id}/{run.waiting_since:%Y%m%dT%H%M%S}/"
     told = [one for one in state.escalated if one.startswith(question)]
     for step in plan.escalation:
         if waits < step.after or question + step.to in told:

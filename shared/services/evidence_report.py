@@ -55,7 +55,8 @@ async def gather_evidence_of(plan: RecoveryPlan, since: datetime, until: datetim
     """The evidence of ``since`` to ``until``, from stored state only. At most the newest thousand runs are read."""
     found, chain = await asyncio.gather(list_runs(plan.name, limit=_MOST), verify_history(plan.name))
     goals = plan.objectives.recovery_time.total_seconds(), plan.objectives.recovery_point.total_seconds()
-    rows = [_row(run, goals) for run in reversed(found) if since <= run.started_at < until and run.outcome]
+    counts = [run for run in reversed(found) if since <= run.started_at < until and run.outcome and not run.replaces]
+    rows = [_row(run, goals) for run in counts]
     drills = [row for row in rows if row.kind == "drill"]
     measured = [row.recovery_time for row in rows if row.recovery_time is not None]
     return PlanEvidence(

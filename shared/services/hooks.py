@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from shared.models.acts import ActReport, Called, read_report
 from shared.models.errors import SettingError
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
-from shared.services.signing import signature
+from shared.models.signing import signature
 
 _LONGEST_ANSWER = 64 * 1024
 
@@ -24,7 +25,7 @@ async def carry_out(order: ActOrder) -> Called | Started | Refused:
     act, run = order.act, order.run
     if not act.hook:
         return await start_act(order)
-    call = f"{run.run_id}.{order.action}.{order.attempt}"
+    call = f"{run.run_id}:{order.action}:{order.attempt}"
     return await call_hook(act.hook, act.timeout, run.plan, run.run_id, order.action, call)
 
 
@@ -34,8 +35,7 @@ async def call_hook(
     """One call of the hook whose address is in the app setting ``hook``. Any answer is a result, as is a time-out.
 
     ``call`` identifies the call for receivers that ignore repetitions, by default a new id. The answer is good with a
-    status of 2xx and an empty body, or one JSON line that does not say ``"done": false``; anything else, a login page
-    say, is none.
+    status of 2xx, unless its JSON says ``"done": false`` or it is a page of HTML: a login page answers 200 too.
     """
     body = json.dumps({"run_id": run_id, "plan": plan, "action": action}).encode()
     try:
@@ -47,8 +47,8 @@ async def call_hook(
     except Exception as error:  # noqa: BLE001 (a hook's error is a result; its address may contain a secret)
         return Called(done=False, detail=f"the hook did not answer ({type(error).__name__})")
     report = read_report(text)
-    if 200 <= status < 300 and text.strip() and report is None:
-        return Called(done=False, detail=f"the hook answered {status} and no JSON, so it may be another page")
+    if 200 <= status < 300 and text.lstrip().startswith("<"):
+        return Called(done=False, detail=f"the hook answered {status} with a page of HTML, so it may be a login page")
     report = report or ActReport()
     done = 200 <= status < 300 and report.done is not False
     said = f": {report.message}" if report.message else ""
@@ -57,7 +57,7 @@ async def call_hook(
 
 def _signature(call: str, body: bytes) -> dict[str, str]:
     key = settings.hook_secret()
-    return signature(key, call, body) if key else {}
+    return signature(key, call, body, time.time()) if key else {}
 
 
 async def _post(url: str, body: bytes, headers: dict[str, str], seconds: float) -> tuple[int, str]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 
 import aiohttp
 
 from shared import settings
 from shared.models.errors import SettingError
+from shared.models.signing import signature
 from shared.services.announce import WARNS
-from shared.services.signing import signature
 
 _log = logging.getLogger("coldsite.outbound")
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
@@ -31,7 +32,7 @@ async def push_status(document: str) -> None:
         return
     body = document.encode()
     try:
-        headers = signature(settings.status_secret(), uuid.uuid4().hex, body)
+        headers = signature(settings.status_secret(), uuid.uuid4().hex, body, time.time())
     except SettingError as error:
         _log.warning("%s the status is not sent: %s", WARNS, error)
         return

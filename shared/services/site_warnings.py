@@ -324,7 +324,7 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
 
 def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """The warnings about the plan's addresses, which the sender maintains."""
-    keys = {UNDELIVERED + one.url_setting for one in plan.notify}
+    keys = {UNDELIVERED + address for address in plan.addresses}
     return {key: message for key, message in state.warnings.items() if key in keys}
 
 

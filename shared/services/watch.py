@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 
 from azure.core.exceptions import AzureError
@@ -12,6 +13,7 @@ from shared.azure.traffic_manager import read_endpoint
 from shared.models.errors import PlanBusyError, RefusedError
 from shared.models.evidence import Round
 from shared.models.plan import RecoveryPlan
+from shared.models.site_state import SiteState
 from shared.policy.outage import view
 from shared.services.announce import FAILED
 from shared.services.engine import Engine
@@ -31,10 +33,27 @@ async def watch(plan: RecoveryPlan, engine: Engine) -> str | None:
 
     A run starts when Coldsite's own probes fail twice in a row (it carries both looks, so that the confirmation counts
     from the first), when Traffic Manager calls the primary degraded, or while an alert is not resolved. While the next
-    check is postponed it starts one only for news: a check that has failed since the last run ended.
+    check is postponed it starts one only for news: a check that has failed since the last run ended. Beside that, an
+    unanswered question is escalated, and resolvers are asked whether they have seen the newest move.
     """
     state = await site_state.change_state(plan.name, lambda before: {})
-    await asyncio.gather(escalate(plan, state), follow_resolvers(plan, state))
+    run_id, *_ = await asyncio.gather(
+        _watch(plan, engine, state),
+        _beside(plan, escalate(plan, state)),
+        _beside(plan, follow_resolvers(plan, state)),
+    )
+    return run_id
+
+
+async def _beside(plan: RecoveryPlan, work: Awaitable[None]) -> None:
+    """What must not keep the watch from looking."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 (the watch must continue)
+        _log.error("%s %s: %s", FAILED, plan.name, error)
+
+
+async def _watch(plan: RecoveryPlan, engine: Engine, state: SiteState) -> str | None:
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
     if why_no_run_now(state):

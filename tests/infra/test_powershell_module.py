@@ -14,7 +14,7 @@ from tests.lab.screens import Coldsite, coldsite
 
 MODULE = Path(__file__).parents[2] / "cli" / "powershell" / "Coldsite"
 pytestmark = needs_powershell
-RUN = {"run_id": "contoso-f20270115203000000-abcd", "kind": "failover", "phase": "recovering"}
+RUN = {"run_id": "contoso-f20270115203000000-abcd", "kind": "failover", "phase": "recovering", "holds": 2}
 
 
 def shell(site: Coldsite, script: str) -> tuple[Any, str]:
@@ -79,9 +79,10 @@ def test_a_start_sends_what_was_asked_for_and_an_answer_follows_a_run_of_the_pip
                     "acknowledge_primary_healthy": False,
                     "recovery_point": "latest",
                     "reason": "Brand im Büro",
+                    "workloads": [],
                 },
             ),
-            (f"/api/runs/{RUN['run_id']}/acknowledge", {"reason": ""}),
+            (f"/api/runs/{RUN['run_id']}/acknowledge", {"reason": "", "question": 2}),
         ]
 
 

@@ -66,7 +66,7 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
         ("COLDSITE_PROFILE_NAME", "my profile", "without blanks"),
         ("COLDSITE_EDGE_GROUP_NAME", "a/b?c", "the name of a resource group"),
         ("COLDSITE_ADMINISTRATOR_ADDRESSES", "...", "public addresses"),
-        ("COLDSITE_MORE_SETTINGS", "MOVED_HOOK=https://a.example s3cret", "NAME=VALUE"),
+        ("COLDSITE_MORE_SETTINGS", "MOVED_HOOK=https://a.example/", "names of app settings"),
         ("COLDSITE_OBSERVER_ADDRESS", "https://example.com/", "without https://"),
         ("COLDSITE_ADMINISTRATOR_ADDRESSES", "203.0.113.7, 203.0.113.8", "no blank"),
     ],

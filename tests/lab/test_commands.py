@@ -218,7 +218,7 @@ def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsi
     site.says(f"runs/{RUN}", waiting("needs_operator", question).model_dump(mode="json"))
     said = site.run("proceed", RUN, answer="n\n", code=1)
     assert question in said
-    assert "Cut over to Azure anyway?" in said
+    assert "Proceed all the same?" in said
     assert site.sent == []
 
 

@@ -22,8 +22,8 @@ from cli import contexts
 from cli.contexts import Context
 from cli.fleet_server import FleetServer
 from cli.main import app, main
+from shared.models.signing import signature
 from shared.services.outbound import beat, push_status
-from shared.services.signing import signature
 from tests.lab.peer import free_port
 from tests.lab.screens import Coldsite, coldsite
 
@@ -77,7 +77,7 @@ def forty() -> Iterator[None]:
             site = stack.enter_context(coldsite())
             name = f"customer{number:02}"
             if number == 7:
-                since = (NOW - timedelta(minutes=5)).isoformat()
+                since = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
                 bad = plan(name, "SHOP DOWN", "down", since=since, waits_for_a_person=True, acknowledged_by="kim")
                 site.says("status", status(bad))
             elif number == 38:
@@ -174,7 +174,7 @@ class Served:
 
 def signed(document: Any, key: bytes = b"k" * 32) -> tuple[bytes, dict[str, str]]:
     body = json.dumps(document).encode()
-    return body, signature(key, f"m{len(body)}", body)
+    return body, signature(key, f"m{len(body)}", body, time.time())
 
 
 def test_the_page_shows_what_was_signed_and_who_is_silent() -> None:

@@ -237,6 +237,7 @@ def test_the_templates_set_every_setting_that_the_lab_sets() -> None:
         "IDENTITY_ENDPOINT",
         "IDENTITY_HEADER",
         "SSL_CERT_FILE",
+        "COLDSITE_RESOLVERS",
         "REQUESTS_CA_BUNDLE",
         "COLDSITE_PLANS",
         "COLDSITE_RESOURCE_MANAGER",

@@ -22,7 +22,7 @@ function Connect-Coldsite {
     [CmdletBinding()]
     param([string] $Url = $env:COLDSITE_URL, [string] $App = $env:COLDSITE_APP, [string] $Key = $env:COLDSITE_KEY)
     if (-not $Url) { throw 'Name the address: Connect-Coldsite -Url https://... (azd env get-value COLDSITE_URL prints it).' }
-    if ($Url -notmatch '^(https://|http://(127\.|localhost))') { throw "$Url is not https, so your credentials could be intercepted." }
+    if ($Url -notmatch '^(https://|http://(127(\.\d{1,3}){3}|localhost)(:\d+)?/?$)') { throw "$Url is not https, so your credentials could be intercepted." }
     $script:Target = @{ Url = $Url.TrimEnd('/'); App = $App; Key = $Key }
 }
 
@@ -112,17 +112,20 @@ function Start-ColdsiteFailover {
     Fail over although the primary is serving; its unreplicated changes are lost.
     .PARAMETER RecoveryPoint
     latest, latest_good, the id of a set, or before:TIME.
+    .PARAMETER Workload
+    While customers are in Azure: build these again there. Without it, those that fail.
     .EXAMPLE
     Start-ColdsiteFailover contoso -Reason 'The cellar is flooded' -WhatIf
     #>
     [CmdletBinding(SupportsShouldProcess, ConfirmImpact = 'High')]
     param(
         [Parameter(Mandatory)] [string] $Plan, [Parameter(Mandatory)] [string] $Reason,
-        [switch] $Planned, [switch] $PrimaryIsHealthy, [string] $RecoveryPoint = 'latest'
+        [switch] $Planned, [switch] $PrimaryIsHealthy, [string] $RecoveryPoint = 'latest', [string[]] $Workload = @()
     )
     $mode = if ($Planned) { 'planned' } else { 'unplanned' }
     Start-Run $PSCmdlet $Plan 'failover' @{
         mode = $mode; acknowledge_primary_healthy = [bool] $PrimaryIsHealthy; recovery_point = $RecoveryPoint; reason = $Reason
+        workloads = @($Workload)
     }
 }
 
@@ -161,11 +164,15 @@ function Send-ColdsiteAnswer {
     param(
         [Parameter(Mandatory, Position = 0, ValueFromPipelineByPropertyName)] [Alias('run_id')] [string] $Id,
         [Parameter(Mandatory)] [ValidateSet('Approve', 'Reject', 'Proceed', 'Retry', 'Abort', 'Commit', 'Acknowledge')] [string] $Answer,
-        [string] $Reason = ''
+        [string] $Reason = '',
+        [Parameter(ValueFromPipelineByPropertyName)] [Alias('holds')] [int] $Question = -1
     )
     process {
+        # The number of the question that was read: Coldsite refuses an answer to another one.
+        $body = @{ reason = $Reason }
+        if ($Question -ge 0) { $body['question'] = $Question }
         if ($PSCmdlet.ShouldProcess($Id, $Answer)) {
-            Invoke-Coldsite POST "runs/$([uri]::EscapeDataString($Id))/$($Answer.ToLowerInvariant())" @{ reason = $Reason }
+            Invoke-Coldsite POST "runs/$([uri]::EscapeDataString($Id))/$($Answer.ToLowerInvariant())" $body
         }
     }
 }

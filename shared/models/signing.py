@@ -8,16 +8,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import time
 from collections.abc import Mapping
 
+_SHORTEST_KEY = 24
 TOLERANCE = 300
 """Seconds. A message that is older, or from further in the future, is refused: it may be an old one again."""
 
 
-def signature(key: bytes, message_id: str, body: bytes) -> dict[str, str]:
-    """The three headers that sign a message now."""
-    moment = str(int(time.time()))
+def key_of(secret: str) -> bytes:
+    """The key of ``whsec_`` and base64. Raises ``ValueError`` for another format, and for fewer than 24 bytes."""
+    key = base64.b64decode(secret.strip().removeprefix("whsec_"), validate=True)
+    if len(key) < _SHORTEST_KEY:
+        raise ValueError(f"the key has {len(key)} bytes, and {_SHORTEST_KEY} are needed")
+    return key
+
+
+def signature(key: bytes, message_id: str, body: bytes, now: float) -> dict[str, str]:
+    """The three headers that sign a message at ``now``, seconds since 1970."""
+    moment = str(int(now))
     return {
         "webhook-id": message_id,
         "webhook-timestamp": moment,
@@ -25,10 +33,10 @@ def signature(key: bytes, message_id: str, body: bytes) -> dict[str, str]:
     }
 
 
-def is_genuine(key: bytes, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether a message was signed with the key within the last five minutes. ``headers`` are by lower-case name."""
+def is_genuine(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> bool:
+    """Whether a message was signed with the key within five minutes of ``now``. ``headers`` are by lower-case name."""
     message_id, moment = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not moment.isascii() or not moment.isdigit() or len(moment) > 12 or abs(time.time() - int(moment)) > TOLERANCE:
+    if not moment.isascii() or not moment.isdigit() or len(moment) > 12 or abs(now - int(moment)) > TOLERANCE:
         return False
     expected = _signed(key, message_id, moment, body)
     given = [one.removeprefix("v1,") for one in headers.get("webhook-signature", "").split() if one.startswith("v1,")]
