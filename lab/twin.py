@@ -32,6 +32,7 @@ from lab.cloud.network import Network
 from lab.cloud.permissions import Permissions
 from lab.cloud.resolvers import Resolvers
 from lab.cloud.run_command import RunCommand
+from lab.cloud.screens import Screens
 from lab.host.easy_auth import EasyAuth
 from lab.host.server import FunctionsHost
 from lab.options import LabOptions
@@ -114,6 +115,7 @@ class Lab:
         sizes = {size for workload in recovery.workloads.values() for size in workload.sizes}
         Permissions(self.arm, self.identity)
         self.catalog = Catalog(self.arm, self.compute, recovery.location, sizes)
+        self.screens = Screens(self.arm, self.compute)
         self.scripts = RunCommand(self.arm, self.compute)
         self.health = ServiceHealth(self.arm, self.plan.recovery.location)
         await self._start_sites()
@@ -150,8 +152,9 @@ class Lab:
 
     async def _start_front(self, subscription: str) -> None:
         self.front = Front(self.arm, self.identity, self.logs, self._server_tls, subscription)
-        self.front.routes.append(self.hooks.route)
+        self.front.routes += [self.hooks.route, self.screens.route]
         await self.front.start()
+        self.screens.base = self.front.plain_url
         self._stops.append(self.front.stop)
 
     def _make_certificates(self) -> None:

@@ -61,6 +61,13 @@ def page(html: str, policy: str) -> func.HttpResponse:
     return func.HttpResponse(html, status_code=200, mimetype="text/html", charset="utf-8", headers=headers)
 
 
+def elsewhere(address: str) -> func.HttpResponse:
+    """What is asked for is at another address, which is not kept: it may stop being valid."""
+    return func.HttpResponse(
+        status_code=302, headers=_HEADERS | {"Location": address, "Referrer-Policy": "no-referrer"}
+    )
+
+
 def unchanged(tag: str) -> func.HttpResponse:
     """Nothing has changed since the caller's copy."""
     return func.HttpResponse(status_code=304, headers=_HEADERS | {"ETag": tag})

@@ -98,7 +98,9 @@ class _Failover:
         work, plan = self._work, self._plan
         yield from until_done(work, plan, Phase.RECOVERING, self._choose_point)
         yield from self._permission.accept_loss()
-        yield from self._hooks.consult("before_build", Phase.RECOVERING)
+        yield from until_done(
+            work, plan, Phase.RECOVERING, lambda: self._hooks.consult("before_build", Phase.RECOVERING)
+        )
         yield from until_done(work, plan, Phase.RECOVERING, self._build)
         yield from work.record_now(phase=Phase.VERIFYING)
         while True:
@@ -142,6 +144,7 @@ class _Failover:
         yield from self._work.record_now(phase=Phase.RECOVERING)
         yield from self._rebuild.stop("another recovery point")
         self._rebuild.forget()
+        self._hooks.forget()
         yield from until_done(self._work, self._plan, Phase.RECOVERING, self._delete_the_built)
 
     def _delete_the_built(self) -> Doing[None]:

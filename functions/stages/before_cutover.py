@@ -21,7 +21,7 @@ from functions.workflow.questions import Question, ask
 from shared.models.evidence import Round
 from shared.models.runs import Phase, RunInput
 from shared.policy.cutover_gate import Ask, Concern, ConfirmAgain, Go, LastLook, cutover_gate
-from shared.policy.loss import commit_question
+from shared.policy.loss import commit_question, loss_question
 from shared.policy.outage import Doubt, doubt, lived_again, primary_serves
 
 
@@ -110,10 +110,14 @@ class BeforeCutover:
         )
 
     def _loss(self) -> str | None:
-        """The loss, measured on the recovered data: replication may have reported more than it held."""
-        return commit_question(
-            self._rebuild.commits, self._state.home_commits, self._state.outage_began, self._plan.loss_limit
-        )
+        """The loss, measured on the recovered data: replication may have reported more than it held. A primary that
+        lived again while the run waited has taken changes since.
+        """
+        state, limit = self._state, self._plan.loss_limit
+        found = commit_question(self._rebuild.commits, state.home_commits, state.outage_began, limit)
+        if found is None and state.lived_until and state.point:
+            found = loss_question(state.point.holds_until or state.point.taken_at, state.lived_until, limit)
+        return found
 
     def _is_still_true(self, about: Concern) -> Doing[bool]:
         """Whether the reason for the question persists; while that cannot be seen, it does."""

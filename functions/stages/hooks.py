@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime, timedelta
 
 from functions.activities.hooks import call_hook
 from functions.stages.acts import perform
@@ -18,21 +19,33 @@ from shared.models.runs import Phase
 
 
 class PlanHooks:
-    """The hooks of one run. Each moment is passed once, however often the run comes by."""
+    """The hooks of one run. A moment that was passed is not asked again, but for ``before_cutover`` after a while."""
 
     def __init__(self, work: RunContext, plan: RecoveryPlan) -> None:
         self._work = work
         self._plan = plan
-        self._passed: set[HookMoment] = set()
+        self._passed: dict[HookMoment, datetime] = {}
         self._calls: Counter[HookMoment] = Counter()
 
     def awaits(self, moment: HookMoment) -> bool:
         """Whether the plan has a hook for the moment, which has not been passed."""
-        return moment in self._plan.hooks.declared and moment not in self._passed
+        at = self._passed.get(moment)
+        kept = at is not None and (moment != "before_cutover" or self._work.now - at < self._agrees_for)
+        return moment in self._plan.hooks.declared and not kept
+
+    @property
+    def _agrees_for(self) -> timedelta:
+        """How long an agreement to move customers holds: what it was based on may change while a run waits."""
+        return self._plan.recovery.operation_timeout / 6
+
+    def forget(self) -> None:
+        """Everything is built again, so no agreement counts any more."""
+        self._passed.clear()
 
     def consult(self, moment: HookMoment, phase: Phase) -> Doing[None]:
-        """Returns when the run may continue. A required hook that refuses is asked again now and then, until it agrees
-        or a person proceeds without it. After the cutover there is nothing to hold up, so a refusal is only told.
+        """Returns when the run may continue. A required webhook that refuses is asked again now and then, until it
+        agrees or a person proceeds without it; a script is not, since it may take long. After the cutover there is
+        nothing to hold up, so a refusal is only told.
         """
         if not self.awaits(moment):
             return
@@ -43,7 +56,7 @@ class PlanHooks:
         elif problem:
             title = f"{self._plan.title}: a hook was not carried out"
             self._work.tell(self._plan.notify, "needs_operator", title, f"{problem} The run continues.")
-        self._passed.add(moment)
+        self._passed[moment] = self._work.now
 
     def insist(self, moment: HookMoment) -> Doing[None]:
         """The same, where nothing is left to overrule. Raises ``NeedsOperator`` when a required hook refuses."""
@@ -53,19 +66,20 @@ class PlanHooks:
         problem = yield from self._refusal(moment, hook)
         if problem and hook.required:
             raise NeedsOperator(f"{problem} The plan requires its agreement. Fix this, then `retry`; or `abort`.")
-        self._passed.add(moment)
+        self._passed[moment] = self._work.now
 
     def _ask(self, moment: HookMoment, hook: Hook, phase: Phase, problem: str) -> Doing[None]:
         """Only a person may overrule a hook. Where the primary's writes are stopped meanwhile, the plan's default ends
         the run without an answer: the shop must not stay closed.
         """
+        again = ", and Coldsite asks it again now and then" if hook.hook else ""
         choices = "`proceed` continues without it; `abort` ends the run."
         question = Question(
-            f"{problem} The plan requires its agreement, and Coldsite asks it again now and then. {choices}",
+            f"{problem} The plan requires its agreement{again}. {choices}",
             phase,
             answer="proceed",
             has_default=self._work.after_hold == "abort",
-            still_true=lambda: self._still_refuses(moment, hook),
+            still_true=(lambda: self._still_refuses(moment, hook)) if hook.hook else None,
         )
         yield from ask(self._work, self._plan, question)
 

@@ -12,7 +12,7 @@ import azure.functions as func
 from functions.deployed_plans import PLANS
 from functions.http.auth import Caller
 from functions.http.endpoint import endpoint
-from functions.http.responses import BadRequestError, answer, page, plan_of, unchanged
+from functions.http.responses import BadRequestError, answer, elsewhere, page, plan_of, problem, unchanged
 from functions.web.page import (
     Document,
     document,
@@ -24,7 +24,9 @@ from functions.web.page import (
     whole_page,
 )
 from functions.web.status import Status, status
+from shared.azure.compute import screen_of
 from shared.models import errors, ids
+from shared.models.resource_ids import compute_id
 from shared.services.evidence_report import LONGEST, PlanEvidence, gather_evidence_of
 from shared.services.report import RunReport, write_report
 
@@ -92,6 +94,29 @@ async def dashboard_run_document(caller: Caller, req: func.HttpRequest) -> func.
     run_id = req.route_params.get("run_id", "")
     plan = PLANS[_plan_of_run(run_id)]
     return _polled(await run_document(run_id, plan, caller), req)
+
+
+@endpoint(
+    bp,
+    "get",
+    "/runs/{run_id}/screens/{workload}",
+    "A picture of a machine's screen: where it is, for an hour",
+    role="operator",
+    gives=None,
+    status=302,
+    refuses=(404,),
+)
+async def run_screen(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
+    """Leads to Azure's picture. 404 where the run has no such machine any more, or Azure has no picture of it."""
+    run_id, workload = req.route_params.get("run_id", ""), req.route_params.get("workload", "")
+    plan = PLANS[_plan_of_run(run_id)]
+    if workload not in plan.recovery.workloads:
+        raise errors.UnknownRunError
+    machine = compute_id(plan.recovery.resource_group, "virtualMachines", ids.machine_name(run_id, workload))
+    picture = await screen_of(machine)
+    if picture is None:
+        return problem(404, f"There is no picture of {workload}: the machine is gone, or Azure has none yet.")
+    return elsewhere(picture)
 
 
 @endpoint(

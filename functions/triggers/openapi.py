@@ -14,6 +14,7 @@ from functions.http.auth import Caller
 from functions.http.endpoint import OPERATIONS, Operation, endpoint
 from functions.http.responses import answer
 from shared.models.ids import PLAN_NAME, RUN_ID, Kind
+from shared.models.plan_fields import WORKLOAD_NAME
 
 bp = df.Blueprint()
 VERSION = "1.0.0"
@@ -33,6 +34,7 @@ _REFUSALS = {
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "plan": {"type": "string", "pattern": f"^{PLAN_NAME}$", "maxLength": 40},
     "run_id": {"type": "string", "pattern": f"^{RUN_ID}$"},
+    "workload": {"type": "string", "pattern": WORKLOAD_NAME},
 }
 _QUERY: dict[str, dict[str, dict[str, Any]]] = {
     "/runs": {
@@ -98,6 +100,13 @@ def document() -> dict[str, Any]:
     }
 
 
+_DESCRIPTIONS = {
+    200: "Done.",
+    202: "Accepted; follow the run.",
+    302: "What is asked for is at the address in Location, for a while.",
+}
+
+
 def _described(operation: Operation) -> dict[str, Any]:
     names = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
     parameters = [{"name": n, "in": "path", "required": True, "schema": _PARAMETERS[n]} for n in names]
@@ -113,8 +122,8 @@ def _described(operation: Operation) -> dict[str, Any]:
         "parameters": parameters,
         "responses": {
             str(operation.status): {
-                "description": "Done." if operation.status == 200 else "Accepted; follow the run.",
-                "content": {operation.media: {"schema": _schema(operation.gives)}},
+                "description": _DESCRIPTIONS[operation.status],
+                **({"content": {operation.media: {"schema": _schema(operation.gives)}}} if operation.gives else {}),
             },
             **(_forecast(operation) if operation.rehearses and operation.status != 200 else {}),
             **{str(status): _refusal(status) for status in sorted({401, 403, 503, *operation.refuses})},

@@ -27,7 +27,7 @@ from shared.policy.planned import never_drains, planned_limitation
 from shared.services.forecast import Forecast, forecast, forecast_rebuild
 from shared.services.forecast_failback import FailbackForecast, forecast_failback
 from shared.services.look import look_briefly
-from shared.services.lost_runs import lock_is_stale
+from shared.services.lost_runs import end_lost, lock_is_stale
 from shared.services.replacement import replacement
 from shared.services.start_run import begin_run, refusal, takes_over
 from shared.store import site_state
@@ -105,8 +105,10 @@ async def _build_again(
     """An accident in Azure: what fails there is built again from a recovery point, and customers stay in Azure."""
     if wanted.mode == "planned":
         raise errors.RefusedError(_PLANNED_IN_AZURE)
-    if state.active_run and not await lock_is_stale(state, engine):
-        raise errors.PlanBusyError(state.active_run)
+    if state.active_run:
+        if not await lock_is_stale(state, engine):
+            raise errors.PlanBusyError(state.active_run)
+        state = await end_lost(plan, state.active_run, engine)  # What it built may be what is to be replaced.
     point = await _point_in_azure(plan, state, wanted.recovery_point)
     return await begin_run(
         engine,

@@ -81,7 +81,7 @@ async def document(plans: list[RecoveryPlan], caller: Caller) -> Document:
 async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> Document:
     """One run, with its plan's situation above it. Raises ``UnknownRunError``."""
     run, above = await asyncio.gather(read_run(run_id), _facts(plan, caller))
-    above |= {"run": run, "timeline": await _timeline(plan, run), "alone": True}
+    above |= {"run": run, "timeline": await _timeline(plan, run), "screens": _screens(plan, run, caller), "alone": True}
     return _document({plan.name: _draw("plan.html", above)})
 
 
@@ -118,9 +118,18 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         "run": run,
         "runs": runs,
         "timeline": await _timeline(plan, run) if run else [],
+        "screens": _screens(plan, run, caller),
         "chart": _chart(plan, drills),
         "alone": False,
     }
+
+
+def _screens(plan: RecoveryPlan, run: RecoveryRun | None, caller: Caller) -> list[str]:
+    """The workloads whose machines have a screen to look at: those of a run that builds, or whose machines serve."""
+    if run is None or "operator" not in caller.roles or run.kind == "failback":
+        return []
+    stands = (run.outcome is None and run.builds > 0) or (run.holds_customers and run.retired_at is None)
+    return (run.builds_again or list(plan.recovery.workloads)) if stands else []
 
 
 def _evidence_line(one: Evidence) -> dict[str, str]:

@@ -19,6 +19,30 @@ from shared.models.orders import DiskOrder, MachineOrder, SnapshotOrder
 from shared.models.resource_ids import compute_id, take_apart
 
 
+async def machines_in(group: str) -> set[str]:
+    """The ids of the machines in a resource group, in lower case."""
+    place = take_apart(group)
+    listing = clients.compute(place.subscription).virtual_machines.list(place.group)
+    return {str(machine.id).lower() async for machine in listing}
+
+
+async def screen_of(machine: str) -> str | None:
+    """The address of a picture of the machine's screen, which is valid for an hour and needs no sign-in; None where the
+    machine is gone or Azure has no picture. Raises azure-core's other errors.
+
+    Source: learn.microsoft.com/rest/api/compute/virtual-machines/retrieve-boot-diagnostics-data
+    """
+    place = take_apart(machine)
+    operations = clients.compute(place.subscription).virtual_machines
+    try:
+        found = await operations.retrieve_boot_diagnostics_data(
+            place.group, place.name, sas_uri_expiration_time_in_minutes=60
+        )
+    except ResourceNotFoundError:
+        return None
+    return found.console_screenshot_blob_uri
+
+
 async def _already_there(operations: Any, order: SnapshotOrder | DiskOrder, resource: str) -> Started | Refused | None:
     """A disk or snapshot that exists is watched. One that failed, or a disk of another recovery point, is deleted, and
     ordered again a little later; an order on suspicion never deletes what another order made.

@@ -25,6 +25,7 @@ NEEDED: dict[Place, tuple[str, ...]] = {
         f"{_COMPUTE}/virtualMachines/delete",
         f"{_COMPUTE}/virtualMachines/instanceView/read",
         f"{_COMPUTE}/virtualMachines/runCommand/action",
+        f"{_COMPUTE}/virtualMachines/retrieveBootDiagnosticsData/action",
         "Microsoft.Network/networkInterfaces/join/action",
         "Microsoft.Network/networkInterfaces/read",
     ),

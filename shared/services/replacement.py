@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from shared.azure.compute import machines_in
 from shared.models.errors import RefusedError
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Replacement
@@ -16,7 +17,8 @@ _LOOKS = 3
 
 async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -> Replacement:
     """The workloads to build again: those that were named, else those that fail their probes now and depend on no
-    other that fails. Raises ``RefusedError`` where that is none, or where no run of Coldsite built the machines.
+    other that fails, or have no machine any more. Raises ``RefusedError`` where that is none, or where no run of
+    Coldsite built the machines.
     """
     if unknown := sorted(set(wanted) - plan.recovery.workloads.keys()):
         raise RefusedError(
@@ -29,7 +31,9 @@ async def replacement(plan: RecoveryPlan, state: SiteState, wanted: list[str]) -
         )
     names = list(plan.recovery.workloads)
     unwell = set() if wanted else await _unwell(plan)
-    causes = {name for name in unwell if not unwell & plan.recovery.workloads[name].depends_on.keys()}
+    there = await machines_in(plan.recovery.resource_group)
+    gone = {name for name in unwell if serving.machines[name].lower() not in there}
+    causes = gone | {name for name in unwell if not unwell & plan.recovery.workloads[name].depends_on.keys()}
     chosen = [name for name in names if name in (wanted or causes)]
     if not chosen:
         raise RefusedError(

@@ -160,7 +160,14 @@ def _refused(state: SiteState, kind: Kind, replaces: Replacement | None) -> str 
     """As ``refusal``; machines are built again only while customers are served from Azure."""
     if replaces is None:
         return refusal(state, kind)
-    return None if state.active_site == "recovery" else "Customers are not served from Azure any more; look again."
+    if state.active_site != "recovery":
+        return "Customers are not served from Azure any more; look again."
+    if state.writes_stopped_by:
+        return (
+            f"The writes in Azure were stopped by {state.writes_stopped_by}, so its databases only look broken; "
+            "Coldsite keeps trying to resume them. Look again once `coldsite` no longer warns of it."
+        )
+    return None
 
 
 async def takes_over(state: SiteState, kind: Kind, trigger: Trigger) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
+from shared.models import ids
 from tests.app.api import Api
 
 HTML = {"Accept": "text/html"}
@@ -52,3 +54,17 @@ def test_what_people_write_is_text_and_never_markup(api: Api) -> None:
 def test_a_run_that_is_not_on_record_has_no_page_and_no_report(api: Api) -> None:
     for path in ("dashboard/runs/contoso-f20270115200000000-0000", "runs/contoso-f20270115200000000-0000/report"):
         api.ask_as("ada", "GET", f"/api/{path}").problem(404)
+
+
+def test_the_screen_of_a_machine_is_azure_s_picture_and_only_for_those_who_may_act(api: Api) -> None:
+    run_id, group = "contoso-f20270115200000000-0000", api.lab.plan.recovery.resource_group
+    machine = f"{group}/providers/Microsoft.Compute/virtualMachines/{ids.machine_name(run_id, 'sql')}"
+    api.on_loop(lambda: api.lab.compute.place_machine(machine, "westeurope"))
+    path = f"/api/runs/{run_id}/screens"
+    answer = api.ask_as("ada", "GET", f"{path}/sql")
+    assert answer.status == 302
+    with urllib.request.urlopen(answer.headers["Location"]) as picture:
+        assert b"sql-f270115200000-0000" in picture.read()
+    api.ask_as("vic", "GET", f"{path}/sql").problem(403)
+    assert "There is no picture of iis" in api.ask_as("ada", "GET", f"{path}/iis").problem(404)["detail"]
+    api.ask_as("ada", "GET", f"{path}/mail").problem(404)

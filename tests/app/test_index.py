@@ -34,6 +34,7 @@ ROUTES = {
     "read_run": ("GET", "runs/{run_id}"),
     "run_report": ("GET", "runs/{run_id}/report"),
     "dashboard": ("GET", "dashboard"),
+    "run_screen": ("GET", "runs/{run_id}/screens/{workload}"),
     "fleet_status": ("GET", "status"),
     "dashboard_document": ("GET", "dashboard.json"),
     "dashboard_run": ("GET", "dashboard/runs/{run_id}"),

@@ -79,6 +79,7 @@ def test_the_hosts_key_opens_every_function(api: Api) -> None:
         "dashboard": 200,
         "dashboard_document": 200,
         "fleet_status": 200,
+        "run_screen": 404,
         "dashboard_run": 404,
         "dashboard_run_document": 404,
         "openapi": 200,

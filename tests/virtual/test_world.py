@@ -9,6 +9,8 @@ from lab.templates.standing import grants_of
 from tests.plans import contoso
 from tests.virtual.play import played
 
+BY_PEOPLE = {"Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action"}
+"""What only people ask for, on the page: the picture of a screen."""
 STORY = """
 name: a drill, then a disaster, then the way home
 plan: plans/contoso.yaml
@@ -65,7 +67,9 @@ def test_the_whole_life_of_a_plan_needs_every_permission_and_nothing_outside_the
     report = play(tmp_path, STORY)
     assert report["failures"] == []
     given = {(grant.scope, action) for grant in grants_of(contoso()) for action in grant.actions}
-    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == given
+    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == {
+        one for one in given if one[1] not in BY_PEOPLE
+    }
 
 
 LEARNED = """
