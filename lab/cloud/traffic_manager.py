@@ -56,6 +56,7 @@ class TrafficManager:
         self._probes: dict[str, asyncio.Task[None]] = {}
         self.fqdn = fqdn.lower()
         self.ttl = ttl
+        self.method = "Priority"
         self.config = config
         self.endpoints: dict[str, EndpointState] = {}
         self._published: list[str] = []
@@ -204,7 +205,7 @@ class TrafficManager:
             "tags": {},
             "properties": {
                 "profileStatus": "Enabled" if self._enabled else "Disabled",
-                "trafficRoutingMethod": "Priority",
+                "trafficRoutingMethod": self.method,
                 "dnsConfig": {"relativeName": self.fqdn.split(".")[0], "fqdn": self.fqdn, "ttl": round(self.ttl)},
                 "monitorConfig": {
                     "profileMonitorStatus": status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,3 +92,59 @@ def test_a_role_that_grants_less_than_a_failover_needs_is_a_blocker(api: Api) ->
     assert (finding["subject"], finding["severity"]) == ("recovery", "blocker")
     assert action in finding["found"]
     assert not answer.json["ready"]
+
+
+def test_everything_that_can_be_planted_in_azure_is_found_at_once(api: Api) -> None:
+    lab = api.lab
+    sql, iis = (lab.plan.recovery.workloads[name] for name in ("sql", "iis"))
+    nics: dict[str, Any] = lab.network._nics
+    kept = copy.deepcopy(nics)
+    hostname, host = lab.plan.traffic.hostname, lab.hosts[0]
+    aliases, tolerated, ttl = lab.dns._aliases, lab.traffic.config.tolerated, lab.traffic.ttl
+    left = f"{lab.plan.recovery.resource_group}/providers/Microsoft.Compute/disks/sql-os-f270114200000-0000"
+
+    def plant() -> None:
+        del nics[sql.nic.drill.lower()]
+        nics[sql.nic.failover.lower()]["properties"]["dnsSettings"]["dnsServers"] = ["127.1.0.53"]
+        taken = nics[iis.nic.failover.lower()]["properties"]
+        taken["virtualMachine"] = {"id": left.replace("disks/sql-os", "virtualMachines/mail")}
+        taken["ipConfigurations"][0]["properties"]["privateIPAddress"] = "127.20.1.99"
+        lab.catalog.restricted.update(iis.sizes)
+        lab.traffic.method, lab.traffic.ttl, lab.traffic.config.tolerated = "Weighted", 300.0, 9
+        aliases[host] = "elsewhere.example"
+        tags = {"coldsite-run": "contoso-f20270114200000000-0000", "coldsite-plan": "contoso"}
+        lab.compute.resources[left.lower()] = {
+            "id": left,
+            "name": left.rsplit("/", 1)[-1],
+            "type": "Microsoft.Compute/disks",
+            "location": "westeurope",
+            "tags": tags,
+            "properties": {"provisioningState": "Succeeded"},
+        }
+
+    def heal() -> None:
+        nics.clear()
+        nics.update(kept)
+        lab.catalog.restricted.clear()
+        lab.traffic.method, lab.traffic.ttl, lab.traffic.config.tolerated = "Priority", ttl, tolerated
+        aliases[host] = hostname
+        lab.compute.resources.pop(left.lower(), None)
+
+    api.on_loop(plant)
+    try:
+        found = codes(api)
+    finally:
+        api.on_loop(heal)
+    assert {
+        ("interface", "sql/drill"),
+        ("resolver", "sql/failover"),
+        ("interface_in_use", "iis/failover"),
+        ("address", "iis/failover"),
+        ("no_size", "iis"),
+        ("routing_method", hostname),
+        ("ttl", hostname),
+        ("probe", hostname),
+        ("name", host),
+        ("occupied", "recovery group"),
+    } <= found
+    assert codes(api) <= ORDINARY
