@@ -15,7 +15,7 @@ NOBODY = "contoso-f20270115203000000-abcd"
 
 
 def path_of(route: str) -> str:
-    values = {"plan": "contoso", "run_id": NOBODY, "action:alpha": "abort"}
+    values = {"plan": "contoso", "run_id": NOBODY, "action:alpha": "abort", "workload": "sql"}
     for name, value in values.items():
         route = route.replace(f"{{{name}}}", value)
     return f"/api/{route}"

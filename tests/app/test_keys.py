@@ -36,7 +36,12 @@ def api() -> Iterator[Api]:
 def knock(api: Api, function: str, key: str, in_address: bool = False) -> Answer:
     """Calls a function for a plan or run that does not exist, so that nothing starts with a valid key."""
     method, route = ROUTES[function]
-    path = route.replace("{plan}", "other").replace("{run_id}", NOBODY).replace("{action:alpha}", "abort")
+    path = (
+        route.replace("{plan}", "other")
+        .replace("{run_id}", NOBODY)
+        .replace("{action:alpha}", "abort")
+        .replace("{workload}", "sql")
+    )
     body = b"{}" if method == "POST" else b""
     if in_address:
         return api.ask(method, f"/api/{path}?code={key}", body, None)

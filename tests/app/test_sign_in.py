@@ -23,7 +23,8 @@ PEOPLE = {
     "nobody": [],
 }
 CALLS = [(method, path_of(route)) for name, (method, route) in ROUTES.items() if name != "alerts"]
-READING = [call for call in CALLS if call[0] == "GET"]
+READING = [call for call in CALLS if call[0] == "GET" and "/screens/" not in call[1]]
+"""A picture of a machine's screen may show what is on it, so it needs the role of those who may act."""
 STEERING = {
     "approve": "approver",
     "reject": "approver",
