@@ -139,8 +139,10 @@ def _signed_in(app: str) -> str:
 class Api:
     """Blocking calls for a command line."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, timeout: float = 60.0) -> None:
+        """``timeout``: seconds for a whole answer."""
         self.target = target
+        self._timeout = timeout
 
     def get(self, path: str) -> dict[str, Any]:
         return self._call("GET", path, None)
@@ -161,7 +163,7 @@ class Api:
     async def _send(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> tuple[int, str]:
-        timeout = aiohttp.ClientTimeout(total=60)
+        timeout = aiohttp.ClientTimeout(total=self._timeout)
         try:
             async with (
                 aiohttp.ClientSession(headers=self.target.headers | headers, timeout=timeout) as session,

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import Key, Url, api_of, out, write_page
+from cli.options import Key, Plan, Url, api_of, out, write_page
 from cli.output import Format, Output, Printing, emit
 from shared.models.durations import spoken
 
@@ -22,7 +22,7 @@ _COLUMNS += ["recovery_time", "recovery_point", "met", "sha256"]
 
 @evidence_app.command(cls=Printing)
 def evidence(
-    plan: str,
+    plan: Plan,
     since: Annotated[str | None, typer.Option("--from", help="The first day, for example 2027-01-01.")] = None,
     until: Annotated[str | None, typer.Option("--to", help="The last day; by default today.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page that prints to this file.")] = None,

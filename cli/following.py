@@ -12,16 +12,29 @@ from rich.text import Text
 
 from cli import show
 from cli.api import Api, ApiError, UnreachableError
-from cli.options import out
+from cli.options import completions, out
 from shared.models import ids, words
+
+_LOOKED_AT = 50
+"""The newest runs, of which a short id may mean one."""
+
+
+def run_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Short ids of the newest runs, each with its plan and state."""
+    runs = completions(ctx, f"runs?limit={_LOOKED_AT}").get("runs", [])
+    names = [(show.short_id(run["run_id"]), f"{run['plan']}, {run['outcome'] or run['phase']}") for run in runs]
+    return [(name, about) for name, about in names if name.startswith(incomplete)]
+
 
 Run = Annotated[
     str,
-    typer.Argument(help="The run: its id, its short id (f-4076), or nothing where only one run is in progress."),
+    typer.Argument(
+        help="The run: its id, its short id (f-4076), or nothing where only one run is in progress.",
+        autocompletion=run_names,
+    ),
 ]
 SUCCEEDED, NEEDS_A_PERSON, ENDED_OTHERWISE = 0, 3, 4
 """Exit statuses of commands that follow a run."""
-_LOOKED_AT = 50
 _PATIENCE = 300.0
 """Seconds for which a lost connection is tried again: a function app restarts."""
 

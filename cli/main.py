@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import typer
 from rich.text import Text
+from typer.core import TyperGroup
 
-from cli import context_commands, fleet, lab, show
+from cli import context_commands, fleet, show
 from cli.advice import advice
 from cli.answer_commands import answers_app
 from cli.api import Api, ApiError, UnreachableError, remember
@@ -19,12 +20,26 @@ from cli.contexts import ContextError
 from cli.evidence_command import evidence_app
 from cli.following import follow
 from cli.notify_commands import notify_app
-from cli.options import Key, NoWait, Reason, Url, WhatIf, Yes, api_of, confirm, out
+from cli.options import Key, NoWait, Plan, Reason, Url, WhatIf, Yes, api_of, confirm, of_a_clone, out
 from cli.output import Format, Output, Printing, emit
 from cli.plan_commands import plan_app
 from cli.run_commands import runs_app
 
+
+class Commands(TyperGroup):
+    """``lab`` is read only when it is used: that takes a second, and an installation of the command alone lacks it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if name != "lab":
+            return name, command, rest
+        with of_a_clone("coldsite lab"):
+            from cli.lab import app as lab
+        return name, typer.main.get_command(lab), rest
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -34,7 +49,6 @@ app = typer.Typer(
 )
 app.add_typer(plan_app, name="plan")
 app.add_typer(runs_app, name="runs")
-app.add_typer(lab.app, name="lab")
 app.add_typer(notify_app, name="notify")
 app.add_typer(context_commands.app, name="context")
 app.add_typer(fleet.app, name="fleet")
@@ -87,12 +101,17 @@ def _status(url: str | None, key: str | None, output: Format) -> None:
     out.print(Text(advice(plans), style="bold"))
 
 
+@app.command("lab")
+def lab_commands() -> None:
+    """Try everything on this machine: a digital twin of both sites, Azure and the customers."""
+
+
 # Acting
 
 
 @app.command(cls=Printing)
 def failover(
-    plan: str,
+    plan: Plan,
     reason: Reason,
     planned: Annotated[
         bool, typer.Option("--planned", help="Lose nothing: stop the primary's writes first. The plan needs a fence.")
@@ -160,7 +179,7 @@ def _failover_question(plan: dict[str, Any], planned: bool, primary_is_healthy: 
 
 
 @app.command(cls=Printing)
-def check(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def check(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Run every check of PLAN once, now, and show the results. Nothing is started."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/check")
     if output is not Format.TABLE:
@@ -176,7 +195,7 @@ def check(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = 
 
 
 @app.command(cls=Printing)
-def readiness(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def readiness(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Find what would go wrong in a failover of PLAN tonight. Status 1: something blocks it. Nothing is changed."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/readiness")
     if output is not Format.TABLE:
@@ -188,7 +207,7 @@ def readiness(plan: str, output: Output = Format.TABLE, url: Url = None, key: Ke
 
 
 @app.command(cls=Printing)
-def points(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def points(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """List the recovery points of PLAN, newest first. `coldsite failover PLAN --recovery-point ID` uses one."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}/points")["points"]
     if output is not Format.TABLE:
@@ -201,7 +220,7 @@ def points(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key =
 
 @app.command(cls=Printing)
 def drill(
-    plan: str,
+    plan: Plan,
     reason: Reason = "A drill",
     what_if: WhatIf = False,
     yes: Yes = False,
@@ -222,7 +241,7 @@ def drill(
 
 @app.command(cls=Printing)
 def failback(
-    plan: str,
+    plan: Plan,
     reason: Reason,
     rehearse: Annotated[bool, typer.Option("--rehearse", help="Check home until it is ready, and end there.")] = False,
     at: Annotated[
@@ -261,7 +280,7 @@ def failback(
 
 
 @app.command("forecast", cls=Printing)
-def show_forecast(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def show_forecast(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show what a failover of PLAN would do now: steps, expected duration, data at risk, blockers."""
     api = api_of(url, key)
     _print_forecast(api, api.get(f"plans/{quote(plan, safe='')}/forecast"), output)
@@ -288,7 +307,7 @@ def _follow_or_print(api: Api, run: dict[str, Any], output: Format, no_wait: boo
 
 
 @app.command(cls=Printing)
-def history(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def history(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show what happened to PLAN between and during runs, newest first: who did what, and warnings."""
     found = api_of(url, key).get(f"plans/{quote(plan, safe='')}")["events"]
     if output is not Format.TABLE:
@@ -300,7 +319,7 @@ def history(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key 
 
 @app.command()
 def pause(
-    plan: str,
+    plan: Plan,
     duration: Annotated[str, typer.Option("--for", help="How long, for example 2h; 0s ends a pause.")],
     reason: Reason,
     url: Url = None,
@@ -316,7 +335,7 @@ def pause(
 
 @app.command(cls=Printing)
 def settle(
-    plan: str,
+    plan: Plan,
     reason: Reason,
     served_from: Annotated[str, typer.Option("--served-from", help="primary or recovery: where customers are served.")],
     for_good: Annotated[

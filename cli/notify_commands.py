@@ -6,13 +6,13 @@ from urllib.parse import quote
 
 import typer
 
-from cli.options import Key, Url, api_of, out
+from cli.options import Key, Plan, Url, api_of, out
 
 notify_app = typer.Typer(no_args_is_help=True, help="Messages: test whether they arrive.")
 
 
 @notify_app.command("test")
-def send(plan: str, url: Url = None, key: Key = None) -> None:
+def send(plan: Plan, url: Url = None, key: Key = None) -> None:
     """Send a test message to every address of PLAN. Status 1 when one did not accept it."""
     found = api_of(url, key).post(f"plans/{quote(plan, safe='')}/notify", {})["deliveries"]
     for one in found:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cli import show
-from cli.api import Api, find_target
+from cli.api import Api, ApiError, find_target, remember
+from cli.contexts import ContextError
 
 out = show.console()
 Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, a lab, or the context.")]
@@ -17,6 +20,40 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 WhatIf = Annotated[bool, typer.Option("--what-if", help="Check and forecast; start and store nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, and do not follow it.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in the history.")]
+
+@contextmanager
+def of_a_clone(command: str) -> Iterator[None]:
+    """Reads parts that an installation of the command alone lacks. Raises ``ApiError`` where they are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ApiError(
+            0,
+            f"`{command}` needs a clone of Coldsite's repository ({error.name} is missing here). Run `make setup` "
+            f"there, then `.venv/bin/{command}`.",
+        ) from error
+
+
+_COMPLETES_WITHIN = 3.0
+"""Seconds in which a shell's completion asks Coldsite; a person waits for it with a finger on Tab."""
+
+
+def completions(context: typer.Context, path: str) -> dict[str, Any]:
+    """Coldsite's answer while a shell completes a command, or nothing."""
+    before, own = context.find_root().params, context.params
+    try:
+        remember(before.get("url"), before.get("key"), before.get("named"))
+        return Api(find_target(own.get("url"), own.get("key")), _COMPLETES_WITHIN).get(path)
+    except (ApiError, ContextError):
+        return {}
+
+
+def plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    names = [plan["name"] for plan in completions(ctx, "plans").get("plans", [])]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+Plan = Annotated[str, typer.Argument(help="The plan's name.", autocompletion=plan_names)]
 
 
 def api_of(url: str | None, key: str | None) -> Api:

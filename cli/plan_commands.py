@@ -13,10 +13,8 @@ from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import show
-from cli.discover import UnclearError, discover
-from cli.options import Key, Url, api_of, out
+from cli.options import Key, Plan, Url, api_of, of_a_clone, out
 from cli.output import Format, Output, Printing, emit
-from cli.plan_init import PLANS, write_plan
 from shared.models.durations import parse_duration, spoken
 from shared.models.errors import PlanError
 from shared.plans.loader import load_plan
@@ -33,16 +31,19 @@ def init(
     subscription: Annotated[
         str, typer.Option("--subscription", "-s", envvar="AZURE_SUBSCRIPTION_ID", help="The subscription to read.")
     ],
-    folder: Annotated[Path, typer.Option(help="The folder for the plan.")] = PLANS,
+    folder: Annotated[Path | None, typer.Option(help="The folder for the plan; by default the clone's.")] = None,
 ) -> None:
     """Write a plan from the resources in your subscription. It reads with the account of `az login`, asks at most
     eight questions, and starts in observe mode. Status 2 when something is missing; then nothing is written.
     """
+    with of_a_clone("coldsite plan init"):
+        from cli.discover import UnclearError, discover
+        from cli.plan_init import PLANS, write_plan
     out.print(f"Reading subscription {subscription} ...", markup=False)
     try:
         with DefaultAzureCredential() as credential:
             found = discover(subscription, credential)
-        path, settings = write_plan(name, found, _ask, folder)
+        path, settings = write_plan(name, found, _ask, folder or PLANS)
     except (UnclearError, PlanError, AzureError, OSError) as error:
         if isinstance(error, ClientAuthenticationError):
             error = UnclearError(
@@ -91,7 +92,7 @@ def schema() -> None:
 
 
 @plan_app.command("show", cls=Printing)
-def show_plan(plan: str, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
+def show_plan(plan: Plan, output: Output = Format.TABLE, url: Url = None, key: Key = None) -> None:
     """Show a deployed plan and its status."""
     api = api_of(url, key)
     found = api.get(f"plans/{quote(plan, safe='')}")

@@ -10,7 +10,7 @@ import typer
 
 from cli import show
 from cli.following import Run, find_run, follow
-from cli.options import Key, Url, api_of, out, write_page
+from cli.options import Key, Url, api_of, plan_names, out, write_page
 from cli.output import Format, Output, Printing, emit
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")
@@ -18,7 +18,7 @@ runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and dr
 
 @runs_app.command("list", cls=Printing)
 def list_runs(
-    plan: Annotated[str | None, typer.Option(help="Only runs of this plan.")] = None,
+    plan: Annotated[str | None, typer.Option(help="Only runs of this plan.", autocompletion=plan_names)] = None,
     kind: Annotated[str | None, typer.Option(help="failover, drill or failback.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200)] = 20,
     output: Output = Format.TABLE,
@@ -80,7 +80,9 @@ def report(
 
 @runs_app.command("verify", cls=Printing)
 def verify(
-    plan: Annotated[str | None, typer.Argument(help="Only this plan; without it, every plan.")] = None,
+    plan: Annotated[
+        str | None, typer.Argument(help="Only this plan; without it, every plan.", autocompletion=plan_names)
+    ] = None,
     output: Output = Format.TABLE,
     url: Url = None,
     key: Key = None,
