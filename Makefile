@@ -1,6 +1,9 @@
 # `make demo` shows the main job, `make test` proves it. Both set up what they need.
 .PHONY: help setup demo test unit scenarios engine chaos bench screens audit lint clean
 
+# Without compiled modules every process of every lab would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo "make demo       an outage and a failover to Azure, and the way home, in five acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"

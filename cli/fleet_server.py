@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from shared.models.signing import is_genuine, key_of
 SILENT_AFTER = 900
 """Seconds without a status, of which one comes every five minutes."""
 _LARGEST = 256 * 1024
-_PAGE = Path(__file__).with_name("fleet.html")
+_PAGE, _SCRIPT = (Path(__file__).with_name(name) for name in ("fleet.html", "fleet.js"))
 
 
 @dataclass
@@ -41,6 +43,12 @@ class FleetServer:
         self._heard: dict[str, Heard] = {}
         self._seen: dict[str, float] = {}
         self._page = Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
+        self._script = _SCRIPT.read_text(encoding="utf-8")
+        digest = base64.b64encode(hashlib.sha256(self._script.encode()).digest()).decode()
+        self._policy = (
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; connect-src 'self'; "
+            "img-src data:; base-uri 'none'; frame-ancestors 'none'"
+        )
 
     def app(self) -> web.Application:
         made = web.Application(client_max_size=_LARGEST)
@@ -83,9 +91,9 @@ class FleetServer:
     async def show(self, request: web.Request) -> web.Response:
         lines = self.lines()
         well = sum(one.tone == ORDER[-1] for one in lines)
-        text = self._page.render(lines=lines, well=well, at=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
-        policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": policy})
+        at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        text = self._page.render(lines=lines, well=well, at=at, script=self._script)
+        return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": self._policy})
 
 
 async def serve_forever(host: str, port: int, contexts: dict[str, Context]) -> None:

@@ -21,6 +21,7 @@ WhatIf = Annotated[bool, typer.Option("--what-if", help="Check and forecast; sta
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Start it, and do not follow it.")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in the history.")]
 
+
 @contextmanager
 def of_a_clone(command: str) -> Iterator[None]:
     """Reads parts that an installation of the command alone lacks. Raises ``ApiError`` where they are missing."""

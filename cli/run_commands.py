@@ -10,7 +10,7 @@ import typer
 
 from cli import show
 from cli.following import Run, find_run, follow
-from cli.options import Key, Url, api_of, plan_names, out, write_page
+from cli.options import Key, Url, api_of, out, plan_names, write_page
 from cli.output import Format, Output, Printing, emit
 
 runs_app = typer.Typer(no_args_is_help=True, help="The history: failovers and drills, with their timelines.")

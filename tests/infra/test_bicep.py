@@ -35,11 +35,21 @@ def bicep(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_bicep
-@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
-def test_the_compiler_has_nothing_to_say_and_nothing_to_format(template: Path) -> None:
-    checked = bicep("lint", template)
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-    assert bicep("format", template, "--stdout").stdout == template.read_text()
+def test_the_compiler_has_nothing_to_say() -> None:
+    for pattern in ("**/*.bicep", "*.bicepparam"):
+        checked = bicep("lint", "--pattern", INFRA / pattern)
+        assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+
+
+@needs_bicep
+def test_the_compiler_has_nothing_to_format(tmp_path: Path) -> None:
+    copy = tmp_path / "infra"
+    shutil.copytree(INFRA, copy)
+    for pattern in ("**/*.bicep", "*.bicepparam"):
+        assert bicep("format", "--pattern", copy / pattern).returncode == 0
+    assert {path: (copy / path.relative_to(INFRA)).read_text() for path in TEMPLATES} == {
+        path: path.read_text() for path in TEMPLATES
+    }
 
 
 @needs_bicep

@@ -1,6 +1,6 @@
 """The pictures of the page in docs/images: ``python -m tests.lab.take_screens``, from the project's folder.
 
-A failover in approve mode is driven in the lab; each state is taken on a phone in the light and on a desktop in the dark.
+A day in the lab is driven from the page; each state is taken on a phone and on a desktop, in the light and in the dark.
 """
 
 from __future__ import annotations
@@ -12,53 +12,38 @@ from playwright.async_api import Page
 from lab.options import LabOptions
 from lab.scenario import PROJECT
 from lab.twin import Lab
-from tests.lab.test_page import PHONE, PLAN, hold, opened, says
+from tests.lab.browser import PHONE, PLAN, SCHEMES, opened
+from tests.lab.states import every_state
 from tests.plans import contoso_with
 
 IMAGES = PROJECT / "docs" / "images"
-DESKTOP = (1100, 760)
+SHORT = (1100, 760)
+"""A desktop whose picture fits a page of documentation."""
 
 
-async def take(name: str, phone: Page, desktop: Page) -> None:
+async def take(name: str, device: str, page: Page) -> None:
     """Both pictures of the current state."""
-    for page, device in ((phone, "phone"), (desktop, "desktop")):
-        await page.reload()
-        await page.wait_for_timeout(1200)
-        await page.screenshot(path=IMAGES / f"{name}-{device}.png", full_page=device == "phone")
-    print(name, flush=True)
+    await page.reload()
+    await page.wait_for_timeout(1200)
+    for scheme in SCHEMES:
+        await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        await page.screenshot(path=IMAGES / f"{name}-{device}-{scheme}.png", full_page=device == "phone")
 
 
 async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    plan = contoso_with({"detection.mode": "approve", "failback.watch_for": "2m"})
+    plan = contoso_with({"detection.mode": "approve", "failback.watch_for": "5m"})
     async with (
         Lab(plan, PLAN, LabOptions(speed=20)) as lab,
         opened(lab, PHONE) as (phone, _),
-        opened(lab, DESKTOP, "dark") as (desktop, _),
+        opened(lab, SHORT) as (desktop, _),
     ):
-        await lab.call("POST", f"plans/{plan.name}/drill", {"reason": "the quarter's drill"})
-        await asyncio.sleep(1)
-        await says(phone, "ALL WELL")
-        while (await lab.call("GET", f"plans/{plan.name}"))[1]["active_run"]:
-            await asyncio.sleep(1)
-        await take("all-well", phone, desktop)
-        await lab.sites.run("primary", running=False)
-        await says(phone, "SHOP DOWN")
-        await take("shop-down", phone, desktop)
-        await says(phone, "ACTION REQUIRED")
-        await take("action-required", phone, desktop)
-        await hold(phone, "Yes, go ahead")
-        await asyncio.sleep(12)
-        await take("recovering", phone, desktop)
-        await says(phone, "RUNNING IN AZURE (NOT PROTECTED)")
-        await take("in-azure", phone, desktop)
-        await lab.sites.run("primary", running=True)
-        lab.home_copy.order("start", 0)
-        await hold(phone, "Start the failback", name=plan.name)
-        await says(phone, "ACTION REQUIRED")
-        await hold(phone, "Yes, go ahead")
-        await says(phone, "COMING HOME")
-        await take("coming-home", phone, desktop)
+        async for state in every_state(lab, phone):
+            if state == "recovering":
+                await asyncio.sleep(12)
+            for device, page in (("phone", phone), ("desktop", desktop)):
+                await take(state, device, page)
+            print(state, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from playwright.async_api import expect
 from typer.testing import CliRunner
 
 from cli import contexts
@@ -24,6 +25,7 @@ from cli.fleet_server import FleetServer
 from cli.main import app, main
 from shared.models.signing import signature
 from shared.services.outbound import beat, push_status
+from tests.lab.browser import NARROW, faults_of, needs_browser, visited
 from tests.lab.peer import free_port
 from tests.lab.screens import Coldsite, coldsite
 
@@ -185,6 +187,28 @@ def test_the_page_shows_what_was_signed_and_who_is_silent() -> None:
     assert page.index("SILENT") < page.index("RECOVERING")
     assert "https://blue.example/api/dashboard" in page
     assert "none.example" not in page
+
+
+@needs_browser
+def test_the_page_of_every_customer_has_no_fault_and_fits_a_phone() -> None:
+    names = ("shop", "bakery", "clinic", "depot", "estate")
+    tones = ("SHOP DOWN", "down"), ("ACTION REQUIRED", "asking"), ("RECOVERING", "working"), ("PAUSED", "paused")
+    server = FleetServer({name: Context(url=f"https://{name}.example", secret=f"whsec_{KEY}") for name in names})
+
+    async def main() -> None:
+        async with Served(server.app()) as url, aiohttp.ClientSession() as session:
+            for name, (word, tone) in zip(names, tones, strict=False):
+                body, headers = signed(status(plan(name, word, tone)))
+                async with session.post(f"{url}/status/{name}", data=body, headers=headers) as answer:
+                    assert answer.status == 204
+            async with visited(url, NARROW) as (page, complaints):
+                first = page.locator("tr.down")
+                await expect(first).to_contain_text("shop SHOP DOWN", use_inner_text=True)
+                await expect(page.locator("tr.silent")).to_contain_text("estate")
+                assert await faults_of(page) == []
+                assert complaints == []
+
+    asyncio.run(main())
 
 
 def test_what_is_not_signed_with_the_customer_s_key_is_refused() -> None:

@@ -1,0 +1,120 @@
+"""The command without the app: what it needs, what it lacks, and how a shell completes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from tests.lab.screens import RUN, Coldsite, coldsite, plan
+
+EXTRA = re.compile(r"extra == ['\"](\w+)['\"]")
+LAB_ONLY = ("duckdb", "azure.mgmt", "lab")
+"""Modules that an installation of the command alone has not."""
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+
+
+def wanted_by(distribution: str, extra: str = "") -> set[str]:
+    """The names of everything that an installation with this extra brings."""
+    found: set[str] = set()
+    todo = [
+        one
+        for one in metadata.requires(distribution) or []
+        if (match := EXTRA.search(one)) is None or match.group(1) == extra
+    ]
+    while todo:
+        if (name := name_of(todo.pop())) in found:
+            continue
+        found.add(name)
+        try:
+            todo += [one for one in metadata.requires(name) or [] if not EXTRA.search(one)]
+        except metadata.PackageNotFoundError:
+            continue  # It is for another system.
+    return found
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def test_it_reads_nothing_that_an_installation_of_the_command_lacks() -> None:
+    done = python("import sys, cli.main, cli.fleet_server; print(*{name.split('.')[0] for name in sys.modules})")
+    assert done.returncode == 0, done.stderr
+    brought = wanted_by("coldsite", "command") | {"coldsite"}
+    origins = metadata.packages_distributions()
+    read = set(done.stdout.split())
+    lacking = {one for one in read if one in origins and not {name_of(d) for d in origins[one]} & brought}
+    assert lacking - {"_distutils_hack"} == set()
+    assert "lab" not in read
+
+
+@pytest.mark.parametrize("command", [["lab", "up"], ["plan", "init", "acme", "-s", "one"]], ids=lambda words: words[0])
+def test_what_needs_a_clone_says_so(command: list[str]) -> None:
+    done = python(
+        f"""
+        import importlib.abc, sys
+
+        class Lacks(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path=None, target=None):
+                if name in {LAB_ONLY!r}:
+                    raise ModuleNotFoundError("none", name=name)
+
+        sys.meta_path.insert(0, Lacks())
+        from cli.main import main
+        main()
+        """,
+        *command,
+    )
+    assert done.returncode == 2
+    assert "needs a clone of Coldsite's repository" in " ".join(done.stderr.split())
+
+
+def completed(site: Coldsite, typed: str, **environment: str) -> list[str]:
+    """What a shell offers after ``typed``."""
+    done = python(
+        "import sys; sys.argv = ['coldsite']; from cli.main import main; main()",
+        COMP_WORDS=typed,
+        COMP_CWORD=str(len(typed.split(" ")) - 1),
+        _COLDSITE_COMPLETE="complete_bash",
+        COLDSITE_URL=site._url,
+        COLDSITE_KEY="k",
+        **environment,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.fixture
+def site() -> object:
+    with coldsite() as made:
+        made.says("plans", {"plans": [plan(), plan(name="fabrikam")]})
+        run = {"run_id": RUN, "plan": "contoso", "kind": "failover", "phase": "recovering", "outcome": None}
+        made.says("runs?limit=50", {"runs": [run]})
+        yield made
+
+
+def test_a_shell_completes_plans_and_runs(site: Coldsite, tmp_path: Path) -> None:
+    assert completed(site, "coldsite failover ") == ["contoso", "fabrikam"]
+    assert completed(site, "coldsite readiness fa") == ["fabrikam"]
+    assert completed(site, "coldsite approve ") == ["f-abcd"]
+    assert completed(site, "coldsite approve d-") == []
+
+
+def test_completion_is_silent_where_no_coldsite_answers(site: Coldsite) -> None:
+    site.answers.clear()
+    assert completed(site, "coldsite failover ") == []
