@@ -34,6 +34,8 @@ LONGEST = 3000.0
 PARTS = ("until it was noticed", "to confirm it", "to build and verify", "until customers had moved")
 """The parts of an outage, from the first dark second to the first answer from Azure."""
 
+SERVED = "served"
+
 out = show.console()
 
 
@@ -58,6 +60,11 @@ class Story:
         minutes, seconds = divmod(round(max(0.0, self._lab.clock.now)), 60)
         self._status.update(f"{minutes}:{seconds:02}  {what} ...")
 
+    def times(self, *names: str) -> list[float]:
+        """When each was first seen; what ended between two looks was seen with what came after it."""
+        found = [self.moments.get(name, float("inf")) for name in names]
+        return [min(found[index:]) for index in range(len(found))]
+
     async def newest_run(self) -> dict[str, Any] | None:
         _, body = await self._lab.call("GET", "runs?limit=1")
         runs = body.get("runs") or []
@@ -70,6 +77,8 @@ class Story:
             run = await self.newest_run()
             if run and run["run_id"] != after:
                 self.moments.setdefault(run["phase"], self._lab.clock.now)
+                if self._lab.customers.tally.served_by["recovery"]:
+                    self.moments.setdefault(SERVED, self._lab.clock.now)
                 self.doing(words.PHASES[run["phase"]])
                 if done(run):
                     return run
@@ -120,13 +129,10 @@ async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
     await lab.sites.run("primary", running=False)
     story.doing("the site is dark, and not noticed yet")
     run = await story.follow(lambda run: run["outcome"] == "succeeded", after=before)
-    served = lab.customers.tally.served_by["recovery"]
-    while lab.customers.tally.served_by["recovery"] == served:
-        await asyncio.sleep(0.05)
-    back = lab.clock.now
+    run = await story.follow(lambda _: SERVED in story.moments)
     out.print(show.timeline(run, SPEED))
     story.say(f"Decided: {(show.decision(run, SPEED) or '').partition('. ')[0]}.", "cyan")
-    moments = [died, *(story.moments[phase] for phase in ("confirming", "recovering", "cutting_over")), back]
+    moments = [died, *story.times("confirming", "recovering", "cutting_over", SERVED)]
     # In whole seconds, so that what is printed adds up.
     spans = [after - earlier for earlier, after in pairwise(round(moment) for moment in moments)]
     parts = ", ".join(f"{spoken(span)} {what}" for span, what in zip(spans, PARTS, strict=True))

@@ -1,8 +1,17 @@
 "use strict";
-setInterval(async () => {
-  const answer = await fetch(location).catch(() => null);
-  const main = document.querySelector("main");
-  if (!answer || !answer.ok) { main.querySelector("p").textContent = "NOT UPDATED: the server does not answer."; return; }
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main");
-  if (fresh && fresh.innerHTML !== main.innerHTML) main.replaceWith(fresh);
-}, 15000);
+async function update() {
+  const summary = document.querySelector("main p");
+  try {
+    const answer = await fetch(location, {signal: AbortSignal.timeout(10000)});
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!answer.ok || !fresh.querySelector("main table")) throw new Error("not this page");
+    summary.replaceWith(fresh.querySelector("main p"));
+    const table = document.querySelector("main table");
+    const rows = fresh.querySelector("main table");
+    if (rows.innerHTML !== table.innerHTML) table.replaceWith(rows);
+  } catch {
+    const stale = "NOT UPDATED: the server does not answer. ";
+    if (!summary.textContent.startsWith(stale)) summary.prepend(stale);
+  }
+}
+setInterval(update, 15000);

@@ -47,7 +47,7 @@ class FleetServer:
         digest = base64.b64encode(hashlib.sha256(self._script.encode()).digest()).decode()
         self._policy = (
             f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; connect-src 'self'; "
-            "img-src data:; base-uri 'none'; frame-ancestors 'none'"
+            "img-src data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
         )
 
     def app(self) -> web.Application:

@@ -12,18 +12,17 @@ from rich.text import Text
 
 from cli import show
 from cli.api import Api, ApiError, UnreachableError
-from cli.options import completions, out
+from cli.options import completions, fitting, out
 from shared.models import ids, words
 
 _LOOKED_AT = 50
 """The newest runs, of which a short id may mean one."""
 
 
-def run_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Short ids of the newest runs, each with its plan and state."""
-    runs = completions(ctx, f"runs?limit={_LOOKED_AT}").get("runs", [])
-    names = [(show.short_id(run["run_id"]), f"{run['plan']}, {run['outcome'] or run['phase']}") for run in runs]
-    return [(name, about) for name, about in names if name.startswith(incomplete)]
+def run_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Short ids of the newest runs."""
+    runs = completions(ctx, f"runs?limit={_LOOKED_AT}").get("runs") or []
+    return fitting("[a-z]-[0-9a-f]+", [show.short_id(str(run.get("run_id"))) for run in runs], incomplete)
 
 
 Run = Annotated[

@@ -34,6 +34,7 @@ from shared.plans.loader import load_plan
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     help="A digital twin of both sites, Azure and the customers, to try everything on this machine.",
 )
 PEOPLE = {"ada": ["operator", "approver"], "ben": ["operator", "approver"], "vic": ["viewer"], "nobody": []}

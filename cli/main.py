@@ -20,7 +20,7 @@ from cli.contexts import ContextError
 from cli.evidence_command import evidence_app
 from cli.following import follow
 from cli.notify_commands import notify_app
-from cli.options import Key, NoWait, Plan, Reason, Url, WhatIf, Yes, api_of, confirm, of_a_clone, out
+from cli.options import Key, NoWait, Plan, Reason, Url, WhatIf, Yes, api_of, confirm, needs_clone, out
 from cli.output import Format, Output, Printing, emit
 from cli.plan_commands import plan_app
 from cli.run_commands import runs_app
@@ -31,9 +31,9 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        if name != "lab":
+        if name != "lab" or ctx.resilient_parsing:
             return name, command, rest
-        with of_a_clone("coldsite lab"):
+        with needs_clone("coldsite lab"):
             from cli.lab import app as lab
         return name, typer.main.get_command(lab), rest
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 from cli import show
 from cli.api import Api, ApiError, find_target, remember
 from cli.contexts import ContextError
+from shared.models.ids import PLAN_NAME
 
 out = show.console()
 Url = Annotated[str | None, typer.Option("--url", help="Coldsite's URL; else COLDSITE_URL, a lab, or the context.")]
@@ -23,7 +25,7 @@ Reason = Annotated[str, typer.Option("--reason", "-r", help="The reason; kept in
 
 
 @contextmanager
-def of_a_clone(command: str) -> Iterator[None]:
+def needs_clone(command: str) -> Iterator[None]:
     """Reads parts that an installation of the command alone lacks. Raises ``ApiError`` where they are missing."""
     try:
         yield
@@ -36,7 +38,7 @@ def of_a_clone(command: str) -> Iterator[None]:
 
 
 _COMPLETES_WITHIN = 3.0
-"""Seconds in which a shell's completion asks Coldsite; a person waits for it with a finger on Tab."""
+"""Seconds for Coldsite's answer to a shell's completion: a person waits for it with a finger on Tab."""
 
 
 def completions(context: typer.Context, path: str) -> dict[str, Any]:
@@ -49,9 +51,14 @@ def completions(context: typer.Context, path: str) -> dict[str, Any]:
         return {}
 
 
+def fitting(pattern: str, names: list[Any], incomplete: str) -> list[str]:
+    """Those that continue what was typed. A shell evaluates what it is offered, so every name must look like one."""
+    return [name for name in names if re.fullmatch(pattern, str(name)) and name.startswith(incomplete)]
+
+
 def plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    names = [plan["name"] for plan in completions(ctx, "plans").get("plans", [])]
-    return [name for name in names if name.startswith(incomplete)]
+    plans = completions(ctx, "plans").get("plans") or []
+    return fitting(PLAN_NAME, [plan.get("name") for plan in plans], incomplete)
 
 
 Plan = Annotated[str, typer.Argument(help="The plan's name.", autocompletion=plan_names)]

@@ -13,7 +13,7 @@ from azure.identity import DefaultAzureCredential
 from rich.text import Text
 
 from cli import show
-from cli.options import Key, Plan, Url, api_of, of_a_clone, out
+from cli.options import Key, Plan, Url, api_of, needs_clone, out
 from cli.output import Format, Output, Printing, emit
 from shared.models.durations import parse_duration, spoken
 from shared.models.errors import PlanError
@@ -36,7 +36,7 @@ def init(
     """Write a plan from the resources in your subscription. It reads with the account of `az login`, asks at most
     eight questions, and starts in observe mode. Status 2 when something is missing; then nothing is written.
     """
-    with of_a_clone("coldsite plan init"):
+    with needs_clone("coldsite plan init"):
         from cli.discover import UnclearError, discover
         from cli.plan_init import PLANS, write_plan
     out.print(f"Reading subscription {subscription} ...", markup=False)

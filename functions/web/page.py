@@ -35,6 +35,8 @@ from shared.store.runs import list_runs, read_run
 _HERE = Path(__file__).parent
 _RUNS_SHOWN = 6
 _DRILLS_SHOWN = 12
+_SAME_DAY = timedelta(hours=20)
+"""A time this near needs no day."""
 
 
 class Document(Strict):
@@ -64,8 +66,10 @@ def _utc(moment: datetime) -> str:
 
 
 def _local(moment: datetime, zone: str) -> str:
-    """The customer's time, and UTC: logs and the portal speak UTC."""
-    return f"{moment.astimezone(ZoneInfo(zone)):%H:%M} ({moment.astimezone(UTC):%H:%M} UTC)"
+    """The customer's time, and UTC: logs and the portal speak UTC. With its day where that is not clear."""
+    there = moment.astimezone(ZoneInfo(zone))
+    day = "" if abs(datetime.now(UTC) - moment) < _SAME_DAY else f"{there:%a} {there.day} {there:%b} "
+    return f"{day}{there:%H:%M} ({moment.astimezone(UTC):%H:%M} UTC)"
 
 
 # Collecting

@@ -21,11 +21,8 @@ MAX_FILE = 256 * 1024
 SCRIPTS = ("status", "freeze", "thaw", "reverse")
 
 
-class _StrictLoader(yaml.CSafeLoader):
-    """YAML without its two traps: the last of two duplicate keys wins silently; on, off, yes, no are booleans.
-
-    libyaml reads ten times faster than PyYAML's own parser, and refuses more than a thousand levels.
-    """
+class _StrictLoader(yaml.SafeLoader):
+    """YAML without its two traps: the last of two duplicate keys wins silently; on, off, yes, no are booleans."""
 
     yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]

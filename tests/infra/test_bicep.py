@@ -45,6 +45,9 @@ def test_the_compiler_has_nothing_to_say() -> None:
 def test_the_compiler_has_nothing_to_format(tmp_path: Path) -> None:
     copy = tmp_path / "infra"
     shutil.copytree(INFRA, copy)
+    spoiled = [copy / "main.bicep", copy / "contoso.bicepparam"]
+    for path in spoiled:  # It would be noticed if a pattern matched nothing.
+        path.write_text(path.read_text().replace(" = ", "  =  "))
     for pattern in ("**/*.bicep", "*.bicepparam"):
         assert bicep("format", "--pattern", copy / pattern).returncode == 0
     assert {path: (copy / path.relative_to(INFRA)).read_text() for path in TEMPLATES} == {

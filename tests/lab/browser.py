@@ -63,13 +63,15 @@ async def says(page: Page, word: str) -> None:
     await expect(page.locator(".word")).to_have_text(word, timeout=SLOW)
 
 
-async def hold(page: Page, button: str, *, name: str = "", by_keyboard: bool = False) -> None:
+async def hold(
+    page: Page, button: str, *, name: str = "", reason: str = "from the page", by_keyboard: bool = False
+) -> None:
     """Presses a button of the page and holds the one in the dialog, until the app has accepted it."""
     await page.get_by_role("button", name=button).click(timeout=SLOW)
     await expect(page.locator("#confirm")).to_be_visible()
     if name:
         await page.locator("#confirm-name").fill(name)
-    await page.locator("#confirm-reason").fill("from the page")
+    await page.locator("#confirm-reason").fill(reason)
     await expect(page.locator("#confirm-yes")).to_be_enabled(timeout=SLOW)
     if by_keyboard:
         await page.locator("#confirm-yes").focus()

@@ -22,32 +22,35 @@ STATES = {
 """Names of pictures, and the word that the page shows."""
 
 
-async def every_state(lab: Lab, page: Page) -> AsyncIterator[str]:
-    """The name of each state once the page shows it. The plan is in approve mode; what a person does, is done there."""
+async def every_state(lab: Lab, phone: Page, desktop: Page) -> AsyncIterator[str]:
+    """The name of each state once both show it. The plan is in approve mode. A person drills and fails back at the
+    desktop, and pauses and approves on the phone.
+    """
 
     async def shown(state: str) -> str:
-        await says(page, STATES[state])
+        for page in (phone, desktop):
+            await says(page, STATES[state])
         return state
 
     name = lab.plan.name
-    await lab.call("POST", f"plans/{name}/drill", {"reason": "the quarter's drill"})
-    await asyncio.sleep(1)
+    await says(desktop, STATES["all-well"])
+    await hold(desktop, "Run a drill", reason="The quarter's drill")
     while (await lab.call("GET", f"plans/{name}"))[1]["active_run"]:
         await asyncio.sleep(0.5)
     yield await shown("all-well")
-    await lab.call("POST", f"plans/{name}/pause", {"for": "2h", "reason": "Windows updates"})
+    await hold(phone, "Pause for 2 hours", reason="Windows updates")
     yield await shown("paused")
-    await lab.call("POST", f"plans/{name}/pause", {"for": "0s", "reason": "the updates are installed"})
+    await hold(phone, "End the pause", reason="The updates are installed")
     await shown("all-well")
     await lab.sites.run("primary", running=False)
     yield await shown("shop-down")
     yield await shown("action-required")
-    await hold(page, "Yes, go ahead")
+    await hold(phone, "Yes, go ahead")
     yield await shown("recovering")
     yield await shown("in-azure")
     await lab.sites.run("primary", running=True)
     lab.home_copy.order("start", 0)
-    await hold(page, "Start the failback", name=name)
+    await hold(desktop, "Start the failback", name=name)
     await shown("action-required")
-    await hold(page, "Yes, go ahead")
+    await hold(desktop, "Yes, go ahead")
     yield await shown("coming-home")

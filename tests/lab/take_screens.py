@@ -38,7 +38,7 @@ async def main() -> None:
         opened(lab, PHONE) as (phone, _),
         opened(lab, SHORT) as (desktop, _),
     ):
-        async for state in every_state(lab, phone):
+        async for state in every_state(lab, phone, desktop):
             if state == "recovering":
                 await asyncio.sleep(12)
             for device, page in (("phone", phone), ("desktop", desktop)):

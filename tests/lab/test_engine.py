@@ -14,6 +14,7 @@ import pytest
 from lab.host.engine import MEMORY, PROGRAM, MemoryEngine, ProgramEngine, Provider, chosen
 from lab.runner import run_scenario
 from lab.scenario import PROJECT, load_scenario
+from tests.tags import tagged
 
 ENGINE = "coldsite-engine"
 SPEED = 20.0
@@ -23,8 +24,7 @@ needs_engine = pytest.mark.skipif(
     reason=f"These scenarios run on Microsoft's storage provider: build lab/engine and put {ENGINE} on PATH.",
 )
 
-FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
-SCENARIOS = [file for file in FILES if "engine" in load_scenario(file)[0].tags]
+SCENARIOS = tagged("engine")
 """Kills, events, approvals, drills, lost storage. The nightly workflow runs every scenario."""
 
 

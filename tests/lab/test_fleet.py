@@ -206,7 +206,17 @@ def test_the_page_of_every_customer_has_no_fault_and_fits_a_phone() -> None:
                 await expect(first).to_contain_text("shop SHOP DOWN", use_inner_text=True)
                 await expect(page.locator("tr.silent")).to_contain_text("estate")
                 assert await faults_of(page) == []
+                await page.clock.install()
+                await page.reload()
+                body, headers = signed(status(plan("shop", "ALL WELL", "well")))
+                async with session.post(f"{url}/status/shop", data=body, headers=headers) as answer:
+                    assert answer.status == 204
+                await page.clock.fast_forward(16_000)
+                await expect(page.locator("tr.well")).to_contain_text("shop")
                 assert complaints == []
+                await page.route("**/*", lambda route: route.abort())
+                await page.clock.fast_forward(16_000)
+                await expect(page.locator("main p")).to_contain_text("NOT UPDATED")
 
     asyncio.run(main())
 

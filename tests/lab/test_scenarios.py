@@ -13,8 +13,7 @@ import pytest
 
 from lab.runner import run_scenario
 from lab.scenario import PROJECT, ScenarioError, load_scenario
-
-FILES = sorted((PROJECT / "lab" / "scenarios").glob("*.yaml"))
+from tests.tags import FILES, tagged
 
 DEAD_PRIMARY = """
 name: the primary dies
@@ -40,7 +39,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, cwd=PROJECT, timeout=300, check=False)
 
 
-SMOKE = {path for path in FILES if "smoke" in load_scenario(path)[0].tags}
+SMOKE = tagged("smoke")
 """The scenarios of `make test`; `make scenarios` runs every file."""
 
 
