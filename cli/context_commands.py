@@ -23,12 +23,17 @@ def add(
     key: Annotated[str | None, typer.Option(help="A function key, where sign-in is off.")] = None,
     secret: Annotated[str | None, typer.Option(help="Verifies the status that it sends (fleet serve).")] = None,
 ) -> None:
-    """Add a Coldsite, or replace it, and use it from now on."""
+    """Add a Coldsite and use it from now on. What is known of the same address already is kept."""
     if not _NAME.fullmatch(name):
         raise typer.BadParameter("a name has letters, digits, dots, hyphens and underscores, 63 at most.")
     known = read()
+    old = known.contexts.get(name)
+    kept = old.model_dump(exclude_none=True) if old and old.url == url else {}
+    given = {"url": url, "app": client, "key": key, "secret": secret}
+    if not re.match(r"https://|http://(127(\.\d{1,3}){3}|localhost)(:\d+)?(/|$)", url):
+        raise typer.BadParameter(f"{url} is not https. `azd env get-value COLDSITE_URL` prints yours.")
     try:
-        known.contexts[name] = Context(url=url, app=client, key=key, secret=secret)
+        known.contexts[name] = Context(**kept | {key: value for key, value in given.items() if value is not None})
     except ValidationError as error:
         raise typer.BadParameter(str(error.errors()[0]["msg"])) from None
     known.current = name

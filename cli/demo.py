@@ -98,7 +98,7 @@ async def play() -> None:
             story = Story(lab, status)
             out.print(
                 f"{plan.title}: IIS and SQL Server on premises, a replica in Azure, no machines there yet.\n"
-                f"Every time is simulated; {SPEED:g} simulated seconds pass in each real one."
+                f"Durations are simulated; {SPEED:g} simulated seconds pass in each real one."
             )
             blip = await _blip(story, lab)
             disaster = await _disaster(story, lab, blip["run_id"])

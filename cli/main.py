@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from importlib import metadata
@@ -88,7 +89,7 @@ def _status(url: str | None, key: str | None, output: Format) -> None:
             raise
         out.print(str(error), markup=False)
         out.print("\nNext: `coldsite --help` lists the commands.")
-        return
+        raise typer.Exit(2) from None
     plans = api.get("plans")["plans"]
     if output is not Format.TABLE:
         emit(plans, output)
@@ -369,10 +370,17 @@ def main() -> None:
     """Runs the command; an error is one sentence on standard error. Its status says of which kind: docs/command.md."""
     # The command reports a failed sign-in once; azure-identity would log every credential that it tried.
     logging.getLogger("azure").addHandler(logging.NullHandler())
+    for stream in (sys.stdout, sys.stderr):  # A code page of Windows lacks some characters of the tables.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         app()
     except ContextError as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)
+        sys.exit(2)
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        show.console(stderr=True).print(what, style="red", markup=False)
         sys.exit(2)
     except ApiError as error:
         show.console(stderr=True).print(str(error), style="red", markup=False)

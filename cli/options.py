@@ -61,7 +61,16 @@ def plan_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return fitting(PLAN_NAME, [plan.get("name") for plan in plans], incomplete)
 
 
-Plan = Annotated[str, typer.Argument(help="The plan's name.", autocompletion=plan_names)]
+def _plan_name(name: str) -> str:
+    if not re.fullmatch(PLAN_NAME, name):
+        raise typer.BadParameter(f"{name!r} is no plan's name. `coldsite` lists the plans.")
+    return name
+
+
+Plan = Annotated[
+    str,
+    typer.Argument(metavar="PLAN", help="The plan's name.", autocompletion=plan_names, callback=_plan_name),
+]
 
 
 def api_of(url: str | None, key: str | None) -> Api:

@@ -175,7 +175,7 @@ def plan_line(plan: dict[str, Any], factor: float = 1.0) -> Text:
     if plan["open_alerts"]:
         alerts = "1 open alert" if plan["open_alerts"] == 1 else f"{plan['open_alerts']} open alerts"
         line.append(f"; {alerts}", "yellow")
-    if look := plan.get("newest_look"):
+    if (look := plan.get("newest_look")) and plan["active_site"] != "recovery":
         style = "bold red" if look["says"] != "up" and plan["active_site"] == "primary" else ""
         since = f" since {moment(look['since'])}" if look["says"] != "up" else ""
         line.append(f"\n  The primary site {LOOKS[look['says']]}{since} (newest check {moment(look['at'])})", style)

@@ -13,7 +13,7 @@ from shared.models.evidence import Evidence
 from shared.models.ids import Kind
 from shared.models.plan_fields import WorkloadName
 from shared.models.routing import ActiveSite
-from shared.models.runs import Phase, RecoveryRun, Verb
+from shared.models.runs import Phase, RecoveryRun, Trigger, Verb
 from shared.models.steps import Step
 
 
@@ -121,6 +121,8 @@ class WaitingRun(Strict):
     """The number of the question."""
     builds_again: list[str] = []
     """What a failover builds again while customers are served from Azure."""
+    trigger: Trigger = "watch"
+    """What started it: an operator's run needs no approval, and a pause does not hold it back."""
     waiting_since: datetime | None = None
     acknowledged_by: str | None = None
     """The caller who is on it; None where no person has acknowledged this question."""

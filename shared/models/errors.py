@@ -62,7 +62,10 @@ class PlanBusyError(ColdsiteError):
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        super().__init__(f"Run {run_id} holds the plan. Wait for its end, or end it with `coldsite abort {run_id}`.")
+        super().__init__(
+            f"Run {run_id} is in progress already, and only one run may act on a plan. "
+            f"`coldsite runs watch {run_id}` follows it."
+        )
 
 
 class RefusedError(ColdsiteError):

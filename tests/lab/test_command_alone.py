@@ -11,7 +11,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import contexts
+from cli.main import app
+from lab.scenario import PROJECT
 from tests.lab.peer import free_port
 from tests.lab.screens import RUN, Coldsite, coldsite, plan
 
@@ -128,3 +132,48 @@ def test_completion_is_silent_where_no_coldsite_answers(site: Coldsite) -> None:
 def test_what_is_no_plan_s_name_is_not_offered_to_a_shell(site: Coldsite, plans: object) -> None:
     site.says("plans", {"plans": plans})
     assert completed(site, "coldsite failover ") == []
+
+
+def test_a_code_page_without_our_characters_loses_no_line(site: Coldsite) -> None:
+    site.says("plans/contoso", plan(events=[{"at": "2027-01-15T20:00:00Z", "text": "paused by \u0141ukasz \u2501"}]))
+    command = "import sys; sys.argv = ['coldsite', 'history', 'contoso']; from cli.main import main; main()"
+    done = python(command, COLDSITE_URL=site._url, COLDSITE_KEY="k", PYTHONIOENCODING="cp1252")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "paused by ?ukasz ?" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["history", ""], ["points", "[/x]"], ["evidence", "contoso", "--html", "/none/x.html"]], ids=str
+)
+def test_bad_input_is_a_sentence_and_status_2(site: Coldsite, command: list[str]) -> None:
+    site.says("plans/contoso/evidence", {})
+    words = f"import sys; sys.argv = ['coldsite', *{command!r}]; from cli.main import main; main()"
+    done = python(words, COLDSITE_URL=site._url, COLDSITE_KEY="k")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_coldsite_the_status_is_2(tmp_path: Path) -> None:
+    words = "import sys; sys.argv = ['coldsite', 'status', '-o', 'json']; from cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", words],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "COLDSITE_CONFIG": str(tmp_path / "none.yaml")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "No Coldsite is configured" in " ".join(done.stdout.split())
+
+
+def test_a_context_that_is_added_again_keeps_what_was_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLDSITE_CONFIG", str(tmp_path / "contexts.yaml"))
+    runner = CliRunner()
+    for more in (["--key", "k"], ["--secret", "whsec_" + "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="]):
+        done = runner.invoke(app, ["context", "add", "acme", "--url", "https://acme.example", *more])
+        assert done.exit_code == 0, done.output
+    known = contexts.read().contexts["acme"]
+    assert known.key == "k"
+    assert known.secret is not None
+    assert runner.invoke(app, ["context", "add", "bad", "--url", "ftp://x"]).exit_code == 2

@@ -69,6 +69,8 @@ def test_a_name_must_be_typed_before_anything_is_thrown_away() -> None:
             await lab.call("POST", "plans/contoso/failover", {"reason": "move", "acknowledge_primary_healthy": True})
             await says(page, "RECOVERING")
             await page.get_by_role("button", name="Stop before customers move").click()
+            await page.locator("#confirm-reason").press("Enter")
+            await expect(page.locator("#confirm-answer")).to_contain_text("Hold the button to confirm")
             await page.locator("#confirm-yes").hover()
             await page.mouse.down()
             await expect(page.locator("#confirm-answer")).to_have_text("Type contoso first.", timeout=SLOW)

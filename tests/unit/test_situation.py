@@ -89,3 +89,22 @@ def test_an_approval_needs_the_approvers_role_and_what_destroys_needs_the_name()
     assert (approve.needs, reject.needs) == ("approver", "approver")
     proceed, _ = situation(plan(run=ASKS), NOW).buttons
     assert proceed.name_it == "contoso"
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({}, "It builds the machines in Azure once the outage is confirmed."),
+        ({"mode": "observe"}, "The plan is in observe mode, so nothing is built by itself."),
+        ({"mode": "approve"}, "Once the outage is confirmed it asks for approval."),
+        (
+            {"paused_until": NOW, "pause_reason": "patches"},
+            "Automatic failover is paused until 20:00 UTC, so nothing is built by itself.",
+        ),
+    ],
+)
+def test_while_it_confirms_the_page_promises_only_what_will_happen(state: dict[str, Any], says: str) -> None:
+    by_itself = situation(plan(run=run("failover", "confirming"), **state), NOW)
+    assert by_itself.sentence.endswith(says)
+    by_a_person = run("failover", "confirming").model_copy(update={"trigger": "operator"})
+    assert situation(plan(run=by_a_person, **state), NOW).sentence.endswith("once the outage is confirmed.")

@@ -1,14 +1,16 @@
 "use strict";
 // Polls one document, replaces the sections that changed, and sends what a person confirms. Nothing else.
 const body = document.body, fresh = document.getElementById("fresh"), dialog = document.getElementById("confirm");
-const query = location.search, POLL = 3000, STALE = 20000, HOLD = 1200;
-let tag = body.dataset.tag, seen = Date.now(), chosen = null, holding = null;
+const query = location.search, POLL = 3000, LOST = 8000, STALE = 20000, HOLD = 1200;
+let tag = body.dataset.tag, seen = Date.now(), chosen = null, holding = null, refused = false;
 const part = (id) => document.getElementById(id);
 const api = (path) => "/api/" + path + query;
 
 async function poll() {
   try {
-    const answer = await fetch(body.dataset.source + query, { headers: { "If-None-Match": tag }, cache: "no-store" });
+    const options = { headers: { "If-None-Match": tag }, cache: "no-store", signal: AbortSignal.timeout(LOST) };
+    const answer = await fetch(body.dataset.source + query, options);
+    refused = answer.status === 401 || answer.status === 403;
     if (answer.status === 200) {
       const found = await answer.json();
       tag = found.tag;
@@ -36,7 +38,7 @@ function keepKey(where) {
 
 function tick() {
   const age = Date.now() - seen, stale = age > STALE;
-  fresh.textContent = (stale ? "NOT UPDATED for " : "updated ") + spoken(age / 1000) + (stale ? ": the app does not answer" : " ago");
+  fresh.textContent = (stale ? "NOT UPDATED for " : "updated ") + spoken(age / 1000) + (stale ? (refused ? ": sign in again" : ": the app does not answer") : " ago");
   fresh.classList.toggle("stale", stale);
   body.classList.toggle("stale-page", stale);
   document.querySelectorAll("[data-since]").forEach((one) => {
@@ -129,6 +131,13 @@ function release() { clearTimeout(holding); yes.classList.remove("held"); }
 ["pointerdown", "keydown"].forEach((kind) => yes.addEventListener(kind, press));
 ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"].forEach((kind) => yes.addEventListener(kind, release));
 dialog.addEventListener("close", () => { release(); chosen = null; });
+
+// Enter in a field would press Back, the form's only button that is not held.
+dialog.addEventListener("submit", (event) => {
+  if (event.submitter === part("confirm-no") && document.activeElement === part("confirm-no")) return;
+  event.preventDefault();
+  part("confirm-answer").textContent = "Hold the button to confirm, or press Back.";
+});
 
 keepKey(document);
 tick();
