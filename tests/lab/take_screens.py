@@ -32,7 +32,7 @@ async def take(name: str, device: str, page: Page) -> None:
 
 async def main() -> None:
     IMAGES.mkdir(exist_ok=True)
-    plan = contoso_with({"detection.mode": "approve", "failback.watch_for": "5m"})
+    plan = contoso_with({"detection.mode": "approve", "detection.confirm_for": "4m", "failback.watch_for": "5m"})
     async with (
         Lab(plan, PLAN, LabOptions(speed=20)) as lab,
         opened(lab, PHONE) as (phone, _),
