@@ -7,7 +7,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:
 	@echo "make demo       an outage and a failover to Azure, and the way home, in five acts (about a minute)"
 	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"
-	@echo "make unit       everything without the lab, every scenario in virtual time included (about three minutes)"
+	@echo "make unit       everything without the lab, every scenario in virtual time included (about two minutes)"
 	@echo "make scenarios  every scenario in the lab"
 	@echo "make engine     ten scenarios on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
@@ -23,7 +23,8 @@ demo: setup
 	@.venv/bin/python -m cli.demo
 
 test: lint
-	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal
+	@bash lab/setup.sh browser
+	@.venv/bin/python -m pytest tests -m "not nightly and not engine" -n logical --dist worksteal -rs
 
 unit: setup
 	@.venv/bin/python -m pytest tests/unit tests/model tests/replay tests/virtual/test_scenarios.py -n logical --dist worksteal

@@ -56,11 +56,11 @@ def find_target(url: str | None, key: str | None) -> Target:
     registration; else COLDSITE_KEY.
     """
     if url:
-        return Target(_checked(url), _who(key))
+        return Target(checked(url), _who(key))
     if os.environ.get("COLDSITE_CONTEXT") and (named := contexts.chosen()):
         return target_of(named[1], key)
     if where := os.environ.get("COLDSITE_URL"):
-        return Target(_checked(where), _who(key))
+        return Target(checked(where), _who(key))
     for folder in (Path.cwd(), *Path.cwd().parents):
         file = folder / ENDPOINTS
         if file.is_file():
@@ -76,13 +76,14 @@ def find_target(url: str | None, key: str | None) -> Target:
 
 def target_of(context: Context, key: str | None = None) -> Target:
     """A context's Coldsite. ``key`` wins over its own credentials. Raises ``ApiError``."""
-    url = _checked(context.url)
+    url = checked(context.url)
     if key is None and context.app:
         return Target(url, _bearer(_signed_in(context.app)))
     return Target(url, {"x-functions-key": key or context.key or ""})
 
 
-def _checked(where: str) -> str:
+def checked(where: str) -> str:
+    """The address without a slash at its end. Raises ``ApiError`` where credentials could be intercepted on the way."""
     where = where.rstrip("/")
     if not re.match(r"https://|http://(127(\.\d{1,3}){3}|localhost)(:\d+)?$", where):
         raise ApiError(0, f"{where} is not https, so your credentials could be intercepted.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from cli.api import checked
 from cli.contexts import Context, ContextError, read, write
 from cli.options import out
 
@@ -26,12 +27,10 @@ def add(
     """Add a Coldsite and use it from now on. What is known of the same address already is kept."""
     if not _NAME.fullmatch(name):
         raise typer.BadParameter("a name has letters, digits, dots, hyphens and underscores, 63 at most.")
-    known = read()
+    known, url = read(), checked(url)
     old = known.contexts.get(name)
     kept = old.model_dump(exclude_none=True) if old and old.url == url else {}
     given = {"url": url, "app": client, "key": key, "secret": secret}
-    if not re.match(r"https://|http://(127(\.\d{1,3}){3}|localhost)(:\d+)?(/|$)", url):
-        raise typer.BadParameter(f"{url} is not https. `azd env get-value COLDSITE_URL` prints yours.")
     try:
         known.contexts[name] = Context(**kept | {key: value for key, value in given.items() if value is not None})
     except ValidationError as error:

@@ -32,10 +32,15 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        if name != "lab" or ctx.resilient_parsing:
+        if name != "lab":
             return name, command, rest
-        with needs_clone("coldsite lab"):
-            from cli.lab import app as lab
+        try:
+            with needs_clone("coldsite lab"):
+                from cli.lab import app as lab
+        except ApiError:
+            if ctx.resilient_parsing:  # A shell asks what could follow.
+                return name, command, rest
+            raise
         return name, typer.main.get_command(lab), rest
 
 
@@ -82,14 +87,7 @@ def status(output: Output = Format.TABLE, url: Url = None, key: Key = None) -> N
 
 
 def _status(url: str | None, key: str | None, output: Format) -> None:
-    try:
-        api = api_of(url, key)
-    except ApiError as error:
-        if error.status:
-            raise
-        out.print(str(error), markup=False)
-        out.print("\nNext: `coldsite --help` lists the commands.")
-        raise typer.Exit(2) from None
+    api = api_of(url, key)
     plans = api.get("plans")["plans"]
     if output is not Format.TABLE:
         emit(plans, output)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that `make demo` and `make test` need: Python 3.13's packages and Azurite; with "audit", what `make audit`
-# needs. A second start does nothing.
+# needs, and with "browser" a browser for the tests. A second start does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -72,7 +72,19 @@ install_azurite() {
   printf '%s' "$wanted" > "$stamp"
 }
 
-if [ "${1:-}" = audit ]; then install_audit; exit; fi
+# Debian's, since the page is tried in a real browser. Where none can be had, those tests are skipped with their reason.
+install_browser() {
+  command -v chromium chromium-browser google-chrome >/dev/null && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then return; fi
+  say "Chromium, in which the tests try the page ..."
+  apt-get install -y -qq chromium >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq chromium; } >/dev/null 2>&1 ||
+    say "     It could not be installed: the tests of the page are skipped."
+}
+
+case "${1:-}" in
+  audit) install_audit; exit ;;
+  browser) install_browser; exit ;;
+esac
 install_python_packages
 install_pair_of_the_worker
 install_azurite

@@ -113,6 +113,7 @@ class WaitingRun(Strict):
 
     run_id: str
     kind: Kind
+    trigger: Trigger
     phase: Phase
     waiting_for: str | None
     answers: list[Verb]
@@ -121,8 +122,6 @@ class WaitingRun(Strict):
     """The number of the question."""
     builds_again: list[str] = []
     """What a failover builds again while customers are served from Azure."""
-    trigger: Trigger = "watch"
-    """What started it: an operator's run needs no approval, and a pause does not hold it back."""
     waiting_since: datetime | None = None
     acknowledged_by: str | None = None
     """The caller who is on it; None where no person has acknowledged this question."""

@@ -134,14 +134,14 @@ def _at_work(plan: PlanView, now: datetime) -> Situation:
 
 
 def _once_confirmed(plan: PlanView) -> str:
-    """What follows a confirmed outage; a run that a person started is not held back."""
-    by_a_person = plan.run is not None and plan.run.trigger == "operator"
-    if plan.paused_until and not by_a_person:
-        return f"Automatic failover is paused until {plan.paused_until:%H:%M} UTC, so nothing is built by itself."
-    if plan.mode == "observe" and not by_a_person:
-        return "The plan is in observe mode, so nothing is built by itself."
-    if plan.mode == "approve" and not by_a_person:
-        return "Once the outage is confirmed it asks for approval."
+    """What follows a confirmed outage; a run that a person started is held back by nothing of this."""
+    if not (plan.run and plan.run.trigger == "operator"):
+        if plan.paused_until:
+            return "Automatic failover is paused, so nothing is built by itself."
+        if plan.mode == "observe":
+            return "The plan is in observe mode, so nothing is built by itself."
+        if plan.mode == "approve":
+            return "Once the outage is confirmed it asks for approval."
     return "It builds the machines in Azure once the outage is confirmed."
 
 
@@ -277,7 +277,7 @@ def _on_it(plan: PlanView) -> Button | None:
 
 def _next(plan: PlanView) -> str:
     if plan.paused_until:
-        return f"Automatic failover is paused until {plan.paused_until:%H:%M} UTC, so nothing starts by itself."
+        return "Automatic failover is paused, so nothing starts by itself."
     if plan.mode == "observe":
         return "The plan is in observe mode, so nothing starts by itself."
     if plan.next_look_not_before:

@@ -81,11 +81,15 @@ class Cell:
 def run_cell(cell: Cell, speed: float, reference: Played | None = None) -> Played:
     """Plays the cell and compares its end with the reference's, slower if the machine is busy.
 
-    An error of the lab itself is a failure like any other.
+    A slower cell is compared with a reference as slow, since the first may have been disturbed too. An error of the lab
+    itself is a failure like any other.
     """
 
     async def attempt(pace: float) -> Attempt[Played]:
-        played = await play_cell(cell, pace, reference)
+        against = reference
+        if reference and pace < speed:
+            against = await play_cell(Cell(cell.kind, cell.story), pace)
+        played = await play_cell(cell, pace, against)
         return Attempt(played, not played.failures, played.processor_wait)
 
     return asyncio.run(until_it_counts(speed, attempt))

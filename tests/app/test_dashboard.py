@@ -50,7 +50,7 @@ def test_what_people_write_is_text_and_never_markup(api: Api) -> None:
     assert "&lt;script&gt;alert(1)" in text
     assert "<script>alert(1)" not in text
     assert "PAUSED" in text
-    assert re.search(r"until [0-9]{2}:[0-9]{2} \([0-9]{2}:[0-9]{2} UTC\)", text)
+    assert re.search(r"The pause ends at [0-9]{2}:[0-9]{2} \([0-9]{2}:[0-9]{2} UTC\)", text)
 
 
 def test_a_run_that_is_not_on_record_has_no_page_and_no_report(api: Api) -> None:

@@ -21,7 +21,7 @@ def shell(site: Coldsite, script: str) -> tuple[Any, str]:
     """What a script returns, as JSON, and what it complains of."""
     whole = (
         "$ErrorActionPreference = 'Stop'; $PSStyle.OutputRendering = 'PlainText';"
-        f"Import-Module '{MODULE}'; Connect-Coldsite -Url '{site._url}' -Key k;"
+        f"Import-Module '{MODULE}'; Connect-Coldsite -Url '{site.url}' -Key k;"
         f"{script} | ConvertTo-Json -Depth 6 -Compress"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COLDSITE_")}

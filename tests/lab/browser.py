@@ -72,28 +72,24 @@ async def hold(
     if name:
         await page.locator("#confirm-name").fill(name)
     await page.locator("#confirm-reason").fill(reason)
-    await expect(page.locator("#confirm-yes")).to_be_enabled(timeout=SLOW)
-    if by_keyboard:
-        await page.locator("#confirm-yes").focus()
-        await page.keyboard.down("Enter")
-        await asyncio.sleep(1.6)
-        await page.keyboard.up("Enter")
-    else:
-        await page.locator("#confirm-yes").hover()
-        await page.mouse.down()
-        await asyncio.sleep(1.6)
-        await page.mouse.up()
+    await _keep_pressed(page, by_keyboard=by_keyboard)
     await expect(page.locator("#confirm")).to_be_hidden(timeout=SLOW)
 
 
-async def press(page: Page, button: str) -> str:
-    """Holds the button of the dialog; ``refused`` when the app has another run already."""
-    await page.get_by_role("button", name=button).click(timeout=SLOW)
-    await expect(page.locator("#confirm-yes")).to_be_enabled(timeout=SLOW)
-    await page.locator("#confirm-yes").focus()
-    await page.keyboard.down("Enter")
+async def _keep_pressed(page: Page, *, by_keyboard: bool) -> None:
+    """Holds the button of the dialog for longer than it asks."""
+    yes = page.locator("#confirm-yes")
+    await expect(yes).to_be_enabled(timeout=SLOW)
+    await (yes.focus() if by_keyboard else yes.hover())
+    await (page.keyboard.down("Enter") if by_keyboard else page.mouse.down())
     await asyncio.sleep(1.6)
-    await page.keyboard.up("Enter")
+    await (page.keyboard.up("Enter") if by_keyboard else page.mouse.up())
+
+
+async def press(page: Page, button: str) -> str:
+    """The same, where the app may have another run already; ``refused`` then."""
+    await page.get_by_role("button", name=button).click(timeout=SLOW)
+    await _keep_pressed(page, by_keyboard=True)
     done = page.locator("#confirm-answer:not(:empty)").or_(page.locator("#confirm:not([open])"))
     await expect(done.first).to_be_attached(timeout=SLOW)
     return "refused" if await page.locator("#confirm").is_visible() else ""

@@ -24,7 +24,7 @@ class Coldsite:
     """A server with an answer for each path, which records its requests."""
 
     def __init__(self, url: str, answers: dict[str, tuple[int, Any]], sent: list[tuple[str, Any]]) -> None:
-        self._url = url
+        self.url = url
         self.answers = answers
         self.sent = sent
 
@@ -33,7 +33,7 @@ class Coldsite:
 
     def run(self, *words: str, answer: str = "", code: int | None = 0) -> str:
         """What a command prints, as one line; ``code`` is its exit status, None for a refusal by the API."""
-        done = CliRunner().invoke(app, ["--url", self._url, "--key", "k", *words], input=answer)
+        done = CliRunner().invoke(app, ["--url", self.url, "--key", "k", *words], input=answer)
         if code is None:
             assert done.exception is not None
             return " ".join(f"{done.output} {done.exception}".split())
@@ -100,7 +100,14 @@ def look(says: str, since: timedelta = timedelta(minutes=10), *evidence: Evidenc
 
 def waiting(phase: str, question: str | None = None, answers: tuple[str, ...] = (), **more: Any) -> WaitingRun:
     return WaitingRun.model_validate(
-        {"run_id": RUN, "kind": "failover", "phase": phase, "waiting_for": question, "answers": list(answers)}
+        {
+            "run_id": RUN,
+            "kind": "failover",
+            "trigger": "watch",
+            "phase": phase,
+            "waiting_for": question,
+            "answers": list(answers),
+        }
         | {"waiting_until": None}
         | more
     )

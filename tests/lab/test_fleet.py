@@ -20,6 +20,7 @@ from playwright.async_api import expect
 from typer.testing import CliRunner
 
 from cli import contexts
+from cli.api import ApiError
 from cli.contexts import Context
 from cli.fleet_server import FleetServer
 from cli.main import app, main
@@ -27,7 +28,7 @@ from shared.models.signing import signature
 from shared.services.outbound import beat, push_status
 from tests.lab.browser import NARROW, faults_of, needs_browser, visited
 from tests.lab.peer import free_port
-from tests.lab.screens import Coldsite, coldsite
+from tests.lab.screens import coldsite
 
 NOW = datetime.now(UTC)
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -66,10 +67,6 @@ def run(*words: str, code: int = 0) -> str:
     return done.output
 
 
-def url_of(site: Coldsite) -> str:
-    return site._url
-
-
 @pytest.fixture
 def forty() -> Iterator[None]:
     """38 that answer, one of them with an outage; one that is down, and one that refuses the key."""
@@ -86,7 +83,7 @@ def forty() -> Iterator[None]:
                 site.says("status", {"detail": "no"}, status=401)
             else:
                 site.says("status", status(plan(name)))
-            known.contexts[name] = Context(url=url_of(site), key="k")
+            known.contexts[name] = Context(url=site.url, key="k")
         known.contexts["gone"] = Context(url=f"http://127.0.0.1:{free_port()}", key="k")
         contexts.write(known)
         yield
@@ -109,7 +106,7 @@ def test_a_context_is_used_until_another_is_named(own_contexts: Path) -> None:
         for name, site in (("one", one), ("other", other)):
             site.says("plans", {"plans": []})
             site.says("runs?limit=5", {"runs": []})
-            run("context", "add", name, "--url", url_of(site), "--key", name)
+            run("context", "add", name, "--url", site.url, "--key", name)
         assert stat.S_IMODE(own_contexts.stat().st_mode) == 0o600, "it holds keys"
         assert "* other" in run("context", "list")
         run("--context", "one")
@@ -117,6 +114,15 @@ def test_a_context_is_used_until_another_is_named(own_contexts: Path) -> None:
         run()
         run("context", "remove", "one")
         assert "one" not in run("context", "list").replace("None yet", "")
+
+
+def test_a_context_that_is_added_again_keeps_what_was_known() -> None:
+    for more in (["--key", "k"], ["--secret", f"whsec_{KEY}"]):
+        run("context", "add", "acme", "--url", "https://acme.example", *more)
+    known = contexts.read().contexts["acme"]
+    assert (known.key, known.secret) == ("k", f"whsec_{KEY}")
+    with pytest.raises(ApiError, match="not https"):
+        CliRunner().invoke(app, ["context", "add", "bad", "--url", "ftp://x"], catch_exceptions=False)
 
 
 @pytest.mark.parametrize(

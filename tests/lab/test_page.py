@@ -8,8 +8,10 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
+from lab.actions import Actions
 from lab.cloud.times import Times
 from lab.options import LabOptions
+from lab.scenario import PROJECT, Event
 from lab.twin import Lab
 from tests.lab.browser import DESKTOP, NARROW, PLAN, SLOW, faults_of, hold, needs_browser, opened, press, says
 from tests.lab.states import every_state
@@ -50,10 +52,10 @@ def test_the_page_fits_a_narrow_phone_and_says_when_it_is_stale() -> None:
             await says(page, "ALL WELL")
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= NARROW[0]
-            await page.route("**/dashboard.json*", lambda route: route.abort())
+            gone = Event.model_validate({"at": "0s", "do": "worker.kill", "when": "now", "for": "16m"})
+            await Actions(lab, PROJECT).perform(gone)
             await expect(page.locator("#fresh")).to_contain_text("NOT UPDATED", timeout=SLOW)
             await expect(page.locator("body")).to_have_class("stale-page")
-            await page.unroute("**/dashboard.json*")
             await expect(page.locator("#fresh")).to_contain_text("updated", timeout=SLOW)
 
     asyncio.run(main())

@@ -38,7 +38,8 @@ function keepKey(where) {
 
 function tick() {
   const age = Date.now() - seen, stale = age > STALE;
-  fresh.textContent = (stale ? "NOT UPDATED for " : "updated ") + spoken(age / 1000) + (stale ? (refused ? ": sign in again" : ": the app does not answer") : " ago");
+  const why = refused ? "sign in again" : "the app does not answer", since = spoken(age / 1000);
+  fresh.textContent = stale ? "NOT UPDATED for " + since + ": " + why : "updated " + since + " ago";
   fresh.classList.toggle("stale", stale);
   body.classList.toggle("stale-page", stale);
   document.querySelectorAll("[data-since]").forEach((one) => {
@@ -132,9 +133,9 @@ function release() { clearTimeout(holding); yes.classList.remove("held"); }
 ["pointerup", "pointerleave", "pointercancel", "keyup", "blur"].forEach((kind) => yes.addEventListener(kind, release));
 dialog.addEventListener("close", () => { release(); chosen = null; });
 
-// Enter in a field would press Back, the form's only button that is not held.
-dialog.addEventListener("submit", (event) => {
-  if (event.submitter === part("confirm-no") && document.activeElement === part("confirm-no")) return;
+part("confirm-no").addEventListener("click", () => dialog.close());
+dialog.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches("input")) return;
   event.preventDefault();
   part("confirm-answer").textContent = "Hold the button to confirm, or press Back.";
 });

@@ -1,4 +1,4 @@
-"""The command without the app: what it needs, what it lacks, and how a shell completes it."""
+"""The command as a process of its own: what it needs and lacks, how a shell completes it, how it ends on bad input."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from cli import contexts
-from cli.main import app
 from lab.scenario import PROJECT
 from tests.lab.peer import free_port
 from tests.lab.screens import RUN, Coldsite, coldsite, plan
@@ -99,7 +97,7 @@ def completed(site: Coldsite, typed: str, **environment: str) -> list[str]:
         COMP_WORDS=typed,
         COMP_CWORD=str(len(typed.split(" ")) - 1),
         _COLDSITE_COMPLETE="complete_bash",
-        COLDSITE_URL=site._url,
+        COLDSITE_URL=site.url,
         COLDSITE_KEY="k",
         **environment,
     )
@@ -108,7 +106,7 @@ def completed(site: Coldsite, typed: str, **environment: str) -> list[str]:
 
 
 @pytest.fixture
-def site() -> object:
+def site() -> Iterator[Coldsite]:
     with coldsite() as made:
         made.says("plans", {"plans": [plan(), plan(name="fabrikam")]})
         run = {"run_id": RUN, "plan": "contoso", "kind": "failover", "phase": "recovering", "outcome": None}
@@ -124,7 +122,7 @@ def test_a_shell_completes_plans_and_runs(site: Coldsite, tmp_path: Path) -> Non
 
 
 def test_completion_is_silent_where_no_coldsite_answers(site: Coldsite) -> None:
-    site._url = f"http://127.0.0.1:{free_port()}"
+    site.url = f"http://127.0.0.1:{free_port()}"
     assert completed(site, "coldsite failover ") == []
 
 
@@ -137,7 +135,7 @@ def test_what_is_no_plan_s_name_is_not_offered_to_a_shell(site: Coldsite, plans:
 def test_a_code_page_without_our_characters_loses_no_line(site: Coldsite) -> None:
     site.says("plans/contoso", plan(events=[{"at": "2027-01-15T20:00:00Z", "text": "paused by \u0141ukasz \u2501"}]))
     command = "import sys; sys.argv = ['coldsite', 'history', 'contoso']; from cli.main import main; main()"
-    done = python(command, COLDSITE_URL=site._url, COLDSITE_KEY="k", PYTHONIOENCODING="cp1252")
+    done = python(command, COLDSITE_URL=site.url, COLDSITE_KEY="k", PYTHONIOENCODING="cp1252")
     assert (done.returncode, done.stderr) == (0, "")
     assert "paused by ?ukasz ?" in done.stdout
 
@@ -148,7 +146,7 @@ def test_a_code_page_without_our_characters_loses_no_line(site: Coldsite) -> Non
 def test_bad_input_is_a_sentence_and_status_2(site: Coldsite, command: list[str]) -> None:
     site.says("plans/contoso/evidence", {})
     words = f"import sys; sys.argv = ['coldsite', *{command!r}]; from cli.main import main; main()"
-    done = python(words, COLDSITE_URL=site._url, COLDSITE_KEY="k")
+    done = python(words, COLDSITE_URL=site.url, COLDSITE_KEY="k")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -164,16 +162,4 @@ def test_without_a_coldsite_the_status_is_2(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2
-    assert "No Coldsite is configured" in " ".join(done.stdout.split())
-
-
-def test_a_context_that_is_added_again_keeps_what_was_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLDSITE_CONFIG", str(tmp_path / "contexts.yaml"))
-    runner = CliRunner()
-    for more in (["--key", "k"], ["--secret", "whsec_" + "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s="]):
-        done = runner.invoke(app, ["context", "add", "acme", "--url", "https://acme.example", *more])
-        assert done.exit_code == 0, done.output
-    known = contexts.read().contexts["acme"]
-    assert known.key == "k"
-    assert known.secret is not None
-    assert runner.invoke(app, ["context", "add", "bad", "--url", "ftp://x"]).exit_code == 2
+    assert "No Coldsite is configured" in " ".join(done.stderr.split())
