@@ -51,7 +51,7 @@ class Measured:
 
 
 def plan_with(count: int) -> RecoveryPlan:
-    """Contoso with more web servers: half of them need nobody, half need SQL Server's machine to exist."""
+    """Contoso with more web servers: half of them depend on nothing, half need SQL Server's machine to exist."""
     data: dict[str, Any] = read_yaml(PLAN)
     workloads = data["recovery"]["workloads"]
     iis = workloads["iis"]

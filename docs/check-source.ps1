@@ -61,13 +61,13 @@ $stays = @($StaysBehind | ForEach-Object { $_ -split ',' } | ForEach-Object { $_
         Where-Object { $_ })
 
 function Write-Finding {
-    param([string] $State, [string] $Text, [string] $Mend = '')
+    param([string] $State, [string] $Text, [string] $Fix = '')
     $colour = 'Green'
     if ($State -eq 'FIX') { $script:Fixes++; $colour = 'Red' }
     if ($State -eq 'LOOK') { $script:Looks++; $colour = 'Yellow' }
     Write-Host ('{0,-5} ' -f $State) -ForegroundColor $colour -NoNewline
     Write-Host $Text
-    if ($Mend) { Write-Host ('        > ' + $Mend) }
+    if ($Fix) { Write-Host ('        > ' + $Fix) }
 }
 
 function Test-Part {
@@ -401,13 +401,13 @@ Test-Part 'Remote desktop' {
     $policy = Get-RegistryValue 'HKLM:\SOFTWARE\Policies\Microsoft\Windows NT\Terminal Services' 'fDenyTSConnections'
     if ($policy -eq 1) {
         Write-Finding 'FIX' `
-            'A group policy forbids remote desktop; without it nobody can look into the recovered machine.' `
+            'A group policy forbids remote desktop; without it you cannot sign in to the recovered machine.' `
             'gpresult.exe /scope computer /r    (then change the policy that sets it)'
     }
     elseif ($null -ne $policy -or $own -eq 0) { Write-Finding 'OK' 'Remote desktop is on.' }
     else {
         Write-Finding 'FIX' `
-            'Remote desktop is off; without it nobody can look into the recovered machine.' `
+            'Remote desktop is off; without it you cannot sign in to the recovered machine.' `
             ("Set-ItemProperty -Path 'HKLM:\SYSTEM\CurrentControlSet\Control\Terminal Server' -Name " +
                 "fDenyTSConnections -Value 0 -Type DWord")
     }
@@ -557,7 +557,7 @@ Test-Part 'IIS' {
     catch {
         Write-Finding 'FIX' `
             ("{0} does not answer as it should: {1}" -f $HealthUrl, $_.Exception.Message) `
-            'Open the page in a browser on this server, and mend the site.'
+            'Open the page in a browser on this server, and correct the site.'
         return
     }
     if ($answer -and $answer.StatusCode -eq 200) {

@@ -1,4 +1,4 @@
-"""The durable client as ``shared.services.lost_runs.Engine`` describes it."""
+"""The durable client as ``shared.services.engine.Engine`` describes it."""
 
 from __future__ import annotations
 

@@ -54,6 +54,8 @@ from shared.models.resource_ids import take_apart
 AUDIENCE = "https://management.azure.com"
 ALERTS = frozenset({"/api/alerts"})
 """Excluded from sign-in: Azure Monitor presents its token to the app itself."""
+KEEP = "COLDSITE_LAB_KEEP"
+"""If set, a lab's folder with its logs stays when the lab has ended."""
 
 
 class Lab:
@@ -63,7 +65,7 @@ class Lab:
         self.plan = plan
         self.options = options
         self._plan_file = plan_file
-        self._folder = tempfile.TemporaryDirectory(prefix="coldsite-lab-")
+        self._folder = tempfile.TemporaryDirectory(prefix="coldsite-lab-", delete=KEEP not in os.environ)
         self.folder = Path(self._folder.name)
         self._tasks: list[asyncio.Task[Any]] = []
         self._stops: list[Any] = []
@@ -89,7 +91,8 @@ class Lab:
             await stop()
         # Closing TLS connections takes a few turns of the loop; ending it at once would leave their sockets open.
         await asyncio.sleep(0.1)
-        self._folder.cleanup()
+        if KEEP not in os.environ:
+            self._folder.cleanup()
 
     def _process_ids(self) -> list[int]:
         return [os.getpid(), *self.functions.process_ids, *self.storage.process_ids]

@@ -249,7 +249,8 @@ class _Failover:
         self._state.lived_until = lived_again(seen.evidence, seen.at, self._state.known) or self._state.lived_until
 
     def _succeeded(self, served_at: datetime) -> EndRun:
-        began = self._run.requested_at if self._run.trigger == "operator" else self._state.first_down
+        ordered = self._run.requested_at if self._run.trigger == "operator" else None
+        began = ordered if self._planned else min(filter(None, (self._state.first_down, ordered)), default=None)
         # A primary that served until the end, or came back, took orders until then.
         outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=self._run.requested_at)
         outage = served_at if self._state.serves else outage

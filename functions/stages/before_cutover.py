@@ -82,9 +82,8 @@ class BeforeCutover:
                     yield from self._confirm_again(cause, accepted)
 
     def _accepted_at_the_start(self) -> set[Concern]:
-        """What the order itself has answered, unless its loss has grown well beyond that in the meantime.
-
-        The age of a recovery point that was chosen for it, from before an attack, say, does not count.
+        """What the order itself has answered. An acknowledgement lapses once the order is older than both objectives
+        together: the loss that was acknowledged has grown well beyond what the operator saw.
         """
         goals = self._plan.objectives
         is_old = self._work.now - self._run.requested_at > goals.recovery_time + goals.recovery_point

@@ -163,8 +163,8 @@ class Cutover(ABC):
         if isinstance(result, Refused) and not back.agrees:
             raise NeedsOperator(
                 f"The {self._direction.to} endpoint is enabled, but the {old.target} endpoint could not be disabled: "
-                f"traffic "
-                f"may go to both sites. {result.refusal.sentence} Disable {self._old} in the portal, then `retry`."
+                f"traffic may go to both sites. {result.refusal.sentence} Disable {self._old} in the portal, then "
+                "`retry`."
             )
         if not back.agrees:
             raise NeedsOperator(

@@ -105,8 +105,7 @@ class PlannedStop:
         if not state.usable:
             raise NeedsOperator(
                 f"The replica is not usable: {state.trouble}. The primary's writes were not stopped. Check "
-                f"replication, "
-                "then `retry`; or `abort`, and start an unplanned failover."
+                "replication, then `retry`; or `abort`, and start an unplanned failover."
             )
 
     def _drain(self, newest: datetime) -> Doing[None]:
@@ -144,8 +143,8 @@ class PlannedStop:
                 raise NeedsOperator(
                     f"The primary's database {name} has a change from {spoken_moment(newest)}, and Azure's newest is "
                     f"from {spoken_moment(recovered[name])}: its writes did not stop, or the last of them had not "
-                    f"arrived. "
-                    "Traffic is unchanged, since a planned failover must not lose data. `abort`, and start again."
+                    "arrived. Traffic is unchanged, since a planned failover must not lose data. `abort`, and start "
+                    "again."
                 )
         if silent := sorted(last.keys() - home.keys()):
             raise NeedsOperator(

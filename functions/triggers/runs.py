@@ -36,8 +36,7 @@ def _too_late(run: RecoveryRun) -> str:
     if run.kind == "failback":
         return (
             "Customers are moving home or are there: home may have taken a write that Azure does not have, so there "
-            "is no "
-            "way back. Continue; if home fails, start a failover after `commit`."
+            "is no way back. Continue; if home fails, start a failover after `commit`."
         )
     return "Cutover in progress; the run can no longer be aborted and only goes forward."
 

@@ -56,7 +56,7 @@ resource functionsRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   properties: {
     securityRules: [
       {
-        name: 'nobody-comes-in'
+        name: 'deny-all-inbound'
         properties: {
           priority: 4096
           direction: 'Inbound'
@@ -92,7 +92,7 @@ resource endpointsRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
         }
       }
       {
-        name: 'nobody-else'
+        name: 'deny-everything-else'
         properties: {
           priority: 4096
           direction: 'Inbound'

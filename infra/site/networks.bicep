@@ -111,7 +111,7 @@ resource drillRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
         }
       }
       {
-        name: 'nobody-else'
+        name: 'deny-everything-else'
         properties: {
           priority: 4096
           direction: 'Inbound'

@@ -46,13 +46,13 @@ def drills(name: str, about: str, *events: dict[str, Any], **more: Any) -> Story
     return Story(name, about, (*events, *DRILL), expect=DRILLED, **more)
 
 
-def retried(name: str, about: str, *events: dict[str, Any], says: str, mending: _EVENTS = (), **more: Any) -> Story:
+def retried(name: str, about: str, *events: dict[str, Any], says: str, repair: _EVENTS = (), **more: Any) -> Story:
     """The run asks with ``says``; the fault is fixed and the run retried; then it succeeds."""
-    chapters = (Chapter((*mending, RETRY), says=says),)
+    chapters = (Chapter((*repair, RETRY), says=says),)
     return Story(name, f"{about} A person retries.", (*events, *DIES), chapters=chapters, expect=SERVED, **more)
 
 
-def asks(name: str, about: str, *events: dict[str, Any], says: str, mending: _EVENTS = ()) -> tuple[Story, Story]:
+def asks(name: str, about: str, *events: dict[str, Any], says: str, repair: _EVENTS = ()) -> tuple[Story, Story]:
     """The run asks with ``says``. The fault is fixed and the run retried, or the run is aborted and cleaned up."""
     aborted = Story(
         f"{name}-aborted",
@@ -61,7 +61,7 @@ def asks(name: str, about: str, *events: dict[str, Any], says: str, mending: _EV
         chapters=(Chapter((ABORT,), says=says),),
         expect=CLEARED,
     )
-    return retried(f"{name}-retried", about, *events, says=says, mending=mending), aborted
+    return retried(f"{name}-retried", about, *events, says=says, repair=repair), aborted
 
 
 _SUSPECT = {"at": "0s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"}
@@ -209,15 +209,15 @@ STORIES = {
             "SQL Server recovers its database for minutes; the run waits for it.",
             times={"sql_recovering": 120.0},
         ),
-        *asks("sql-suspect", "The database is SUSPECT.", _SUSPECT, says="SUSPECT", mending=(_ONLINE,)),
+        *asks("sql-suspect", "The database is SUSPECT.", _SUSPECT, says="SUSPECT", repair=(_ONLINE,)),
         *asks(
             "sql-recovery-pending",
             "The database waits for its files.",
             _PENDING,
             says="RECOVERY_PENDING",
-            mending=(_ONLINE,),
+            repair=(_ONLINE,),
         ),
-        *asks("wrong-page", "IIS answers 200 with the wrong page.", _WRONG_PAGE, says="iis", mending=(_RIGHT_PAGE,)),
+        *asks("wrong-page", "IIS answers 200 with the wrong page.", _WRONG_PAGE, says="iis", repair=(_RIGHT_PAGE,)),
         # The cutover
         goes_on(
             "half-a-cutover",
@@ -229,21 +229,21 @@ STORIES = {
             "Traffic Manager fails between the two halves for longer than an operation may take.",
             fault(_PATCH, "500", 100000, skip=1),
             says="could not be disabled",
-            mending=(_TOO_LATE, {"at": "1s", "do": "arm.heal"}),
+            repair=(_TOO_LATE, {"at": "1s", "do": "arm.heal"}),
         ),
         retried(
             "read-back-disagrees",
             "Traffic Manager accepts an order and changes nothing; the read-back shows it.",
             fault(_PATCH, "ignored", 2, skip=1),
             says="does not show the ordered state",
-            mending=(_TOO_LATE,),
+            repair=(_TOO_LATE,),
         ),
         retried(
             "first-half-refused-retried",
             "Traffic Manager refuses the first half, so traffic is unchanged.",
             fault(_PATCH, "ScopeLocked", 1000),
             says="traffic is unchanged",
-            mending=({"at": "0s", "do": "arm.heal"},),
+            repair=({"at": "0s", "do": "arm.heal"},),
         ),
         Story(
             "first-half-refused-aborted",

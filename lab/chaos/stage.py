@@ -221,7 +221,7 @@ class Stage:
     async def _mend(self) -> None:
         lab = self.lab
         lab.arm.faults = Faults()
-        mending: list[dict[str, Any]] = [
+        repair: list[dict[str, Any]] = [
             {"do": "storage.start"},
             {"do": "azure.health", "state": "well"},
             *({"do": "network.heal", "path": path} for path in ("public", "private", "observer")),
@@ -230,7 +230,7 @@ class Stage:
             *({"do": "sql.state", "target": f"{site}/sql", "state": "ONLINE"} for site in ("primary", "recovery")),
             *({"do": "site.respond", "target": f"{site}/iis", "status": 0} for site in ("primary", "recovery")),
         ]
-        await self.perform([Event.model_validate({"at": "0s"} | event) for event in mending], lab.clock.now)
+        await self.perform([Event.model_validate({"at": "0s"} | event) for event in repair], lab.clock.now)
 
     async def _answer(self, run: dict[str, Any], number: int) -> None:
         """Approves, proceeds or retries at first, and later aborts what still waits, where that is allowed."""

@@ -74,8 +74,8 @@ def sign_off(look: HomeLook, terms: Failback, *, pages: bool = True) -> str:
         parts.append("The plan has no final_sync: the running copy must bring the last changes home.")
     parts.append(
         f"Writes then stop at both sites, for {spoken(terms.sync_timeout.total_seconds())} at most; until customers "
-        f"move, "
-        "`abort` lets Azure continue as before. With your approval you attest that a backup of the old home exists."
+        "move, `abort` lets Azure continue as before. With your approval you attest that a backup of the old home "
+        "exists."
     )
     return " ".join(parts)
 
@@ -135,8 +135,7 @@ def missing_at_home(home: dict[str, DatabaseView], last: dict[str, datetime | No
         if found > wanted + SAME_MOMENT:
             return (
                 f"Home's database {name} has a change from {spoken_moment(found)} that Azure has not: home takes "
-                f"writes "
-                "of its own."
+                "writes of its own."
             )
     return None
 

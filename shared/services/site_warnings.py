@@ -95,8 +95,7 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
         kept = f" The machines of {state.retire['run_id']} in Azure are kept until then." if state.retire else ""
         found["not_protected"] = (
             f"Home is not protected since the failback of {state.failed_back_at:%Y-%m-%d %H:%M} UTC: no recovery "
-            f"point holds "
-            f"data from after it.{kept} Start replication to Azure again."
+            f"point holds data from after it.{kept} Start replication to Azure again."
         )
     now, replica = datetime.now(UTC), state.replica
     if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
@@ -151,8 +150,7 @@ def _writes_stopped(plan: RecoveryPlan, state: SiteState) -> Warnings:
     todo = "Coldsite keeps trying to resume them" if act else "The plan no longer has failback.stop_writes"
     return {
         "writes_stopped": f"The writes in Azure were stopped by run {state.writes_stopped_by} and are not resumed "
-        "yet, so no "
-        f"order can be placed. {todo}; if that lasts, resume them by hand (docs/failback.md)."
+        f"yet, so no order can be placed. {todo}; if that lasts, resume them by hand (docs/failback.md)."
     }
 
 
@@ -217,10 +215,9 @@ async def _half_moved(plan: RecoveryPlan, state: SiteState, routing: Routing) ->
     if state.writes_stopped_by:
         message = (
             f"A failback was interrupted while customers moved home, and {site} of the endpoints are enabled in "
-            f"Traffic "
-            f"Manager. Home may have taken orders: enable {primary} and disable {recovery} in the portal, then "
-            f"`coldsite settle "
-            f"{plan.name} --served-from primary`. Serving from Azure instead would lose those orders."
+            f"Traffic Manager. Home may have taken orders: enable {primary} and disable {recovery} in the portal, "
+            f"then `coldsite settle {plan.name} --served-from primary`. Serving from Azure instead would lose those "
+            "orders."
         )
         return {"half_moved": message}
     message = (

@@ -40,9 +40,9 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
         )
     if kind == "failover" and state.retire and not state.protected_since_home:
         return (
-            f"Home is not protected since the failback: the newest copy is on the machines of "
-            f"{state.retire['run_id']} in "
-            "Azure, from when customers moved home. To serve from them see docs/failback.md, If home fails again."
+            "Home is not protected since the failback: the newest copy is on the machines of "
+            f"{state.retire['run_id']} in Azure, from when customers moved home. To serve from them see "
+            "docs/failback.md, If home fails again."
         )
     if kind == "failover" and state.active_site == "recovery":
         return "Azure is already the active site. The way home is `coldsite failback`; see docs/failback.md."
@@ -57,8 +57,7 @@ def _no_way_home(state: SiteState) -> str | None:
     if state.writes_stopped_by:
         return (
             f"The writes in Azure were stopped by {state.writes_stopped_by} and have not been resumed yet; Coldsite "
-            f"keeps "
-            "trying. Start again once `coldsite` no longer warns of it."
+            "keeps trying. Start again once `coldsite` no longer warns of it."
         )
     return None
 

@@ -5,7 +5,6 @@ housekeeping stops, warns of and forgets.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from types import ModuleType
@@ -30,18 +29,11 @@ from shared.services.start_run import begin_run
 from shared.services.verify_history import verify_history
 from shared.store import site_state
 from shared.store.runs import read_run, update_run
-from shared.store.tables import RUNS, STATE, table
-from tests.lab.app_side import AppSide, opened, with_a_history
+from tests.lab.app_side import AppSide, opened
 from tests.lab.azure import PROFILE, RECOVERY
 from tests.plans import contoso
 
 _NUMBERS = count(1)
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[AppSide]:
-    with with_a_history() as app:
-        yield app
 
 
 @pytest.fixture
@@ -377,37 +369,3 @@ def test_runs_before_one_of_another_plan_are_older_ones_of_the_plan_that_is_aske
     assert of_the_first == [runs[2].run_id, runs[0].run_id]
     assert failovers == []
     assert ids.parse_run_id(runs[3].run_id) is not None
-
-
-# What a newer version wrote
-
-
-def test_a_state_of_a_newer_version_is_read_and_what_only_that_knows_is_kept(app: AppSide, plan: RecoveryPlan) -> None:
-    """After a roll-back, and while two versions run side by side."""
-
-    async def story() -> tuple[site_state.SiteState, dict[str, Any]]:
-        await site_state.change_state(plan.name, lambda _: {"pause_reason": "first"})
-        rows = await table(STATE)
-        row = {"PartitionKey": plan.name, "RowKey": "state"}
-        await rows.upsert_entity(row | {"served_since": "noon", "colours": '["red"]'})
-        state = await site_state.change_state(plan.name, lambda _: {"pause_reason": "second"})
-        return state, dict(await rows.get_entity(plan.name, "state"))
-
-    state, entity = app.run(story())
-    assert state.pause_reason == "second"
-    assert (entity["served_since"], entity["colours"], entity["pause_reason"]) == ("noon", '["red"]', "second")
-
-
-def test_a_run_of_a_newer_version_is_read_and_what_only_that_knows_is_kept(app: AppSide, plan: RecoveryPlan) -> None:
-    async def story() -> tuple[RecoveryRun, dict[str, Any]]:
-        run = await opened(plan.name)
-        rows = await table(RUNS)
-        (entity,) = [e async for e in rows.query_entities("PartitionKey eq @plan", parameters={"plan": plan.name})]
-        key = {"PartitionKey": plan.name, "RowKey": entity["RowKey"]}
-        await rows.upsert_entity(key | {"colours": '["red"]'})
-        changed = await update_run(run.run_id, phase=Phase.VERIFYING)
-        return changed, dict(await rows.get_entity(plan.name, entity["RowKey"]))
-
-    run, entity = app.run(story())
-    assert run.phase is Phase.VERIFYING
-    assert (entity["colours"], entity["phase"]) == ('["red"]', "verifying")

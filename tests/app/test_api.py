@@ -242,7 +242,7 @@ def test_a_plan_without_recovery_points_lists_none(api: Api) -> None:
     assert api.get("/api/plans/contoso/points").json == {"points": []}
 
 
-def test_a_plan_says_that_the_age_of_its_data_is_not_known_before_anybody_has_looked(api: Api) -> None:
+def test_a_plan_says_that_the_age_of_its_data_is_not_known_before_the_first_check(api: Api) -> None:
     replica = api.plan()["replica"]
     assert (replica["looked_at"], replica["data_until"], replica["state"]) == (None, None, "unknown")
     assert replica["loss_limit"] > 0

@@ -131,7 +131,7 @@ def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) ->
     ("endpoint", "to", "words"),
     [("azure", "enable", "has no site behind it"), ("on-premises", "disable", "Enable it in the portal")],
 )
-def test_routing_that_somebody_changed_is_told_while_the_primary_serves(
+def test_routing_that_was_changed_by_hand_is_reported_while_the_primary_serves(
     api: Api, endpoint: str, to: str, words: str
 ) -> None:
     with switched(api, endpoint, to):
@@ -177,14 +177,14 @@ def test_the_machines_that_serve_are_never_cleared_away(moved: Api) -> None:
     assert [path for path in built if "/virtualmachines/" in path]
 
 
-def test_an_old_primary_that_somebody_enabled_is_told_and_left_to_a_person(moved: Api) -> None:
+def test_an_old_primary_that_was_enabled_by_hand_is_reported_and_left_to_the_operator(moved: Api) -> None:
     with switched(moved, "on-premises", "enable"):
         warned(moved, ENABLED)
         assert moved.on_loop(lambda: moved.lab.traffic.endpoints["on-premises"].enabled)
     passed(moved, ENABLED)
 
 
-def test_a_warning_does_not_pass_because_nobody_could_look(moved: Api) -> None:
+def test_a_warning_does_not_pass_because_checks_failed(moved: Api) -> None:
     with switched(moved, "on-premises", "enable"):
         told = moved.told(ENABLED)
         known = warnings(moved)
@@ -195,7 +195,7 @@ def test_a_warning_does_not_pass_because_nobody_could_look(moved: Api) -> None:
     passed(moved, ENABLED)
 
 
-def test_a_recovery_endpoint_that_somebody_disabled_is_told(moved: Api) -> None:
+def test_a_recovery_endpoint_that_was_disabled_by_hand_is_reported(moved: Api) -> None:
     with switched(moved, "azure", "disable"):
         warned(moved, "but the recovery site is the active site")
     passed(moved, "but the recovery site is the active site")
@@ -252,7 +252,7 @@ def locking(moved: Api) -> Api:
     return moved
 
 
-def test_an_old_primary_that_somebody_enabled_is_locked_out_again(locking: Api) -> None:
+def test_an_old_primary_that_was_enabled_by_hand_is_locked_out_again(locking: Api) -> None:
     known, told = warnings(locking), locking.told(LOCKED_AGAIN)
     locking.perform("traffic.enable", endpoint="on-premises")
     assert warnings(locking) == known

@@ -69,7 +69,7 @@ def api() -> Iterator[Api]:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_lets_nobody_in_while_nobody_signs_people_in(api: Api, method: str, path: str) -> None:
+def test_rejects_every_caller_while_sign_in_is_off(api: Api, method: str, path: str) -> None:
     """No request is accepted: not without credentials, nor with a key, a token or a forged principal."""
     shown: list[dict[str, str]] = [
         {},
@@ -82,7 +82,7 @@ def test_lets_nobody_in_while_nobody_signs_people_in(api: Api, method: str, path
         assert "App Service Authentication is off; every request is rejected" in told
 
 
-def test_the_app_itself_believes_no_principal_that_nobody_vouches_for(api: Api) -> None:
+def test_the_app_itself_believes_no_principal_without_proof(api: Api) -> None:
     """Without App Service Authentication the platform passes this header on, whichever client sent it."""
     for spelling in ("X-MS-CLIENT-PRINCIPAL", "x-ms-client-principal"):
         api.past_the_platform("list_plans", {spelling: FORGED}).problem(401)

@@ -91,7 +91,7 @@ def test_what_is_read_of_a_run_is_what_the_document_describes(api: Api) -> None:
     assert set(run) == set(document()["components"]["schemas"]["RunView"]["properties"])
 
 
-def test_none_of_it_has_moved_anybody(api: Api) -> None:
+def test_none_of_it_has_moved_customers(api: Api) -> None:
     """Fuzzing can start only drills, of a plan whose name it would have to guess; it never touches Traffic Manager."""
     state = api.plan()
     assert (state["active_site"], state["primary_latched"]) == ("primary", False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, cast
@@ -21,17 +20,11 @@ from shared.models.runs import CutoverState, Phase, RecoveryRun
 from shared.store import events
 from shared.store.runs import open_run
 from tests.app.test_among_plans import Engine
-from tests.lab.app_side import AppSide, with_a_history
+from tests.lab.app_side import AppSide
 
 _NUMBERS = count(1)
 QUESTION = "The primary site is serving traffic again. Its changes since 2027-01-15 20:00 UTC would be lost."
 ASKS, REPAIR, APPROVAL = ["proceed", "abort"], ["retry", "abort"], ["approve", "reject", "abort"]
-
-
-@pytest.fixture(scope="module")
-def app() -> Iterator[AppSide]:
-    with with_a_history() as app:
-        yield app
 
 
 def waiting(app: AppSide, phase: Phase, answers: list[str], **facts: Any) -> RecoveryRun:

@@ -116,7 +116,7 @@ def test_a_job_without_details_that_is_still_working_is_not_copied(machine: Mach
     assert (said.good.frozen, said.copied, said.did) == (False, False, [])
 
 
-def test_a_job_without_details_and_with_a_word_nobody_knows_is_not_frozen(machine: Machine) -> None:
+def test_a_job_without_details_and_with_an_unknown_word_is_not_frozen(machine: Machine) -> None:
     machine.memory.write_text("good")
     said = machine.run("freeze", job(high="Rearranging", noDetails=True, suspend="never"))
     assert (said.good.frozen, said.copied) == (False, False)

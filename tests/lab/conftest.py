@@ -1,4 +1,4 @@
-"""The task hub and the backend that it corrects, each served over gRPC for one test."""
+"""For one test: the task hub and the backend that it corrects, each over gRPC, and a Coldsite that answers as told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
 from lab.host.hub import TaskHub
 from tests.lab.peer import Peer, free_port
+from tests.lab.screens import Coldsite, coldsite
 
 
 @pytest.fixture
@@ -22,3 +23,9 @@ def hub() -> Iterator[Peer]:
 def uncorrected() -> Iterator[Peer]:
     with contextlib.closing(Peer(InMemoryOrchestrationBackend(port=free_port()))) as peer:
         yield peer
+
+
+@pytest.fixture
+def site() -> Iterator[Coldsite]:
+    with coldsite() as site:
+        yield site

@@ -102,7 +102,7 @@ def test_ending_again_changes_nothing_not_even_a_step_that_began_late(app: AppSi
     assert step.status == "running"
 
 
-def test_a_step_that_is_given_again_after_the_end_does_not_show(app: AppSide, plan: str) -> None:
+def test_a_step_that_is_redelivered_after_the_end_does_not_show(app: AppSide, plan: str) -> None:
     async def story() -> RunRef:
         ref = await begun(plan)
         await begin_step(ref.run_id, "disable_primary", "primary", 1)

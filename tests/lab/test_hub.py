@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,13 +9,10 @@ from typing import Any
 
 import grpc
 import pytest
-from durabletask.client import AsyncTaskHubGrpcClient
 from durabletask.internal import orchestrator_service_pb2 as pb
 from durabletask.testing.in_memory_backend import InMemoryOrchestrationBackend
 
-from functions.engine import DurableEngine
 from lab.host.hub import TaskHub
-from shared.models.errors import StorageUnavailableError
 from tests.lab.peer import (
     SILENCE,
     Peer,
@@ -49,7 +45,7 @@ def activity_of_an_ended_stream(peer: Peer) -> tuple[pb.WorkItem, Stream]:
     return given, peer.stream()
 
 
-def test_an_activity_is_given_again_when_its_stream_ends(hub: Peer) -> None:
+def test_an_activity_is_redelivered_when_its_stream_ends(hub: Peer) -> None:
     given, second = activity_of_an_ended_stream(hub)
     assert second.take() == given
 
@@ -69,7 +65,7 @@ def turn_of_an_ended_stream(peer: Peer) -> tuple[pb.WorkItem, Stream]:
     return given, peer.stream()
 
 
-def test_a_turn_is_given_again_with_the_same_events_when_its_stream_ends(hub: Peer) -> None:
+def test_a_turn_is_redelivered_with_the_same_events_when_its_stream_ends(hub: Peer) -> None:
     given, second = turn_of_an_ended_stream(hub)
     again = second.take()
     assert again.orchestratorRequest.pastEvents == given.orchestratorRequest.pastEvents
@@ -86,7 +82,7 @@ def test_what_a_lost_instance_held_is_given_once_its_messages_can_be_seen(
         assert second.take()
 
 
-def test_a_first_turn_is_given_again_with_its_start(hub: Peer) -> None:
+def test_a_first_turn_is_redelivered_with_its_start(hub: Peer) -> None:
     first = hub.stream()
     hub.start("order")
     given = first.take()
@@ -99,7 +95,7 @@ def test_uncorrected_backend_loses_a_turn_when_its_stream_ends(uncorrected: Peer
     assert second.silent()
 
 
-def test_a_late_answer_to_a_turn_that_was_given_again_is_ignored(hub: Peer) -> None:
+def test_a_late_answer_to_a_turn_that_was_redelivered_is_ignored(hub: Peer) -> None:
     given, second = turn_of_an_ended_stream(hub)
     again = second.take()
     hub.answer(given, end(result='"late"'))
@@ -360,54 +356,6 @@ def test_an_instance_that_runs_is_not_purged(hub: Peer) -> None:
 def test_uncorrected_backend_says_nothing_of_an_instance_that_runs(uncorrected: Peer) -> None:
     uncorrected.start("order")
     assert purge(uncorrected).deletedInstanceCount == 0
-
-
-# Events for an instance that has ended.
-
-
-def tell_what_has_ended(peer: Peer) -> None:
-    peer.start("order")
-    peer.answer(peer.stream().take(), end())
-    peer.tell("order")
-
-
-def test_an_event_for_an_ended_instance_is_refused(hub: Peer) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        tell_what_has_ended(hub)
-    assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
-
-
-def test_uncorrected_backend_accepts_an_event_for_an_ended_instance(uncorrected: Peer) -> None:
-    tell_what_has_ended(uncorrected)
-
-
-async def _tell(peer: Peer, instance_id: str) -> None:
-    client = AsyncTaskHubGrpcClient(host_address=f"127.0.0.1:{peer.port}")
-    try:
-        await DurableEngine(client).send(instance_id, "News", {})  # type: ignore[arg-type]
-    finally:
-        await client.close()
-
-
-def test_to_the_app_an_event_that_nothing_hears_is_no_error(hub: Peer) -> None:
-    """An answer to a run that has just ended, or that never began, gets no 503."""
-    hub.start("order")
-    hub.answer(hub.stream().take(), end())
-    asyncio.run(_tell(hub, "order"))
-    asyncio.run(_tell(hub, "nobody"))
-
-
-def test_to_the_app_an_engine_that_is_away_is_an_error(hub: Peer) -> None:
-    hub.start("order")
-    hub.close()
-    with pytest.raises(StorageUnavailableError):
-        asyncio.run(_tell(hub, "order"))
-
-
-def test_an_event_for_an_unknown_instance_is_refused(hub: Peer) -> None:
-    with pytest.raises(grpc.RpcError) as refused:
-        hub.tell("order")
-    assert refused.value.code() == grpc.StatusCode.NOT_FOUND
 
 
 # Failures without a message.

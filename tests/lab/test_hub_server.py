@@ -53,7 +53,7 @@ def test_sixty_clients_wait_for_an_instance_that_a_worker_then_ends(hub: Peer) -
     assert told == [pb.ORCHESTRATION_STATUS_COMPLETED] * 60
 
 
-def test_uncorrected_backend_answers_nobody_while_ten_clients_wait(uncorrected: Peer) -> None:
+def test_uncorrected_backend_answers_no_client_while_ten_clients_wait(uncorrected: Peer) -> None:
     waiting = wait_with(uncorrected, 10, 2.0)
     wait_until(lambda: uncorrected.waiting("order") == 10, LIMIT, "ten clients are waiting at once")
     with pytest.raises(grpc.RpcError) as late:

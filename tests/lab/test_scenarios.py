@@ -126,7 +126,7 @@ def test_an_event_that_makes_no_sense_is_refused_before_anything_starts(tmp_path
     assert said in str(caught.value)
 
 
-def test_without_the_app_nobody_moves_the_customers(tmp_path: Path) -> None:
+def test_without_the_app_customers_are_not_moved(tmp_path: Path) -> None:
     """The lab does not confirm itself: in observe mode all else is equal, and the customers get no site."""
     observe = "plan_overrides: {detection: {mode: observe}}\nexpect: {active_site: primary, runs: {failover: {observed: 1}}}\n"
     report = run(write(tmp_path, DEAD_PRIMARY + observe))

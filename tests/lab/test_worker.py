@@ -83,7 +83,7 @@ def test_an_exception_is_answered_500_without_its_words(lab: Lab) -> None:
     assert b"secret" not in answer.body
 
 
-def test_without_sign_in_an_identity_header_reaches_the_app_as_anybody_sent_it(lab: Lab) -> None:
+def test_without_sign_in_an_identity_header_reaches_the_app_as_it_was_sent(lab: Lab) -> None:
     """The platform is not documented to remove the header then, so an app must not trust it."""
     seen = lab.call("GET", "/shop/headers", headers={"X-MS-CLIENT-PRINCIPAL": "admin", "X-Other": "kept"}).json
     assert (seen["x-other"], seen["x-ms-client-principal"]) == ("kept", "admin")
@@ -112,7 +112,7 @@ def test_a_worker_that_dies_while_it_answers_is_replaced(tmp_path: Path) -> None
         lab.close()
 
 
-def test_a_write_to_a_worker_that_has_just_died_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_a_write_to_a_worker_that_has_just_died_keeps_no_caller_waiting(tmp_path: Path) -> None:
     """The host writes before it has read that the connection ended: a broken pipe, and the end all the same."""
     lab = Lab(tmp_path)
 
@@ -223,7 +223,7 @@ def test_an_orchestration_survives_the_kill_of_its_worker(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("when", "times", "runs"), [("before", 1, 1), ("after", 1, 2), ("after", 2, 3), ("during", 1, 2)]
 )
-def test_an_activity_whose_instance_is_lost_is_given_again_and_recorded_once(
+def test_an_activity_whose_instance_is_lost_is_redelivered_and_recorded_once(
     lab: Lab, when: str, times: int, runs: int
 ) -> None:
     name = f"lost-{when}-{times}"

@@ -43,7 +43,7 @@ Status = Literal["running", "completed", "failed"]
 
 
 class BrokenError(Exception):
-    """What an activity raises that nobody foresaw."""
+    """An unexpected error of an activity."""
 
 
 class Parent(NamedTuple):

@@ -135,7 +135,7 @@ def _nothing_is_left_over(world: World) -> None:
     known = set(world.records.runs)
     for resource in world.azure.resources.values():
         owner = resource.tags.get("coldsite-run")
-        assert owner is None or owner in known, f"{resource.name} belongs to nobody"
+        assert owner is None or owner in known, f"{resource.name} has no owner"
     for run in world.records.runs.values():
         left = [r for r in world.azure.owned(run.run_id) if r.kind != "snapshots" or not run.keeps_its_point]
         in_service = run.outcome is None or run.cutover.is_committed

@@ -9,10 +9,11 @@ import pytest
 
 from lab.chaos.stories import STORIES
 from shared.models.runs import Outcome, Phase
+from tests.model.activities import app_activities
 from tests.model.engine import Mishap
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
-from tests.model.world import World, app_activities
+from tests.model.world import World
 
 IN_VIRTUAL_TIME = frozenset[str]().union(*(STORIES[one].crash_in or () for one in ("failback", "accident", "hooked")))
 """The way home, rebuilds in Azure and hooks are played in virtual time only."""
@@ -162,7 +163,7 @@ def test_a_primary_that_returns_and_dies_again_is_failed_over_once_that_is_confi
     assert took < timedelta(minutes=10).total_seconds(), "the second outage is the one that is measured"
 
 
-def test_a_primary_that_flaps_while_a_person_is_asked_moves_nobody(outage: Front) -> None:
+def test_a_primary_that_flaps_while_a_person_is_asked_moves_no_customers(outage: Front) -> None:
     run_id = held_before_the_cutover(outage, alive=True)
     for _ in range(20):
         for alive, seconds in ((False, 60), (True, 30)):

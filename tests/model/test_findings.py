@@ -10,8 +10,6 @@ import pytest
 from functions.activities.base import MAX_ATTEMPTS
 from functions.activities.probes import DnsAnswer
 from shared.models import ids
-from shared.models.operations import Refusal, Refused, Started
-from shared.models.orders import ScriptOrder
 from shared.models.runs import Outcome, Phase
 from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
@@ -38,7 +36,7 @@ def test_a_yes_to_maintenance_is_no_yes_to_a_primary_that_serves(outage: Front) 
     assert end(outage, run_id) is None
 
 
-def test_nobodys_answer_moves_no_customers_from_a_primary_that_serves(outage: Front) -> None:
+def test_a_lapsed_question_moves_no_customers_from_a_primary_that_serves(outage: Front) -> None:
     """A cutover that Traffic Manager refused is retried automatically, so the primary is probed again."""
     run_id = started(outage.watch())
     outage.world.azure.trouble("enable_recovery", "permanent")
@@ -58,14 +56,14 @@ def test_an_abort_that_comes_while_the_cutover_is_being_written_down_ends_the_ru
     assert end(outage, run_id) is Outcome.ABORTED
 
 
-def test_an_error_that_nobody_foresaw_during_the_cutover_clears_nothing_away(outage: Front) -> None:
+def test_an_unexpected_error_during_the_cutover_clears_nothing_away(outage: Front) -> None:
     outage.world.activities["check_dns"] = lambda _: DnsAnswer.model_construct(moved=None, at=outage.world.clock())
     run_id = started(outage.watch())
     come_to_rest(outage.world)
     assert {r.kind for r in outage.world.azure.owned(run_id)} == {"virtualMachines", "disks", "snapshots"}
 
 
-def test_a_run_that_died_before_its_row_was_written_stands_in_nobodys_way(outage: Front) -> None:
+def test_a_run_that_died_before_its_row_was_written_blocks_no_other(outage: Front) -> None:
     assert outage.watch(cut_off="after the lock") is None
     for minute in range(60):
         outage.world.engine.advance(timedelta(minutes=1))
@@ -156,7 +154,7 @@ def test_the_row_says_how_often_building_began(front: Front) -> None:
         front.world.engine.advance(timedelta(seconds=10))
 
 
-def test_a_change_that_is_given_again_late_does_not_undo_the_question_after_it(outage: Front) -> None:
+def test_a_change_that_is_redelivered_late_does_not_undo_the_question_after_it(outage: Front) -> None:
     """The queue redelivers a message minutes later, when its worker died before it could delete it."""
     run_id = started(outage.watch())
     outage.world.azure.trouble("take_recovery_point", "permanent")
@@ -168,7 +166,7 @@ def test_a_change_that_is_given_again_late_does_not_undo_the_question_after_it(o
     assert run.waiting_for
 
 
-def test_a_cutover_that_is_given_again_late_moves_nobody_behind_the_back_of_a_person(outage: Front) -> None:
+def test_a_cutover_that_is_redelivered_late_moves_no_customers_behind_an_operators_back(outage: Front) -> None:
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.azure.trouble("enable_recovery", "permanent")
@@ -179,7 +177,7 @@ def test_a_cutover_that_is_given_again_late_moves_nobody_behind_the_back_of_a_pe
     assert not outage.world.traffic.moves
 
 
-def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ended(outage: Front) -> None:
+def test_a_cutover_that_azure_refused_before_customers_moved_can_still_be_ended(outage: Front) -> None:
     """The primary is back meanwhile, and its operator wants to stay there."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.RECOVERING)
@@ -193,7 +191,7 @@ def test_a_cutover_that_azure_refused_before_anybody_was_moved_can_still_be_ende
     assert not outage.world.traffic.moves
 
 
-def test_a_last_look_that_has_grown_old_moves_nobody(outage: Front) -> None:
+def test_a_last_look_that_has_grown_old_moves_no_customers(outage: Front) -> None:
     """The history is unavailable between the last check and the cutover, and the primary returns meanwhile."""
     run_id = started(outage.watch())
     until_phase(outage, run_id, Phase.VERIFYING)
@@ -209,7 +207,7 @@ def test_a_last_look_that_has_grown_old_moves_nobody(outage: Front) -> None:
     assert end(outage, run_id) is Outcome.ABORTED
 
 
-def test_a_run_that_was_lost_before_it_moved_anybody_leaves_nothing_in_the_next_ones_way(outage: Front) -> None:
+def test_a_run_that_was_lost_before_it_moved_customers_leaves_nothing_in_the_next_ones_way(outage: Front) -> None:
     run_id = started(outage.watch())
     outage.world.engine.befall("enable_recovery", "raises", 20)
     until_phase(outage, run_id, Phase.CUTTING_OVER)
@@ -330,7 +328,7 @@ def test_a_primary_that_was_disabled_in_the_portal_as_was_asked_is_disabled(outa
     assert end(outage, run_id) is Outcome.SUCCEEDED
 
 
-def test_machines_to_which_customers_were_led_by_hand_outlive_an_abort(outage: Front) -> None:
+def test_machines_to_which_customers_were_sent_by_hand_outlive_an_abort(outage: Front) -> None:
     run_id = started(outage.watch())
     outage.world.azure.trouble("enable_recovery", "permanent", 2000)
     until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
@@ -377,43 +375,3 @@ def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> 
         outage.world.primary.change(alive=False)
         until_phase(outage, run_id, Phase.VERIFYING)
     assert sum("is serving traffic again" in order.message.text for order in outage.world.told) == 2
-
-
-@pytest.mark.parametrize("given_again", ["record_step", "thaw_replication", "freeze_replication"])
-@pytest.mark.parametrize("retried_after", [5, 25, 40, 50])
-def test_an_order_of_an_earlier_freezing_that_is_given_again_late_changes_nothing(
-    front: Front, given_again: str, retried_after: int
-) -> None:
-    """A drill's first point is refused, the replica is thawed, and the point is retried before the redelivery."""
-    drill = started(front.drill())
-    front.world.azure.trouble("take_recovery_point", "permanent", 1)
-    front.world.engine.befall(given_again, "echo", 30)
-    until_phase(front, drill, Phase.NEEDS_OPERATOR)
-    front.world.engine.advance(timedelta(seconds=retried_after))
-    assert front.steer(drill, "retry")
-    assert end(front, drill) is Outcome.SUCCEEDED
-    assert not front.world.replica.frozen
-
-
-def test_a_freezing_that_azure_takes_after_its_thaw_is_undone(front: Front) -> None:
-    """Between the read of the state and the call, the drill gave up and thawed."""
-    world = front.world
-    drill = started(front.drill())
-    freeze, late = world.azure.start_script, []
-
-    def hang(order: ScriptOrder) -> Started | Refused:
-        if order.script == "freeze" and not late:
-            late.append(order)
-            return Refused(refusal=Refusal(kind="permanent", code="Gone", message="The connection broke."))
-        return freeze(order)
-
-    world.azure.start_script = hang  # type: ignore[method-assign]
-    until_phase(front, drill, Phase.NEEDS_OPERATOR)
-    freeze(late[0])
-    world.records.mark_frozen_late(late[0].run, late[0].freezing)
-    assert front.steer(drill, "abort")
-    world.engine.advance(timedelta(minutes=10))
-    assert world.replica.frozen
-    front.housekeeping()
-    assert end(front, drill) is Outcome.ABORTED
-    assert not world.replica.frozen

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from tests.model.activities import app_activities
 from tests.model.azure import Trouble
 from tests.model.engine import Mishap
 from tests.model.front import CutOff, Front, Steering
@@ -33,7 +34,7 @@ from tests.model.promises import (
     come_to_rest,
 )
 from tests.model.site import Line
-from tests.model.world import World, app_activities
+from tests.model.world import World
 
 ORDERS = [
     "freeze_replication",

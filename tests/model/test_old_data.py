@@ -67,7 +67,7 @@ def test_a_yes_covers_the_age_that_the_question_named_and_moves_the_customers(fr
     [("reject", Outcome.REJECTED), (None, Outcome.EXPIRED), ("abort", Outcome.ABORTED)],
     ids=["no", "silence", "abort"],
 )
-def test_without_a_yes_nobody_is_moved_and_everything_goes_on_as_before(
+def test_without_a_yes_no_customer_is_moved_and_everything_goes_on_as_before(
     front: Front, asked: str, word: Steering | None, outcome: Outcome
 ) -> None:
     if word:
@@ -85,7 +85,7 @@ def test_data_within_the_limit_are_no_reason_to_ask(front: Front) -> None:
     assert front.world.records.phases[run_id] == HAPPY
 
 
-def test_a_plan_whose_silence_proceeds_asks_and_moves_nobody_to_old_data_by_silence(front: Front) -> None:
+def test_a_plan_whose_silence_proceeds_asks_and_moves_no_customers_to_old_data_by_silence(front: Front) -> None:
     approval = front.plan.detection.approval.model_copy(update={"then": "proceed"})
     front.plan = front.plan.model_copy(
         update={"detection": front.plan.detection.model_copy(update={"approval": approval})}

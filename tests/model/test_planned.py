@@ -41,7 +41,7 @@ def test_a_planned_failover_recovers_the_newest_change_of_the_primary(front: Fro
     assert front.world.records.runs[planned].recovery_point_actual == 0.0
 
 
-def test_a_hook_that_lies_moves_nobody(front: Front, planned: str) -> None:
+def test_a_hook_that_lies_moves_no_customers(front: Front, planned: str) -> None:
     front.world.primary.hook_lies = True
     said = held(front, planned)
     assert "its writes did not stop" in said
@@ -52,12 +52,12 @@ def test_a_hook_that_lies_moves_nobody(front: Front, planned: str) -> None:
     assert not front.world.traffic.moves
 
 
-def test_a_hook_that_cannot_be_reached_moves_nobody(front: Front, planned: str) -> None:
+def test_a_hook_that_cannot_be_reached_moves_no_customers(front: Front, planned: str) -> None:
     front.world.primary.change(cut="private")
     assert "so its writes were not stopped" in held(front, planned)
 
 
-def test_a_replica_that_does_not_hold_everything_moves_nobody(front: Front, planned: str) -> None:
+def test_a_replica_that_does_not_hold_everything_moves_no_customers(front: Front, planned: str) -> None:
     until = front.world.clock() - timedelta(hours=1)
     front.world.replica.heard_at = lambda: until
     said = held(front, planned)
@@ -108,7 +108,7 @@ def test_a_planned_failover_that_waits_says_that_no_writes_are_taken_and_does_no
     assert not front.world.azure.resources
 
 
-def test_a_database_at_home_that_falls_silent_after_the_stop_moves_nobody_until_it_answers(
+def test_a_database_at_home_that_falls_silent_after_the_stop_moves_no_customers_until_it_answers(
     front: Front, planned: str
 ) -> None:
     """Its newest change was recovered; the absence of a later one can no longer be proven."""
@@ -144,7 +144,7 @@ def test_one_order_without_effect_moves_the_customers_all_the_same(front: Front,
     assert [(m.endpoint, m.enabled) for m in front.world.traffic.moves] == [("recovery", True), ("primary", False)]
 
 
-def test_an_enable_that_is_never_carried_out_moves_nobody_and_brings_a_person(outage: Front) -> None:
+def test_an_enable_that_is_never_carried_out_moves_no_customers_and_brings_a_person(outage: Front) -> None:
     outage.world.swallowed["enable_recovery"] = 100
     run_id = started(outage.watch())
     assert "accepted enabling azure and did not enable it" in held(outage, run_id)

@@ -6,16 +6,11 @@ do, whenever and however often it is called, is asserted at that place.
 
 from __future__ import annotations
 
-import functools
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
-
-from functions.activities.base import Activity
 from functions.activities.deadlines import TOO_LATE
 from functions.activities.evidence import MaintenanceFound, MaintenanceOrder
 from functions.activities.machines import CheckOrder, Evicted, EvictOrder, OperationsChecked
@@ -56,6 +51,7 @@ from shared.models.steps import RunRef
 from shared.policy.maintenance import maintenance
 from shared.policy.trust import trust_limitation
 from shared.store.site_state import looked, looked_at_replica, point_ended, routed
+from tests.model.activities import app_activities, boundary
 from tests.model.azure import REFUSALS, Azure
 from tests.model.engine import Engine
 from tests.model.records import Records
@@ -120,7 +116,7 @@ class World:
             raise StorageUnavailableError("The history cannot be reached.")
         handler = self.activities.get(name)
         assert handler is not None, f"The model does not know the activity {name}. Add it to tests/model/world.py."
-        takes, gives = _boundary(name)
+        takes, gives = boundary(getattr(World, name))
         return gives.dump_python(handler(takes.validate_python(order)), mode="json")
 
     # The run itself
@@ -380,7 +376,7 @@ class World:
         if run_id not in self.acknowledged:
             assert not look.seen_to_serve, f"{run_id} moves the customers although the primary serves"
             asked = self.retried_at.get(run_id, BEGINNING)
-            assert max(look.at, asked) > held_at, f"{run_id} moves the customers; nobody has looked since {held_at}"
+            assert max(look.at, asked) > held_at, f"{run_id} moves the customers; no check since {held_at}"
 
     def _planned_loses_nothing(self, run_id: str) -> None:
         """Unless an operator accepted a loss, every change of a reachable primary was recovered."""
@@ -389,22 +385,3 @@ class World:
             assert machine and machine.content and machine.content.until, f"{run_id} moves to nothing"
             held = self.primary.newest_commit_held(machine.content.until)
             assert held >= newest, f"{run_id} is planned, and loses what is newer than {held}"
-
-
-def app_activities() -> list[str]:
-    """Every activity that an orchestrator of the app may call, but for the self-check's."""
-    import function_app  # noqa: F401 (it loads every module that defines one)
-
-    modules = [
-        module
-        for name, module in sys.modules.items()
-        if name.startswith("functions.") and not name.endswith(".selfcheck")
-    ]
-    return sorted({name for module in modules for name, known in vars(module).items() if isinstance(known, Activity)})
-
-
-@functools.cache
-def _boundary(name: str) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
-    """An activity's input and output, from its handler's signature."""
-    hints = get_type_hints(getattr(World, name))
-    return TypeAdapter(hints["order"]), TypeAdapter(hints["return"])

@@ -56,7 +56,7 @@ def test_since_when_it_says_so_stays_while_it_says_the_same() -> None:
 
 
 @pytest.mark.parametrize(("states", "says"), [(UP, "up"), (BLIND, "blind"), ({"public": "down"}, "unclear")])
-def test_since_when_it_says_so_begins_anew_when_it_says_something_else(states: States, says: str) -> None:
+def test_since_when_it_says_so_is_reset_when_it_says_something_else(states: States, says: str) -> None:
     later = newest(look(look(state(), OUTAGE, NOW), states, NOW + 5 * SECOND))
     assert (later.says, later.since) == (says, NOW + 5 * SECOND)
 

@@ -197,12 +197,12 @@ def looked(*seconds: float, states: States = OUTAGE) -> list[Round]:
         (timedelta(minutes=5), 0.0),
     ],
 )
-def test_a_gap_in_which_nobody_looked_starts_the_count_again(gap: timedelta, agreed: float) -> None:
+def test_a_gap_in_which_no_check_ran_starts_the_count_again(gap: timedelta, agreed: float) -> None:
     rounds = looked(0, 10, 20, 30, 40, 50, 50 + gap.total_seconds())
     assert decide(rounds, DETECTION, rounds[-1].at).agreed_for == agreed
 
 
-def test_an_agreement_that_nobody_has_looked_at_for_a_while_is_none() -> None:
+def test_an_agreement_that_no_check_has_confirmed_for_a_while_is_none() -> None:
     """The app was unavailable after the last check: that check says nothing about the present."""
     rounds = looked(*range(0, 90, 10))
     late = decide(rounds, DETECTION, rounds[-1].at + PATIENCE + timedelta(seconds=1))
@@ -210,12 +210,12 @@ def test_an_agreement_that_nobody_has_looked_at_for_a_while_is_none() -> None:
     assert decide(rounds, DETECTION, rounds[-1].at + timedelta(seconds=10)).decision == "confirmed"
 
 
-def test_a_health_that_nobody_has_looked_at_for_a_while_does_not_end_a_run() -> None:
+def test_a_health_that_no_check_has_confirmed_for_a_while_does_not_end_a_run() -> None:
     rounds = looked(0, 10, 400, states=UP)
     assert decide(rounds, DETECTION, rounds[-1].at).decision == "keep_looking"
 
 
-def test_a_time_in_which_nobody_looked_is_no_disagreement() -> None:
+def test_a_time_without_checks_is_no_disagreement() -> None:
     """The app was unavailable for longer than ``confirm_deadline``; it checks for as long as it must, and asks no
     question.
     """

@@ -123,7 +123,7 @@ def test_writes_are_stopped_only_once_home_was_ready() -> None:
     assert Phase.STOPPING_WRITES not in reach("failback", Phase.CHECKING_HOME, without=frozenset({Phase.READY}))
 
 
-def test_a_cutover_steps_back_only_where_the_same_change_says_that_nobody_was_moved() -> None:
+def test_a_cutover_steps_back_only_where_the_same_change_says_that_no_customer_was_moved() -> None:
     run = ended("failover", None).model_copy(update={"phase": Phase.CUTTING_OVER, "cutover": CutoverState.BEGUN})
     assert run.takes({"phase": "verifying"}) == {}
     back = {"phase": "verifying", "cutover": "stepped_back"}

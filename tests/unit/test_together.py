@@ -100,7 +100,7 @@ def test_an_error_reaches_everybody_who_asked_and_not_the_next_batch() -> None:
     asyncio.run(story())
 
 
-def test_whoever_gave_up_while_waiting_is_not_worked_for_and_disturbs_nobody() -> None:
+def test_whoever_gave_up_while_waiting_is_not_worked_for_and_disturbs_no_other_caller() -> None:
     async def story() -> None:
         counter = Counter()
         first, *later = await counter.ask(1) + await counter.ask(2, 3)
@@ -113,7 +113,7 @@ def test_whoever_gave_up_while_waiting_is_not_worked_for_and_disturbs_nobody() -
     asyncio.run(story())
 
 
-def test_whoever_gives_up_while_being_served_stops_nobody_else() -> None:
+def test_whoever_gives_up_while_being_served_stops_no_other_caller() -> None:
     """The work continues: it may have been recorded already."""
 
     async def story() -> None:
