@@ -39,7 +39,7 @@ SERVED = "served"
 out = show.console()
 
 
-class Story:
+class Narrator:
     """One lab, and a narrator of its events in simulated time: a line for each act, and what came of it."""
 
     def __init__(self, lab: Lab, status: Status) -> None:
@@ -95,7 +95,7 @@ async def play() -> None:
     plan = build_plan(data, plan_file)
     with out.status("Starting both sites, Azure's stand-in and the app on this machine ...") as status:
         async with Lab(plan, plan_file, LabOptions(speed=SPEED)) as lab:
-            story = Story(lab, status)
+            story = Narrator(lab, status)
             out.print(
                 f"{plan.title}: IIS and SQL Server on premises, a replica in Azure, no machines there yet.\n"
                 f"Durations are simulated; {SPEED:g} simulated seconds pass in each real one."
@@ -110,7 +110,7 @@ async def play() -> None:
     out.print(f"\n{spoken(simulated)} of simulated time in {real:.0f} real seconds.", style="dim")
 
 
-async def _blip(story: Story, lab: Lab) -> dict[str, Any]:
+async def _blip(story: Narrator, lab: Lab) -> dict[str, Any]:
     story.act(1, "a blip", "The internet line of the primary site fails for a short while. No failover must happen.")
     await lab.clock.until(10)
     await lab.sites.cut("public", cut=True)
@@ -122,7 +122,7 @@ async def _blip(story: Story, lab: Lab) -> dict[str, Any]:
     return run
 
 
-async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
+async def _disaster(story: Narrator, lab: Lab, before: str) -> dict[str, Any]:
     story.act(2, "the site dies", "The primary site loses power, network and machines for good.")
     story.moments.clear()
     died = lab.clock.now
@@ -142,7 +142,7 @@ async def _disaster(story: Story, lab: Lab, before: str) -> dict[str, Any]:
     return run
 
 
-async def _return(story: Story, lab: Lab) -> None:
+async def _return(story: Narrator, lab: Lab) -> None:
     story.act(3, "the old site comes back", "Its machines start again with old data. Traffic must not go there.")
     await lab.sites.run("primary", running=True)
     story.doing("three minutes pass")
@@ -157,7 +157,7 @@ async def _return(story: Story, lab: Lab) -> None:
     )
 
 
-async def _home(story: Story, lab: Lab) -> dict[str, Any]:
+async def _home(story: Narrator, lab: Lab) -> dict[str, Any]:
     story.act(
         4,
         "home again",
@@ -195,7 +195,7 @@ async def _home(story: Story, lab: Lab) -> dict[str, Any]:
     return run
 
 
-def _epilogue(story: Story, runs: list[dict[str, Any]], lab: Lab) -> None:
+def _epilogue(story: Narrator, runs: list[dict[str, Any]], lab: Lab) -> None:
     story.act(5, "the history", "All of it was recorded. A recovery time counts from the first evidence of the outage.")
     out.print(show.runs_table(runs, SPEED))
     story.say(f"{len(lab.front.notifications)} messages were sent; the last: {lab.front.notifications[-1]['title']}.")

@@ -21,7 +21,7 @@ _ENDPOINTS = ("externalEndpoints", "azureEndpoints")
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class FoundEndpoint:
     name: str
     type: str
     target: str
@@ -40,7 +40,7 @@ class Profile:
     path: str
     host: str
     secure: bool
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[FoundEndpoint, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _profile(one: Any) -> Profile:
         host=next(filter(None, hosts), ""),
         secure=not monitor or _word(monitor.protocol or "HTTPS") == "HTTPS",
         endpoints=tuple(
-            Endpoint(
+            FoundEndpoint(
                 str(endpoint.name),
                 str(endpoint.type).rpartition("/")[2],
                 str(endpoint.properties.target or ""),
@@ -177,7 +177,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
 
 
 @dataclass(frozen=True)
-class Machine:
+class FoundMachine:
     """A machine to recover, derived from its disks and interfaces."""
 
     name: str
@@ -199,7 +199,7 @@ class UnclearError(Exception):
         super().__init__("\n".join(problems))
 
 
-def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> list[Machine]:
+def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> list[FoundMachine]:
     """Groups a replica's disks into machines by their names, and finds each machine's two interfaces.
 
     ``dt-sql-os`` and ``dt-sql-data`` belong to ``sql``, whose interfaces are ``sql-failover`` and ``sql-drill``.
@@ -219,7 +219,7 @@ def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> l
         ]
         if len(systems) == 1 and nics[0] and nics[1]:
             data = tuple(disk for disk in group if not disk.system)
-            found.append(Machine(name, systems[0], data, nics[0], nics[1]))
+            found.append(FoundMachine(name, systems[0], data, nics[0], nics[1]))
     if problems:
         raise UnclearError(problems)
     return sorted(found, key=lambda machine: not machine.is_database)

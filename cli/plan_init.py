@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli.discover import Found, Interface, Machine, Profile, UnclearError, machines_of
+from cli.discover import Found, FoundMachine, Interface, Profile, UnclearError, machines_of
 from shared.models.errors import PlanError
 from shared.models.ids import PLAN_NAME
 from shared.models.resource_ids import take_apart
@@ -110,7 +110,7 @@ def _text(
     recovery: str,
     machine: str,
     group: str,
-    machines: list[Machine],
+    machines: list[FoundMachine],
     found: Found,
     answers: dict[str, str],
 ) -> str:
@@ -135,7 +135,7 @@ def _text(
     )
 
 
-def _workload(machine: Machine, machines: list[Machine], answers: dict[str, str]) -> str:
+def _workload(machine: FoundMachine, machines: list[FoundMachine], answers: dict[str, str]) -> str:
     database = next((one.name for one in machines if one.is_database), None)
     data = "".join(f"\n          - {{lun: {lun}, disk: {disk.id}}}" for lun, disk in enumerate(machine.data))
     after = f"\n      depends_on: {{{database}: healthy}}" if database and not machine.is_database else ""

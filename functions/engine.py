@@ -34,13 +34,13 @@ class DurableEngine:
         except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine did not accept the run.") from error
 
-    async def run(self, orchestrator: str, instance_id: str, patience: float) -> Any:
-        """Starts an orchestration, waits for it to end and returns its result. ``patience`` is in seconds."""
+    async def run(self, orchestrator: str, instance_id: str, timeout: float) -> Any:
+        """Starts an orchestration, waits for it to end and returns its result. ``timeout`` is in seconds."""
         await self.start(orchestrator, instance_id, {})
         try:
-            ended = await self._client.wait_for_orchestration_completion(instance_id, timeout=patience)
+            ended = await self._client.wait_for_orchestration_completion(instance_id, timeout=timeout)
         except TimeoutError as error:
-            message = f"The durable engine accepted an orchestration and did not complete it within {patience:g} s."
+            message = f"The durable engine accepted an orchestration and did not complete it within {timeout:g} s."
             raise StorageUnavailableError(f"{message} A failover could not run. See the app's log.") from error
         except (grpc.RpcError, grpc.aio.UsageError) as error:
             raise StorageUnavailableError("The durable engine does not answer.") from error

@@ -20,7 +20,6 @@ from shared.plans.loader import build_plan, read_yaml
 PROJECT = Path(__file__).parents[1]
 
 # Every action with the fields it must have and those it may have.
-_ODD = {"password", "login_number", "use_number", "use_text", "query_number", "query_text", "query_seconds", "hours"}
 _NUMBERS = {"status", "times", "skip", "answer", "login_number", "use_number", "query_number"}
 ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "site.stop": (frozenset({"target"}), frozenset()),

@@ -42,8 +42,8 @@ from lab.processor_wait import ProcessorWait
 from lab.site import world
 from lab.site.customers import Customers
 from lab.site.home_copy import HomeCopy
-from lab.site.hooks import Hooks
-from lab.site.replication import Content, Replication, snapshot_of
+from lab.site.hooks import HookServers
+from lab.site.replication import Content, ReplicationMachine, snapshot_of
 from lab.site.world import Sites, is_sql
 from lab.storage import ACCOUNT, Azurite
 from lab.storage_front import StorageFront
@@ -125,7 +125,7 @@ class Lab:
         self.logs = self._make_logs()
         self.logs.replicates = lambda: self.replication.connected
         self.home_copy = HomeCopy(self.clock, self.sites)
-        self.hooks = Hooks(self.plan, self.sites, self.home_copy, self.clock)
+        self.hooks = HookServers(self.plan, self.sites, self.home_copy, self.clock)
         await self._start_front(subscription)
         self.arm.base = self.front.url
         await self._start_storage()
@@ -180,7 +180,7 @@ class Lab:
         self._stops.append(self.sites.stop)
         await self.sites.start()
         source = self.sites.primary_sql
-        self.replication = Replication(
+        self.replication = ReplicationMachine(
             clock,
             lambda after: source.orders(after) if source else [],
             self.sites.connected,

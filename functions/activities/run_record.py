@@ -17,7 +17,7 @@ from shared.policy.learned import durations_of
 from shared.policy.trust import trust_limitation
 from shared.services.end_run import end_orphan, end_run, steps_of
 from shared.store import alerts, events, freezing, site_state
-from shared.store.runs import list_runs, read_run, update_run
+from shared.store.runs import last_good_drill, read_run, update_run
 
 bp = df.Blueprint()
 
@@ -57,8 +57,7 @@ async def claim_run(order: ClaimOrder) -> Claim:
         return Claim(claimed=False, because=str(error))
     must_ask = None
     if order.trust or state.failed_back_at:
-        drills = await list_runs(order.run.plan, kind="drill", limit=20)
-        good = next((d for d in drills if d.outcome is Outcome.SUCCEEDED), None)
+        good = await last_good_drill(order.run.plan)
         must_ask = trust_limitation(
             order.trust,
             good.ended_at if good else None,

@@ -15,7 +15,7 @@ from shared.models.hooks import Fence
 from shared.models.probes import SqlProbe
 from shared.models.steps import Order, StepEnd
 from shared.probes.databases import newest_commits
-from shared.services.hooks import call_hook
+from shared.services.hooks import post_hook
 from shared.store import site_state
 
 bp = df.Blueprint()
@@ -48,7 +48,7 @@ async def fence_source(order: FenceOrder) -> Called:
         return Called(done=False, detail=str(error))
     fence, run = order.fence, order.run
     call = f"{run.run_id}:{order.target}:{order.action}:{order.attempt}"
-    answer = await call_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action, call)
+    answer = await post_hook(fence.hook, fence.timeout, run.plan, run.run_id, order.action, call)
     # A stop without an answer may have stopped the writes, and so may an earlier one.
     nothing_stopped = order.action == "stop" and not answer.reached and not stopped_before
     if nothing_stopped or (order.action == "resume" and answer.done):

@@ -17,7 +17,7 @@ from functions.http.responses import answering
 
 
 @dataclass(frozen=True)
-class Operation:
+class ApiOperation:
     """One operation as the OpenAPI document describes it. ``refuses`` are its error statuses beyond the common ones.
 
     Without a ``role`` the sender of an alert is let in, by a function key or by Azure Monitor's token.
@@ -39,7 +39,7 @@ class Operation:
 CHANGES = (400, 404, 409, 413, 415, 422)
 """The error statuses of an operation that changes things."""
 
-OPERATIONS: list[Operation] = []
+OPERATIONS: list[ApiOperation] = []
 """Every operation of the app, in the order in which its modules were loaded."""
 
 type Handler = Callable[..., Awaitable[func.HttpResponse]]
@@ -64,7 +64,7 @@ def endpoint(
     The handler takes the caller, who has the ``role``, then the request, and the ``engine`` if it names one; without a
     role there is no caller, and it checks the sender itself. Every error becomes a problem document.
     """
-    operation = Operation(method, path, summary, role, gives, takes, status, refuses, media, rehearses)
+    operation = ApiOperation(method, path, summary, role, gives, takes, status, refuses, media, rehearses)
 
     def decorate(handler: Handler) -> Handler:
         async def checked(request: func.HttpRequest, *more: Any) -> func.HttpResponse:
@@ -82,7 +82,7 @@ def is_rehearsal(request: func.HttpRequest) -> bool:
     return bool(request.params.get("what_if") == "true")
 
 
-def family(bp: df.Blueprint, route: str, operations: Sequence[Operation]) -> Callable[[Handler], Handler]:
+def family(bp: df.Blueprint, route: str, operations: Sequence[ApiOperation]) -> Callable[[Handler], Handler]:
     """Registers one handler for several operations that share a route; it checks the caller's role itself."""
 
     def decorate(handler: Handler) -> Handler:
@@ -92,7 +92,7 @@ def family(bp: df.Blueprint, route: str, operations: Sequence[Operation]) -> Cal
 
 
 def _register(
-    bp: df.Blueprint, handler: Handler, operations: Sequence[Operation], path: str, checked: Handler
+    bp: df.Blueprint, handler: Handler, operations: Sequence[ApiOperation], path: str, checked: Handler
 ) -> Handler:
     OPERATIONS.extend(operations)
     guarded = answering(checked)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 from functions.http.responses import BadRequestError
 from shared.models import errors
+from shared.models.durations import spoken_moment
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
-from shared.policy.loss import spoken_moment
 from shared.policy.recovery_points import Candidate, choose
 from shared.services.usable_points import usable_points
 

@@ -10,13 +10,10 @@ from functions.http.schemas import NewestLook, PlanView, ReplicaView, ResolverVi
 from shared.models import errors
 from shared.models.evidence import spoken_evidence
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Outcome
 from shared.models.site_state import SiteState
 from shared.services.resolvers import FOLLOWS_FOR, SILENT
 from shared.store import alerts, site_state
-from shared.store.runs import list_runs, read_run
-
-_DRILLS_LOOKED_AT = 20
+from shared.store.runs import last_good_drill, read_run
 
 
 def shown(view: PlanView) -> dict[str, Any]:
@@ -25,10 +22,10 @@ def shown(view: PlanView) -> dict[str, Any]:
 
 async def plan_view(plan: RecoveryPlan) -> PlanView:
     """The status of a plan, from stored state: no site and no Azure service is asked."""
-    state, open_alerts, drills = await asyncio.gather(
+    state, open_alerts, good_drill = await asyncio.gather(
         site_state.read_state(plan.name),
         alerts.count_open(plan.name),
-        list_runs(plan.name, kind="drill", limit=_DRILLS_LOOKED_AT),
+        last_good_drill(plan.name),
     )
     now = datetime.now(UTC)
     paused = state.paused_until is not None and state.paused_until > now
@@ -44,7 +41,7 @@ async def plan_view(plan: RecoveryPlan) -> PlanView:
         run=await _run_under_way(state),
         newest_look=_newest_look(state),
         replica=_replica_view(plan, state),
-        last_good_drill=next((d.ended_at for d in drills if d.outcome is Outcome.SUCCEEDED), None),
+        last_good_drill=good_drill.ended_at if good_drill else None,
         open_alerts=open_alerts,
         down_since=state.down_since if state.active_site == "primary" else None,
         moved_at=state.moved_at,

@@ -11,9 +11,9 @@ from durabletask import task
 
 from functions.activities.run_record import Claim
 from functions.stages import replica
-from functions.stages.cleanup import clear_away
+from functions.stages.cleanup import delete_built
 from functions.stages.hooks import PlanHooks
-from functions.stages.rebuild import Rebuild
+from functions.stages.recover_workloads import WorkloadsRecovery
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator, named
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
@@ -59,7 +59,7 @@ class _Drill:
         self._work = work
         self._run = run
         self._plan: RecoveryPlan = run.plan
-        self._recovery = Rebuild(work, run.plan, "drill")
+        self._recovery = WorkloadsRecovery(work, run.plan, "drill")
         self._state = DrillState()
         work.after_hold = "abort"
 
@@ -69,11 +69,11 @@ class _Drill:
         healthy_at = work.now
         yield from work.record_now(phase=Phase.VERIFYING)
         hooks = PlanHooks(work, plan)
-        yield from until_done(work, plan, Phase.VERIFYING, lambda: hooks.insist("after_drill"))
+        yield from until_done(work, plan, Phase.VERIFYING, lambda: hooks.require("after_drill"))
         yield from work.sleep(plan.drill.keep_for)
         work.takes_aborts = False
         yield from work.record_now(phase=Phase.CLEANING_UP)
-        left = yield from clear_away(work, plan, keep_snapshots=False)
+        left = yield from delete_built(work, plan, keep_snapshots=False)
         if left:
             raise EndRun(
                 Outcome.FAILED,
@@ -92,7 +92,7 @@ class _Drill:
         if self._state.freezing:
             problem = yield from replica.thaw_or_say(self._work, self._plan, self._state.freezing)
         yield from self._recovery.stop(ending.by)
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=False)
+        left = yield from delete_built(self._work, self._plan, keep_snapshots=False)
         return [*left, problem] if problem else left
 
     def _build(self) -> Doing[PointInTime]:

@@ -12,8 +12,8 @@ from functions.activities.home import HomeNoteOrder, note_home, prove_home
 from functions.activities.probes import ProbeOrder
 from functions.activities.run_record import Claim
 from functions.stages.approval import ask_approval
-from functions.stages.cut_back import CutBack
 from functions.stages.cutover import Blocked, Moved, TryAgain
+from functions.stages.failback_cutover import FailbackCutover
 from functions.stages.home_check import HomeCheck
 from functions.stages.write_stop import WriteStop
 from functions.workflow.context import Doing, RunContext
@@ -62,12 +62,12 @@ class _Failback:
         self._plan: RecoveryPlan = run.plan
         self._check = HomeCheck(work, run)
         self._stop = WriteStop(work, run, self._check)
-        self._cutover = CutBack(work, run.plan, self._check, self._stop)
+        self._cutover = FailbackCutover(work, run.plan, self._check, self._stop)
         work.after_hold = "abort"  # Azure serves meanwhile; an unanswered run must not hold the plan.
 
     def body(self, claim: Claim) -> Doing[EndRun]:
         work, plan = self._work, self._plan
-        yield from until_done(work, plan, Phase.CHECKING_HOME, self._check.quarantined)
+        yield from until_done(work, plan, Phase.CHECKING_HOME, self._check.require_quarantine)
         yield from work.record_now(phase=Phase.SYNCING)
         ready = yield from until_done(work, plan, Phase.SYNCING, self._check.until_ready)
         yield from work.record_now(phase=Phase.READY)
@@ -110,7 +110,7 @@ class _Failback:
         try:
             yield from work.within(terms.sync_timeout, _TOO_LONG, self._stop_and_prove())
             while True:
-                moved = yield from self._cut_back()
+                moved = yield from self._move_home()
                 if moved is not None:
                     return moved
         except EndRun:
@@ -130,7 +130,7 @@ class _Failback:
         yield from self._stop.sync()
         yield from self._stop.prove()
 
-    def _cut_back(self) -> Doing[datetime | None]:
+    def _move_home(self) -> Doing[datetime | None]:
         """When customers are home; None when the sites must be looked at again first."""
         work, plan = self._work, self._plan
         yield from work.begin_cutover(Phase.CUTTING_BACK)

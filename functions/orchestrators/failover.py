@@ -11,7 +11,7 @@ from durabletask import task
 from functions.activities.run_record import Claim
 from functions.stages import fencing, replica
 from functions.stages.before_cutover import BeforeCutover
-from functions.stages.cleanup import clear_away
+from functions.stages.cleanup import delete_built
 from functions.stages.confirm import OutageConfirmation
 from functions.stages.cutover import Blocked, FailoverCutover, Moved, TryAgain
 from functions.stages.failover_state import FailoverState
@@ -19,7 +19,7 @@ from functions.stages.fencing import PlannedStop
 from functions.stages.hooks import PlanHooks
 from functions.stages.permission import Permission
 from functions.stages.preparation import Preparation
-from functions.stages.rebuild import Rebuild
+from functions.stages.recover_workloads import WorkloadsRecovery
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import AnotherPoint, EndRun, NeedsOperator, named, reason
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
@@ -68,11 +68,11 @@ class _Failover:
         self._looking = OutageConfirmation(work, run, self._preparation.after_round)
         self._permission = Permission(work, run, self._state, self._looking)
         self._cutover = FailoverCutover(work, run.plan, self._looking)
-        self._rebuild = Rebuild(work, run.plan, "failover", may_get_room=run.preempted)
+        self._recovery = WorkloadsRecovery(work, run.plan, "failover", may_get_room=run.preempted)
         self._planned = PlannedStop(work, run) if run.mode == "planned" else None
         self._hooks = PlanHooks(work, run.plan)
         self._before_cutover = BeforeCutover(
-            work, run, self._state, self._looking, self._cutover, self._rebuild, self._planned, self._hooks
+            work, run, self._state, self._looking, self._cutover, self._recovery, self._planned, self._hooks
         )
         if self._planned:  # The shop takes no orders during the wait, so a question without an answer must end.
             work.after_hold = "abort"
@@ -125,7 +125,7 @@ class _Failover:
         does not stop the others. A failed run keeps its recovery point, which may be the last.
         """
         yield from self._preparation.stop(ending.by, preempted=ending.outcome is Outcome.PREEMPTED)
-        yield from self._rebuild.stop(ending.by)
+        yield from self._recovery.stop(ending.by)
         serving = yield from self._cutover.may_serve()
         stopped = (
             (yield from fencing.resume_or_say(self._work, self._plan)) if self._state.fenced and not serving else None
@@ -134,7 +134,7 @@ class _Failover:
         if self._state.freezing:
             problem = yield from replica.thaw_or_say(self._work, self._plan, self._state.freezing)
         spared = ending.outcome is Outcome.FAILED
-        left = [serving] if serving else (yield from clear_away(self._work, self._plan, keep_snapshots=spared))
+        left = [serving] if serving else (yield from delete_built(self._work, self._plan, keep_snapshots=spared))
         return [*left, *filter(None, (stopped, problem))]
 
     def _start_over(self, point: str) -> Doing[None]:
@@ -142,13 +142,13 @@ class _Failover:
         self._state.wanted, self._state.point = point, None
         self._state.accepted_loss, self._state.by_itself = True, False
         yield from self._work.record_now(phase=Phase.RECOVERING)
-        yield from self._rebuild.stop("another recovery point")
-        self._rebuild.forget()
+        yield from self._recovery.stop("another recovery point")
+        self._recovery.forget()
         self._hooks.forget()
         yield from until_done(self._work, self._plan, Phase.RECOVERING, self._delete_the_built)
 
     def _delete_the_built(self) -> Doing[None]:
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=True)
+        left = yield from delete_built(self._work, self._plan, keep_snapshots=True)
         if left:
             raise NeedsOperator(
                 f"What was built from the earlier recovery point could not be deleted: {', '.join(named(left))}. "
@@ -166,7 +166,7 @@ class _Failover:
 
     def _build(self) -> Doing[None]:
         assert self._state.point is not None
-        yield from self._rebuild.recover(self._state.point, disks_ready=self._preparation.disks_ready)
+        yield from self._recovery.recover(self._state.point, disks_ready=self._preparation.disks_ready)
 
     def _take_point(self) -> Doing[PointInTime]:
         work, plan = self._work, self._plan
@@ -181,7 +181,7 @@ class _Failover:
                 yield from replica.note_point(work, prepared, because)
                 return prepared
             try:
-                state = yield from self._freeze(self._preparation.patience())
+                state = yield from self._freeze(self._preparation.busy_limit())
             except replica.NotTheHolder:
                 raise
             except (NeedsOperator, task.TaskFailedError) as problem:
@@ -231,9 +231,9 @@ class _Failover:
         except NeedsOperator:
             return None
 
-    def _freeze(self, patience: timedelta | None = None) -> Doing[ReplicaState | None]:
+    def _freeze(self, busy_limit: timedelta | None = None) -> Doing[ReplicaState | None]:
         self._state.freezing = self._work.now
-        return (yield from replica.freeze(self._work, self._plan, self._state.freezing, patience=patience))
+        return (yield from replica.freeze(self._work, self._plan, self._state.freezing, busy_limit=busy_limit))
 
     # Measure
 
@@ -263,7 +263,7 @@ class _Failover:
             "docs/limits.md, After a real failover."
         )
         self._work.tell(self._plan.notify, "served", f"{self._plan.title}: cutover complete", because)
-        newest_commit = max(self._rebuild.commits.values(), default=None)
+        newest_commit = max(self._recovery.commits.values(), default=None)
         return EndRun(
             Outcome.SUCCEEDED,
             because,

@@ -81,7 +81,7 @@ def _take_set(work: RunContext, order: PreparationOrder) -> Doing[PointInTime]:
     not_after = freezing + limit if plan.replication.script_texts else None
     work.takes_aborts = False  # The script that thaws would only wait for this one to end.
     state = yield from replica.freeze(
-        work, plan, freezing, not_after, patience=min(limit / 2, replica.patience_with_others(work))
+        work, plan, freezing, not_after, busy_limit=min(limit / 2, replica.default_busy_limit(work))
     )
     work.takes_aborts = True
     work.raise_abort()

@@ -12,19 +12,19 @@ from functions.activities.probes import ProbeOrder, probe_workload
 from functions.activities.run_record import Claim
 from functions.stages import replica
 from functions.stages.approval import ask_approval
-from functions.stages.cleanup import clear_away, delete, pause_between_deletions
+from functions.stages.cleanup import delete, delete_built, pause_between_deletions
 from functions.stages.cutover import verify_recovery_site
 from functions.stages.disks import disk_orders, make_disks
-from functions.stages.rebuild import Rebuild
+from functions.stages.recover_workloads import WorkloadsRecovery
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun, NeedsOperator
 from functions.workflow.lifecycle import run_lifecycle, seconds_between
 from functions.workflow.questions import until_done
+from shared.models.durations import spoken_moment
 from shared.models.operations import PointInTime
 from shared.models.orders import CleanUpOrder
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import CutoverState, Outcome, Phase, RunInput
-from shared.policy.loss import spoken_moment
 
 bp = df.Blueprint()
 
@@ -59,7 +59,7 @@ class _RebuildInAzure:
         self._plan: RecoveryPlan = run.plan
         self._replacement = run.replacement
         self._names = run.replacement.workloads
-        self._rebuild: Rebuild | None = None
+        self._rebuild: WorkloadsRecovery | None = None
         self._point: PointInTime | None = None
         self._attempts = 0
         self._deletes = False
@@ -114,7 +114,7 @@ class _RebuildInAzure:
         names = ", ".join(self._names)
         if self._may_serve:
             return [f"What was built of {names} is kept, since customers may be on it, and so are the replaced disks"]
-        left = yield from clear_away(self._work, self._plan, keep_snapshots=True)
+        left = yield from delete_built(self._work, self._plan, keep_snapshots=True)
         gone = f"The machines of {names} may have been deleted; their disks are kept; start the failover again"
         return [*left, *([gone] if self._deletes else [])]
 
@@ -177,7 +177,7 @@ class _RebuildInAzure:
         if not self._may_serve:
             yield from self._work.record_now(may_serve=True)
             self._may_serve = True
-        self._rebuild = self._rebuild or Rebuild(self._work, self._plan, "failover", only=self._names)
+        self._rebuild = self._rebuild or WorkloadsRecovery(self._work, self._plan, "failover", only=self._names)
         yield from self._rebuild.recover(self._point, disks_ready=True)
 
     def _verify(self) -> Doing[None]:

@@ -13,7 +13,7 @@ from functions.activities.machines import EvictOrder, Watched, create_machine, e
 from functions.activities.probes import ProbeOrder, probe_workload
 from functions.stages.cleanup import delete, pause_between_deletions
 from functions.stages.disks import disk_orders, make_disks
-from functions.stages.rebuild import WorkloadOrder, WorkloadOutcome
+from functions.stages.recover_workloads import WorkloadOrder, WorkloadOutcome
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import FIND_THE_CAUSE, EndRun, NeedsOperator, reason
 from shared.models import ids
@@ -186,7 +186,7 @@ def _try_size(work: RunContext, order: WorkloadOrder, machine: MachineOrder) -> 
         late = work.now - began > order.recovery.operation_timeout
         if refusal.kind not in ("throttled", "conflict") or late:
             return refusal
-        yield from work.sleep(work.patience(Refused(refusal=refusal)))
+        yield from work.sleep(work.pause_before_retry(Refused(refusal=refusal)))
         machine = machine.model_copy(update={"attempt": machine.attempt + 1})
     raise NeedsOperator(f"Azure did not finish machine {order.name} in time. Check it in the portal, then `retry`.")
 

@@ -12,7 +12,7 @@ from functions.activities.probes import ProbeOrder, probe_workload
 from functions.activities.recovery_points import ForgetOrder, PointNoteOrder, forget_recovery_points, note_point
 from functions.activities.replica import ReplicaOrder, note_replica
 from functions.stages import replica
-from functions.stages.cleanup import clear_away
+from functions.stages.cleanup import delete_built
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason, without_retry
 from shared.models import ids
@@ -161,5 +161,5 @@ def clear_leftovers(ctx: task.OrchestrationContext, data: dict[str, Any]) -> Doi
     """Deletes the leftovers of a run that ended without serving; what cannot be deleted now is retried next time."""
     order = KeepingOrder.model_validate(data)
     work = RunContext(ctx, RunRef(run_id=order.instance, plan=order.plan.name, epoch=0), order.plan.recovery)
-    left = yield from clear_away(work, order.plan, keep_snapshots=order.keep_point, of_run=order.of_run)
+    left = yield from delete_built(work, order.plan, keep_snapshots=order.keep_point, of_run=order.of_run)
     return {"left": left}

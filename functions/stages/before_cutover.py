@@ -15,7 +15,7 @@ from functions.stages.failover_state import FailoverState
 from functions.stages.fencing import PlannedStop
 from functions.stages.hooks import PlanHooks
 from functions.stages.maintenance import maintenance_now
-from functions.stages.rebuild import Rebuild
+from functions.stages.recover_workloads import WorkloadsRecovery
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.questions import Question, ask
 from shared.models.evidence import Round
@@ -35,7 +35,7 @@ class BeforeCutover:
         state: FailoverState,
         looking: OutageConfirmation,
         cutover: FailoverCutover,
-        rebuild: Rebuild,
+        recovery: WorkloadsRecovery,
         planned: PlannedStop | None,
         hooks: PlanHooks,
     ) -> None:
@@ -45,7 +45,7 @@ class BeforeCutover:
         self._state = state
         self._looking = looking
         self._cutover = cutover
-        self._rebuild = rebuild
+        self._recovery = recovery
         self._planned = planned
         self._hooks = hooks
 
@@ -113,7 +113,7 @@ class BeforeCutover:
         lived again while the run waited has taken changes since.
         """
         state, limit = self._state, self._plan.loss_limit
-        found = commit_question(self._rebuild.commits, state.home_commits, state.outage_began, limit)
+        found = commit_question(self._recovery.commits, state.home_commits, state.outage_began, limit)
         if found is None and state.lived_until and state.point:
             found = loss_question(state.point.holds_until or state.point.taken_at, state.lived_until, limit)
         return found

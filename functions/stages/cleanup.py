@@ -17,7 +17,7 @@ def clear_disks(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
     return (yield from delete(work, order, first=work.recovery.expected.disk)).still_there
 
 
-def clear_briefly(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
+def delete_within_limit(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
     """Deletes what a run without machines has made, for at most as long as a deletion usually takes: the plan stays
     locked meanwhile. Returns what is left for housekeeping.
     """
@@ -26,7 +26,7 @@ def clear_briefly(work: RunContext, plan: RecoveryPlan) -> Doing[list[str]]:
     return (yield from delete(work, order, first=expected.disk, limit=expected.delete)).still_there
 
 
-def clear_away(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
+def delete_built(work: RunContext, plan: RecoveryPlan, keep_snapshots: bool, of_run: str = "") -> Doing[list[str]]:
     """Deletes what the run (or ``of_run``, which has ended) built until nothing is left, and returns what could not be
     deleted in time: with Azure's reason where it gave one, else the resource's id.
     """

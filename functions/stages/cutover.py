@@ -132,7 +132,7 @@ class Cutover(ABC):
     def _enable_new(self, order: TrafficOrder) -> Doing[TryAgain | Blocked | None]:
         """Why the new endpoint is not enabled; None once it was read back as enabled."""
         work = self._work
-        not_after = self.looked_at + self._patience
+        not_after = self.looked_at + self._max_check_age
         enabled = False
         if work.cutover is CutoverState.ORDERED:
             enabled = self._view((yield from self._read_back(order))).enabled
@@ -192,9 +192,9 @@ class Cutover(ABC):
         return answer.at
 
     @property
-    def _patience(self) -> timedelta:
+    def _max_check_age(self) -> timedelta:
         """The maximum age of a health check on which traffic may be moved."""
-        return self._plan.detection.patience * (1 << self._late)
+        return self._plan.detection.max_check_age * (1 << self._late)
 
     def _latch(self, order: TrafficOrder) -> Doing[Switched | Refused]:
         """Disables the old endpoint. An order that Azure defers is sent again only after another verification of the
@@ -202,7 +202,7 @@ class Cutover(ABC):
         """
         work, began = self._work, self._work.now
         while True:
-            until = work.now + self._patience
+            until = work.now + self._max_check_age
             limited = order.model_copy(update={"not_after": until})
             result = yield from work.insist(self._direction.disable, limited, until=until)
             if not isinstance(result, Refused):
@@ -220,7 +220,7 @@ class Cutover(ABC):
             if late:
                 self._late = min(self._late + 1, _SLOWEST)
             else:
-                yield from work.sleep(work.patience(result))
+                yield from work.sleep(work.pause_before_retry(result))
             yield from self.verify(self._half)
             if not self._view((yield from self._read_back(self._order))).enabled:
                 raise NeedsOperator(
@@ -248,7 +248,7 @@ class Cutover(ABC):
         if late:
             self._late = min(self._late + 1, _SLOWEST)
         elif refused and refused.is_for_later:
-            wait = self._work.patience(refused)
+            wait = self._work.pause_before_retry(refused)
         if (late or wait) and self._work.now - self._trying_since < self._plan.recovery.operation_timeout:
             return TryAgain(wait)
         too_old = "Coldsite could not act on a health check fresh enough to be trusted."

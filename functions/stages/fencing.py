@@ -11,11 +11,11 @@ from functions.activities.source import FenceOrder, HomeOrder, fence_source, rea
 from functions.stages import replica
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator, reason
+from shared.models.durations import spoken_moment
 from shared.models.hooks import Fence
 from shared.models.plan import RecoveryPlan
 from shared.models.replica import ReplicaState
 from shared.models.runs import RunInput
-from shared.policy.loss import spoken_moment
 
 _TRIES_TO_RESUME = 3
 
@@ -94,7 +94,7 @@ class PlannedStop:
         return max(self._last.values())
 
     def _could_succeed(self) -> Doing[None]:
-        """Nothing that is known by now would make the stop vain. Raises ``NeedsOperator``."""
+        """Fails early where the stop is already known to be pointless. Raises ``NeedsOperator``."""
         home = yield from self._home_commits()
         if missing := self._plan.measured_databases - home.keys():
             raise NeedsOperator(

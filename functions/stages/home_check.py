@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from functions.activities.home import HomeLookOrder, look_home
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import NeedsOperator
 from shared.models.home import HomeLook
 from shared.models.runs import RunInput
-from shared.policy.failback import behind, not_quarantined
+from shared.policy.failback import behind, why_not_ready
 
 
 class HomeCheck:
@@ -42,11 +42,11 @@ class HomeCheck:
         self.looked_at = began
         return seen
 
-    def quarantined(self) -> Doing[HomeLook]:
+    def require_quarantine(self) -> Doing[HomeLook]:
         """Home's databases can be read, and take no writes of their own. Raises ``NeedsOperator``."""
         seen = yield from self.look("home")
         yield from self._work.record(home=seen.facts)
-        if problem := not_quarantined(seen):
+        if problem := why_not_ready(seen):
             raise NeedsOperator(f"{problem} Then `retry`.")
         return seen
 
@@ -59,7 +59,7 @@ class HomeCheck:
         while True:
             seen = yield from self.look("syncing")
             yield from work.record(home=seen.facts)
-            problem = not_quarantined(seen)
+            problem = why_not_ready(seen)
             if seen.written_at_home and problem:
                 raise NeedsOperator(f"{problem} Then `retry`.")
             problem = problem or behind(seen, terms)
@@ -70,11 +70,9 @@ class HomeCheck:
             if silent and not told:
                 work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: home is not ready", problem or "")
             told = silent
-            yield from work.sleep(self._pause(work.now - began) if problem else self._plan.detection.interval)
-
-    def _pause(self, elapsed: timedelta) -> timedelta:
-        """At growing intervals: a copy may take days, and all of a run's history is read at every step."""
-        return min(max(self._plan.detection.interval, elapsed * 0.05), self._plan.replication.look_every)
+            yield from work.sleep(
+                self._plan.pause_between_looks(work.now - began) if problem else self._plan.detection.interval
+            )
 
     def still_ready(self) -> Doing[HomeLook]:
         """The last look before writes are stopped. Raises ``NeedsOperator``."""
@@ -82,8 +80,6 @@ class HomeCheck:
         yield from self._work.record(home=seen.facts)
         by_hand = self._plan.failback.stop_writes is None
         stopped = by_hand and all(view.is_stopped for view in seen.azure.values())
-        if problem := not_quarantined(seen, stopped=by_hand) or (
-            None if stopped else behind(seen, self._plan.failback)
-        ):
+        if problem := why_not_ready(seen, stopped=by_hand) or (None if stopped else behind(seen, self._plan.failback)):
             raise NeedsOperator(f"{problem} Then `retry`.")
         return seen

@@ -58,7 +58,7 @@ class PlanHooks:
             self._work.tell(self._plan.notify, "needs_operator", title, f"{problem} The run continues.")
         self._passed[moment] = self._work.now
 
-    def insist(self, moment: HookMoment) -> Doing[None]:
+    def require(self, moment: HookMoment) -> Doing[None]:
         """The same, where nothing is left to overrule. Raises ``NeedsOperator`` when a required hook refuses."""
         if not self.awaits(moment):
             return

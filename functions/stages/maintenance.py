@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from durabletask import task
-
 from functions.activities.evidence import MaintenanceOrder, check_maintenance
 from functions.stages.failover_state import FailoverState
 from functions.workflow.context import Doing, RunContext
+from functions.workflow.lifecycle import insist_on
 from shared.models.plan import RecoveryPlan
 from shared.policy.maintenance import Maintenance
 
@@ -18,8 +17,4 @@ def maintenance_now(
     if not state.by_itself:
         return None
     order = MaintenanceOrder(run=work.run, target=moment, windows=plan.pause)
-    while True:
-        try:
-            return (yield from work.do(check_maintenance, order)).maintenance
-        except task.TaskFailedError:
-            yield from work.sleep(plan.recovery.retry_after * 30)
+    return (yield from insist_on(work, check_maintenance, order)).maintenance

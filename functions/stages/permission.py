@@ -12,10 +12,10 @@ from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
 from functions.workflow.endings import EndRun
 from functions.workflow.lifecycle import next_look
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.runs import Outcome, Phase, RunInput
 from shared.models.verdict import Verdict
-from shared.policy.loss import loss_question, spoken_moment
+from shared.policy.loss import loss_question
 from shared.policy.timeline import expected_duration
 
 
@@ -92,8 +92,8 @@ class Permission:
         """How long it takes after a yes, and from when the data are: what a person needs to know on a lock screen."""
         takes = spoken(expected_duration(self._plan).total_seconds())
         until = self._state.holds_until
-        data = f"with data from {spoken_moment(until)} at the earliest" if until else "with data of unknown age"
-        return f"After a yes customers are expected in Azure within {takes}, {data}."
+        data = f"with data up to at least {spoken_moment(until)}" if until else "with data of unknown age"
+        return f"If you approve, customers should be served from Azure within {takes}, {data}."
 
     def _loss(self) -> str | None:
         """The problem with the age of the data, as far as known by now."""

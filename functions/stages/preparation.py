@@ -13,7 +13,7 @@ from durabletask import task
 
 from functions.activities.run_record import Claim
 from functions.stages import replica
-from functions.stages.cleanup import clear_briefly, clear_disks
+from functions.stages.cleanup import clear_disks, delete_within_limit
 from functions.stages.failover_state import FailoverState
 from functions.stages.maintenance import maintenance_now
 from functions.workflow.context import Doing, RunContext
@@ -99,7 +99,7 @@ class Preparation:
         """
         if self._child is None or self._used:
             return None
-        if self._work.now - looked_at > self._plan.detection.patience:
+        if self._work.now - looked_at > self._plan.detection.max_check_age:
             self._stop("a gap in the evidence")
         if not self._stopped:
             self._work.ctx.send_event(self._instance, ids.EVENT_GO, data={})
@@ -114,14 +114,14 @@ class Preparation:
         self._refused = prepared.refused
         return prepared.point
 
-    def patience(self) -> timedelta | None:
+    def busy_limit(self) -> timedelta | None:
         """How much longer a busy replication machine is waited for; None for the usual time. What the preparation has
         waited counts, once.
         """
         refused, self._refused = self._refused, False
         if not refused:
             return None
-        return max(timedelta(0), replica.patience_with_others(self._work) - (self._work.now - self._began))
+        return max(timedelta(0), replica.default_busy_limit(self._work) - (self._work.now - self._began))
 
     def stop(self, by: str, *, preempted: bool = False) -> Doing[None]:
         """Ends it, and gives it time to thaw the replica; housekeeping thaws one that could not be. ``preempted``:
@@ -144,7 +144,7 @@ class Preparation:
             return ending
         self._work.takes_aborts = False
         yield from self.stop("the decision")
-        left = yield from clear_briefly(self._work, self._plan)
+        left = yield from delete_within_limit(self._work, self._plan)
         said = f"Cleanup is incomplete: {', '.join(named(left))}." if left else "The preparations were undone."
         said += " Replication may still be paused." if self._state.freezing else ""
         said += " Housekeeping continues." if left or self._state.freezing else ""

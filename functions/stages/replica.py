@@ -50,13 +50,13 @@ def freeze(
     plan: RecoveryPlan,
     freezing: datetime,
     not_after: datetime | None = None,
-    patience: timedelta | None = None,
+    busy_limit: timedelta | None = None,
 ) -> Doing[ReplicaState | None]:
     """Pauses the replication target and returns the replica's state; None when the plan has no scripts for it.
 
     ``freezing`` is when this began, and names the freezing for its thaw. ``not_after`` is when the thaw must begin,
-    where the replica must not stay frozen for long. ``patience`` is how long another command on the machine is waited
-    for, by default as ``patience_with_others`` says.
+    where the replica must not stay frozen for long. ``busy_limit`` is how long another command on the machine is waited
+    for, by default as ``default_busy_limit`` says.
     """
     if not plan.replication.script_texts:
         return None
@@ -68,7 +68,7 @@ def freeze(
         freezing=freezing,
         not_after=not_after,
     )
-    stuck = patience_with_others(work) if patience is None else patience
+    stuck = default_busy_limit(work) if busy_limit is None else busy_limit
     started = yield from work.insist(freeze_replication, order, in_conflict=stuck)
     if isinstance(started, Refused):
         kind = NotTheHolder if started.refusal.code == NOT_THE_HOLDER else FreezeRefused
@@ -89,7 +89,7 @@ def freeze(
     return state
 
 
-def patience_with_others(work: RunContext) -> timedelta:
+def default_busy_limit(work: RunContext) -> timedelta:
     """A command that holds the replication machine for longer is stuck, so that a notification is sent early."""
     return work.recovery.operation_timeout / 6
 
@@ -150,7 +150,7 @@ def thaw(
         if isinstance(started, NotFrozen):
             return
         if isinstance(started, Refused):
-            yield from work.sleep(work.patience(started))
+            yield from work.sleep(work.pause_before_retry(started))
         else:
             watched = Watched(step="thaw_replication", target=_REPLICA, operation=started.operation)
             states = yield from work.finish([watched], plan.recovery.expected.run_command, _REPLICA)
@@ -197,9 +197,10 @@ def recovery_point(
     points: list[PointInTime] = []
     if wanted != "latest" or against:
         order = FindPointsOrder(run=work.run, target="sets", group=plan.recovery.resource_group)
-        needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
         found = (yield from work.do(find_recovery_points, order)).points
-        points = [point for point in found if needed <= set(point.snapshots) and _holds(point, holds_at_least)]
+        points = [
+            point for point in found if plan.disk_labels <= point.snapshots.keys() and _holds(point, holds_at_least)
+        ]
     candidates = [Candidate(set_id=p.set_id, taken_at=p.taken_at, consistency=p.consistency) for p in points]
     choice = choose(wanted, against is None, says, candidates, work.now)
     if choice.take_new:

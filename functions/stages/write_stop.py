@@ -26,7 +26,13 @@ from shared.models.hooks import Act
 from shared.models.operations import Refused, Started
 from shared.models.orders import ActOrder
 from shared.models.runs import Phase, RunInput
-from shared.policy.failback import last_commits, missing_at_home, not_proven, still_takes_writes, unproven
+from shared.policy.failback import (
+    last_commits,
+    missing_at_home,
+    still_takes_writes,
+    why_commits_unknown,
+    why_not_movable,
+)
 
 _TRIES_TO_RESUME = 5
 
@@ -66,7 +72,7 @@ class WriteStop:
             todo = "Fix stop_writes" if act else "The plan has no failback.stop_writes: stop the writes by hand"
             raise NeedsOperator(f"{problem} {todo}, then `retry`.")
         self._last = last_commits(seen, report.last_commits)
-        if problem := unproven(self._last):
+        if problem := why_commits_unknown(self._last):
             raise NeedsOperator(f"{problem} Then `retry`.")
 
     def sync(self) -> Doing[None]:
@@ -138,7 +144,7 @@ class WriteStop:
             good_since = (good_since or looked_at) if seen.healthy else None
             if good_since and looked_at - good_since >= self._terms.prove_for:
                 both = yield from self._look("proven")
-                if not moved and (problem := not_proven(both, self._last)):
+                if not moved and (problem := why_not_movable(both, self._last)):
                     raise NeedsOperator(f"{before}{problem} Then `retry`.")
                 self._check.looked_at = looked_at
                 return

@@ -14,7 +14,7 @@ from functions.http.auth import Caller
 from functions.http.endpoint import endpoint
 from functions.http.responses import BadRequestError, answer, elsewhere, page, plan_of, problem, unchanged
 from functions.web.page import (
-    Document,
+    PageUpdate,
     document,
     evidence_page,
     policy,
@@ -40,7 +40,7 @@ def _plan_of_run(run_id: str) -> str:
     return name.plan
 
 
-def _polled(drawn: Document, req: func.HttpRequest) -> func.HttpResponse:
+def _polled(drawn: PageUpdate, req: func.HttpRequest) -> func.HttpResponse:
     headers = {name.lower(): value for name, value in dict(req.headers).items()}
     if headers.get("if-none-match") == drawn.tag:
         return unchanged(drawn.tag)
@@ -53,7 +53,9 @@ async def dashboard(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return page(whole_page(drawn, "Coldsite", "/api/dashboard.json", caller), policy())
 
 
-@endpoint(bp, "get", "/dashboard.json", "What the page polls; 304 while nothing changes", role="viewer", gives=Document)
+@endpoint(
+    bp, "get", "/dashboard.json", "What the page polls; 304 while nothing changes", role="viewer", gives=PageUpdate
+)
 async def dashboard_document(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     return _polled(await document(list(PLANS.values()), caller), req)
 
@@ -87,7 +89,7 @@ async def dashboard_run(caller: Caller, req: func.HttpRequest) -> func.HttpRespo
     "/dashboard/runs/{run_id}/document",
     "What a run's page polls",
     role="viewer",
-    gives=Document,
+    gives=PageUpdate,
     refuses=(404,),
 )
 async def dashboard_run_document(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from functions.http.auth import Caller
-from functions.http.endpoint import OPERATIONS, Operation, endpoint
+from functions.http.endpoint import OPERATIONS, ApiOperation, endpoint
 from functions.http.responses import answer
 from shared.models.ids import PLAN_NAME, RUN_ID, Kind
 from shared.models.plan_fields import WORKLOAD_NAME
@@ -107,7 +107,7 @@ _DESCRIPTIONS = {
 }
 
 
-def _described(operation: Operation) -> dict[str, Any]:
+def _described(operation: ApiOperation) -> dict[str, Any]:
     names = [name for name in _PARAMETERS if f"{{{name}}}" in operation.path]
     parameters = [{"name": n, "in": "path", "required": True, "schema": _PARAMETERS[n]} for n in names]
     parameters += [
@@ -141,7 +141,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     return described
 
 
-def _forecast(operation: Operation) -> dict[str, Any]:
+def _forecast(operation: ApiOperation) -> dict[str, Any]:
     """The answer to a rehearsal."""
     content = {"application/json": {"schema": _schema(operation.rehearses)}}
     return {"200": {"description": "A forecast; nothing was started.", "content": content}}

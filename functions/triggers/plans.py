@@ -26,7 +26,7 @@ from shared.models.evidence import spoken_evidence
 from shared.models.orders import Delivery
 from shared.models.plan import TEXTS_OF_FILES
 from shared.models.readiness import Readiness
-from shared.policy.outage import view
+from shared.policy.outage import round_view
 from shared.services import settle as settling
 from shared.services.announce import send_test
 from shared.services.forecast import Forecast, forecast
@@ -122,7 +122,7 @@ async def check_plan(caller: Caller, req: func.HttpRequest) -> func.HttpResponse
         Checked(
             plan=plan.name,
             at=seen.at,
-            says=view(seen.evidence, plan.detection.quorum).says,
+            says=round_view(seen.evidence, plan.detection.quorum).says,
             sentence=spoken_evidence(seen.evidence),
             evidence=seen.evidence,
         ).model_dump(mode="json")

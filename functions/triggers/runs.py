@@ -13,7 +13,7 @@ import azure.functions as func
 from functions.deployed_plans import PLANS
 from functions.engine import DurableEngine
 from functions.http.auth import Caller, caller_of
-from functions.http.endpoint import CHANGES, Operation, endpoint, family
+from functions.http.endpoint import CHANGES, ApiOperation, endpoint, family
 from functions.http.recovery_points import wanted_point
 from functions.http.responses import BadRequestError, answer, read_request
 from functions.http.run_actions import RUN_ACTIONS, refuse_approval_by_starter
@@ -45,7 +45,7 @@ def _too_late(run: RecoveryRun) -> str:
     bp,
     "/runs/{run_id}/{action:alpha}",
     [
-        Operation(
+        ApiOperation(
             "post",
             f"/runs/{{run_id}}/{word}",
             one.summary,
@@ -58,10 +58,10 @@ def _too_late(run: RecoveryRun) -> str:
         for word, one in RUN_ACTIONS.items()
     ]
     + [
-        Operation(
+        ApiOperation(
             "post", "/runs/{run_id}/note", "Add a note to a run", "operator", RecoveryRun, NoteRequest, 202, CHANGES
         ),
-        Operation(
+        ApiOperation(
             "post",
             "/runs/{run_id}/acknowledge",
             "Say that you are on a run's question, so that it is not escalated",

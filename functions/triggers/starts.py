@@ -16,12 +16,12 @@ from functions.http.responses import BadRequestError, answer, plan_of, read_requ
 from functions.http.run_actions import refuse_unidentified
 from functions.http.schemas import DrillRequest, FailbackRequest, FailoverRequest
 from shared.models import errors
+from shared.models.durations import spoken_moment
 from shared.models.evidence import Round
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 from shared.models.site_state import SiteState
-from shared.policy.loss import spoken_moment
 from shared.policy.outage import primary_serves
 from shared.policy.planned import never_drains, planned_limitation
 from shared.services.forecast import Forecast, forecast, forecast_rebuild
@@ -29,7 +29,7 @@ from shared.services.forecast_failback import FailbackForecast, forecast_failbac
 from shared.services.look import look_briefly
 from shared.services.lost_runs import end_lost, lock_is_stale
 from shared.services.replacement import replacement
-from shared.services.start_run import begin_run, refusal, takes_over
+from shared.services.start_run import begin_run, takes_over, why_unsafe
 from shared.store import site_state
 
 bp = df.Blueprint()
@@ -72,7 +72,7 @@ async def start_failover(caller: Caller, req: func.HttpRequest, engine: DurableE
     if wanted.workloads:
         raise BadRequestError("workloads: only while customers are served from Azure; a failover builds all.", 422)
     vain = never_drains(state.replica) if wanted.mode == "planned" else None
-    if problem := refusal(state, "failover") or vain:
+    if problem := why_unsafe(state, "failover") or vain:
         raise errors.RefusedError(problem)
     if (
         state.active_run

@@ -18,7 +18,7 @@ from shared.services.announce import FAILED
 from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
 from shared.services.outbound import beat, push_status
 from shared.services.readiness import sweep
-from shared.services.schedules import drill_if_due, set_if_due
+from shared.services.schedules import drill_if_due, take_point_if_due
 
 bp = df.Blueprint()
 _log = logging.getLogger("coldsite.schedules")
@@ -56,7 +56,7 @@ async def start_drills(timer: func.TimerRequest, client: df.DurableFunctionsClie
 @bp.durable_client_input(client_name="client")
 async def take_recovery_points(timer: func.TimerRequest, client: df.DurableFunctionsClient) -> None:
     """Starts a frozen set for every plan whose last one is old enough, while no run is active."""
-    await _for_every_plan(set_if_due, DurableEngine(client))
+    await _for_every_plan(take_point_if_due, DurableEngine(client))
 
 
 @bp.timer_trigger(arg_name="timer", schedule="0 30 */6 * * *")

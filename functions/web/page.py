@@ -20,7 +20,7 @@ from functions.http.auth import Caller
 from functions.http.views import plan_view
 from functions.web.situation import situation
 from shared.models.base import Strict
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.evidence import Evidence
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, RecoveryRun
@@ -39,7 +39,7 @@ _SAME_DAY = timedelta(hours=20)
 """A time this near needs no day."""
 
 
-class Document(Strict):
+class PageUpdate(Strict):
     """What the page polls. ``sections`` are pieces of HTML by their ids; ``tag`` changes when one of them does."""
 
     at: datetime
@@ -62,7 +62,7 @@ def _templates() -> Environment:
 
 
 def _utc(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return spoken_moment(moment.astimezone(UTC))
 
 
 def _local(moment: datetime, zone: str) -> str:
@@ -75,14 +75,14 @@ def _local(moment: datetime, zone: str) -> str:
 # Collecting
 
 
-async def document(plans: list[RecoveryPlan], caller: Caller) -> Document:
+async def document(plans: list[RecoveryPlan], caller: Caller) -> PageUpdate:
     """Every plan as a section. From stored state only: no site and no Azure service is asked."""
     facts = await asyncio.gather(*(_facts(plan, caller) for plan in plans))
     drawn = {plan.name: _draw("plan.html", one) for plan, one in zip(plans, facts, strict=True)}
     return _document(drawn)
 
 
-async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> Document:
+async def run_document(run_id: str, plan: RecoveryPlan, caller: Caller) -> PageUpdate:
     """One run, with its plan's situation above it. Raises ``UnknownRunError``."""
     run, above = await asyncio.gather(read_run(run_id), _facts(plan, caller))
     above |= {"run": run, "timeline": await _timeline(plan, run), "screens": _screens(plan, run, caller), "alone": True}
@@ -95,10 +95,10 @@ async def _timeline(plan: RecoveryPlan, run: RecoveryRun) -> list[StepLine]:
     return progress(plan if run.outcome else learned, run, steps, datetime.now(UTC))
 
 
-def _document(sections: dict[str, str]) -> Document:
+def _document(sections: dict[str, str]) -> PageUpdate:
     text = "".join(f"{name}\0{html}\0" for name, html in sorted(sections.items()))
     tag = f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
-    return Document(at=datetime.now(UTC), tag=tag, sections=sections)
+    return PageUpdate(at=datetime.now(UTC), tag=tag, sections=sections)
 
 
 async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def _inlined(name: str) -> tuple[str, str]:
     return text, f"'sha256-{digest}'"
 
 
-def whole_page(drawn: Document, title: str, source: str, caller: Caller) -> str:
+def whole_page(drawn: PageUpdate, title: str, source: str, caller: Caller) -> str:
     """The page as it is first loaded; readable without its script. ``source`` is what the script polls."""
     sections = {name: Markup(html) for name, html in drawn.sections.items()}  # noqa: S704 (drawn by the templates)
     style, script = (Markup(_inlined(name)[0]) for name in ("page.css", "page.js"))  # noqa: S704 (files of our own)

@@ -187,8 +187,8 @@ class RunContext:
         """
         began, attempt = self.now, 1
         while True:
-            seen = {"attempt": attempt, "began_at": began} if activity.only_looks else {"attempt": attempt}
-            result = yield from self.do(activity, order.model_copy(update=seen))
+            update = {"attempt": attempt, "began_at": began} if activity.only_looks else {"attempt": attempt}
+            result = yield from self.do(activity, order.model_copy(update=update))
             elapsed = self.now - began
             if done(result) or elapsed > limit:
                 return result
@@ -246,7 +246,7 @@ class RunContext:
             wait = max(self.recovery.poll_at_least, elapsed * 0.03)
         return [states[i] for i in range(len(watched))]
 
-    def patience(self, refused: Refused) -> timedelta:
+    def pause_before_retry(self, refused: Refused) -> timedelta:
         """How long to wait before the same order again: as Azure asked, but at most a sixth of the time-out."""
         cap = self.recovery.operation_timeout / 6
         asked = refused.refusal.retry_after
@@ -263,7 +263,7 @@ class RunContext:
             result = yield from self.do(activity, order.model_copy(update={"attempt": attempt}))
             if not isinstance(result, Refused) or not result.is_for_later:
                 return result
-            wait = self.patience(result)
+            wait = self.pause_before_retry(result)
             if result.refusal.kind == "conflict" and in_conflict and self.now - began > in_conflict:
                 return result
             if self.now - began > self.recovery.operation_timeout or (until and self.now + wait > until):
@@ -286,7 +286,7 @@ class RunContext:
             late = self.now - began > self.recovery.operation_timeout
             if not refused or late or not all(answer.is_for_later for answer in refused.values()):
                 return answers
-            yield from self.sleep(max(self.patience(answer) for answer in refused.values()))
+            yield from self.sleep(max(self.pause_before_retry(answer) for answer in refused.values()))
             pending = {key: orders[key] for key in refused}
             attempt += 1
 

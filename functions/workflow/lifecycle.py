@@ -15,12 +15,10 @@ from functions.workflow.endings import EndRun, NeedsOperator, named, reason
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, Phase, RunInput
 from shared.models.steps import Order
+from shared.models.words import OUTCOMES
 
-_OUTCOME_WORDS = {
-    Outcome.STOOD_DOWN: "ended: false alarm",
-    Outcome.OBSERVED: "observed only",
-    Outcome.PREEMPTED: "interrupted",
-}
+_NOT_A_VERB = {Outcome.STOOD_DOWN, Outcome.OBSERVED, Outcome.EXPIRED}
+"""Outcomes whose words do not follow "failover" as a verb does."""
 
 
 def run_lifecycle(
@@ -103,7 +101,8 @@ def _end(work: RunContext, plan: RecoveryPlan, kind: str, ending: EndRun) -> Doi
         **ending.facts,
     }
     yield from insist_on(work, seal_run, SealOrder(run=work.run, facts=plain(facts)))
-    title = f"{plan.title}: {kind} {_OUTCOME_WORDS.get(ending.outcome, ending.outcome.value)}"
+    ended = "ended: " if ending.outcome in _NOT_A_VERB else ""
+    title = f"{plan.title}: {kind} {ended}{OUTCOMES[ending.outcome]}"
     work.tell(plan.notify, "finished", title, because)
     release = ReleaseOrder(run=work.run, cooldown=ending.cooldown, well_at=ending.well_at)
     yield from insist_on(work, release_run, release)
@@ -113,7 +112,7 @@ def _end(work: RunContext, plan: RecoveryPlan, kind: str, ending: EndRun) -> Doi
 
 
 def insist_on[O: Order, R](work: RunContext, activity: Activity[O, R], order: O) -> Doing[R]:
-    """What must be recorded at the end of a run: while the history's storage is unavailable, this waits."""
+    """An activity that must succeed: while the history's storage is unavailable, this waits."""
     began = work.now
     while True:
         try:

@@ -122,7 +122,7 @@ def _commit_question(problem: str | None) -> str:
         return "Home was watched for as long as the plan asks. `commit` ends the failback; there is no way back."
     return (
         f"Home does not serve: {problem}. Repair it there. The newest data are at home; the machines in Azure hold "
-        "everything until customers moved. `commit` ends the failback, which a failover needs."
+        "everything up to the move. `commit` ends the failback; only then is a failover possible."
     )
 
 
@@ -132,7 +132,7 @@ def _about(question: str) -> str:
 
 
 def _until_next_look(plan: RecoveryPlan, elapsed: timedelta, until_offered: timedelta) -> timedelta:
-    pause = min(max(plan.detection.interval, elapsed * 0.05), plan.replication.look_every)
+    pause = plan.pause_between_looks(elapsed)
     return min(pause, until_offered) if until_offered > timedelta(0) else pause
 
 

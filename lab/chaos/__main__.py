@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lab.chaos import faults
 from lab.chaos.cells import Cell, app_activities, matrix_cells, uncovered
-from lab.chaos.runs import Result, Runner, side_by_side
+from lab.chaos.runs import CellResult, Runner, side_by_side
 from lab.chaos.stories import STORIES
 from lab.chaos.table import show
 
@@ -115,8 +115,8 @@ def _progress(out: Console) -> Progress:
     return Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
 
 
-def _teller(out: Console, progress: Progress, trace: bool) -> Callable[[Result], None]:
-    def tell(result: Result) -> None:
+def _teller(out: Console, progress: Progress, trace: bool) -> Callable[[CellResult], None]:
+    def tell(result: CellResult) -> None:
         task = progress.task_ids[-1]
         progress.update(task, advance=1, description=result.cell.title)
         word = "holds" if result.passed else "FAILS"
@@ -132,7 +132,7 @@ def _teller(out: Console, progress: Progress, trace: bool) -> Callable[[Result],
     return tell
 
 
-def _plain(results: list[Result], problems: list[str], seed: int | None, seconds: float) -> dict[str, object]:
+def _plain(results: list[CellResult], problems: list[str], seed: int | None, seconds: float) -> dict[str, object]:
     cells = [
         {
             "kind": result.cell.kind,

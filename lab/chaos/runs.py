@@ -14,7 +14,7 @@ from lab.chaos.stage import Played
 
 
 @dataclass
-class Result:
+class CellResult:
     """One cell and its result."""
 
     cell: Cell
@@ -28,12 +28,12 @@ class Result:
 class Runner:
     """``jobs`` labs at a time. ``tell`` is called for each cell as soon as it has ended."""
 
-    def __init__(self, pool: ProcessPoolExecutor, jobs: int, speed: float, tell: Callable[[Result], None]) -> None:
+    def __init__(self, pool: ProcessPoolExecutor, jobs: int, speed: float, tell: Callable[[CellResult], None]) -> None:
         self._pool = pool
         self._jobs = jobs
         self._speed = speed
         self._tell = tell
-        self.results: list[Result] = []
+        self.results: list[CellResult] = []
         self.references: dict[str, Played] = {}
 
     def run(self, cells: list[Cell]) -> None:
@@ -51,7 +51,7 @@ class Runner:
     def _keep(self, cell: Cell, played: Played) -> None:
         if cell.kind == "matrix" and not cell.activity:
             self.references[cell.story] = played
-        result = Result(cell, played)
+        result = CellResult(cell, played)
         self.results.append(result)
         self._tell(result)
 

@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from lab.chaos.cells import WHEN
-from lab.chaos.runs import Result
+from lab.chaos.runs import CellResult
 from shared.models.durations import spoken
 
 
-def show(out: Console, results: list[Result], problems: list[str], seconds: float) -> None:
+def show(out: Console, results: list[CellResult], problems: list[str], seconds: float) -> None:
     table = Table(title="Chaos", title_justify="left", show_edge=False)
     table.add_column("story")
     table.add_column("activity or fault")
@@ -36,13 +36,13 @@ def show(out: Console, results: list[Result], problems: list[str], seconds: floa
     out.print(f"{told}.", style="green" if not failed and not problems else "red", markup=False)
 
 
-def _mark(result: Result | None) -> str:
+def _mark(result: CellResult | None) -> str:
     if result is None:
         return ""
     return "[green]✓[/]" if result.passed else "[red]✗[/]"
 
 
-def _matrix(table: Table, results: list[Result]) -> None:
+def _matrix(table: Table, results: list[CellResult]) -> None:
     by_place = {(r.cell.story, r.cell.activity, r.cell.when): r for r in results}
     for story in dict.fromkeys(r.cell.story for r in results):
         table.add_row(f"[bold]{story}[/]", "without a crash", _mark(by_place.get((story, "", ""))))
@@ -52,7 +52,7 @@ def _matrix(table: Table, results: list[Result]) -> None:
         table.add_section()
 
 
-def _others(table: Table, kind: str, results: dict[str, Result]) -> None:
+def _others(table: Table, kind: str, results: dict[str, CellResult]) -> None:
     for number, (name, result) in enumerate(results.items()):
         table.add_row(f"[bold]{kind}[/]" if number == 0 else "", name, _mark(result))
     if results:

@@ -40,10 +40,6 @@ async def final_state(lab: Lab, report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _titles(lab: Lab) -> list[str]:
-    return sorted({pattern(str(sent["title"])) for sent in lab.front.notifications if "title" in sent})
-
-
 def _resource(resource: dict[str, Any]) -> str:
     kind = resource["type"].split("/")[-1]
     use = " in use" if resource.get("managedBy") else ""

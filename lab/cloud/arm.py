@@ -19,7 +19,7 @@ from lab.clock import Clock
 from lab.cloud.errors import ArmError
 from lab.cloud.faults import Fault, Faults, refuse
 from lab.cloud.identity import Identity
-from lab.cloud.operations import Operation, Operations
+from lab.cloud.operations import ArmOperation, Operations
 from lab.cloud.throttling import Throttling
 from lab.cloud.times import Times
 
@@ -58,7 +58,7 @@ type Handle = Callable[[Call], Awaitable[Answer]]
 
 
 @dataclass
-class Route:
+class ArmRoute:
     """One modelled operation. ``label`` names it in faults and counts, ``action`` is the permission it needs."""
 
     method: str
@@ -86,14 +86,14 @@ class ResourceManager:
         self.after_write: Callable[[str], Awaitable[bool]] | None = None
         """Called after a write was applied; True means that the caller is gone and gets no answer."""
         self._audiences = audiences
-        self._routes: list[Route] = []
+        self._routes: list[ArmRoute] = []
 
     def model(self, method: str, template: str, action: str, versions: set[str], handle: Handle) -> None:
         """Adds one operation. ``template`` has ``{names}``; matching ignores case, as Azure does."""
         pattern = re.compile("^" + re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template) + "$", re.IGNORECASE)
         types = re.findall(r"/([A-Za-z]+)(?=/\{|$)", template.split("/providers/")[-1])
         label = f"{method} {types[-1] if types else template}"
-        self._routes.append(Route(method, template, pattern, label, action, frozenset(versions), handle))
+        self._routes.append(ArmRoute(method, template, pattern, label, action, frozenset(versions), handle))
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answers any request below the front door."""
@@ -165,7 +165,7 @@ class ResourceManager:
         return {f"{route.method} {word}" for route in self._routes for word in self._words(route)}
 
     @staticmethod
-    def _words(route: Route) -> set[str]:
+    def _words(route: ArmRoute) -> set[str]:
         named = set(re.findall(r"/([A-Za-z]+)(?=/|$)", route.template.split("/providers/")[-1]))
         return {word.lower() for word in named} | ({"endpoints"} if "endpoint" in route.template.lower() else set())
 
@@ -206,7 +206,7 @@ class ResourceManager:
             Retry_After=str(self.retry_after(wait)),
         )
 
-    def operation_headers(self, operation: Operation, location: str, api_version: str, kind: str) -> dict[str, str]:
+    def operation_headers(self, operation: ArmOperation, location: str, api_version: str, kind: str) -> dict[str, str]:
         """The polling address of an operation, and when to ask there.
 
         Source: recordings of disk and snapshot PUT in Azure/azure-cli (DiskOperations for disks and snapshots).
@@ -222,7 +222,7 @@ class ResourceManager:
             **self._advice(operation, 0),
         }
 
-    def _advice(self, operation: Operation, poll: int) -> dict[str, str]:
+    def _advice(self, operation: ArmOperation, poll: int) -> dict[str, str]:
         """The Retry-After of an answer, in whole real seconds, as the clients demand: exact where the speed
         divides it.
         """

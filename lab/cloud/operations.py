@@ -29,7 +29,7 @@ none because its test kit removes the header.
 
 
 @dataclass
-class Operation:
+class ArmOperation:
     """One operation, with simulated start and end. ``end`` is None while it runs."""
 
     name: str
@@ -58,7 +58,7 @@ class Operations:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
-        self.all: dict[str, Operation] = {}
+        self.all: dict[str, ArmOperation] = {}
 
     def begin(
         self,
@@ -67,11 +67,11 @@ class Operations:
         duration: float,
         complete: Callable[[], Any] | None = None,
         error: dict[str, str] | None = None,
-    ) -> Operation:
+    ) -> ArmOperation:
         """Starts an operation. At its end ``complete`` runs and its return value is the operation's output."""
         now = self._clock.now
         name, advice = str(uuid.uuid4()), _RETRY_AFTER.get(kind)
-        operation = Operation(name, kind, resource, now, now + duration, retry_after=advice)
+        operation = ArmOperation(name, kind, resource, now, now + duration, retry_after=advice)
         self.all[operation.name] = operation
 
         async def run() -> None:
@@ -91,7 +91,7 @@ class Operations:
         """Whether any operation is still running."""
         return any(o.end is None and o.expected_end != FOREVER for o in self.all.values())
 
-    def body(self, operation: Operation) -> dict[str, Any]:
+    def body(self, operation: ArmOperation) -> dict[str, Any]:
         """The body of ``Azure-AsyncOperation``.
 
         Source: Azure/azure-resource-manager-rpc:v1.0/async-api-reference.md

@@ -27,7 +27,7 @@ from lab.host.hub import MAX_MESSAGE_BYTES
 from lab.host.wire import WorkerDiedError, WorkerProcess
 
 
-class Target(NamedTuple):
+class InvocationTarget(NamedTuple):
     """A durable function and the names of its trigger and its client binding."""
 
     kind: str
@@ -96,7 +96,7 @@ class Dispatcher:
         options = [(f"grpc.max_{way}_message_length", MAX_MESSAGE_BYTES) for way in ("send", "receive")]
         self._channel = grpc.aio.insecure_channel(hub_address, options=options)
         self._hub: Any = stubs.TaskHubSidecarServiceStub(self._channel)  # type: ignore[no-untyped-call]
-        self._targets: dict[str, Target] = {}
+        self._targets: dict[str, InvocationTarget] = {}
         self._limits = {"activityTrigger": activities, "orchestrationTrigger": orchestrations}
         self._kills: list[KillOrder] = []
         self.broken = False
@@ -105,7 +105,7 @@ class Dispatcher:
         """Instances whose next write is applied and never answered."""
 
     def learn(self, name: str, kind: str, parameter: str, client: str | None, binding: Callable[[], str]) -> None:
-        self._targets[name] = Target(kind, parameter, client, binding)
+        self._targets[name] = InvocationTarget(kind, parameter, client, binding)
 
     @property
     def activities(self) -> list[str]:
@@ -242,7 +242,7 @@ class Dispatcher:
                 response.failureDetails.CopyFrom(_failure(answer["error"]["type"], message))
         await self._hub.CompleteActivityTask(response)
 
-    async def _perform(self, name: str, order: str, target: Target, instance: Instance) -> dict[str, Any]:
+    async def _perform(self, name: str, order: str, target: InvocationTarget, instance: Instance) -> dict[str, Any]:
         """Runs an activity on the instance's process. Raises ``WorkerDiedError`` in the words of Azure if that dies."""
         process = await instance.process()
         inputs = [(target.parameter, "json", order)]

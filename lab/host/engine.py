@@ -21,7 +21,7 @@ PROGRAM = "COLDSITE_LAB_ENGINE"
 MEMORY = "memory"
 
 
-class Engine(Protocol):
+class EngineProcess(Protocol):
     """``address`` is where work items are taken, ``clients`` where durable clients ask; the same in memory."""
 
     name: str
@@ -122,7 +122,7 @@ class ProgramEngine:
         return [*(process.pid for process in self._processes), *self._storage.process_ids]
 
 
-def chosen(program: str | None, durable: dict[str, Any], speed: float, folder: Path) -> Engine:
+def chosen(program: str | None, durable: dict[str, Any], speed: float, folder: Path) -> EngineProcess:
     """The requested engine: by option, by environment, or else the one in memory."""
     hub = str(durable.get("hubName", "TestHubName"))
     provider = Provider.of(durable, speed)

@@ -34,7 +34,7 @@ MAX_BODY = 100 * 1024 * 1024
 _INSTANCES = "runtime/webhooks/durabletask/instances/"
 
 
-class Route(NamedTuple):
+class AppRoute(NamedTuple):
     """One HTTP-triggered function, as its index describes it."""
 
     function: str
@@ -88,7 +88,7 @@ class FunctionsHost:
         self._away_until = 0.0
         self._instances: list[Instance] = []
         self.workers: list[WorkerProcess] = []
-        self.routes: list[Route] = []
+        self.routes: list[AppRoute] = []
         self.timers: dict[str, Timer] = {}
         self.index: list[dict[str, Any]] = []
         self.function_key = secrets.token_urlsafe(24)
@@ -200,7 +200,7 @@ class FunctionsHost:
                 )
                 level = trigger.get("authLevel", "FUNCTION").upper()
                 self.keys[name] = secrets.token_urlsafe(24)
-                self.routes.append(Route(name, trigger["name"], methods, pattern, specificity, level, client))
+                self.routes.append(AppRoute(name, trigger["name"], methods, pattern, specificity, level, client))
             elif trigger["type"] == "timerTrigger":
                 schedule = re.sub(r"%(\w+)%", lambda m: self._settings[m.group(1)], trigger["schedule"])
                 disabled = self._settings.get(f"AzureWebJobs.{name}.Disabled", "").lower() in ("1", "true")
@@ -256,7 +256,7 @@ class FunctionsHost:
         return keys is None or any(secrets.compare_digest(given.encode(), key.encode()) for key in keys if key)
 
     async def _invoke(
-        self, route: Route, match: re.Match[str], request: web.Request, principal: dict[str, str]
+        self, route: AppRoute, match: re.Match[str], request: web.Request, principal: dict[str, str]
     ) -> web.Response:
         headers = dict(request.headers)
         if self._easy_auth:

@@ -30,7 +30,7 @@ class Behaviour:
     delay: float = 0.0
 
 
-class Hooks:
+class HookServers:
     """One hook for each app setting that names one, and the scripts on recovered machines. The fence answers only
     while the primary can be reached.
     """

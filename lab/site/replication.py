@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from lab.clock import Clock
-from lab.site.sql_server import Order
+from lab.site.sql_server import ShopOrder
 
 if TYPE_CHECKING:
     from lab.site.world import Sites
@@ -31,24 +31,24 @@ class Content:
 
     workload: str
     label: str
-    orders: tuple[Order, ...] = ()
+    orders: tuple[ShopOrder, ...] = ()
     damage: Literal["", "torn", "mirroring"] = ""
     replicates: bool = False
     """Whether replication writes it: a disk of the replica itself."""
 
 
-class Replication:
+class ReplicationMachine:
     """The replication machine's view. ``lag`` is in simulated seconds."""
 
     def __init__(
-        self, clock: Clock, source: Callable[[int], list[Order]], connected: Callable[[], bool], lag: float
+        self, clock: Clock, source: Callable[[int], list[ShopOrder]], connected: Callable[[], bool], lag: float
     ) -> None:
         self._clock = clock
         self._source = source
         self._connected = connected
         self._lag = lag
         self._scripts: dict[str, str] = {}
-        self._received: list[tuple[float, Order]] = []
+        self._received: list[tuple[float, ShopOrder]] = []
         self._applied = 0
         self._whole_at: datetime | None = None
         """The newest moment at which everything that the source had committed was applied."""
@@ -94,7 +94,7 @@ class Replication:
         return self.state in ("good", "unpausable")
 
     @property
-    def applied(self) -> tuple[Order, ...]:
+    def applied(self) -> tuple[ShopOrder, ...]:
         return tuple(order for _, order in self._received[: self._applied])
 
     @property
@@ -147,7 +147,7 @@ class Replication:
         return self._whole_at.isoformat() if self._whole_at else None
 
 
-def snapshot_of(content: object, replication: Replication, sites: Sites) -> object:
+def snapshot_of(content: object, replication: ReplicationMachine, sites: Sites) -> object:
     """The content of a snapshot: of the replica, or of a disk whose machine serves."""
     if not isinstance(content, Content):
         return content

@@ -52,14 +52,14 @@ class Oddity:
     hours: float = 0.0
 
 
-class Order(NamedTuple):
+class ShopOrder(NamedTuple):
     """An acknowledged order: its number and when it was committed (UTC, ISO 8601)."""
 
     number: str
     placed_at: str
 
 
-class Refusal(NamedTuple):
+class SqlRefusal(NamedTuple):
     """One message with which a login is refused."""
 
     number: int
@@ -67,7 +67,7 @@ class Refusal(NamedTuple):
     text: str
 
 
-class Result(NamedTuple):
+class ResultSet(NamedTuple):
     """What a statement came to: rows with their columns, how many rows changed, or another database."""
 
     columns: list[str] | None = None
@@ -119,15 +119,15 @@ class SqlServer:
     def state(self, value: str) -> None:
         self._sqlite.execute("UPDATE sys.databases SET state_desc = ? WHERE database_id = 5", (value,))
 
-    def load(self, orders: Sequence[Order]) -> None:
+    def load(self, orders: Sequence[ShopOrder]) -> None:
         self._sqlite.executemany("INSERT OR IGNORE INTO dbo.Orders VALUES (?, ?)", orders)
 
-    def orders(self, after_row: int = 0) -> list[Order]:
+    def orders(self, after_row: int = 0) -> list[ShopOrder]:
         """Committed orders in the order of their commits, beginning after so many."""
         rows = self._sqlite.execute(
             "SELECT Number, PlacedAtUtc FROM dbo.Orders ORDER BY rowid LIMIT -1 OFFSET ?", (after_row,)
         )
-        return [Order(*row) for row in rows]
+        return [ShopOrder(*row) for row in rows]
 
     # Listening
 
@@ -182,14 +182,16 @@ class SqlServer:
         await connection.send(tds.login_accepted(wanted, self._name))
         return Session(is_probe=login.app == PROBE)
 
-    def login_refusals(self, user: str, password: str, database: str, *, is_probe: bool) -> list[Refusal]:
+    def login_refusals(self, user: str, password: str, database: str, *, is_probe: bool) -> list[SqlRefusal]:
         """Why a login is refused, in the server's messages; none when it is accepted."""
         if is_probe and (number := self.odd.login_number):
-            return [Refusal(number, 14, LOGIN_REFUSALS[number].format(user=user))]
-        failed = Refusal(18456, 14, f"Login failed for user '{user}'.")
+            return [SqlRefusal(number, 14, LOGIN_REFUSALS[number].format(user=user))]
+        failed = SqlRefusal(18456, 14, f"Login failed for user '{user}'.")
         if (user, password) != self._login:
             return [failed]
-        cannot_open = Refusal(4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.')
+        cannot_open = SqlRefusal(
+            4060, 11, f'Cannot open database "{database}" requested by the login. The login failed.'
+        )
         if database.lower() not in ("master", self.database.lower()):
             return [cannot_open]
         return [cannot_open, failed] if database.lower() != "master" and self.state != "ONLINE" else []
@@ -229,14 +231,14 @@ class SqlServer:
             return tds.result_set(result.columns, result.rows), len(result.rows)
         return tds.database_changed(result.database) if result.database else b"", result.changed
 
-    def execute(self, session: Session, statement: str, values: dict[str, Any] | Sequence[Any]) -> Result:
+    def execute(self, session: Session, statement: str, values: dict[str, Any] | Sequence[Any]) -> ResultSet:
         """One statement. Raises ``SqlServerError``."""
         words = statement.upper().split()
         if words[0] in ("BEGIN", "COMMIT", "ROLLBACK"):
             self._transact(session, words[0])
-            return Result()
+            return ResultSet()
         if words[0] == "SET" or (words[0] == "IF" and "TRANCOUNT" in statement.upper()):
-            return Result()
+            return ResultSet()
         if words[0] == "USE":
             if session.is_probe and self.odd.use_number:
                 raise SqlServerError(self.odd.use_number, self.odd.use_text)
@@ -262,8 +264,8 @@ class SqlServer:
         if cursor.description is None:
             if session.open and words[0] == "INSERT":
                 session.rows.append(cursor.lastrowid)
-            return Result(changed=cursor.rowcount)
-        return Result([column[0] for column in cursor.description], cursor.fetchall())
+            return ResultSet(changed=cursor.rowcount)
+        return ResultSet([column[0] for column in cursor.description], cursor.fetchall())
 
     def _transact(self, session: Session, what: str) -> None:
         """Rows are there at once and go again with a rollback: others may see them early, as with dirty reads."""
@@ -272,12 +274,12 @@ class SqlServer:
         session.open = what == "BEGIN"
         session.rows.clear()
 
-    def _use(self, database: str) -> Result:
+    def _use(self, database: str) -> ResultSet:
         if database.lower() not in ("master", self.database.lower()):
             raise SqlServerError(911, f"Database '{database}' does not exist.")
         if database.lower() != "master" and self.state != "ONLINE":
             raise SqlServerError(945, f"Database '{database}' cannot be opened. It is {self.state}.")
-        return Result(database=database)
+        return ResultSet(database=database)
 
 
 def _statements(batch: str) -> list[str]:

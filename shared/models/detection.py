@@ -117,7 +117,7 @@ class Detection(Strict):
         return max((probe.timeout for probe in probes), default=_seconds(5))
 
     @property
-    def patience(self) -> timedelta:
+    def max_check_age(self) -> timedelta:
         """The maximum age of evidence that counts as current: one round may be missed."""
         return 2 * (self.interval + self.slowest_answer)
 

@@ -1,9 +1,9 @@
-"""Durations as people write them (``90s``, ``1h30m``), and the two kinds that a plan holds."""
+"""Durations as people write them (``90s``, ``1h30m``), the two kinds that a plan holds, and moments in sentences."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
@@ -47,6 +47,11 @@ def spoken(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} days {hours} h" if hours else f"{days} days"
+
+
+def spoken_moment(moment: datetime) -> str:
+    """A moment for a sentence: ``2027-01-15 20:30 UTC``."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 class IoTimeoutMark:

@@ -137,3 +137,8 @@ class QueryAnswerError(ColdsiteError):
 
 class ReplicationError(ColdsiteError):
     """A replication script failed or printed something that is not its contract's one JSON line."""
+
+
+def first_line(error: Exception) -> str:
+    """An error in one line of at most 200 characters; its type where it says nothing."""
+    return (str(error).splitlines() or [""])[0][:200] or type(error).__name__

@@ -382,6 +382,17 @@ class RecoveryPlan(Strict):
             if signal.role == "evidence" and (signal.http or signal.sql)
         ]
 
+    def pause_between_looks(self, elapsed: timedelta) -> timedelta:
+        """Before the next look at what may take days. It grows: all of a run's history is read at every step."""
+        return min(max(self.detection.interval, elapsed * 0.05), self.replication.look_every)
+
+    @property
+    def disk_labels(self) -> frozenset[str]:
+        """Every disk of every workload as ``workload/label``: what a complete recovery point holds."""
+        return frozenset(
+            f"{name}/{label}" for name in self.recovery.workloads for label, _ in self.workload_disks(name)
+        )
+
     def workload_disks(self, name: str) -> list[tuple[str, str]]:
         """The workload's replica disks as (label, resource id); labels are ``os`` and ``data0``, ``data1`` by LUN."""
         disks = self.recovery.workloads[name].disks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 from typing import Literal
 
+from shared.models.plan import RecoveryPlan
 from shared.models.readiness import Rights
 
 Place = Literal["recovery", "replica", "traffic"]
@@ -42,6 +43,15 @@ NEEDED: dict[Place, tuple[str, ...]] = {
         f"{_PROFILE}/read",
     ),
 }
+
+
+def places_of(plan: RecoveryPlan) -> dict[Place, str]:
+    """The resource groups and the profile where a plan's permissions are needed."""
+    return {
+        "recovery": plan.recovery.resource_group,
+        "replica": plan.replication.machine.split("/providers/")[0],
+        "traffic": plan.traffic.profile,
+    }
 
 
 def missing(place: Place, granted: list[Rights]) -> list[str]:

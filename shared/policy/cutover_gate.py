@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from shared.models.durations import spoken_moment
 from shared.models.evidence import Round
-from shared.policy.loss import spoken_moment
 from shared.policy.maintenance import Maintenance
 from shared.policy.outage import Doubt, doubt, lived_again, primary_serves
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.failback import Failback
 from shared.models.home import SAME_MOMENT, DatabaseView, HomeLook
-from shared.policy.loss import spoken_moment
 
 
-def not_quarantined(look: HomeLook, *, stopped: bool = False) -> str | None:
+def why_not_ready(look: HomeLook, *, stopped: bool = False) -> str | None:
     """Why the way home may not begin: a database that does not answer, or a home that takes writes of its own.
     ``stopped``: Azure's databases may have been stopped by hand.
     """
@@ -69,12 +68,12 @@ def sign_off(look: HomeLook, terms: Failback, *, pages: bool = True) -> str:
     if look.pages:
         parts.append(f"Home's pages already answer ({'; '.join(look.pages)}); customers are kept away by DNS only.")
     if not pages:
-        parts.append("No signal of the plan asks a page of home, so that its web site is not proven.")
+        parts.append("No signal of the plan asks a page of home, so its web site is unverified.")
     if terms.final_sync is None:
         parts.append("The plan has no final_sync: the running copy must bring the last changes home.")
     parts.append(
         f"Writes then stop at both sites, for {spoken(terms.sync_timeout.total_seconds())} at most; until customers "
-        "move, `abort` lets Azure continue as before. With your approval you attest that a backup of the old home "
+        "move, `abort` lets Azure continue as before. By approving you confirm that a backup of the old home "
         "exists."
     )
     return " ".join(parts)
@@ -88,10 +87,10 @@ def _stranded(look: HomeLook) -> str:
             "compare them by hand."
         )
     if count == 0:
-        return "Home has no rows from before the failover that Azure has not."
+        return "Home has no rows from before the failover that Azure does not have."
     return (
-        f"Home has {count} rows from before the failover that Azure has not: customers were promised them. Export them "
-        "before home is overwritten."
+        f"Home has {count} rows from before the failover that Azure does not have: customers were promised them. "
+        "Export them before home is overwritten."
     )
 
 
@@ -111,7 +110,7 @@ def last_commits(look: HomeLook, reported: dict[str, datetime]) -> dict[str, dat
     return {name: view.newest or reported.get(name) for name, view in look.azure.items()}
 
 
-def unproven(last: dict[str, datetime | None]) -> str | None:
+def why_commits_unknown(last: dict[str, datetime | None]) -> str | None:
     """Why it cannot be proven that home holds everything; None when every last commit is known."""
     unknown = sorted(name for name, moment in last.items() if moment is None)
     if not unknown:
@@ -134,13 +133,13 @@ def missing_at_home(home: dict[str, DatabaseView], last: dict[str, datetime | No
             )
         if found > wanted + SAME_MOMENT:
             return (
-                f"Home's database {name} has a change from {spoken_moment(found)} that Azure has not: home takes "
+                f"Home's database {name} has a change from {spoken_moment(found)} that Azure does not have: home takes "
                 "writes of its own."
             )
     return None
 
 
-def not_proven(look: HomeLook, last: dict[str, datetime | None]) -> str | None:
+def why_not_movable(look: HomeLook, last: dict[str, datetime | None]) -> str | None:
     """Why customers may not move home now: home does not take writes, Azure takes them again, or the two differ."""
     if look.closed_at_home:
         return f"Home's database does not take writes: {'; '.join(look.closed_at_home)}. Open it there for writes."

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 
 
-def loss_question(data_until: datetime | None, outage_at: datetime, limit: timedelta) -> str | None:
+def loss_question(
+    data_until: datetime | None, outage_at: datetime, limit: timedelta, *, relative: str = "before the outage"
+) -> str | None:
     """The question about data of this age before the cutover, as a statement; None when there is none.
 
     ``data_until`` is the newest moment whose changes the data are known to hold: the newest of replication's report and
     of the last time it was healthy with an empty queue; for an older recovery point, of its own time. None where
-    unknown, which is a reason to ask, too.
+    unknown, which is a reason to ask, too. ``relative`` says how the age relates to ``outage_at``, which is now where
+    there is no outage; the age is then "ago".
     """
     if data_until is None:
         return "The age of Azure's data is unknown: replication has never been seen healthy."
@@ -24,7 +27,7 @@ def loss_question(data_until: datetime | None, outage_at: datetime, limit: timed
     if age <= limit:
         return None
     return (
-        f"Azure's data are from {spoken_moment(data_until)}, {spoken(age.total_seconds())} before the outage. "
+        f"Azure's data are from {spoken_moment(data_until)}, {spoken(age.total_seconds())} {relative}. "
         f"Everything since then would be lost; the plan's loss_limit is {spoken(limit.total_seconds())}."
     )
 
@@ -46,7 +49,3 @@ def commit_question(
         f"one from {spoken_moment(home[worst])}. At least {spoken(lost[worst].total_seconds())} of changes would be "
         f"lost; the plan's loss_limit is {spoken(limit.total_seconds())}."
     )
-
-
-def spoken_moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from shared.models.base import Strict
+from shared.models.durations import spoken_moment
 from shared.models.plan import MaintenanceWindow
 
 
@@ -28,7 +29,6 @@ def maintenance(
         if w.start <= now < w.end
     ]
     if paused_until and now < paused_until:
-        until = f"{paused_until:%Y-%m-%d %H:%M} UTC"
-        because = f"Automatic failover is paused until {until}: {pause_reason}."
+        because = f"Automatic failover is paused until {spoken_moment(paused_until)}: {pause_reason}."
         open_now.append(Maintenance(until=paused_until, because=because))
     return max(open_now, key=lambda one: one.until, default=None)

@@ -17,7 +17,7 @@ from shared.models.verdict import Verdict
 Doubt = Literal["serves", "blind", "partial", "unclear"]
 
 
-def view(evidence: list[Evidence], quorum: int) -> RoundView:
+def round_view(evidence: list[Evidence], quorum: int) -> RoundView:
     """Reads one round. A path is down when something on it is down and nothing on it is up, and the other way round.
 
     Signals of one path share a line: their disagreement makes the path unknown. While customers are served, a round
@@ -53,18 +53,18 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     connectivity decides nothing. A gap is not a disagreement, so only its first part, up to the normal interval between
     rounds, counts towards that deadline.
     """
-    views = [view(r.evidence, detection.quorum) for r in rounds]
+    views = [round_view(r.evidence, detection.quorum) for r in rounds]
     last = views[-1]
     since = later = now
-    patience = detection.patience
+    max_age = detection.max_check_age
     for one, seen in zip(reversed(rounds), reversed(views), strict=True):
-        if seen.says != last.says or bool(seen.veto) != bool(last.veto) or later - one.at > patience:
+        if seen.says != last.says or bool(seen.veto) != bool(last.veto) or later - one.at > max_age:
             break
         since = later = one.at
     agreed = max(0.0, (now - since).total_seconds())
     moments = [*(r.at for r in rounds), now]
     steps = (later - earlier for earlier, later in pairwise(moments))
-    looked = sum((min(max(step, timedelta(0)), patience) for step in steps), timedelta(0)).total_seconds()
+    looked = sum((min(max(step, timedelta(0)), max_age) for step in steps), timedelta(0)).total_seconds()
     needed = min(detection.confirm_for.total_seconds(), agreed + _left_when_all(rounds, views, detection, now))
     late = looked >= detection.confirm_deadline.total_seconds()
     first_down = next(
@@ -109,7 +109,7 @@ def _left_when_all(rounds: list[Round], views: list[RoundView], detection: Detec
     later, looks = now, 0
     for one, seen in zip(reversed(rounds), reversed(views), strict=True):
         whole = seen.says == "down" and not seen.veto and set(seen.down_paths) == detection.paths
-        if not whole or later - one.at > detection.patience:
+        if not whole or later - one.at > detection.max_check_age:
             break
         later, looks = one.at, looks + 1
     if detection.confirm_when_all is None or not looks:
@@ -120,7 +120,7 @@ def _left_when_all(rounds: list[Round], views: list[RoundView], detection: Detec
 
 def may_prepare(verdict: Verdict) -> bool:
     """Whether a recovery may be prepared, or stay prepared: the newest round says unreachable and nothing objects."""
-    seen = view(verdict.evidence, verdict.quorum)
+    seen = round_view(verdict.evidence, verdict.quorum)
     undisputed = seen.says == "down" and not seen.veto and not seen.trouble
     return undisputed and verdict.decision in ("keep_looking", "confirmed")
 
@@ -150,7 +150,7 @@ def doubt(seen: list[Evidence], known: list[Evidence], quorum: int) -> Doubt | N
     """
     if primary_serves(seen):
         return "serves"
-    now, then = view(seen, quorum), view(known, quorum)
+    now, then = round_view(seen, quorum), round_view(known, quorum)
     if now.says == "blind":
         return None if then.says == "blind" else "blind"
     if set(now.veto) - set(then.veto):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.ids import machine_name
 from shared.models.plan import RecoveryPlan, Workload
 from shared.models.readiness import Finding, InterfaceView, Quota, ReadinessFacts, SizeView
 from shared.models.resource_ids import take_apart
 from shared.models.routing import ActiveSite
-from shared.policy.loss import loss_question, spoken_moment
+from shared.policy.azure_permissions import places_of
+from shared.policy.loss import loss_question
 from shared.policy.support import ENDS, NOTICE, title_of
 
 DRILL_AGE = timedelta(days=100)
@@ -82,8 +83,8 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
                 code="primary_not_online",
                 subject=traffic.primary.endpoint,
                 severity="warning",
-                found=f"Traffic Manager says {facts.routing.primary.monitor} of {traffic.primary.endpoint}.",
-                why="Its probe does not pass, so its word on an outage is worth nothing.",
+                found=f"Traffic Manager reports {traffic.primary.endpoint} as {facts.routing.primary.monitor}.",
+                why="Its probe does not pass, so its report of an outage cannot be trusted.",
                 fix="Compare the profile's probe (protocol, port, path, host header) with the site.",
             )
     if facts.profile and facts.profile.routing_method != "Priority":
@@ -110,7 +111,7 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
             subject=traffic.hostname,
             severity="warning",
             found=f"The TTL of {traffic.hostname} is {facts.profile.ttl} s.",
-            why="For so long after the cutover customers are sent to the old site.",
+            why="For that long after the cutover customers are sent to the old site.",
             fix=f"Set it to {GOOD_TTL} s or less; Traffic Manager charges per million queries.",
         )
     for host, leads in sorted(facts.follows.items()):
@@ -126,17 +127,14 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
 
 
 def _rights(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
-    places = {
-        "recovery": plan.recovery.resource_group,
-        "replica": plan.replication.machine.split("/providers/")[0],
-        "traffic": plan.traffic.profile,
-    }
-    for place, lacks in sorted(facts.missing_rights.items()):
+    for place, scope in sorted(places_of(plan).items()):
+        if not (lacks := facts.missing_rights.get(place)):
+            continue
         yield Finding(
             code="right",
             subject=place,
             severity="blocker",
-            found=f"Coldsite's identity may not do this in {take_apart(places[place]).name}: {', '.join(lacks)}.",
+            found=f"Coldsite's identity may not do this in {take_apart(scope).name}: {', '.join(lacks)}.",
             why="Azure would refuse a step in the middle of a failover.",
             fix=f"`azd up` assigns the role of infra/roles/{place}.json again.",
         )
@@ -155,7 +153,7 @@ def _support(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
                 subject=f"{name}/{software}",
                 severity="warning",
                 found=f"Microsoft's support of {title_of(software)} on {name} {word} on {ends:%Y-%m-%d}.",
-                why="Without security updates a machine that is suddenly public is an invitation.",
+                why="Without security updates a machine that is suddenly public is an easy target.",
                 fix="Upgrade it at home, then drill; or buy extended security updates.",
             )
 
@@ -205,7 +203,7 @@ def _interface(
         fix = "Correct the plan, or the interface's static address."
         yield Finding(code="address", subject=subject, severity="blocker", found=found, why=why, fix=fix)
     if away := sorted(set(seen.dns_servers) & home):
-        found = f"The interface {name} asks for names at the primary site ({', '.join(away)})."
+        found = f"The interface {name} uses DNS servers at the primary site ({', '.join(away)})."
         fix = "Name a resolver that works without the primary site, Azure's own for example."
         why = "Without the primary site the machine could resolve no name."
         yield Finding(code="resolver", subject=subject, severity="warning", found=found, why=why, fix=fix)
@@ -233,7 +231,7 @@ def _sizes(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -
                     subject=f"{name}/{size}",
                     severity="warning",
                     found=problem,
-                    why="This step of the ladder would be tried in vain.",
+                    why="This step of the ladder would always fail.",
                     fix="Replace it by a size that the region offers to this subscription.",
                 )
             else:
@@ -289,12 +287,12 @@ def _quota(usable: dict[str, list[SizeView]], quotas: dict[str, Quota]) -> Itera
 def _data(
     plan: RecoveryPlan, active_site: ActiveSite, data_until: datetime | None, facts: ReadinessFacts
 ) -> Iterator[Finding]:
-    if active_site == "primary" and (problem := loss_question(data_until, facts.at, plan.loss_limit)):
+    if active_site == "primary" and (problem := loss_question(data_until, facts.at, plan.loss_limit, relative="ago")):
         yield Finding(
             code="data",
             subject="replica",
             severity="blocker" if plan.detection.mode == "automatic" else "warning",
-            found=problem.replace("before the outage", "before now"),
+            found=problem,
             why="Automatic mode would ask before it moves customers to such data.",
             fix="Check the replication machine and its scripts.",
         )
@@ -355,7 +353,7 @@ def _notifications(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Findin
             subject=address,
             severity="warning",
             found=f"{address} has not accepted a message {'yet' if last is None else f'since {last:%Y-%m-%d}'}.",
-            why="An address that is wrong is noticed on the night when it is needed.",
+            why="A wrong address would only be noticed in an emergency.",
             fix=f"`coldsite notify test {plan.name}` sends one.",
         )
 

@@ -175,7 +175,7 @@ def match_plan(alert: Alert, plans: Iterable[RecoveryPlan]) -> tuple[RecoveryPla
             return plan, "noted"
     if any(target.startswith(_TEST) for target in alert.targets):
         raise UnusableAlertError(
-            "The test of the action group has arrived. It names no resource of a plan, so nothing starts."
+            "This is the action group's test alert. It names no resource of a plan, so nothing starts."
         )
     if endpoint_seen:
         raise UnusableAlertError(

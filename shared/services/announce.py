@@ -92,10 +92,10 @@ async def tell(plan: RecoveryPlan, message: str) -> bool:
     Returns False when there are addresses and none accepted it: then the notification should be repeated.
     """
     await record_event(plan.name, message)
-    return await send_to_all(plan, message)
+    return await send_to_subscribers(plan, message)
 
 
-async def send_to_all(plan: RecoveryPlan, message: str) -> bool:
+async def send_to_subscribers(plan: RecoveryPlan, message: str) -> bool:
     """As ``tell``, for a sentence that is recorded already."""
     wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
     title, text = f"Action required: {plan.title}", f"{message}\nStatus: coldsite plan show {plan.name}"

@@ -1,4 +1,4 @@
-"""Concurrent identical requests are answered together, so that a storm costs little more than one request."""
+"""Concurrent requests are answered in batches, so that a storm costs little more than one request."""
 
 from __future__ import annotations
 

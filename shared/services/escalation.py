@@ -57,5 +57,5 @@ def _message(plan: RecoveryPlan, run: RecoveryRun, address: str, waits: float) -
     return Message(
         url_setting=address,
         title=f"Unanswered for {spoken(waits)}: {plan.title} (run {run.run_id})",
-        text=f"{run.waiting_for}\n\nNo person has taken this on. Commands: {answers}",
+        text=f"{run.waiting_for}\n\nNot acknowledged yet. Commands: {answers}",
     )

@@ -71,7 +71,7 @@ async def gather_evidence_of(plan: RecoveryPlan, since: datetime, until: datetim
         drills_succeeded=sum(row.outcome == Outcome.SUCCEEDED.value for row in drills),
         failovers=sum(row.kind == "failover" and row.outcome == Outcome.SUCCEEDED.value for row in rows),
         longest_recovery=max(measured, default=None),
-        history=" ".join(chain.problems) or f"intact: {chain.documents} documents, each chained to the one before",
+        history=chain.sentence(),
         runs=rows,
     )
 

@@ -7,19 +7,16 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from shared.models.base import Strict
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.operations import PointInTime
 from shared.models.plan import RecoveryPlan
-from shared.models.runs import Outcome
 from shared.models.site_state import SiteState
 from shared.policy.learned import as_learned
-from shared.policy.loss import spoken_moment
+from shared.policy.loss import loss_question
 from shared.policy.timeline import ExpectedStep, expected_timeline
-from shared.services.start_run import refusal, takes_over
+from shared.services.start_run import takes_over, why_unsafe
 from shared.store import site_state
-from shared.store.runs import list_runs
-
-_LOOKS_BACK_ON = 20
+from shared.store.runs import last_good_drill
 
 
 class Forecast(Strict):
@@ -50,11 +47,8 @@ async def learned_plan(plan: RecoveryPlan) -> RecoveryPlan:
 
 async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Forecast:
     """The forecast, from stored state only: no site and no Azure service is asked, and nothing is started."""
-    state, drills = await asyncio.gather(
-        site_state.read_state(plan.name), list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
-    )
+    state, drill = await asyncio.gather(site_state.read_state(plan.name), last_good_drill(plan.name))
     now = datetime.now(UTC)
-    good = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
     until = state.data_until
     learned = as_learned(plan, state.durations)
     steps = [step for step in expected_timeline(learned) if kind == "failover" or step.target != "customers"]
@@ -65,7 +59,7 @@ async def forecast(plan: RecoveryPlan, kind: Literal["failover", "drill"]) -> Fo
         at=now,
         expected_seconds=takes,
         steps=steps,
-        measured_seconds=next(good, None),
+        measured_seconds=drill.recovery_time_actual if drill else None,
         data_until=until,
         data_age=max(0.0, (now - until).total_seconds()) if until else None,
         does=[*_does(plan, kind), _cost(plan, kind, takes)],
@@ -134,28 +128,15 @@ async def forecast_rebuild(
     )
 
 
-def _loss(plan: RecoveryPlan, until: datetime | None, now: datetime) -> str | None:
-    """The data that a failover would lose now, where that is more than the plan's limit."""
-    if until is None:
-        return "The age of Azure's data is unknown: replication has never been seen healthy."
-    age = now - until
-    if age <= plan.loss_limit:
-        return None
-    return (
-        f"Azure's data are from {spoken_moment(until)}, {spoken(age.total_seconds())} ago. A failover would lose "
-        f"everything since then; the plan's loss_limit is {spoken(plan.loss_limit.total_seconds())}."
-    )
-
-
 async def _blockers(state: SiteState, kind: Literal["failover", "drill"]) -> list[str]:
-    found = [problem] if (problem := refusal(state, kind)) else []
+    found = [problem] if (problem := why_unsafe(state, kind)) else []
     if state.active_run and not await takes_over(state, kind, "operator"):
         found.append(f"Run {state.active_run} holds the plan.")
     return found
 
 
 def _warnings(plan: RecoveryPlan, state: SiteState, kind: Literal["failover", "drill"], now: datetime) -> list[str]:
-    loss = _loss(plan, state.data_until, now) if kind == "failover" else None
+    loss = loss_question(state.data_until, now, plan.loss_limit, relative="ago") if kind == "failover" else None
     interrupted = (
         [f"The drill {state.active_run} would be interrupted."]
         if kind == "failover" and state.active_kind == "drill"

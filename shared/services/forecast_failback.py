@@ -7,10 +7,10 @@ from datetime import datetime
 from shared.models.base import Strict
 from shared.models.durations import spoken
 from shared.models.plan import RecoveryPlan
-from shared.policy.failback import behind, not_quarantined, sign_off
+from shared.policy.failback import behind, sign_off, why_not_ready
 from shared.probes.databases import look_at_both
 from shared.services.serving import serving_failover
-from shared.services.start_run import refusal
+from shared.services.start_run import why_unsafe
 from shared.store import site_state
 
 
@@ -40,10 +40,10 @@ async def forecast_failback(plan: RecoveryPlan) -> FailbackForecast:
         await serving_failover(plan, state),
         plan.failback.count_query,
     )
-    blockers = [problem] if (problem := refusal(state, "failback")) else []
+    blockers = [problem] if (problem := why_unsafe(state, "failback")) else []
     if state.active_run:
         blockers.append(f"Run {state.active_run} holds the plan.")
-    if obstacle := not_quarantined(seen) or behind(seen, plan.failback):
+    if obstacle := why_not_ready(seen) or behind(seen, plan.failback):
         blockers.append(obstacle)
     facts = seen.facts
     return FailbackForecast(

@@ -17,7 +17,7 @@ from shared.services.batching import Batcher
 from shared.services.engine import Engine
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import due, was_known
-from shared.services.start_run import begin_run, is_postponed, why_no_run_now
+from shared.services.start_run import begin_run, is_postponed, why_unsafe
 from shared.store import alerts, site_state
 from shared.store.alerts import Received
 
@@ -110,7 +110,7 @@ async def _start_run_or_say_why_not(plan: RecoveryPlan, engine: Engine, reason: 
     state = await site_state.change_state(plan.name, lambda before: {})
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return state.active_run, "A run is already in progress."
-    if why_not := why_no_run_now(state):
+    if why_not := why_unsafe(state, "failover"):
         return None, f"Noted. {why_not}"
     if is_postponed(state, datetime.now(UTC)) and await was_known(plan, state):
         return None, f"Recorded. All failing checks were known when the last run ended; next check at {due(state)}."

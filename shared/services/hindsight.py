@@ -9,7 +9,7 @@ from shared.models.plan import RecoveryPlan
 from shared.models.runs import Hindsight, Outcome, RecoveryRun
 from shared.policy.outage import primary_serves
 from shared.probes.evidence import gather
-from shared.store.runs import list_runs, update_run
+from shared.store.runs import last_good_drill, list_runs, update_run
 
 _LOOKS_BACK_ON = 20
 
@@ -39,7 +39,6 @@ def _decided(run: RecoveryRun) -> bool:
 
 
 async def _failover_takes(plan: RecoveryPlan) -> timedelta:
-    drills = await list_runs(plan.name, kind="drill", limit=_LOOKS_BACK_ON)
-    measured = (d.recovery_time_actual for d in drills if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual)
-    seconds = next(measured, None)
+    drill = await last_good_drill(plan.name)
+    seconds = drill.recovery_time_actual if drill else None
     return plan.objectives.recovery_time if seconds is None else timedelta(seconds=seconds)

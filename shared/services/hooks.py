@@ -26,10 +26,10 @@ async def carry_out(order: ActOrder) -> Called | Started | Refused:
     if not act.hook:
         return await start_act(order)
     call = f"{run.run_id}:{order.action}:{order.attempt}"
-    return await call_hook(act.hook, act.timeout, run.plan, run.run_id, order.action, call)
+    return await post_hook(act.hook, act.timeout, run.plan, run.run_id, order.action, call)
 
 
-async def call_hook(
+async def post_hook(
     hook: str, timeout: timedelta, plan: str, run_id: str, action: str, call: str | None = None
 ) -> Called:
     """One call of the hook whose address is in the app setting ``hook``. Any answer is a result, as is a time-out.

@@ -7,17 +7,20 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from azure.core.exceptions import AzureError
+
 from shared.models.errors import UnknownRunError
 from shared.models.plan import RecoveryPlan
 from shared.models.site_state import SiteState
 from shared.services.announce import WARNS
 from shared.services.engine import Engine
 from shared.services.hindsight import look_back
-from shared.services.hooks import call_hook
+from shared.services.hooks import post_hook
+from shared.services.leftovers import leftovers, point_is_needed
 from shared.services.lost_runs import end_what_is_lost
 from shared.services.schedules import start_once
 from shared.services.serving import resume_azure_writes, retire_now
-from shared.services.site_warnings import guard, point_is_needed
+from shared.services.site_warnings import check_site
 from shared.services.weekly import weekly
 from shared.store import site_state
 from shared.store.events import record_event
@@ -37,13 +40,22 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
         await _retire(plan, state)
         await _thaw(plan, state, engine)
     if not state.active_run or state.waits_for_home:
-        for run in await guard(plan, state):
-            if await engine.state(run.run_id) != "running":
-                instance, keep = f"{plan.name}-clear-{run.run_id}", point_is_needed(run, state)
-                await start_once(engine, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
+        await check_site(plan, state)
+        await _clear_leftovers(plan, state, engine)
     await look_back(plan)
     await weekly(plan, datetime.now(UTC))
     await _forget_old_orchestrations(plan, engine)
+
+
+async def _clear_leftovers(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
+    try:
+        left = await leftovers(plan, state)
+    except AzureError:  # The warnings name what cannot be read.
+        return
+    for run in left:
+        if await engine.state(run.run_id) != "running":
+            instance, keep = f"{plan.name}-clear-{run.run_id}", point_is_needed(run, state)
+            await start_once(engine, plan, "clear_leftovers", instance, of_run=run.run_id, keep_point=keep)
 
 
 async def _thaw(plan: RecoveryPlan, state: SiteState, engine: Engine) -> None:
@@ -70,7 +82,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
         moved = False
     if now.active_kind == "failover" or now.fenced_by != fenced or moved:
         return
-    answer = await call_hook(fence.hook, fence.timeout, plan.name, fenced, "resume")
+    answer = await post_hook(fence.hook, fence.timeout, plan.name, fenced, "resume")
     if not answer.done:
         _log.warning("%s %s: the source's writes are stopped, and %s", WARNS, plan.name, answer.detail)
         return
@@ -79,7 +91,7 @@ async def _resume_writes(plan: RecoveryPlan, state: SiteState, engine: Engine) -
     )
     await record_event(plan.name, f"The source's writes, which run {fenced} had stopped, were resumed.")
     if other := after.fenced_by:
-        await call_hook(fence.hook, fence.timeout, plan.name, other, "stop")
+        await post_hook(fence.hook, fence.timeout, plan.name, other, "stop")
 
 
 async def _retire(plan: RecoveryPlan, state: SiteState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.models.durations import spoken_moment
 from shared.models.evidence import Round
 from shared.models.plan import RecoveryPlan
 from shared.models.site_state import SiteState
@@ -16,7 +17,7 @@ ALERT_LOOK = 2.0
 
 
 def due(state: SiteState) -> str:
-    return f"{state.not_before:%Y-%m-%d %H:%M} UTC"
+    return spoken_moment(state.not_before) if state.not_before else "now"
 
 
 async def was_known(plan: RecoveryPlan, state: SiteState) -> bool:

@@ -13,20 +13,17 @@ from shared import settings
 from shared.azure import catalog, cleanup
 from shared.azure.recovery_points import recovery_points
 from shared.azure.traffic_manager import read_routing
-from shared.models.errors import ColdsiteError
+from shared.models.errors import ColdsiteError, first_line
 from shared.models.plan import RecoveryPlan
 from shared.models.readiness import Readiness, ReadinessFacts
 from shared.models.resource_ids import take_apart
-from shared.models.runs import Outcome
-from shared.policy.azure_permissions import Place, missing
+from shared.policy.azure_permissions import missing, places_of
 from shared.policy.readiness import findings
 from shared.probes import dns
 from shared.services.announce import tell
 from shared.services.look import look_briefly
 from shared.store import site_state
-from shared.store.runs import list_runs
-
-_DRILLS_LOOKED_AT = 20
+from shared.store.runs import last_good_drill
 
 
 async def readiness(plan: RecoveryPlan) -> Readiness:
@@ -62,17 +59,13 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
         try:
             return await asked
         except (AzureError, ColdsiteError, OSError) as error:
-            unread[name] = str(error).splitlines()[0][:200]
+            unread[name] = first_line(error)
             return None
 
     hosts = sorted({probe.http.host for probe in plan.traffic.verify if probe.http and probe.http.host})
-    places: dict[Place, str] = {
-        "recovery": recovery.resource_group,
-        "replica": plan.replication.machine.split("/providers/")[0],
-        "traffic": plan.traffic.profile,
-    }
+    places = places_of(plan)
     granted = asyncio.gather(*(part(f"the rights on {name}", catalog.rights(at)) for name, at in places.items()))
-    routing, profile, nics, sizes, quotas, points, standing, evidence, drills, rights, *follows = await asyncio.gather(
+    routing, profile, nics, sizes, quotas, points, standing, evidence, good, rights, *follows = await asyncio.gather(
         part("Traffic Manager", read_routing(plan.traffic)),
         part("the profile", catalog.profile(plan.traffic)),
         part("the network interfaces", catalog.interfaces(recovery.resource_group)),
@@ -81,11 +74,10 @@ async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:
         part("the recovery points", recovery_points(recovery.resource_group, plan.name)),
         part("the recovery group", cleanup.standing(recovery.resource_group, plan.name)),
         look_briefly(plan),
-        list_runs(plan.name, kind="drill", limit=_DRILLS_LOOKED_AT),
+        last_good_drill(plan.name),
         granted,
         *(part(f"the name {host}", dns.same_place(host, plan.traffic.hostname)) for host in hosts),
     )
-    good = next((one for one in drills if one.outcome is Outcome.SUCCEEDED), None)
     timers = [point for point in points or [] if not point.run_id]
     return ReadinessFacts(
         at=datetime.now(UTC),

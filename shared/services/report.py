@@ -8,6 +8,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from shared.models.base import Strict
+from shared.models.durations import spoken_moment
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import RecoveryRun
 from shared.policy.learned import as_learned
@@ -47,7 +48,7 @@ async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
         verify_history(plan.name),
     )
     now = datetime.now(UTC)
-    people = [f"{one.at:%Y-%m-%d %H:%M} UTC: {one.text}" for one in reversed(told) if run_id in one.text]
+    people = [f"{spoken_moment(one.at)}: {one.text}" for one in reversed(told) if run_id in one.text]
     return RunReport(
         run=run,
         title=plan.title,
@@ -57,7 +58,7 @@ async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
         timeline=progress(plan if run.outcome else as_learned(plan, state.durations), run, steps, now),
         left=state.not_cleared.get(run_id, []),
         people=people,
-        history=" ".join(chain.problems) or f"intact: {chain.documents} documents, each chained to the one before",
+        history=chain.sentence(),
         same_plan=run.plan_hash == plan.hash,
     )
 

@@ -42,7 +42,7 @@ async def drill_if_due(plan: RecoveryPlan, engine: Engine) -> None:
         _log.warning("%s: the scheduled drill does not start: %s", plan.name, error)
 
 
-async def set_if_due(plan: RecoveryPlan, engine: Engine) -> None:
+async def take_point_if_due(plan: RecoveryPlan, engine: Engine) -> None:
     """Of the replica, or of the machines in Azure while customers are served there."""
     rhythm = plan.replication.recovery_points
     if rhythm is None:

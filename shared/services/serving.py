@@ -18,7 +18,7 @@ from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
 from shared.probes.databases import read_databases
 from shared.services.announce import WARNS
-from shared.services.hooks import call_hook, carry_out
+from shared.services.hooks import carry_out, post_hook
 from shared.store import site_state
 from shared.store.events import record_event
 from shared.store.runs import list_runs, read_run, update_run
@@ -88,7 +88,7 @@ async def resume_azure_writes(plan: RecoveryPlan, state: SiteState) -> None:
     if act is None:
         return
     if plan.fence and state.fenced_by is None:  # The failback may have opened home for writes.
-        await call_hook(plan.fence.hook, plan.fence.timeout, plan.name, stopped_by, "stop")
+        await post_hook(plan.fence.hook, plan.fence.timeout, plan.name, stopped_by, "stop")
     order = ActOrder(
         run=RunRef(run_id=stopped_by, plan=plan.name, epoch=0),
         attempt=int(datetime.now(UTC).timestamp()),

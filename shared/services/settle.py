@@ -18,6 +18,7 @@ from shared.models.plan import RecoveryPlan
 from shared.models.routing import ActiveSite
 from shared.models.runs import Person
 from shared.models.site_state import SiteState
+from shared.models.words import SITES
 from shared.policy.outage import primary_serves
 from shared.probes.site import probe_site
 from shared.services.look import look_briefly
@@ -25,11 +26,10 @@ from shared.store import alerts, site_state
 from shared.store.events import record_event
 
 type Served = Literal["primary", "recovery"]
-_SITES = {"primary": "the primary site", "recovery": "Azure", "both": "both sites", "none": "no site"}
 _PROPOSAL_LASTS = timedelta(hours=24)
 
 
-class Findings(Strict):
+class SiteViews(Strict):
     """What was seen: where Traffic Manager routes, the checks of the primary, and the probes of the recovery site."""
 
     routes_to: ActiveSite
@@ -42,7 +42,7 @@ class Findings(Strict):
         """Why customers cannot be served from there, in a sentence; None when everything agrees."""
         problems: list[str] = []
         if self.routes_to != served_from:
-            problems.append(f"Traffic Manager routes to {_SITES[self.routes_to]}.")
+            problems.append(f"Traffic Manager routes to {SITES[self.routes_to]}.")
         if served_from == "primary" and not self.primary_serves:
             problems.append(f"The checks do not see the primary site serving: {spoken_evidence(self.primary)}.")
         if served_from == "recovery" and not self.recovery_serves:
@@ -58,7 +58,7 @@ class Settlement(Strict):
     for_good: bool
     settled: bool
     sentence: str
-    found: Findings
+    found: SiteViews
 
 
 async def settle(
@@ -85,7 +85,8 @@ async def settle(
     found = await _look(plan)
     if problem := found.contradiction(served_from):
         raise RefusedError(
-            f"Customers are not served from {_SITES[served_from]}. {problem} Correct that first, or settle what is so.",
+            f"Customers are not served from {SITES[served_from]}. {problem} Correct that first, or settle for the site "
+            "that serves.",
             found=found.model_dump(mode="json"),
         )
 
@@ -102,7 +103,7 @@ async def settle(
     meaning = _meaning(served_from, for_good=for_good)
     if what_if:
         return answer(f"Nothing contradicts it. {meaning} Nothing was stored.")
-    if plan.detection.approval.four_eyes and not _seconds(state, served_from, for_good, person):
+    if plan.detection.approval.four_eyes and not _second_person_agrees(state, served_from, for_good, person):
         proposal = {
             "served_from": served_from,
             "for_good": for_good,
@@ -111,7 +112,7 @@ async def settle(
         }
         await site_state.change_state(plan.name, lambda _: {"settle_proposal": proposal})
         await record_event(plan.name, f"{person.known_as} proposes: {meaning} Reason: {reason}")
-        return answer("The plan requires four eyes. A second person must type the same command within 24 hours.")
+        return answer("The plan requires four eyes. A second person must run the same command within 24 hours.")
 
     def change(before: SiteState) -> dict[str, Any]:
         if before.active_run:
@@ -128,11 +129,11 @@ async def settle(
     return answer(f"Settled. {meaning}", settled=True)
 
 
-async def _look(plan: RecoveryPlan) -> Findings:
+async def _look(plan: RecoveryPlan) -> SiteViews:
     routing, seen, recovery = await asyncio.gather(
         read_routing(plan.traffic), look_briefly(plan), probe_site(plan.traffic.verify)
     )
-    return Findings(
+    return SiteViews(
         routes_to=routing.active_site,
         primary=seen.evidence,
         primary_serves=primary_serves(seen.evidence),
@@ -156,7 +157,7 @@ def _meaning(served_from: Served, *, for_good: bool) -> str:
     return "Customers are served from Azure. Coldsite keeps the old primary's endpoint disabled and watches it."
 
 
-def _seconds(state: SiteState, served_from: Served, for_good: bool, person: Person) -> bool:
+def _second_person_agrees(state: SiteState, served_from: Served, for_good: bool, person: Person) -> bool:
     """Whether another person has proposed the same within a day."""
     proposal = state.settle_proposal
     if not proposal or person.id is None or proposal["by"] == person.id:

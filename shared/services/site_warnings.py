@@ -7,27 +7,27 @@ from datetime import UTC, datetime, timedelta
 
 from azure.core.exceptions import AzureError
 
-from shared.azure import cleanup
-from shared.azure.traffic_manager import read_endpoint, read_routing, switch
+from shared.azure.traffic_manager import read_routing
 from shared.models import ids
-from shared.models.errors import UnknownRunError
+from shared.models.durations import spoken_moment
+from shared.models.errors import first_line
 from shared.models.orders import Sources
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import EndpointView, Routing
-from shared.models.runs import RecoveryRun, Serving
+from shared.models.runs import Serving
 from shared.models.site_state import SiteState
 from shared.policy.away import away_sentence
 from shared.policy.loss import loss_question
-from shared.policy.maintenance import maintenance
 from shared.probes.databases import look_at_both
 from shared.probes.evidence import gather
-from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_all, tell
+from shared.services.announce import FAILED, UNDELIVERED, WARNS, send_to_subscribers, tell
+from shared.services.latch import latch_again
+from shared.services.leftovers import leftovers
 from shared.services.serving import retirement
 from shared.store import site_state
 from shared.store.events import record_event
-from shared.store.runs import read_run
 
-_log = logging.getLogger("coldsite.guard")
+_log = logging.getLogger("coldsite.warnings")
 
 
 type Warnings = dict[str, str]
@@ -43,8 +43,8 @@ BLIND_FOR = timedelta(minutes=15)
 """How long a service may be unreadable before a notification is sent: Azure has short outages of its own."""
 
 
-async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
-    """Checks the site between runs, and returns the runs whose leftovers may be deleted.
+async def check_site(plan: RecoveryPlan, state: SiteState) -> None:
+    """Checks the site between runs.
 
     Traffic Manager must agree with the site's state. While customers are served from Azure, the old primary must stay
     disabled, silent and unwritten. A deviation is notified once, stays in the site's warnings until it has passed, and
@@ -57,19 +57,16 @@ async def guard(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
         ("the old primary", _OLD_PRIMARY, _old_primary_warnings),
         ("the resources in the recovery group", _LEFT, _left_warnings),
     )
-    known: set[str] = set()
+    unread: set[str] = set()
     for what, about, look in looks:
         try:
             found |= await look(plan, state)
         except AzureError as error:
-            unknown[what] = str(error).splitlines()[0][:200]
-            known |= about
+            unknown[what] = first_line(error)
+            unread |= about
             _log.warning("%s %s: %s could not be read (%s)", FAILED, plan.name, what, unknown[what])
     found |= await _unseen_warnings(plan, state, unknown)
-    await _warn(plan, found, known)
-    if "leftovers" in known:  # The resources there cannot be listed now.
-        return []
-    return await _leftovers(plan, state)
+    await _warn(plan, found, unread)
 
 
 async def _unseen_warnings(plan: RecoveryPlan, state: SiteState, unknown: dict[str, str]) -> Warnings:
@@ -94,21 +91,21 @@ def _data_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     if state.failed_back_at and not state.protected_since_home:
         kept = f" The machines of {state.retire['run_id']} in Azure are kept until then." if state.retire else ""
         found["not_protected"] = (
-            f"Home is not protected since the failback of {state.failed_back_at:%Y-%m-%d %H:%M} UTC: no recovery "
+            f"Home has not been protected since the failback of {spoken_moment(state.failed_back_at)}: no recovery "
             f"point holds data from after it.{kept} Start replication to Azure again."
         )
     now, replica = datetime.now(UTC), state.replica
     if replica and replica.problem and replica.bad_since and now - replica.bad_since >= plan.replication.look_every:
-        known = f"Its data are from {state.data_until:%Y-%m-%d %H:%M} UTC." if state.data_until else ""
+        known = f"Its data are from {spoken_moment(state.data_until)}." if state.data_until else ""
         found["replication"] = (
-            f"Replication has been unhealthy since {replica.bad_since:%Y-%m-%d %H:%M} UTC: "
+            f"Replication has been unhealthy since {spoken_moment(replica.bad_since)}: "
             f"{replica.problem.rstrip('.')}. {known} Check the replication machine."
         )
     elif replica and not replica.problem and loss_question(state.data_until, now, plan.loss_limit):
-        known = f"are from {state.data_until:%Y-%m-%d %H:%M} UTC" if state.data_until else "are of unknown age"
+        known = f"are from {spoken_moment(state.data_until)}" if state.data_until else "are of unknown age"
         found["replication"] = (
-            f"Azure's data {known} by the replication scripts, so an automatic failover would require approval. "
-            "Check that the scripts report connected and replicated_until."
+            f"According to the replication scripts, Azure's data {known}, so an automatic failover would require "
+            "approval. Check that the scripts report connected and replicated_until."
         )
     if state.fenced_by:
         found["fenced"] = (
@@ -137,7 +134,7 @@ def _points_missing(plan: RecoveryPlan, state: SiteState) -> Warnings:
     )
     if every is not None and (state.point_trouble or lost):
         why = state.point_trouble or "the newest one was begun and did not complete"
-        newest = f"The newest is from {state.last_point_at:%Y-%m-%d %H:%M} UTC." if state.last_point_at else ""
+        newest = f"The newest is from {spoken_moment(state.last_point_at)}." if state.last_point_at else ""
         return {"recovery_points": f"Recovery points are not being taken: {why.rstrip('.')}. {newest}".strip()}
     return {}
 
@@ -156,11 +153,11 @@ def _writes_stopped(plan: RecoveryPlan, state: SiteState) -> Warnings:
 
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Resources that one cleanup could not delete, or that have existed for longer than a cleanup may take."""
-    patience = datetime.now(UTC) - plan.recovery.operation_timeout
+    overdue_before = datetime.now(UTC) - plan.recovery.operation_timeout
     stuck = [
         run.run_id
-        for run in await _leftovers(plan, state)
-        if run.run_id in state.not_cleared or ((moment := run.retired_at or run.ended_at) and moment < patience)
+        for run in await leftovers(plan, state)
+        if run.run_id in state.not_cleared or ((moment := run.retired_at or run.ended_at) and moment < overdue_before)
     ]
     if not stuck:
         return {}
@@ -252,23 +249,11 @@ async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routin
             "primary_enabled": f"{message}, and the recovery site does not answer Traffic Manager: traffic goes to the "
             "old site if that answers. The endpoint was not disabled again. Fix the recovery site, or fail back."
         }
-    paused = maintenance(plan.pause, state.paused_until, state.pause_reason, datetime.now(UTC)) is not None
-    if plan.traffic.latch_again and routing.recovery.enabled and not paused:
-        now = await site_state.read_state(plan.name)
-        if now.latched and (now.active_run is None or now.waits_for_home) and await _locked_out(plan):
-            again = "The primary endpoint has been disabled again (latch_again)."
-            await tell(plan, f"{message}, while customers are served from Azure. {again}")
-            return {}
+    if await latch_again(plan, state, routing):
+        again = "The primary endpoint has been disabled again (latch_again)."
+        await tell(plan, f"{message}, while customers are served from Azure. {again}")
+        return {}
     return {"primary_enabled": f"{message}: traffic may go to the old site. Disable it in the portal."}
-
-
-async def _locked_out(plan: RecoveryPlan) -> bool:
-    """Disables the primary's endpoint; True when it was read back as disabled."""
-    try:
-        await switch(plan.traffic, plan.traffic.primary, "Disabled")
-        return not (await read_endpoint(plan.traffic, plan.traffic.primary)).enabled
-    except AzureError:
-        return False
 
 
 async def _old_primary_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
@@ -306,7 +291,9 @@ async def _warn(plan: RecoveryPlan, found: Warnings, unknown: set[str]) -> None:
     news = found.keys() - before.keys() | {key for key in _DAILY & found.keys() if found[key] != before.get(key)}
     untold = [key for key in news if not await tell(plan, found[key])]
     untold += [
-        key for key in state.untold if key in found and key not in news and not await send_to_all(plan, found[key])
+        key
+        for key in state.untold
+        if key in found and key not in news and not await send_to_subscribers(plan, found[key])
     ]
     stays = (found.keys() | unknown | lasting) - news
     kept = {key: message for key, message in before.items() if key in stays}
@@ -323,25 +310,3 @@ def _undelivered(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """The warnings about the plan's addresses, which the sender maintains."""
     keys = {UNDELIVERED + address for address in plan.addresses}
     return {key: message for key, message in state.warnings.items() if key in keys}
-
-
-def point_is_needed(run: RecoveryRun, state: SiteState) -> bool:
-    """Whether an ended run's recovery point may still be the last one: not once customers are served from Azure."""
-    return run.keeps_its_point and state.active_site != "recovery"
-
-
-async def _leftovers(plan: RecoveryPlan, state: SiteState) -> list[RecoveryRun]:
-    """The runs that ended without serving and still have resources in the recovery group.
-
-    A recovery point that a failed failover kept is not a leftover: it may be the last one.
-    """
-    found: list[RecoveryRun] = []
-    standing = await cleanup.standing(plan.recovery.resource_group, plan.name)
-    for run_id, kinds in sorted(standing.items()):
-        try:
-            run = await read_run(run_id)
-        except UnknownRunError:
-            continue
-        if run.is_leftover and not (point_is_needed(run, state) and kinds == {"snapshots"}):
-            found.append(run)
-    return found

@@ -23,10 +23,14 @@ from shared.store import site_state
 from shared.store.runs import open_run, read_run
 
 
-def refusal(state: SiteState, kind: Kind) -> str | None:
-    """Why a run of this kind would be unsafe now, in a sentence; None when it would not."""
+def why_unsafe(state: SiteState, kind: Kind) -> str | None:
+    """Why a run of this kind would be unsafe now, in a sentence; None when it would not.
+
+    Maintenance is no reason: a run then checks, and ends as observed. A postponed check (``is_postponed``) is no reason
+    for an alert, which is news.
+    """
     if state.azure_is_home:
-        return "Azure is the home now (settled for good). For a primary site again: `coldsite settle`."
+        return "Azure is the home now (settled for good). To protect a primary site again, run `coldsite settle`."
     if kind == "failback":
         return _no_way_home(state)
     if kind == "drill" and state.active_site != "primary":
@@ -40,7 +44,7 @@ def refusal(state: SiteState, kind: Kind) -> str | None:
         )
     if kind == "failover" and state.retire and not state.protected_since_home:
         return (
-            "Home is not protected since the failback: the newest copy is on the machines of "
+            "Home has not been protected since the failback: the newest copy is on the machines of "
             f"{state.retire['run_id']} in Azure, from when customers moved home. To serve from them see "
             "docs/failback.md, If home fails again."
         )
@@ -156,9 +160,9 @@ async def begin_run(
 
 
 def _refused(state: SiteState, kind: Kind, replaces: Replacement | None) -> str | None:
-    """As ``refusal``; machines are built again only while customers are served from Azure."""
+    """As ``why_unsafe``; machines are built again only while customers are served from Azure."""
     if replaces is None:
-        return refusal(state, kind)
+        return why_unsafe(state, kind)
     if state.active_site != "recovery":
         return "Customers are not served from Azure any more; look again."
     if state.writes_stopped_by:
@@ -193,15 +197,6 @@ async def _give_up(held: RunRef, engine: Engine) -> None:
             return
         await site_state.release_lock(held)
         await end_orphan(held.run_id, "The run could not be started: the durable engine did not accept it.")
-
-
-def why_no_run_now(state: SiteState) -> str | None:
-    """Why an alert or the watch must not start a run now, in a sentence; None when it may.
-
-    Maintenance is no reason: a run then checks, and ends as observed. A postponed check (``is_postponed``) is no reason
-    for an alert, which is news.
-    """
-    return refusal(state, "failover")
 
 
 def is_postponed(state: SiteState, now: datetime) -> bool:

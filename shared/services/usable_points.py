@@ -10,6 +10,6 @@ from shared.store.runs import keeps_its_point
 
 async def usable_points(plan: RecoveryPlan) -> list[PointInTime]:
     """The recovery points that a failover of this plan can use, newest first: complete sets that no run will delete."""
-    needed = {f"{name}/{label}" for name in plan.recovery.workloads for label, _ in plan.workload_disks(name)}
-    points = [p for p in await recovery_points(plan.recovery.resource_group, plan.name) if needed <= set(p.snapshots)]
+    found = await recovery_points(plan.recovery.resource_group, plan.name)
+    points = [point for point in found if plan.disk_labels <= point.snapshots.keys()]
     return [p for p in points if not p.run_id or await keeps_its_point(p.run_id)]

@@ -32,6 +32,9 @@ class HistoryCheck(Strict):
     copies: int | None
     problems: list[str]
 
+    def sentence(self) -> str:
+        return " ".join(self.problems) or f"intact: {self.documents} documents, each chained to the one before"
+
 
 async def verify_history(plan: str) -> HistoryCheck:
     """Recomputes the whole chain of a plan. Reads every document; changes nothing."""

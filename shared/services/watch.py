@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from azure.core.exceptions import AzureError
 
 from shared.azure.traffic_manager import read_endpoint
-from shared.models.errors import PlanBusyError, RefusedError
+from shared.models.errors import PlanBusyError, RefusedError, first_line
 from shared.models.evidence import Round
 from shared.models.plan import RecoveryPlan
 from shared.models.site_state import SiteState
-from shared.policy.outage import view
+from shared.policy.outage import round_view
 from shared.services.announce import FAILED
 from shared.services.engine import Engine
 from shared.services.escalation import escalate
@@ -22,7 +22,7 @@ from shared.services.look import look_directly
 from shared.services.lost_runs import lock_is_stale
 from shared.services.news import turned_bad, well_again
 from shared.services.resolvers import follow_resolvers
-from shared.services.start_run import begin_run, is_postponed, why_no_run_now
+from shared.services.start_run import begin_run, is_postponed, why_unsafe
 from shared.store import alerts, site_state
 
 _log = logging.getLogger("coldsite.watch")
@@ -56,7 +56,7 @@ async def _beside(plan: RecoveryPlan, work: Awaitable[None]) -> None:
 async def _watch(plan: RecoveryPlan, engine: Engine, state: SiteState) -> str | None:
     if state.active_run and state.active_kind == "failover" and not await lock_is_stale(state, engine):
         return None
-    if why_no_run_now(state):
+    if why_unsafe(state, "failover"):
         return None
     monitor, looks = await asyncio.gather(_monitor(plan), _two_bad_looks(plan))
     if monitor == "Online" and not looks:
@@ -99,7 +99,7 @@ async def _two_bad_looks(plan: RecoveryPlan) -> list[Round]:
 def directly_down(seen: Round, plan: RecoveryPlan) -> bool:
     """Whether Coldsite's own probes say down on as many paths as the quorum asks, or on all that they have."""
     paths = {e.path for e in seen.evidence if e.role == "evidence"}
-    return bool(paths) and view(seen.evidence, min(plan.detection.quorum, len(paths))).says == "down"
+    return bool(paths) and round_view(seen.evidence, min(plan.detection.quorum, len(paths))).says == "down"
 
 
 async def _monitor(plan: RecoveryPlan) -> str:
@@ -107,6 +107,6 @@ async def _monitor(plan: RecoveryPlan) -> str:
     try:
         return (await read_endpoint(plan.traffic, plan.traffic.primary)).monitor
     except AzureError as error:
-        first = str(error).splitlines()[0][:200]
+        first = first_line(error)
         _log.warning("%s %s: the watch cannot read Traffic Manager (%s)", FAILED, plan.name, first)
         return "Unknown"

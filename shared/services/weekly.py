@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shared.models.durations import spoken
+from shared.models.durations import spoken, spoken_moment
 from shared.models.errors import NotDeliveredError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
 from shared.models.runs import Outcome, RecoveryRun
 from shared.models.site_state import SiteState
 from shared.models.words import SITES
-from shared.policy.loss import spoken_moment
 from shared.services.announce import deliver
 from shared.store import site_state
 from shared.store.runs import list_runs
@@ -70,8 +69,13 @@ def lines(plan: RecoveryPlan, state: SiteState, runs: list[RecoveryRun], now: da
 
 
 def _served(plan: RecoveryPlan, state: SiteState) -> str:
-    warned = f" {len(state.warnings)} warnings: {next(iter(state.warnings.values()))}" if state.warnings else ""
+    first = next(iter(state.warnings.values()), "")
+    warned = f" {_counted(len(state.warnings), 'warning')}: {first}" if first else ""
     return f"Customers are served from {SITES[state.active_site]}; mode {plan.detection.mode}.{warned}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _readiness(state: SiteState) -> str:
@@ -82,13 +86,14 @@ def _readiness(state: SiteState) -> str:
     if not findings:
         return f"{at}: nothing stands in the way of a failover."
     blockers = sum(one["severity"] == "blocker" for one in findings)
-    return f"{at}: {blockers} blockers, {len(findings) - blockers} warnings. First: {findings[0]['found']}"
+    counted = f"{_counted(blockers, 'blocker')}, {_counted(len(findings) - blockers, 'warning')}"
+    return f"{at}: {counted}. First: {findings[0]['found']}"
 
 
 def _drill(plan: RecoveryPlan, runs: list[RecoveryRun]) -> str:
     good = next((run for run in runs if run.kind == "drill" and run.outcome is Outcome.SUCCEEDED), None)
     if good is None or good.ended_at is None:
-        return f"No drill is among the newest {_RUNS_LOOKED_AT} runs that succeeded."
+        return f"None of the newest {_RUNS_LOOKED_AT} runs is a successful drill."
     took = f" and took {spoken(good.recovery_time_actual)}" if good.recovery_time_actual is not None else ""
     goal = spoken(plan.objectives.recovery_time.total_seconds())
     return f"The last successful drill was on {good.ended_at:%Y-%m-%d}{took}; the objective is {goal}."

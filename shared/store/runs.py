@@ -15,13 +15,14 @@ from azure.data.tables import UpdateMode
 
 from shared.models.errors import StateConflictError, UnknownRunError
 from shared.models.ids import Kind, RunName, parse_run_id
-from shared.models.runs import RecoveryRun
+from shared.models.runs import Outcome, RecoveryRun
 from shared.store.tables import RUNS, from_row, storage, table, to_entity, unknown_columns
 
 _RUN_STRUCTURES = frozenset(
     {"verdict_detail", "last_look", "recovery_point", "hindsight", "answers", "builds_again", "home"}
 )
 _ATTEMPTS = 5
+_DRILLS_LOOKED_AT = 20
 
 
 def _row(run: RecoveryRun, stored: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -116,6 +117,12 @@ async def list_runs(
             if len(found) >= limit:
                 break
     return found
+
+
+async def last_good_drill(plan: str) -> RecoveryRun | None:
+    """The newest successful one among the plan's newest drills."""
+    drills = await list_runs(plan, kind="drill", limit=_DRILLS_LOOKED_AT)
+    return next((drill for drill in drills if drill.outcome is Outcome.SUCCEEDED), None)
 
 
 async def keeps_its_point(run_id: str) -> bool:

@@ -23,7 +23,7 @@ from shared.models.routing import ActiveSite
 from shared.models.site_state import SiteState
 from shared.models.steps import RunRef
 from shared.policy.learned import with_one_more
-from shared.policy.outage import primary_serves, view
+from shared.policy.outage import primary_serves, round_view
 from shared.store.tables import STATE, from_row, storage, table, to_entity, unknown_columns
 
 _ROW = "state"
@@ -160,7 +160,7 @@ def looked(state: SiteState, seen: Round, quorum: int) -> dict[str, Any]:
     """The changes by a check of the primary. An unchanged result is stored once a minute at most, and an older check
     never replaces a newer one.
     """
-    says, before = view(seen.evidence, quorum).says, state.last_look
+    says, before = round_view(seen.evidence, quorum).says, state.last_look
     look = SiteLook(at=seen.at, says=says, since=seen.at, evidence=seen.evidence)
     if before and seen.at <= before.at:
         return {}

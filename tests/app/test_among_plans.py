@@ -24,7 +24,7 @@ from shared.models.runs import Outcome, Phase, RecoveryRun
 from shared.services import lost_runs
 from shared.services.housekeeping import tidy, warn_of_plans_that_are_gone
 from shared.services.lost_runs import end_what_is_lost
-from shared.services.site_warnings import guard
+from shared.services.site_warnings import check_site
 from shared.services.start_run import begin_run
 from shared.services.verify_history import verify_history
 from shared.store import site_state
@@ -224,7 +224,7 @@ def test_a_lost_run_is_not_over_while_a_child_of_any_attempt_still_builds(
 
 async def warned(plan: RecoveryPlan, **changes: Any) -> dict[str, str]:
     """The plan's warnings after a round of housekeeping that found the state as it is with these changes."""
-    await guard(plan, await site_state.change_state(plan.name, lambda _: changes))
+    await check_site(plan, await site_state.change_state(plan.name, lambda _: changes))
     return (await site_state.read_state(plan.name)).warnings
 
 

@@ -52,7 +52,7 @@ def test_four_eyes_are_two_people(api: Api) -> None:
     first = settled(api, "ada", HOME)
     again = settled(api, "ada", HOME)
     assert (first["settled"], again["settled"]) == (False, False)
-    assert "A second person must type the same command" in first["sentence"]
+    assert "A second person must run the same command" in first["sentence"]
     assert settled(api, "olga", HOME)["settled"]
     assert api.story()[0].startswith("Settled by olga@contoso.example (")
     assert not settled(api, "ada", HOME)["settled"], "a settled proposal is used up"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trustme
 
-from lab.site.sql_server import Order, SqlServer
+from lab.site.sql_server import ShopOrder, SqlServer
 from tests.lab.peer import free_port
 from tests.loops import LoopThread, collect_quietly
 
@@ -18,8 +18,8 @@ USER, PASSWORD = "probe", "pa:ss wörd"
 NEWEST = (datetime.now(UTC) - timedelta(hours=1)).replace(microsecond=123456, tzinfo=None)
 """UTC, and in the past: a commit time in the future does not count."""
 ORDERS = [
-    Order("first", f"{(NEWEST - timedelta(hours=1)).isoformat()}+00:00"),
-    Order("second", f"{NEWEST.isoformat()}+00:00"),
+    ShopOrder("first", f"{(NEWEST - timedelta(hours=1)).isoformat()}+00:00"),
+    ShopOrder("second", f"{NEWEST.isoformat()}+00:00"),
 ]
 
 
@@ -51,7 +51,7 @@ class Server:
     def state(self, value: str) -> None:
         self.loop.call(lambda: setattr(self._servers[PLAIN], "state", value))
 
-    def orders(self, after: int = 0) -> list[Order]:
+    def orders(self, after: int = 0) -> list[ShopOrder]:
         return self.loop.call(lambda: self._servers[PLAIN].orders(after))
 
     def listen(self, address: str) -> None:

@@ -14,7 +14,7 @@ import trustme
 
 from shared.models.evidence import Evidence
 from shared.models.probes import HttpProbe
-from shared.policy.outage import view
+from shared.policy.outage import round_view
 from shared.probes import http
 from shared.probes.answer import ProbeAnswer
 from tests.lab.speakers import ADDRESS, SETTINGS, accepting_and_silent, dropping, judged, page_signal, speaking
@@ -201,7 +201,7 @@ def test_a_certificate_that_ran_out_does_not_complete_an_outage() -> None:
                 )
         return list(seen.values())
 
-    seen = view(asyncio.run(both()), 2)
+    seen = round_view(asyncio.run(both()), 2)
     assert (seen.says, seen.down_paths) == ("unclear", ["private"])
 
 

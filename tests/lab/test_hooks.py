@@ -15,7 +15,7 @@ from aiohttp import web
 
 from shared.models.acts import Called
 from shared.models.errors import SettingError
-from shared.services.hooks import call_hook
+from shared.services.hooks import post_hook
 
 KEY = b"0123456789abcdef0123456789abcdef"
 Answers = Callable[[web.Request], Awaitable[web.Response]]
@@ -31,7 +31,7 @@ def call(monkeypatch: pytest.MonkeyPatch, answers: Answers, seconds: float = 5.0
         await site.start()
         monkeypatch.setenv("MY_HOOK", f"http://127.0.0.1:{runner.addresses[0][1]}/hook")
         try:
-            return await call_hook(
+            return await post_hook(
                 "MY_HOOK", timedelta(seconds=seconds), "contoso", "run-1", "before_cutover", "call-1"
             )
         finally:
@@ -60,7 +60,7 @@ def test_a_call_is_signed_and_says_what_is_asked(monkeypatch: pytest.MonkeyPatch
 def test_a_secret_that_is_no_key_is_a_wrong_setting_and_not_an_unsigned_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLDSITE_HOOK_SECRET", "whsec_not base64")
     monkeypatch.setenv("MY_HOOK", "http://127.0.0.1:9/hook")
-    called = asyncio.run(call_hook("MY_HOOK", timedelta(seconds=2), "contoso", "run-1", "before_build"))
+    called = asyncio.run(post_hook("MY_HOOK", timedelta(seconds=2), "contoso", "run-1", "before_build"))
     assert not called.done
     assert SettingError.__name__ in called.detail
 

@@ -11,7 +11,7 @@ import pytest
 from shared.models.errors import NotDeliveredError
 from shared.models.orders import Message
 from shared.models.plan import RecoveryPlan
-from shared.services.announce import UNDELIVERED, deliver, send_test, send_to_all
+from shared.services.announce import UNDELIVERED, deliver, send_test, send_to_subscribers
 from shared.store import site_state
 from tests.app.api import Api
 from tests.lab.app_side import AppSide, with_a_history
@@ -96,7 +96,7 @@ def test_a_broken_address_does_not_silence_the_others_and_is_a_warning(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", value)
-    assert app.run(send_to_all(plan, "No size is available."))
+    assert app.run(send_to_subscribers(plan, "No size is available."))
     ((key, said),) = warnings(app, plan).items()
     assert box.titles == [f"Action required: {plan.title}"]
     assert key == f"{UNDELIVERED}TEAMS_URL"
@@ -109,10 +109,10 @@ def test_a_warning_about_an_address_goes_when_it_takes_a_message_again(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", KEY_VAULT)
-    app.run(send_to_all(plan, "First."))
+    app.run(send_to_subscribers(plan, "First."))
     assert list(warnings(app, plan)) == [f"{UNDELIVERED}TEAMS_URL"]
     monkeypatch.setenv("TEAMS_URL", box.url)
-    assert app.run(send_to_all(plan, "Second."))
+    assert app.run(send_to_subscribers(plan, "Second."))
     assert warnings(app, plan) == {}
     assert [message["message"].partition("\n")[0] for message in box.messages] == ["First.", "Second.", "Second."]
 
@@ -122,12 +122,12 @@ def test_a_message_that_no_address_took_must_be_told_again(
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", KEY_VAULT)
     box.refusals = [503] * 9
-    assert not app.run(send_to_all(plan, "No size is available."))
+    assert not app.run(send_to_subscribers(plan, "No size is available."))
     assert sorted(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL", f"{UNDELIVERED}TEAMS_URL"]
 
 
 def test_a_plan_that_tells_no_person_has_nothing_to_tell_again(app: AppSide, plan: RecoveryPlan) -> None:
-    assert app.run(send_to_all(plan.model_copy(update={"notify": []}), "No size is available."))
+    assert app.run(send_to_subscribers(plan.model_copy(update={"notify": []}), "No size is available."))
     assert warnings(app, plan) == {}
 
 
@@ -146,7 +146,7 @@ def test_a_message_says_how_to_see_more(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", box.url)
-    app.run(send_to_all(plan, "No size is available."))
+    app.run(send_to_subscribers(plan, "No size is available."))
     assert [message["message"] for message in box.messages] == [
         f"No size is available.\nStatus: coldsite plan show {plan.name}"
     ] * 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.clock import Clock
-from lab.site.replication import Replication
+from lab.site.replication import ReplicationMachine
 from shared.models.errors import ReplicationError
 from shared.models.replica import ReplicaState, read_output
 from tests.plans import contoso
@@ -121,7 +121,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.reaches = True
-        self.replication = Replication(Clock(60.0), lambda after: [], lambda: self.reaches, lag=5.0)
+        self.replication = ReplicationMachine(Clock(60.0), lambda after: [], lambda: self.reaches, lag=5.0)
         self.texts = contoso().replication.script_texts
         self.replication.learn_scripts(self.texts)
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.models.evidence import Evidence
-from shared.policy.outage import view
+from shared.policy.outage import round_view
 from tests.lab.peer import free_port
 from tests.lab.speakers import (
     ADDRESS,
@@ -55,7 +55,7 @@ def test_a_site_that_is_silent_is_down_on_every_path_at_the_same_time_out(silenc
     assert {(one.state, one.counts_as, one.detail, one.spoke) for one in found.values()} == {
         ("down", "down", said, False)
     }
-    assert view(list(found.values()), 2).says == "down"
+    assert round_view(list(found.values()), 2).says == "down"
 
 
 @SILENCES
@@ -144,5 +144,5 @@ def test_a_site_that_spoke_never_counts_as_down_whatever_the_plan_makes_of_no_da
 
     found = asyncio.run(round_())
     assert (found["vpn"].counts_as, found["vpn"].spoke) == ("no_data", True)
-    seen = view(list(found.values()), 1)
+    seen = round_view(list(found.values()), 1)
     assert (seen.down_paths, seen.veto) == (["public"], ["vpn"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.site import tds
-from lab.site.sql_server import LOGIN_REFUSALS, Oddity, Order, SqlServer
+from lab.site.sql_server import LOGIN_REFUSALS, Oddity, ShopOrder, SqlServer
 from shared.models.evidence import Evidence
 from shared.models.probes import SqlProbe
 from shared.probes.answer import ProbeAnswer
@@ -34,7 +34,7 @@ class Server:
         self._server = self._loop.call(lambda: SqlServer("SQL01", "Orders", "probe", "secret", None))
         self._loop.run(self._server.listen(ADDRESS, self.port))
 
-        self._loop.call(lambda: self._server.load([Order("1", NEWEST.isoformat())]))
+        self._loop.call(lambda: self._server.load([ShopOrder("1", NEWEST.isoformat())]))
 
     def reset(self) -> None:
         self.set(odd=Oddity(), state="ONLINE")

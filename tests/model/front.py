@@ -20,10 +20,10 @@ from shared.models.runs import FIRST_PHASE, CutoverState, Mode, Phase, RecoveryR
 from shared.policy.maintenance import maintenance
 from shared.policy.outage import operator_verdict, primary_serves
 from shared.policy.planned import planned_limitation
+from shared.services.leftovers import point_is_needed
 from shared.services.lost_runs import START_GRACE
 from shared.services.news import bad_checks, newly_bad
-from shared.services.site_warnings import point_is_needed
-from shared.services.start_run import is_postponed, refusal, why_no_run_now
+from shared.services.start_run import is_postponed, why_unsafe
 from shared.store.site_state import routed
 from tests.model.site import HOUSEKEEPING, PORTAL
 from tests.model.world import World
@@ -100,12 +100,12 @@ class Front:
         records = world.records
         if world.history_is_away:
             raise StorageUnavailableError("The history cannot be reached.")
-        if problem := refusal(records.state, kind):
+        if problem := why_unsafe(records.state, kind):
             raise RefusedError(problem)
         stale, over = self._lock_is_stale(), None
         if stale and records.state.active_run:
             self._end_lost(records.state.active_run)
-            if problem := refusal(records.state, kind):
+            if problem := why_unsafe(records.state, kind):
                 raise RefusedError(problem)
         preempts = not stale and kind == "failover" and records.state.active_kind == "drill"
         if preempts or stale:
@@ -204,7 +204,7 @@ class Front:
         state = self.world.records.state
         if state.active_run and state.active_kind == "failover" and not self._lock_is_stale():
             return state.active_run if trigger == "alert" else None
-        if why_no_run_now(state):
+        if why_unsafe(state, "failover"):
             return None
         try:
             return self.begin("failover", self.plan.detection.mode, trigger, cut_off=cut_off)
@@ -292,7 +292,7 @@ class Front:
         """Returns the run's id, or None when it is refused."""
         state = self.world.records.state
         busy = state.active_run and state.active_kind != "drill" and not self._lock_is_stale()
-        if refusal(state, "failover") or busy:
+        if why_unsafe(state, "failover") or busy:
             return None
         seen = self.world.primary.look(Sources.of(self.plan))
         if mode == "unplanned" and primary_serves(seen.evidence) and not acknowledge:

@@ -204,7 +204,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
         self.world.azure.trouble(*refused)
 
     @happening(what=st.sampled_from(RECOVERY_SIDE))
-    def recovery_side_breaks_or_is_mended(self, what: Any) -> None:
+    def recovery_side_breaks_or_is_repaired(self, what: Any) -> None:
         world = self.world
         match what:
             case "the site":
@@ -245,7 +245,7 @@ class AnythingMayHappen(RuleBasedStateMachine):
                 self.front.housekeeping()
 
     @rule(hours=st.sampled_from([1, 3]))
-    def nobody_looks_for_hours(self, hours: int) -> None:
+    def hours_pass_without_a_check(self, hours: int) -> None:
         self.world.engine.advance(timedelta(hours=hours))
 
     def _unfinished(self) -> list[str]:

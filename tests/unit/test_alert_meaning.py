@@ -249,6 +249,6 @@ def test_an_endpoints_name_with_odd_blanks_is_still_the_primarys() -> None:
 
 def test_an_action_groups_test_is_told_that_it_has_arrived() -> None:
     made_up = "/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/test-RG/providers/microsoft.storage"
-    with pytest.raises(UnusableAlertError, match="test of the action group has arrived") as caught:
+    with pytest.raises(UnusableAlertError, match="the action group's test alert") as caught:
         match_plan(read(endpoint=None, alertTargetIDs=[f"{made_up}/storageaccounts/test-storageAccount"]), [contoso()])
     assert caught.value.status == 422

@@ -13,10 +13,10 @@ from shared.policy.failback import (
     behind,
     last_commits,
     missing_at_home,
-    not_quarantined,
     sign_off,
     still_takes_writes,
-    unproven,
+    why_commits_unknown,
+    why_not_ready,
 )
 
 MOVED = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
@@ -34,7 +34,7 @@ def look(home: DatabaseView | None = None, azure: DatabaseView | None = None, **
 
 
 def test_two_equal_sites_are_ready() -> None:
-    assert not_quarantined(look()) is None
+    assert why_not_ready(look()) is None
     assert behind(look(), Failback()) is None
 
 
@@ -52,18 +52,18 @@ def test_two_equal_sites_are_ready() -> None:
     ],
 )
 def test_what_stands_in_the_way_is_named(seen: HomeLook, says: str) -> None:
-    assert says in (not_quarantined(seen) or "")
+    assert says in (why_not_ready(seen) or "")
 
 
 def test_a_copy_is_no_write_where_rows_can_be_counted() -> None:
-    assert not_quarantined(look(home=database(NOW + SECOND), own_writes={"orders": False})) is None
+    assert why_not_ready(look(home=database(NOW + SECOND), own_writes={"orders": False})) is None
 
 
 def test_what_home_took_before_the_cutover_is_stranded_and_no_write() -> None:
     seen = look(home=database(MOVED - SECOND, rows=12), azure=database(rows=5))
     assert seen.written_at_home == {}
     assert seen.stranded == 7
-    assert "Home has 7 rows from before the failover that Azure has not" in sign_off(seen, Failback())
+    assert "Home has 7 rows from before the failover that Azure does not have" in sign_off(seen, Failback())
 
 
 @pytest.mark.parametrize(("lag", "limit", "ready"), [(0, 60, True), (60, 60, True), (61, 60, False), (1, 0, False)])
@@ -95,8 +95,8 @@ def test_azures_last_commit_is_read_or_reported_or_unknown() -> None:
     restoring = database(state="RESTORING", newest=None)
     assert last_commits(look(), {"orders": MOVED}) == {"orders": NOW}
     assert last_commits(look(azure=restoring), {"orders": MOVED}) == {"orders": MOVED}
-    assert unproven(last_commits(look(azure=restoring), {})) is not None
-    assert unproven({"orders": NOW}) is None
+    assert why_commits_unknown(last_commits(look(azure=restoring), {})) is not None
+    assert why_commits_unknown({"orders": NOW}) is None
 
 
 @pytest.mark.parametrize(

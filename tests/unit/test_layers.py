@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -69,3 +70,13 @@ def test_a_clock_where_there_may_be_none_is_refused(house: Path, place: str) -> 
 
 def test_the_house_as_it_is_keeps_every_contract(house: Path) -> None:
     assert lint(house, "lint-imports", "--no-logo", "--no-cache").returncode == 0
+
+
+def test_no_two_classes_share_a_name() -> None:
+    places: dict[str, list[str]] = {}
+    for package in (*PACKAGES, "bench"):
+        for file in sorted((PROJECT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(str(file.relative_to(PROJECT)))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

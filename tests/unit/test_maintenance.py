@@ -9,7 +9,7 @@ import pytest
 from shared.models.plan import MaintenanceWindow
 from shared.models.site_state import SiteState
 from shared.policy.maintenance import maintenance
-from shared.services.start_run import is_postponed, why_no_run_now
+from shared.services.start_run import is_postponed, why_unsafe
 
 NOW = datetime(2027, 1, 15, 20, 0, tzinfo=UTC)
 AMSTERDAM = timezone(timedelta(hours=1), "CET")
@@ -96,7 +96,7 @@ def state(**changes: object) -> SiteState:
     ],
 )
 def test_says_why_a_run_must_not_look_now(changes: dict[str, object], because: str | None) -> None:
-    said = why_no_run_now(state(**changes))
+    said = why_unsafe(state(**changes), "failover")
     assert (said is None) == (because is None)
     assert because is None or (said is not None and because in said)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.models.evidence import Evidence, Round, State
 from shared.models.verdict import Verdict
-from shared.policy.outage import decide, doubt, may_prepare, operator_verdict, primary_serves, view
+from shared.policy.outage import decide, doubt, may_prepare, operator_verdict, primary_serves, round_view
 from tests.unit.rounds import (
     BLIND,
     DETECTION,
@@ -131,7 +131,7 @@ def test_the_quorum_counts_paths(quorum: int, decision: str) -> None:
 def test_reads_one_round_by_its_paths(
     states: States, says: str, down: list[str], up: list[str], veto: list[str]
 ) -> None:
-    seen = view(evidence(states), quorum=2)
+    seen = round_view(evidence(states), quorum=2)
     assert (seen.says, seen.down_paths, seen.up_paths, seen.veto) == (says, down, up, veto)
 
 
@@ -358,14 +358,14 @@ REFUSED_LOGIN: States = {"public": "down", "traffic": "down", "vpn": "no_data", 
 
 def test_a_private_path_that_spoke_speaks_against_an_outage_although_it_has_no_data() -> None:
     """A server that refuses Coldsite's login is up, and the line to it works."""
-    seen = view(spoken(REFUSED_LOGIN, "vpn"), quorum=2)
+    seen = round_view(spoken(REFUSED_LOGIN, "vpn"), quorum=2)
     assert (seen.says, seen.down_paths, seen.up_paths, seen.veto) == ("down", ["agent", "public"], [], ["vpn"])
-    assert view(evidence(REFUSED_LOGIN), quorum=2).veto == []
+    assert round_view(evidence(REFUSED_LOGIN), quorum=2).veto == []
 
 
 @pytest.mark.parametrize("signal", ["public", "traffic", "heartbeat"])
 def test_only_the_private_path_has_a_veto_by_speaking(signal: str) -> None:
-    assert view(spoken(REFUSED_LOGIN | {signal: "no_data"}, signal), quorum=1).veto == []
+    assert round_view(spoken(REFUSED_LOGIN | {signal: "no_data"}, signal), quorum=1).veto == []
 
 
 def test_a_person_is_asked_when_the_private_path_spoke_all_the_time() -> None:

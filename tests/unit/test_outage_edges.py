@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.models.evidence import Round, State
-from shared.policy.outage import Doubt, decide, doubt, lived_again, operator_verdict, primary_serves, view
+from shared.policy.outage import Doubt, decide, doubt, lived_again, operator_verdict, primary_serves, round_view
 from tests.unit.rounds import (
     BLIND,
     DETECTION,
@@ -88,9 +88,9 @@ def test_the_sentence_speaks_of_azure_in_words_of_its_own(state: State, word: st
 
 
 def test_trouble_is_named_and_belongs_to_no_path() -> None:
-    seen = view(evidence(TROUBLE), quorum=2)
+    seen = round_view(evidence(TROUBLE), quorum=2)
     assert (seen.trouble, seen.says, seen.down_paths) == (["azure"], "down", ["private", "public"])
-    calm = view(evidence(IN_TROUBLE), quorum=1)
+    calm = round_view(evidence(IN_TROUBLE), quorum=1)
     assert (calm.trouble, calm.says, calm.down_paths) == (["azure"], "up", [])
 
 
@@ -131,7 +131,7 @@ def test_customers_who_are_served_are_not_moved_however_many_other_paths_are_dow
 def test_a_round_whose_public_path_is_up_never_says_down(
     states: States, quorum: int, silence_is_down: frozenset[str]
 ) -> None:
-    seen = view(evidence(states, silence_is_down), quorum)
+    seen = round_view(evidence(states, silence_is_down), quorum)
     assert not (seen.says == "down" and "public" in seen.up_paths)
     assert not set(seen.up_paths) & set(seen.down_paths)
 
@@ -152,7 +152,7 @@ def test_a_round_whose_public_path_is_up_never_says_down(
 )
 def test_a_signal_without_data_is_down_where_the_plan_says_so(silent: str, says: str, down: list[str]) -> None:
     states: States = {"public": "down", "traffic": "down", "vpn": "down", "heartbeat": "no_data", silent: "no_data"}
-    seen = view(evidence(states, frozenset({silent})), quorum=2)
+    seen = round_view(evidence(states, frozenset({silent})), quorum=2)
     assert (seen.says, seen.down_paths) == (says, down)
 
 
@@ -165,8 +165,8 @@ def test_an_observer_that_does_not_know_whether_it_sees_concludes_nothing(silenc
 
 
 def test_a_private_path_without_data_is_no_veto() -> None:
-    assert view(evidence(SILENT_VPN), quorum=1).veto == []
-    assert view(evidence(SILENT_VPN, frozenset({"vpn"})), quorum=2).veto == []
+    assert round_view(evidence(SILENT_VPN), quorum=1).veto == []
+    assert round_view(evidence(SILENT_VPN, frozenset({"vpn"})), quorum=2).veto == []
 
 
 # Flapping
@@ -318,4 +318,4 @@ def test_a_primary_that_we_see_serve_serves_however_slow_traffic_manager_is_to_n
     ]
     assert primary_serves(told) is serves
     if serves:
-        assert view(told, quorum=1).says != "down"
+        assert round_view(told, quorum=1).says != "down"

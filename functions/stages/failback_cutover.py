@@ -11,7 +11,7 @@ from functions.workflow.context import Doing, RunContext
 from shared.models.plan import RecoveryPlan
 
 
-class CutBack(Cutover):
+class FailbackCutover(Cutover):
     """Moves customers home, once home is proven."""
 
     def __init__(self, work: RunContext, plan: RecoveryPlan, check: HomeCheck, stop: WriteStop) -> None:

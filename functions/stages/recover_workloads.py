@@ -18,7 +18,7 @@ from shared.models.steps import RunRef
 _CHILD = "recover_workload"
 
 
-class Rebuild:
+class WorkloadsRecovery:
     """The workloads of one run. Healthy ones are kept through every retry; children have fresh ids each time."""
 
     def __init__(
