@@ -28,7 +28,12 @@ _SENT = {
 def _steer(action: str, run: str, reason: str, api: Api, more: dict[str, str] | None = None) -> None:
     api.post(f"runs/{quote(run, safe='')}/{action}", {"reason": reason, **(more or {})})
     out.print(f"{_SENT[action]}: {run}. `coldsite runs watch {show.short_id(run)}` follows it.", markup=False)
-    if action in ("abort", "reject"):
+
+
+def _end(action: str, run: str, reason: str, api: Api, kind: str) -> None:
+    """Ends a run, and says when the primary is checked again, where the run had interrupted those checks."""
+    _steer(action, run, reason, api)
+    if kind == "failover":
         out.print(
             "Coldsite checks the primary again after the plan's cooldown, or as soon as another signal fails; "
             "`coldsite` shows the time."
@@ -61,7 +66,8 @@ def approve(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = Non
 def reject(run: Run = "", reason: Reason = "", url: Url = None, key: Key = None) -> None:
     """Reject a failover or a failback that waits for approval."""
     api = api_of(url, key)
-    _steer("reject", find_run(api, run), reason, api)
+    run = find_run(api, run)
+    _end("reject", run, reason, api, _show_question(api, run))
 
 
 @answers_app.command()
@@ -69,8 +75,9 @@ def abort(run: Run = "", reason: Reason = "", yes: Yes = False, url: Url = None,
     """End a run and undo what it did; impossible once the cutover has begun."""
     api = api_of(url, key)
     run = find_run(api, run)
+    kind = _show_question(api, run)
     confirm(api, f"End {run}? What it built is deleted, and what it stopped resumes.", yes)
-    _steer("abort", run, reason, api)
+    _end("abort", run, reason, api, kind)
 
 
 @answers_app.command()

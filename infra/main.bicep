@@ -332,8 +332,11 @@ module app 'coldsite/app.bicep' = {
       ? recoverySite!.outputs.recoveryAddress
       : needed(recoveryAddress, 'COLDSITE_RECOVERY_ADDRESS', 'the recovery site\'s own public address')
     observerAddress: empty(observerAddress) ? 'www.msftconnecttest.com' : observerAddress
-    moreSettings: empty(moreSettings) ? [] : split(moreSettings, ' ')
-    vaultUri: vault.outputs.vaultUri
+    moreSettings: toObject(
+      empty(moreSettings) ? [] : split(moreSettings, ' '),
+      name => name,
+      name => '@Microsoft.KeyVault(SecretUri=${vault.outputs.vaultUri}secrets/${toLower(replace(name, '_', '-'))})'
+    )
     alwaysReady: alwaysReady
     schedulerEndpoint: taskScheduler ? scheduler!.outputs.endpoint : ''
     schedulerHub: taskScheduler ? scheduler!.outputs.hubName : ''

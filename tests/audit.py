@@ -8,6 +8,7 @@ advisories could not be read, so the dependencies were not checked.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,8 +34,13 @@ def _run(*command: str) -> tuple[int, str, str]:
 
 
 def templates() -> Told:
-    """checkov over infra/. Every skip in a template carries its reason; a file that it cannot read is a finding."""
-    status, text, said = _run(str(BIN / "checkov"), "-d", "infra", "--skip-download", "--compact", "--output", "json")
+    """checkov over infra/. Every skip in a template carries its reason; a file with resources that it cannot read is a
+    finding. The snapshot is left out: it is made from the templates, and its resource ids look like secrets.
+    """
+    snapshot = ("--skip-path", "contoso.snapshot.json")
+    status, text, said = _run(
+        str(BIN / "checkov"), "-d", "infra", *snapshot, "--skip-download", "--compact", "--output", "json"
+    )
     try:
         told = json.loads(text)
     except ValueError:
@@ -51,14 +57,20 @@ def templates() -> Told:
         for one in skipped
         if len(one["check_result"].get("suppress_comment") or "") < 20
     ]
-    if unread := sum(report["summary"]["parsing_errors"] for report in reports):
-        problems.append(f"{unread} files cannot be read")
+    unread = [Path(file) for report in reports for file in report["results"]["parsing_errors"]]
+    problems += [f"{file.name} cannot be read" for file in unread if not _only_groups(file.read_text())]
     if not any(report["check_type"] == "bicep" and report["summary"]["resource_count"] for report in reports):
         problems.append("no resource was found in any template")
     if problems or status:
         return Told("found", "\n".join(problems) or said[-2000:])
     passed = sum(report["summary"]["passed"] for report in reports)
     return Told("clean", f"{passed} checks passed, {len(skipped)} were skipped for reasons that stand in the templates")
+
+
+def _only_groups(template: str) -> bool:
+    """main.bicep has functions of its own, which checkov cannot read. It may hold resource groups and modules only."""
+    kinds = re.findall(r"^resource \w+ '([^'@]+)", template, re.MULTILINE)
+    return set(kinds) <= {"Microsoft.Resources/resourceGroups"}
 
 
 def workflows() -> Told:

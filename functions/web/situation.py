@@ -292,4 +292,8 @@ def _first_warning(plan: PlanView) -> str:
 
 
 def _ago(since: datetime | None, now: datetime) -> str:
-    return spoken(max(0.0, (now - since).total_seconds())) if since else "a while"
+    """Callers round ``now`` to the minute, so seconds would be invented."""
+    if since is None:
+        return "a while"
+    seconds = (now - since).total_seconds()
+    return spoken(seconds) if seconds >= 60 else "less than a minute"

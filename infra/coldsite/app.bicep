@@ -24,19 +24,12 @@ param recoveryAddress string
 param observerAddress string
 param alwaysReady bool
 
-@description('Names of further app settings, whose values are secrets of the vault.')
-param moreSettings array
-param vaultUri string
+@description('Further app settings by name, as references to secrets of the vault.')
+param moreSettings object
 
 @description('Durable Task Scheduler\'s address and hub; empty: the host\'s own storage account, as host.json says.')
 param schedulerEndpoint string
 param schedulerHub string
-
-var more = toObject(
-  moreSettings,
-  name => name,
-  name => '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/${toLower(replace(name, '_', '-'))})'
-)
 
 // Settings of this form override host.json (source: MicrosoftDocs/azure-docs,
 // articles/azure-functions/functions-host-json.md).
@@ -117,7 +110,7 @@ resource appSettings 'Microsoft.Web/sites/config@2024-04-01' = {
   // checkov:skip=CKV_AZURE_222:A check of classic web apps that looks at every resource of this type; this one is not the site's web configuration.
   parent: app
   name: 'appsettings'
-  properties: union(more, empty(schedulerEndpoint) ? {} : onScheduler, {
+  properties: union(moreSettings, empty(schedulerEndpoint) ? {} : onScheduler, {
     AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
     AzureWebJobsStorage__queueServiceUri: hostQueueEndpoint
     AzureWebJobsStorage__tableServiceUri: hostTableEndpoint

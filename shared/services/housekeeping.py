@@ -16,6 +16,7 @@ from shared.services.announce import WARNS
 from shared.services.engine import Engine
 from shared.services.hindsight import look_back
 from shared.services.hooks import post_hook
+from shared.services.latch import sites_are_left_alone
 from shared.services.leftovers import leftovers, point_is_needed
 from shared.services.lost_runs import end_what_is_lost
 from shared.services.schedules import start_once
@@ -39,8 +40,9 @@ async def tidy(plan: RecoveryPlan, engine: Engine) -> None:
         await resume_azure_writes(plan, state)
         await _retire(plan, state)
         await _thaw(plan, state, engine)
-    if not state.active_run or state.waits_for_home:
+    if await sites_are_left_alone(state):
         await check_site(plan, state)
+    if not state.active_run or state.waits_for_home:
         await _clear_leftovers(plan, state, engine)
     await look_back(plan)
     await weekly(plan, datetime.now(UTC))

@@ -206,6 +206,12 @@ def test_an_end_says_when_coldsite_looks_again(site: Coldsite, word: str) -> Non
     assert "checks the primary again after the plan's cooldown" in site.run(word, RUN, answer="y\n")
 
 
+def test_the_end_of_a_drill_announces_no_check(site: Coldsite) -> None:
+    site.says(f"runs/{RUN}", waiting("needs_operator").model_dump(mode="json") | {"kind": "drill"})
+    site.says(f"runs/{RUN}/abort", {}, 202)
+    assert "cooldown" not in site.run("abort", RUN, answer="y\n")
+
+
 def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsite) -> None:
     question = f"The primary site serves again. {MARKUP}"
     site.says(f"runs/{RUN}", waiting("needs_operator", question).model_dump(mode="json"))

@@ -262,7 +262,7 @@ class Front:
             self._keep("look_at_replica", f"{self.plan.name}-replica")
 
     def _guard(self) -> None:
-        """As in shared.services.site_warnings: the latch, and runs' leftovers."""
+        """As in shared.services.latch and leftovers: the latch, and runs' leftovers."""
         world, state = self.world, self.world.records.state
         paused = maintenance(self.plan.pause, state.paused_until, state.pause_reason, world.clock())
         if state.latched and world.traffic.primary and world.traffic.recovery:
