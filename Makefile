@@ -9,7 +9,7 @@ help:
 	@echo "make test       the linters, the type checker, every test, a sample of scenarios in the lab"
 	@echo "make unit       everything without the lab, every scenario in virtual time included (about two minutes)"
 	@echo "make scenarios  every scenario in the lab"
-	@echo "make engine     the scenarios tagged `engine`, on the storage provider that runs in Azure"
+	@echo "make engine     the scenarios tagged 'engine', on the storage provider that runs in Azure"
 	@echo "make chaos      every crash point, every fault of Azure, thirty random bad days (about half an hour)"
 	@echo "make bench      Coldsite beside scripts, recovery time up to 50 workloads, a storm of alerts, the cold start"
 	@echo "make screens    the pictures of the page in docs/images (needs chromium)"

@@ -41,7 +41,7 @@ def _end(action: str, run: str, reason: str, api: Api, kind: str) -> None:
 
 
 def _show_question(api: Api, run: str) -> str:
-    """Shows the question that a yes would answer, and returns the kind of the run."""
+    """Shows the question that waits, and returns the kind of the run."""
     found = api.get(f"runs/{quote(run, safe='')}")
     if question := found.get("waiting_for"):
         out.print(Text(question, style="bold red"))

@@ -82,7 +82,7 @@ class FleetServer:
             heard, url = self._heard.get(name), self._urls[name]
             age = time.monotonic() - heard.at if heard else None
             if heard is None or age is None or age > SILENT_AFTER:
-                since = f"Not heard of for {spoken(age)}." if age is not None else "Not heard of yet."
+                since = f"No status received for {spoken(age)}." if age is not None else "No status received yet."
                 found.append(Line(name, "", "SILENT", "silent", since, f"{url}/api/dashboard"))
             else:
                 found += lines_of(name, heard.status, url)

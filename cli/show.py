@@ -362,8 +362,8 @@ def hindsight(runs: list[dict[str, Any]]) -> str | None:
     right = sum(one.right for one in judged)
     times = f"{len(observed)} time{'s' if len(observed) > 1 else ''}"
     return (
-        f"A failover was only observed {times}: it would have been right {right}, a mistake {len(judged) - right}, "
-        f"and {len(observed) - len(judged)} cannot be judged yet."
+        f"Observe mode recorded a failover {times}: {right} would have been right, {len(judged) - right} would have "
+        f"been wrong, and {len(observed) - len(judged)} cannot be judged yet."
     )
 
 

@@ -159,6 +159,7 @@ var drillNetwork = createSite ? '' : networkId(drillNetworkId, 'COLDSITE_DRILL_N
 var ownTags = union(tags, { 'azd-env-name': environmentName })
 var tags = { application: 'coldsite', plan: plan }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
+var vaultName = 'kv-coldsite-${take(token, 10)}'
 
 resource coldsiteGroup 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: 'rg-coldsite-${environmentName}'
@@ -265,7 +266,7 @@ module vault 'coldsite/vault.bicep' = {
   name: 'vault-${environmentName}'
   scope: coldsiteGroup
   params: {
-    token: token
+    name: vaultName
     location: location
     tags: tags
     hostPrincipalId: identities.outputs.hostPrincipalId
@@ -335,7 +336,7 @@ module app 'coldsite/app.bicep' = {
     moreSettings: toObject(
       empty(moreSettings) ? [] : split(moreSettings, ' '),
       name => name,
-      name => '@Microsoft.KeyVault(SecretUri=${vault.outputs.vaultUri}secrets/${toLower(replace(name, '_', '-'))})'
+      name => '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=${toLower(replace(name, '_', '-'))})'
     )
     alwaysReady: alwaysReady
     schedulerEndpoint: taskScheduler ? scheduler!.outputs.endpoint : ''

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,5 +41,7 @@ class LabOptions:
     whenever its timer fires."""
     engine: str | None = None
     """A program to run the durable functions on; by default the hub in memory, or what COLDSITE_LAB_ENGINE names."""
+    keeps_folder: bool = field(default_factory=lambda: os.environ.get("COLDSITE_LAB_KEEP", "0") != "0")
+    """Whether the lab's folder, with its logs, stays when the lab has ended."""
     keeps_documents: bool = False
     """Whether there is a blob container for copies of documents; its policy is not simulated."""

@@ -54,8 +54,6 @@ from shared.models.resource_ids import take_apart
 AUDIENCE = "https://management.azure.com"
 ALERTS = frozenset({"/api/alerts"})
 """Excluded from sign-in: Azure Monitor presents its token to the app itself."""
-KEEP = "COLDSITE_LAB_KEEP"
-"""If set, a lab's folder with its logs stays when the lab has ended."""
 
 
 class Lab:
@@ -65,7 +63,7 @@ class Lab:
         self.plan = plan
         self.options = options
         self._plan_file = plan_file
-        self._folder = tempfile.TemporaryDirectory(prefix="coldsite-lab-", delete=KEEP not in os.environ)
+        self._folder = tempfile.TemporaryDirectory(prefix="coldsite-lab-", delete=not options.keeps_folder)
         self.folder = Path(self._folder.name)
         self._tasks: list[asyncio.Task[Any]] = []
         self._stops: list[Any] = []
@@ -91,7 +89,7 @@ class Lab:
             await stop()
         # Closing TLS connections takes a few turns of the loop; ending it at once would leave their sockets open.
         await asyncio.sleep(0.1)
-        if KEEP not in os.environ:
+        if not self.options.keeps_folder:
             self._folder.cleanup()
 
     def _process_ids(self) -> list[int]:

@@ -1,1 +1,1 @@
-"""One step each, one call into ``shared``. Each may run twice and may be interrupted anywhere."""
+"""One step each; the work is done in ``shared``. Each may run twice and may be interrupted anywhere."""

@@ -45,7 +45,7 @@ RUN_ACTIONS = {
         ids.EVENT_PROCEED,
         frozenset({Phase.NEEDS_OPERATOR}),
         "asks whether to proceed",
-        "Continue despite the reported doubt: a yes to the question, mostly just before the cutover",
+        "Answer yes to the question and continue despite the reported doubt, usually just before the cutover",
     ),
     "commit": RunAction(
         "operator",

@@ -81,7 +81,8 @@ class _Failover:
         work, state = self._work, self._state
         self._preparation.allow(claim)
         verdict = yield from self._looking.decide()
-        state.first_down = min(filter(None, (verdict.first_down_at, claim.down_since)), default=None)
+        if not primary_serves(verdict.evidence):
+            state.first_down = min(filter(None, (verdict.first_down_at, claim.down_since)), default=None)
         state.known = Round(at=work.now, evidence=verdict.evidence)
         state.data_until, state.home_commits = claim.data_until, claim.home_commits
         try:
@@ -249,13 +250,13 @@ class _Failover:
         self._state.lived_until = lived_again(seen.evidence, seen.at, self._state.known) or self._state.lived_until
 
     def _succeeded(self, served_at: datetime) -> EndRun:
-        ordered = self._run.requested_at if self._run.trigger == "operator" else None
-        began = ordered if self._planned else min(filter(None, (self._state.first_down, ordered)), default=None)
+        ordered = self._run.requested_at
         # A primary that served until the end, or came back, took orders until then.
-        outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=self._run.requested_at)
+        outage = max(filter(None, (self._state.lived_until, self._state.first_down)), default=ordered)
+        began = self._state.first_down if self._run.trigger != "operator" else min(ordered, outage)
         outage = served_at if self._state.serves else outage
         if self._planned:  # Its writes had stopped, and the newest of them was recovered.
-            outage = self._planned.newest
+            began, outage = ordered, self._planned.newest
         default = "No response before the deadline; proceeded as the plan says (approval.then: proceed). "
         asked = default if self._state.unanswered else ""
         because = asked + (

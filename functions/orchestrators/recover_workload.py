@@ -253,13 +253,13 @@ def _wait_until_healthy(work: RunContext, order: WorkloadOrder, created_at: date
         hopeless_for = work.now - boot.hopeless_since if boot.hopeless_since else timedelta(0)
         boot.hopeless_since = (boot.hopeless_since or work.now) if seen.hopeless else None
         if seen.hopeless and hopeless_for >= rhythm.interval * _LOOKS_AT_WHAT_LASTS:
-            raise NeedsOperator(f"{order.name} cannot become healthy by itself: {seen.detail}. Fix this, then `retry`.")
+            raise NeedsOperator(f"{order.name} needs manual repair: {seen.detail}. Fix this, then `retry`.")
         boot.answers_since = (boot.answers_since or work.now) if seen.answered else None
         wrong_for = work.now - boot.answers_since if boot.answers_since and not seen.healthy else timedelta(0)
         if elapsed > workload.boot_timeout + rhythm.timeout or wrong_for > rhythm.timeout:
             raise NeedsOperator(
-                f"{order.name} is not healthy in time: {seen.detail}. Check the machine, then `retry`. To have it "
-                "rebuilt, delete it in the portal first."
+                f"{order.name} did not become healthy in time: {seen.detail}. Check the machine, then `retry`. To "
+                "have it rebuilt, delete it in the portal first."
             )
         booting = work.now - created_at
         left = workload.expected_boot - booting

@@ -90,7 +90,7 @@ def _of_azure(work: RunContext, order: KeepingOrder) -> Doing[_Taken]:
     holds = work.now
     unwell = yield from _unwell(work, order.plan)
     if unwell:
-        return f"What fails is not copied, so that the last good recovery point stays: {unwell}.", None
+        return f"Unhealthy machines were skipped to keep the last good recovery point: {unwell}.", None
     try:
         yield from replica.take_set(work, order.plan, set_id, "crash", tag_run=False, data_until=holds, disks=disks)
     except (NeedsOperator, task.TaskFailedError) as error:

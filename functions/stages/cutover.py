@@ -234,7 +234,7 @@ class Cutover(ABC):
         if self._without_effect % 2:
             return TryAgain()
         return Blocked(
-            f"Traffic Manager accepted enabling {self._new} and did not enable it; "
+            f"Traffic Manager accepted the request to enable {self._new}, but it is still disabled; "
             "traffic is unchanged. Check the profile in the portal, then `retry`."
         )
 

@@ -150,8 +150,8 @@ class WriteStop:
                 return
             if work.now - began > limit:
                 raise NeedsOperator(
-                    f"{before}Home does not serve: {seen.detail}. Open the customers' path to home and start the "
-                    "application there, then `retry`."
+                    f"{before}Home does not serve: {seen.detail}. Allow customer traffic to the primary site and start "
+                    "the application there, then `retry`."
                 )
             yield from work.sleep(max(work.recovery.poll_at_least, self._terms.prove_for / 5))
 

@@ -103,7 +103,7 @@ def document() -> dict[str, Any]:
 _DESCRIPTIONS = {
     200: "Done.",
     202: "Accepted; follow the run.",
-    302: "What is asked for is at the address in Location, for a while.",
+    302: "Temporarily available at the address in Location.",
 }
 
 

@@ -28,7 +28,7 @@ _HOMEWARD = {
     Phase.CHECKING_HOME: f"Coldsite compares home's databases with Azure's. {_AZURE_CONTINUES}",
     Phase.SYNCING: f"Coldsite waits until the copy has brought nearly everything home. {_AZURE_CONTINUES}",
     Phase.READY: f"Home is ready; the writes in Azure stop next. {_AZURE_CONTINUES}",
-    Phase.WAITING_FOR_APPROVAL: f"Home is ready, and a signature is awaited. {_AZURE_CONTINUES}",
+    Phase.WAITING_FOR_APPROVAL: f"Home is ready, and the failback waits for approval. {_AZURE_CONTINUES}",
     Phase.STOPPING_WRITES: f"The writes in Azure are being stopped, so no orders are taken. {_AZURE_CONTINUES}",
     Phase.FINAL_SYNC: f"The last changes are being copied home; no orders are taken. {_AZURE_CONTINUES}",
     Phase.PROVING_HOME: f"Home is being proven; no orders are taken. {_AZURE_CONTINUES}",
@@ -271,7 +271,7 @@ def _on_it(plan: PlanView) -> Button | None:
         label="I am on it",
         path=f"runs/{run.run_id}/acknowledge",
         body={"question": run.holds},
-        question="Say that you are on it? The question is not escalated to other addresses then.",
+        question="Acknowledge the question? It is then not escalated to other addresses.",
     )
 
 
@@ -282,7 +282,7 @@ def _next(plan: PlanView) -> str:
         return "The plan is in observe mode, so nothing starts by itself."
     if plan.next_look_not_before:
         return (
-            f"The next check by itself is at {plan.next_look_not_before:%H:%M} UTC, or as soon as another signal fails."
+            f"The next automatic check is at {plan.next_look_not_before:%H:%M} UTC, or as soon as another signal fails."
         )
     return "Coldsite checks again within half a minute."
 
@@ -292,7 +292,7 @@ def _first_warning(plan: PlanView) -> str:
 
 
 def _ago(since: datetime | None, now: datetime) -> str:
-    """Callers round ``now`` to the minute, so seconds would be invented."""
+    """In minutes: the page rounds ``now``, so seconds would be invented."""
     if since is None:
         return "a while"
     seconds = (now - since).total_seconds()

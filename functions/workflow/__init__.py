@@ -1,1 +1,1 @@
-"""The engine's rules, in one place: waiting, asking, beginning, ending. Nothing here depends on failovers."""
+"""The engine's rules, in one place: waiting, asking, beginning, ending. It is the same for every kind of run."""

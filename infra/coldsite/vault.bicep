@@ -1,5 +1,5 @@
 // The two secrets that Coldsite needs, referenced by the app and never copied into its settings.
-param token string
+param name string
 param location string
 param tags object
 param hostPrincipalId string
@@ -22,7 +22,7 @@ var publicAccess = strictNetwork && empty(administratorAddresses) ? 'Disabled' :
 var secretsUser = '4633458b-17de-408a-b874-0445c86b69e6'
 
 resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
-  name: 'kv-coldsite-${take(token, 10)}'
+  name: name
   location: location
   tags: tags
   properties: {
@@ -87,6 +87,5 @@ module endpoint 'private-endpoint.bicep' = if (strictNetwork) {
   }
 }
 
-output vaultUri string = vault.properties.vaultUri
 output sqlProbeUri string = sqlProbeSecret.properties.secretUri
 output notifyUri string = notifySecret.properties.secretUri

@@ -35,7 +35,7 @@ class Failback(Strict):
     final_sync: Act | None = None
     count_query: Annotated[str, AfterValidator(_bounded)] | None = None
     """Counts the rows that were written after ``@since`` until ``@until`` (UTC), both filled in by Coldsite. It shows
-    what home has from before the cutover and Azure has not, and what home took by itself since."""
+    what home has from before the cutover and Azure does not have, and what home took by itself since."""
     max_lag: Duration = _seconds(60)
     """How far home's newest change may be behind Azure's when writes are stopped."""
     sync_timeout: Duration = _minutes(10)

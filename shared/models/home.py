@@ -90,7 +90,7 @@ class HomeLook(Strict):
 
     @property
     def stranded(self) -> int | None:
-        """Rows that home has from before the cutover and Azure has not; None where they could not be counted."""
+        """Rows that home has from before the cutover and Azure does not have; None where they could not be counted."""
         counts = [(self.home[name].rows, view.rows) for name, view in self.azure.items() if name in self.home]
         if not counts or any(home is None or azure is None for home, azure in counts):
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import secrets
+import secrets  # noqa: TID251 (a run is named once, by the service that starts it)
 from datetime import datetime
 from typing import Literal, NamedTuple
 

@@ -276,6 +276,8 @@ class RecoveryRun(Strict):
     started_at: datetime
     ended_at: datetime | None = None
     recovery_time_actual: float | None = None
+    """Until customers are served from Azure: from the beginning of the outage, or from a person's order where that was
+    earlier; of a planned failover, a rebuild and a drill from the order."""
     recovery_point_actual: float | None = None
     recovery_point: dict[str, Any] | None = None
     recovered_until: datetime | None = None

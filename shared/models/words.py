@@ -9,7 +9,7 @@ OUTCOMES = {
     "rejected": "rejected",
     "expired": "no approval before the deadline",
     "aborted": "aborted",
-    "preempted": "interrupted by a real failover",
+    "preempted": "interrupted by another run",
     "failed": "failed",
 }
 PHASES = {

@@ -20,8 +20,8 @@ def why_not_ready(look: HomeLook, *, stopped: bool = False) -> str | None:
         )
     if look.only_in_azure:
         return (
-            f"{', '.join(look.only_in_azure)}: measured in Azure and not at home, so a loss could not be seen. Add a "
-            "signal to the plan that asks the same database at the primary."
+            f"{', '.join(look.only_in_azure)}: measured in Azure and not at home, so data loss would go undetected. "
+            "Add a signal to the plan that asks the same database at the primary."
         )
     silent = [f"{name} ({view.detail})" for name, view in sorted(look.home.items()) if not view.is_online]
     if silent:
@@ -39,8 +39,8 @@ def why_not_ready(look: HomeLook, *, stopped: bool = False) -> str | None:
     if look.written_at_home:
         writes = ", ".join(f"{name} at {spoken_moment(at)}" for name, at in sorted(look.written_at_home.items()))
         return (
-            f"Home takes writes of its own, while customers are served from Azure: {writes}. Stop the application, "
-            "SQL Agent and scheduled tasks at home."
+            f"Databases at home are being written to while customers are served from Azure: {writes}. Stop the "
+            "application, SQL Agent and scheduled tasks at home."
         )
     return None
 
@@ -89,8 +89,8 @@ def _stranded(look: HomeLook) -> str:
     if count == 0:
         return "Home has no rows from before the failover that Azure does not have."
     return (
-        f"Home has {count} rows from before the failover that Azure does not have: customers were promised them. "
-        "Export them before home is overwritten."
+        f"Home has {count} rows from before the failover that Azure does not have; those orders were confirmed to "
+        "customers. Export them before home is overwritten."
     )
 
 
@@ -100,8 +100,8 @@ def still_takes_writes(look: HomeLook) -> str | None:
     if not open_ones:
         return None
     return (
-        f"Azure's database was not read back as stopped: {', '.join(open_ones)}. It must be RESTORING or read-only, "
-        "since SQL Server then refuses every write by itself."
+        f"Azure's database still accepts writes, or could not be checked: {', '.join(open_ones)}. It must be "
+        "RESTORING or read-only, since SQL Server then refuses every write by itself."
     )
 
 
@@ -133,8 +133,8 @@ def missing_at_home(home: dict[str, DatabaseView], last: dict[str, datetime | No
             )
         if found > wanted + SAME_MOMENT:
             return (
-                f"Home's database {name} has a change from {spoken_moment(found)} that Azure does not have: home takes "
-                "writes of its own."
+                f"Home's database {name} has a change from {spoken_moment(found)} that Azure does not have: home is "
+                "being written to."
             )
     return None
 

@@ -18,8 +18,8 @@ def loss_question(
 
     ``data_until`` is the newest moment whose changes the data are known to hold: the newest of replication's report and
     of the last time it was healthy with an empty queue; for an older recovery point, of its own time. None where
-    unknown, which is a reason to ask, too. ``relative`` says how the age relates to ``outage_at``, which is now where
-    there is no outage; the age is then "ago".
+    unknown, which is a reason to ask, too. Without an outage, ``outage_at`` is the present and ``relative`` is
+    "ago".
     """
     if data_until is None:
         return "The age of Azure's data is unknown: replication has never been seen healthy."

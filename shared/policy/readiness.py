@@ -52,7 +52,7 @@ def _unread(facts: ReadinessFacts) -> Iterator[Finding]:
             subject=part,
             severity="warning",
             found=f"{part} could not be read: {why}.",
-            why="What cannot be seen is not known to work.",
+            why="Coldsite could not verify this.",
             fix="Check the roles of Coldsite's identity (infra/roles), then ask again.",
         )
 
@@ -67,7 +67,7 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
                 severity="blocker",
                 found=f"The primary endpoint {traffic.primary.endpoint} is disabled.",
                 why="Traffic Manager does not send customers to the site that serves them.",
-                fix="Enable it in the portal, or `coldsite settle` where customers are served.",
+                fix="Enable it in the portal, or record the serving site with `coldsite settle`.",
             )
         if facts.routing.recovery.enabled:
             yield Finding(
@@ -75,7 +75,7 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
                 subject=traffic.recovery.endpoint,
                 severity="blocker",
                 found=f"The recovery endpoint {traffic.recovery.endpoint} is enabled, and no site is behind it.",
-                why="Customers may be sent to nothing as soon as the primary misses a probe.",
+                why="Customers may be sent to an endpoint with no site as soon as the primary misses a probe.",
                 fix="Disable it in the portal.",
             )
         if facts.routing.primary.enabled and facts.routing.primary.monitor not in ("Online", "CheckingEndpoint"):
@@ -102,7 +102,7 @@ def _traffic(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts)
             subject=traffic.hostname,
             severity="warning",
             found=f"Traffic Manager calls an endpoint degraded after {facts.profile.notices_after:.0f} s.",
-            why="Its word on an outage comes late, and so does its alert.",
+            why="It reports outages late, and its alert is late too.",
             fix="Set the profile's probe to every 10 s, with a time-out of 5 s and 2 tolerated failures.",
         )
     if facts.profile and facts.profile.ttl is not None and facts.profile.ttl > GOOD_TTL:
@@ -154,7 +154,7 @@ def _support(plan: RecoveryPlan, facts: ReadinessFacts) -> Iterator[Finding]:
                 severity="warning",
                 found=f"Microsoft's support of {title_of(software)} on {name} {word} on {ends:%Y-%m-%d}.",
                 why="Without security updates a machine that is suddenly public is an easy target.",
-                fix="Upgrade it at home, then drill; or buy extended security updates.",
+                fix="Upgrade it at home, then run a drill; or buy extended security updates.",
             )
 
 
@@ -257,7 +257,7 @@ def _size_problem(size: str, workload: Workload, seen: SizeView | None) -> str |
     if workload.generation not in seen.generations:
         return f"{size} does not boot generation {workload.generation}."
     if workload.storage.startswith("Premium") and not seen.premium:
-        return f"{size} does not take premium disks."
+        return f"{size} does not support Premium disks."
     if len(workload.disks.data) > seen.data_disks:
         return f"{size} takes {seen.data_disks} data disks; the workload has {len(workload.disks.data)}."
     return None
@@ -318,7 +318,7 @@ def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) ->
             subject=name,
             severity="blocker",
             found=f"The app setting {name} is missing or cannot be read.",
-            why="What the plan needs it for would fail.",
+            why="Whatever uses this setting would fail.",
             fix="Set it in the app, or correct the vault reference behind it.",
         )
     if active_site == "primary":

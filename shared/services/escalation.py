@@ -1,4 +1,4 @@
-"""Questions that no person has taken on: other addresses are told of them, one after another."""
+"""Questions that are not acknowledged: they are sent to further addresses, one after another."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from azure.core.exceptions import AzureError
 
 from shared.azure.traffic_manager import read_endpoint, switch
+from shared.models.errors import UnknownRunError
 from shared.models.plan import RecoveryPlan
 from shared.models.routing import Routing
 from shared.models.site_state import SiteState
@@ -21,7 +22,10 @@ async def sites_are_left_alone(state: SiteState) -> bool:
     """
     if state.active_run is None or state.waits_for_home:
         return True
-    return bool((await read_run(state.active_run)).builds_again)
+    try:
+        return bool((await read_run(state.active_run)).builds_again)
+    except UnknownRunError:  # The run has its plan, and not yet its row.
+        return False
 
 
 async def latch_again(plan: RecoveryPlan, state: SiteState, routing: Routing) -> bool:

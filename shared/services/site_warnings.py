@@ -154,10 +154,12 @@ def _writes_stopped(plan: RecoveryPlan, state: SiteState) -> Warnings:
 async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     """Resources that one cleanup could not delete, or that have existed for longer than a cleanup may take."""
     overdue_before = datetime.now(UTC) - plan.recovery.operation_timeout
+    rebuilds = state.active_run is not None and not state.waits_for_home  # Nothing is cleared meanwhile.
     stuck = [
         run.run_id
         for run in await leftovers(plan, state)
-        if run.run_id in state.not_cleared or ((moment := run.retired_at or run.ended_at) and moment < overdue_before)
+        if run.run_id in state.not_cleared
+        or (not rebuilds and (moment := run.retired_at or run.ended_at) and moment < overdue_before)
     ]
     if not stuck:
         return {}
@@ -245,9 +247,12 @@ async def _primary_enabled(plan: RecoveryPlan, state: SiteState, routing: Routin
     """While the recovery site does not answer, the old one may be the only site, so a person must choose."""
     message = f"The primary endpoint {plan.traffic.primary.endpoint} was enabled by hand in Traffic Manager"
     if routing.recovery.enabled and routing.recovery.monitor == "Degraded":
+        todo = "Fix the recovery site, or fail back."
+        if state.active_run and not state.waits_for_home:
+            todo = f"Run {state.active_run} repairs the recovery site; until then the old one may be the only site."
         return {
             "primary_enabled": f"{message}, and the recovery site does not answer Traffic Manager: traffic goes to the "
-            "old site if that answers. The endpoint was not disabled again. Fix the recovery site, or fail back."
+            f"old site if that answers. The endpoint was not disabled again. {todo}"
         }
     if await latch_again(plan, state, routing):
         again = "The primary endpoint has been disabled again (latch_again)."

@@ -145,6 +145,9 @@ async def begin_run(
         replacement=replaces,
         plan=as_learned(plan, state.durations),
     )
+    if evidence:  # Before the run reads the state, so that it knows of no outage that is over.
+        with contextlib.suppress(ColdsiteError):  # It is for the status only, and no reason to refuse.
+            await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     try:
         if over and preempts:
             await engine.send(over, ids.EVENT_ABORT, {"by": run_id, "preempted": True})
@@ -153,9 +156,6 @@ async def begin_run(
     except BaseException:
         await _give_up(held, engine)
         raise
-    if evidence:
-        with contextlib.suppress(ColdsiteError):  # It is for the status only, and no reason to refuse.
-            await site_state.note_look(plan.name, evidence, plan.detection.quorum)
     return run
 
 

@@ -101,7 +101,7 @@ def _drill(plan: RecoveryPlan, runs: list[RecoveryRun]) -> str:
 
 def _data(state: SiteState) -> str:
     point = f"the newest recovery point is from {spoken_moment(state.last_point_at)}" if state.last_point_at else None
-    none = "there is no recovery point of the timer"
+    none = "there is no scheduled recovery point"
     if state.active_site == "recovery":
         return f"Customers are in Azure, and replication does not protect it; {point or none}."
     reach = f"Azure's data reach {spoken_moment(state.data_until)}" if state.data_until else "Their age is unknown"

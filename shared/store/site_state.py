@@ -74,6 +74,7 @@ def came_home(before: SiteState, now: datetime) -> dict[str, Any]:
         "latched_at": None,
         "writes_stopped_by": None,
         "failed_back_at": now,
+        "down_since": None,
         "replica": None,
         "replica_good_at": None,
         "home_commits": {},

@@ -267,7 +267,7 @@ def test_further_settings_are_secrets_of_the_vault_and_never_replace_the_app_s_o
     given = "MOVED_HOOK COLDSITE_SIGN_IN"
     configs = evaluated(contoso(moreSettings=given)).of_type("Microsoft.Web/sites/config")
     (settings,) = [config for config in configs if config.name == "appsettings"]
-    assert settings.body["properties"]["MOVED_HOOK"].endswith("secrets/moved-hook)")
+    assert settings.body["properties"]["MOVED_HOOK"].endswith(";SecretName=moved-hook)")
     assert settings.body["properties"]["COLDSITE_SIGN_IN"] == "required"
 
 

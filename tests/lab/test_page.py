@@ -112,7 +112,7 @@ def test_no_state_of_the_page_has_a_fault_or_scrolls_sideways() -> None:
                     for page in (phone, desktop):
                         await page.locator("#confirm-no").click()
                     await hold(phone, "I am on it", by_keyboard=True)
-                    await expect(phone.locator(".who")).to_contain_text("is on it since", timeout=SLOW)
+                    await expect(phone.locator(".who")).to_contain_text("has been on it since", timeout=SLOW)
             assert {where: what for where, what in found.items() if what} == {}
             assert complaints + more_complaints == []
 

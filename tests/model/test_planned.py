@@ -147,7 +147,7 @@ def test_one_order_without_effect_moves_the_customers_all_the_same(front: Front,
 def test_an_enable_that_is_never_carried_out_moves_no_customers_and_brings_a_person(outage: Front) -> None:
     outage.world.swallowed["enable_recovery"] = 100
     run_id = started(outage.watch())
-    assert "accepted enabling azure and did not enable it" in held(outage, run_id)
+    assert "accepted the request to enable azure, but it is still disabled" in held(outage, run_id)
     assert outage.world.traffic.primary
     assert outage.steer(run_id, "abort")
     assert end(outage, run_id) is Outcome.ABORTED

@@ -92,7 +92,34 @@ def collected() -> str:
     for path in _files(_SHOWN):
         found = [" ".join(text.split()) for text in for_people(ast.parse(path.read_text("utf-8")))]
         lines += [f"# {path.relative_to(ROOT).as_posix()}", *found, ""] if found else []
+    for path in sorted(path for place in _SHOWN for path in (ROOT / place).rglob("*") if path.suffix in _OTHERS):
+        found = list(_OTHERS[path.suffix](path.read_text("utf-8")))
+        lines += [f"# {path.relative_to(ROOT).as_posix()}", *found, ""] if found else []
     return "\n".join(lines)
+
+
+def _of_page(source: str) -> Iterator[str]:
+    """The texts of a template: a line for each element, with placeholders by name."""
+    source = re.sub(r"<(script|style)\b.*?</\1>|\{#.*?#\}", "", source, flags=re.DOTALL)
+    source = re.sub(r"\{\{\s*([\w.]+).*?\}\}", lambda hit: "{" + hit[1].split(".")[-1] + "}", source)
+    source = re.sub(r"\{\{.*?\}\}", lambda hit: " / ".join(re.findall(r'"(\w[^"]+)"', hit[0])), source)
+    for text in re.split(r"\{%.*?%\}|</?(?!a\b|b\b|code\b|em\b|strong\b)\w[^>]*>", source, flags=re.DOTALL):
+        said = " ".join(re.sub(r"<[^>]*>", "", text).split())
+        if _is_sentence(said):
+            yield said
+
+
+def _of_script(source: str) -> Iterator[str]:
+    """The quoted texts of a script."""
+    for hit in re.finditer(
+        r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`|\'((?:[^\'\\\n]|\\.)*)\'', re.sub(r"(?m)^\s*//.*$", "", source)
+    ):
+        said = " ".join((hit[1] or hit[2] or hit[3] or "").split())
+        if _is_sentence(said):
+            yield said
+
+
+_OTHERS = {".html": _of_page, ".js": _of_script, ".psm1": _of_script}
 
 
 def problems(path: str, source: str) -> list[str]:

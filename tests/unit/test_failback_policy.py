@@ -47,8 +47,10 @@ def test_two_equal_sites_are_ready() -> None:
         pytest.param(look(home=database(state="RESTORING")), "restored WITH STANDBY", id="home restores"),
         pytest.param(look(home=database(state=None)), "Home's database does not answer: orders", id="home is silent"),
         pytest.param(look(azure=database(state="SUSPECT")), "Azure's database does not answer", id="Azure is ill"),
-        pytest.param(look(home=database(NOW + SECOND)), "Home takes writes of its own", id="home is ahead"),
-        pytest.param(look(own_writes={"orders": True}), "Home takes writes of its own", id="home has rows of its own"),
+        pytest.param(look(home=database(NOW + SECOND)), "Databases at home are being written to", id="home is ahead"),
+        pytest.param(
+            look(own_writes={"orders": True}), "Databases at home are being written to", id="home has rows of its own"
+        ),
     ],
 )
 def test_what_stands_in_the_way_is_named(seen: HomeLook, says: str) -> None:
@@ -105,7 +107,7 @@ def test_azures_last_commit_is_read_or_reported_or_unknown() -> None:
         (NOW, None),
         (NOW - timedelta(milliseconds=4), None),
         (NOW - SECOND, "Home's newest change in orders is from"),
-        (NOW + SECOND, "home takes writes of its own"),
+        (NOW + SECOND, "home is being written to"),
         (None, "could not be read"),
     ],
 )

@@ -55,21 +55,36 @@ def test_an_import_that_goes_up_or_asks_the_world_is_refused(house: Path, place:
     assert line
 
 
-@pytest.mark.parametrize(
-    "place", ["functions/orchestrators", "functions/stages", "functions/workflow", "shared/policy"]
-)
-def test_a_clock_where_there_may_be_none_is_refused(house: Path, place: str) -> None:
-    spoiled = house / place / "spoiled.py"
-    spoiled.write_text("from datetime import UTC, datetime\n\nNOW = datetime.now(UTC)\n")
+PURE = ["functions/orchestrators", "functions/stages", "functions/workflow", "shared/models", "shared/policy"]
+IMPURE = {
+    "from datetime import UTC, datetime": "datetime.now(UTC)",
+    "from datetime import date": "date.today()",
+    "import random": "random.random()",
+    "from uuid import uuid4": "uuid4()",
+    "import socket": "socket.socket()",
+    "from azure.data.tables import TableClient": "TableClient",
+    "from urllib import request": "request.urlopen",
+    "from pathlib import Path": "Path()",
+}
+
+
+@pytest.mark.parametrize("place", PURE)
+def test_clocks_chance_and_io_are_refused(house: Path, place: str) -> None:
+    spoiled = {house / place / f"spoiled{n}.py": (found, use) for n, (found, use) in enumerate(IMPURE.items())}
+    for file, (found, use) in spoiled.items():
+        file.write_text(f"{found}\n\nSPOILED = {use}\n")
     try:
-        done = lint(house, "ruff", "check", "--no-cache", ".")
+        done = lint(house, "ruff", "check", "--no-cache", "--output-format", "concise", place)
     finally:
-        spoiled.unlink()
-    assert "TID251" in done.stdout
+        for file in spoiled:
+            file.unlink()
+    refused = {Path(line.split(":")[0]).name for line in done.stdout.splitlines() if "TID251" in line}
+    assert refused == {file.name for file in spoiled}
 
 
 def test_the_house_as_it_is_keeps_every_contract(house: Path) -> None:
     assert lint(house, "lint-imports", "--no-logo", "--no-cache").returncode == 0
+    assert lint(house, "ruff", "check", "--no-cache", "--select", "TID251", *PACKAGES).returncode == 0
 
 
 def test_no_two_classes_share_a_name() -> None:
@@ -80,3 +95,12 @@ def test_no_two_classes_share_a_name() -> None:
                 if isinstance(node, ast.ClassDef):
                     places.setdefault(node.name, []).append(str(file.relative_to(PROJECT)))
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_no_file_of_python_is_longer_than_400_lines() -> None:
+    lengths = {
+        str(file.relative_to(PROJECT)): len(file.read_text().splitlines())
+        for package in (*PACKAGES, "bench", "tests")
+        for file in (PROJECT / package).rglob("*.py")
+    }
+    assert {file: lines for file, lines in lengths.items() if lines > 400} == {}
