@@ -68,17 +68,17 @@ CLI_SPEED = 1.0
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RaceSituation:
     """What happens besides the outage: events of a scenario."""
 
     name: str
     events: list[dict[str, Any]] = field(default_factory=list)
 
 
-ORDINARY = Trouble("the site dies")
+ORDINARY = RaceSituation("the site dies")
 SITUATIONS = [
     ORDINARY,
-    Trouble(
+    RaceSituation(
         "no capacity for the first size",
         [
             {
@@ -91,15 +91,15 @@ SITUATIONS = [
             }
         ],
     ),
-    Trouble(
+    RaceSituation(
         "SQL Server comes up SUSPECT", [{"at": "0s", "do": "sql.state", "target": "recovery/sql", "state": "SUSPECT"}]
     ),
-    Trouble("the primary is back after 6 minutes", [{"at": "370s", "do": "site.start", "target": "primary"}]),
+    RaceSituation("the primary is back after 6 minutes", [{"at": "370s", "do": "site.start", "target": "primary"}]),
 ]
 
 
 @dataclass
-class Race:
+class RaceResult:
     """One contestant in one lab, in simulated seconds; ``served`` is whether customers were served in the end."""
 
     dark: float
@@ -113,7 +113,9 @@ class Race:
     floor: float
 
 
-async def race(contestant: Contestant, situation: Trouble, plan: RecoveryPlan, speed: float, seed: int) -> Race:
+async def race(
+    contestant: Contestant, situation: RaceSituation, plan: RecoveryPlan, speed: float, seed: int
+) -> RaceResult:
     """Lets the primary die and waits until the contestant has moved the customers, asks, or gives up."""
     speed = CLI_SPEED if contestant.script == "peer_cli" else speed
     options = LabOptions(speed=speed, times=Times(seed=seed), customers_every=2.0)
@@ -133,7 +135,7 @@ async def race(contestant: Contestant, situation: Trouble, plan: RecoveryPlan, s
         tally = lab.customers.tally
         moved = endpoints.recovery_enabled is not None
         decided = moments.get("decided")
-        return Race(
+        return RaceResult(
             dark=tally.dark_seconds(lab.clock.now),
             served=lab.clock.now - tally.last_answer < _AFTERWARDS / 2,
             decided_to_moved=endpoints.recovery_enabled - decided if endpoints.recovery_enabled and decided else None,
@@ -146,7 +148,7 @@ async def race(contestant: Contestant, situation: Trouble, plan: RecoveryPlan, s
         )
 
 
-async def _events(lab: Lab, actions: Actions, situation: Trouble) -> None:
+async def _events(lab: Lab, actions: Actions, situation: RaceSituation) -> None:
     """The outage and what else happens."""
     outage = {"at": f"{OUTAGE_AT:g}s", "do": "site.stop", "target": "primary"}
     events = [Event.model_validate(one) for one in [*situation.events, outage]]
@@ -295,9 +297,9 @@ def _floor(lab: Lab, plan: RecoveryPlan, endpoints: _Endpoints) -> float:
 
 
 async def _all(
-    situations: list[Trouble], contestants: list[Contestant], speed: float, times: int, out: Console
-) -> dict[str, dict[str, list[Race]]]:
-    plan, found = load_plan(PLAN), dict[str, dict[str, list[Race]]]()
+    situations: list[RaceSituation], contestants: list[Contestant], speed: float, times: int, out: Console
+) -> dict[str, dict[str, list[RaceResult]]]:
+    plan, found = load_plan(PLAN), dict[str, dict[str, list[RaceResult]]]()
     for situation in situations:
         for contestant in contestants:
             again = times if situation is ORDINARY else 1
@@ -308,7 +310,7 @@ async def _all(
     return found
 
 
-def show(found: dict[str, dict[str, list[Race]]], out: Console) -> None:
+def show(found: dict[str, dict[str, list[RaceResult]]], out: Console) -> None:
     """One table for each situation."""
     for situation, by_name in found.items():
         table = Table(title=f"When {situation}", title_justify="left", box=None, padding=(0, 2))

@@ -95,70 +95,70 @@ async def play() -> None:
     plan = build_plan(data, plan_file)
     with out.status("Starting both sites, Azure's stand-in and the app on this machine ...") as status:
         async with Lab(plan, plan_file, LabOptions(speed=SPEED)) as lab:
-            story = Narrator(lab, status)
+            narrator = Narrator(lab, status)
             out.print(
                 f"{plan.title}: IIS and SQL Server on premises, a replica in Azure, no machines there yet.\n"
                 f"Durations are simulated; {SPEED:g} simulated seconds pass in each real one."
             )
-            blip = await _blip(story, lab)
-            disaster = await _disaster(story, lab, blip["run_id"])
-            await _return(story, lab)
-            home = await _home(story, lab)
-            _epilogue(story, [home, disaster, blip], lab)
+            blip = await _blip(narrator, lab)
+            disaster = await _disaster(narrator, lab, blip["run_id"])
+            await _return(narrator, lab)
+            home = await _home(narrator, lab)
+            _epilogue(narrator, [home, disaster, blip], lab)
             simulated = lab.clock.now
     real = time.monotonic() - began
     out.print(f"\n{spoken(simulated)} of simulated time in {real:.0f} real seconds.", style="dim")
 
 
-async def _blip(story: Narrator, lab: Lab) -> dict[str, Any]:
-    story.act(1, "a blip", "The internet line of the primary site fails for a short while. No failover must happen.")
+async def _blip(narrator: Narrator, lab: Lab) -> dict[str, Any]:
+    narrator.act(1, "a blip", "The internet line of the primary site fails for a short while. No failover must happen.")
     await lab.clock.until(10)
     await lab.sites.cut("public", cut=True)
-    await story.follow(lambda run: run["phase"] == "confirming")
+    await narrator.follow(lambda run: run["phase"] == "confirming")
     await lab.clock.sleep(20)
     await lab.sites.cut("public", cut=False)
-    run = await story.follow(lambda run: run["outcome"] is not None)
-    story.say(f"Outcome: {show.said(run)}. Customers stayed at the primary site; no machine was built.", "yellow")
+    run = await narrator.follow(lambda run: run["outcome"] is not None)
+    narrator.say(f"Outcome: {show.said(run)}. Customers stayed at the primary site; no machine was built.", "yellow")
     return run
 
 
-async def _disaster(story: Narrator, lab: Lab, before: str) -> dict[str, Any]:
-    story.act(2, "the site dies", "The primary site loses power, network and machines for good.")
-    story.moments.clear()
+async def _disaster(narrator: Narrator, lab: Lab, before: str) -> dict[str, Any]:
+    narrator.act(2, "the site dies", "The primary site loses power, network and machines for good.")
+    narrator.moments.clear()
     died = lab.clock.now
     await lab.sites.run("primary", running=False)
-    story.doing("the site is dark, and not noticed yet")
-    run = await story.follow(lambda run: run["outcome"] == "succeeded", after=before)
-    run = await story.follow(lambda _: SERVED in story.moments)
+    narrator.doing("the site is dark, and not noticed yet")
+    run = await narrator.follow(lambda run: run["outcome"] == "succeeded", after=before)
+    run = await narrator.follow(lambda _: SERVED in narrator.moments)
     out.print(show.timeline(run, SPEED))
-    story.say(f"Decided: {(show.decision(run, SPEED) or '').partition('. ')[0]}.", "cyan")
-    moments = [died, *story.times("confirming", "recovering", "cutting_over", SERVED)]
+    narrator.say(f"Decided: {(show.decision(run, SPEED) or '').partition('. ')[0]}.", "cyan")
+    moments = [died, *narrator.times("confirming", "recovering", "cutting_over", SERVED)]
     # In whole seconds, so that what is printed adds up.
     spans = [after - earlier for earlier, after in pairwise(round(moment) for moment in moments)]
     parts = ", ".join(f"{spoken(span)} {what}" for span, what in zip(spans, PARTS, strict=True))
-    story.say(f"Customers are served from Azure after {spoken(sum(spans))}: {parts}.", "green")
+    narrator.say(f"Customers are served from Azure after {spoken(sum(spans))}: {parts}.", "green")
     lost, placed = orders_lost(lab, "recovery"), len(lab.customers.tally.orders)
-    story.say(f"Orders lost: {lost} of {placed} that customers were promised.", "green" if not lost else "yellow")
+    narrator.say(f"Orders lost: {lost} of {placed} that customers were promised.", "green" if not lost else "yellow")
     return run
 
 
-async def _return(story: Narrator, lab: Lab) -> None:
-    story.act(3, "the old site comes back", "Its machines start again with old data. Traffic must not go there.")
+async def _return(narrator: Narrator, lab: Lab) -> None:
+    narrator.act(3, "the old site comes back", "Its machines start again with old data. Traffic must not go there.")
     await lab.sites.run("primary", running=True)
-    story.doing("three minutes pass")
+    narrator.doing("three minutes pass")
     before = dict(lab.customers.tally.served_by)
     await lab.clock.sleep(180)
     after = lab.customers.tally.served_by
     addresses, _ = await lab.resolve(lab.plan.traffic.hostname)
-    story.say(
+    narrator.say(
         f"Three minutes later DNS still resolves to {', '.join(addresses)}, which is Azure: it has served "
         f"{after['recovery'] - before['recovery']} requests, the old site {after['primary'] - before['primary']}.",
         "green",
     )
 
 
-async def _home(story: Narrator, lab: Lab) -> dict[str, Any]:
-    story.act(
+async def _home(narrator: Narrator, lab: Lab) -> dict[str, Any]:
+    narrator.act(
         4,
         "home again",
         "Home is repaired and the databases are copied back. Nothing is stopped before a person signs.",
@@ -171,34 +171,40 @@ async def _home(story: Narrator, lab: Lab) -> dict[str, Any]:
             raise RuntimeError("; ".join(actions.failures))
 
     lab.home_copy.order("start", 6.0)
-    story.doing("the copy home runs")
+    narrator.doing("the copy home runs")
     await lab.clock.sleep(60)
     began = lab.clock.now
     await person("failback", reason="home is repaired")
-    await story.follow(lambda run: run["kind"] == "failback" and run["phase"] == "waiting_for_approval")
+    await narrator.follow(lambda run: run["kind"] == "failback" and run["phase"] == "waiting_for_approval")
     await person("approve")
-    await story.follow(lambda run: run["phase"] == "watching")
+    await narrator.follow(lambda run: run["phase"] == "watching")
     ordered = [order.at for order in lab.customers.tally.orders if order.at >= began]
     while ordered == (now := [order.at for order in lab.customers.tally.orders if order.at >= began]):
         await asyncio.sleep(0.05)
     stopped = max(later - earlier for earlier, later in pairwise(now))
-    await story.follow(lambda run: bool(run["waiting_for"]))
+    await narrator.follow(lambda run: bool(run["waiting_for"]))
     await person("commit")
-    run = await story.follow(lambda run: run["outcome"] is not None)
+    run = await narrator.follow(lambda run: run["outcome"] is not None)
     out.print(show.timeline(run, SPEED))
-    story.say("A person typed `coldsite failback contoso`, `coldsite approve` and, after the watch, `coldsite commit`.")
+    narrator.say(
+        "A person typed `coldsite failback contoso`, `coldsite approve` and, after the watch, `coldsite commit`."
+    )
     lost = orders_lost(lab, "primary")
-    story.say(
+    narrator.say(
         f"Customers are home. Neither site took orders for {spoken(stopped)}; orders lost: {lost}.",
         "green" if not lost else "red",
     )
     return run
 
 
-def _epilogue(story: Narrator, runs: list[dict[str, Any]], lab: Lab) -> None:
-    story.act(5, "the history", "All of it was recorded. A recovery time counts from the first evidence of the outage.")
+def _epilogue(narrator: Narrator, runs: list[dict[str, Any]], lab: Lab) -> None:
+    narrator.act(
+        5, "the history", "All of it was recorded. A recovery time counts from the first evidence of the outage."
+    )
     out.print(show.runs_table(runs, SPEED))
-    story.say(f"{len(lab.front.notifications)} messages were sent; the last: {lab.front.notifications[-1]['title']}.")
+    narrator.say(
+        f"{len(lab.front.notifications)} messages were sent; the last: {lab.front.notifications[-1]['title']}."
+    )
     out.print(
         "\nTry it yourself: `.venv/bin/coldsite lab up` opens a page with buttons that break things; "
         "`.venv/bin/coldsite` in\nanother terminal shows the status, `... runs show` reads a run."

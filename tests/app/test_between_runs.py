@@ -214,7 +214,7 @@ def test_an_old_primary_that_takes_writes_is_told(moved: Api) -> None:
     def write() -> None:
         server = moved.lab.sites.primary_sql
         assert server is not None
-        server.load([ShopOrder("by somebody in the office", datetime.now(UTC).isoformat())])
+        server.load([ShopOrder("placed in the office", datetime.now(UTC).isoformat())])
 
     with old_primary_runs(moved):
         assert [WRITES in one for one in warnings(moved)] == [False]

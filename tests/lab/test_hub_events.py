@@ -45,7 +45,7 @@ def test_to_the_app_an_event_that_nothing_hears_is_no_error(hub: Peer) -> None:
     hub.start("order")
     hub.answer(hub.stream().take(), end())
     asyncio.run(_tell(hub, "order"))
-    asyncio.run(_tell(hub, "nobody"))
+    asyncio.run(_tell(hub, "unknown"))
 
 
 def test_to_the_app_an_engine_that_is_away_is_an_error(hub: Peer) -> None:

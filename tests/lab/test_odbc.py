@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes.util
 import json
 import os
@@ -56,9 +57,8 @@ PROBE = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("odbc"))
-    yield server
-    server.close()
+    with contextlib.closing(Server(tmp_path_factory.mktemp("odbc"))) as server:
+        yield server
 
 
 def ask(driver: str, address: str, encrypt: str, password: str = PASSWORD) -> list[list[str]]:

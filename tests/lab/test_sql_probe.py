@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -21,15 +22,8 @@ from tests.lab.sql_side import NEWEST, PASSWORD, PLAIN, PORT, SECURE, USER, Serv
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("sql"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def online(server: Server) -> Iterator[None]:
-    yield
-    server.state("ONLINE")
+    with contextlib.closing(Server(tmp_path_factory.mktemp("sql"))) as server:
+        yield server
 
 
 def ask(address: str | None = PLAIN, **changes: Any) -> ProbeAnswer:
@@ -38,8 +32,11 @@ def ask(address: str | None = PLAIN, **changes: Any) -> ProbeAnswer:
 
 
 @pytest.fixture
-def login(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+def login(monkeypatch: pytest.MonkeyPatch, server: Server) -> Iterator[None]:
+    """The probe's login. What a test did to the database is undone after it."""
     monkeypatch.setenv("SQL_LOGIN", f"{USER}:{PASSWORD}")
+    yield
+    server.state("ONLINE")
 
 
 @pytest.mark.usefixtures("login")
@@ -96,7 +93,7 @@ class TestProbe:
         assert "login" in answer.detail.lower()
         assert "secret-word" not in answer.detail
 
-    @pytest.mark.parametrize("value", ["", "nobody", ":secret-word"])
+    @pytest.mark.parametrize("value", ["", "no-colon", ":secret-word"])
     def test_a_login_setting_that_is_none_is_named_and_not_shown(
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:

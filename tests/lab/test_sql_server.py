@@ -22,9 +22,8 @@ MAKERS = (pymssql.Error, pytds.Error)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("sql"))
-    yield server
-    server.close()
+    with contextlib.closing(Server(tmp_path_factory.mktemp("sql"))) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -69,7 +69,7 @@ LOG = {"monitoringService": "Log Alerts V2", "alertTargetIDs": [WORKSPACE]}
             {"monitoringService": "Activity Log - Administrative", "endpoint": None},
             "contoso",
             "noted",
-            id="somebody edits the profile",
+            id="an edit of the profile",
         ),
     ],
 )
@@ -88,7 +88,7 @@ def test_two_plans_of_one_profile_are_told_apart_by_the_endpoint() -> None:
     assert match_plan(read(endpoint="branch"), [contoso(), second])[0] is second
 
 
-@pytest.mark.parametrize("changes", [{"alertTargetIDs": [WORKSPACE]}, LOG, LOG | {"plan": "nobody"}])
+@pytest.mark.parametrize("changes", [{"alertTargetIDs": [WORKSPACE]}, LOG, LOG | {"plan": "unknown"}])
 def test_refuses_an_alert_that_belongs_to_no_plan_and_says_what_to_compare(changes: dict[str, Any]) -> None:
     with pytest.raises(UnusableAlertError, match=r"alertTargetIDs with traffic\.profile.*coldsite-plan"):
         match_plan(read(**changes), [contoso(), OTHER])
