@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import socket
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.infra.shell import HOOKS, Azure, PowerShell, Ran, environment, needs_powershell
+from tests.serving import served
 
 pytestmark = needs_powershell
 
@@ -30,7 +30,7 @@ def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
     seen: list[str] = []
     left = {key: list(said) for key, said in answers.items() if isinstance(said, list)}
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             told = f"{self.command} {self.path}" + (" forged" if "X-MS-CLIENT-PRINCIPAL" in self.headers else "")
@@ -56,15 +56,8 @@ def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(Handler) as port:
+        yield f"http://127.0.0.1:{port}", seen
 
 
 def check(

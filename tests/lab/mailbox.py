@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.serving import served
 
 SECRET = "a-secret-part-of-the-address"
 
@@ -51,10 +52,6 @@ def mailbox() -> Iterator[Mailbox]:
         def log_message(self, format: str, *args: Any) -> None:
             return None
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        box.url = f"json://127.0.0.1:{server.server_port}/{SECRET}"
-        try:
-            yield box
-        finally:
-            server.shutdown()
+    with served(Handler) as port:
+        box.url = f"json://127.0.0.1:{port}/{SECRET}"
+        yield box

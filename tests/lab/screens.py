@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from typer.testing import CliRunner
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from functions.http.schemas import NewestLook, PlanView, ReplicaView, WaitingRun
 from shared.models.evidence import Evidence
+from tests.serving import served
 
 RUN = "contoso-f20270115203000000-abcd"
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
@@ -72,14 +72,8 @@ def coldsite() -> Iterator[Coldsite]:
         def log_message(self, format: str, *args: Any) -> None:
             return None
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield Coldsite(f"http://127.0.0.1:{server.server_port}", answers, sent)
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(Handler) as port:
+        yield Coldsite(f"http://127.0.0.1:{port}", answers, sent)
 
 
 # Answers in the shape of the API

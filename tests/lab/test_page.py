@@ -52,7 +52,7 @@ def test_the_page_fits_a_narrow_phone_and_says_when_it_is_stale() -> None:
             await says(page, "ALL WELL")
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= NARROW[0]
-            gone = Event.model_validate({"at": "0s", "do": "worker.kill", "when": "now", "for": "16m"})
+            gone = Event.model_validate({"at": "0s", "do": "worker.kill", "when": "now", "for": "10m"})
             await Actions(lab, PROJECT).perform(gone)
             await expect(page.locator("#fresh")).to_contain_text("NOT UPDATED", timeout=SLOW)
             await expect(page.locator("body")).to_have_class("stale-page")

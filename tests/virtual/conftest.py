@@ -1,4 +1,4 @@
-"""Scenarios in virtual time import the app once; what they make is forgotten whole when they end."""
+"""What a scenario in virtual time makes is forgotten whole when it ends."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="session")
-def _imported() -> None:
-    """What every scenario shares is not searched for garbage."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
-def _one_collection(_imported: None) -> Iterator[None]:
+def _one_collection() -> Iterator[None]:
     """Collecting garbage in between costs a tenth of the time, and every scenario's world goes at its end."""
     gc.disable()
     yield

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import duckdb_kql
 import jwt
@@ -204,6 +205,9 @@ class VirtualLab(Lab):
         put(clients, "_arm_options", lambda: arm_options() | {"transport": transport})
         put(clients, "LogsQueryClient", functools.partial(LogsQueryClient, transport=transport))
         put(tables, "TableServiceClient", lambda *_, **__: self.storage)
+        # What is kept for this world's loop leads back to the loop, so that the world would never be collected.
+        for module, kept in ((clients, "_clients"), (tables, "_tables"), (entra_tokens, "_known")):
+            put(module, kept, WeakKeyDictionary())
         put(http, "_ask", asks_pages(self.book))
         put(sql, "_ask", asks_databases(self.book))
         put(dns, "resolve", self._answers_dns)

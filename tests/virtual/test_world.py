@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
 from lab.templates.standing import grants_of
 from tests.plans import contoso
-from tests.virtual.play import played
+from tests.virtual.lab import VirtualLab
+from tests.virtual.play import SCENARIOS, played
 
 BY_PEOPLE = {"Microsoft.Compute/virtualMachines/retrieveBootDiagnosticsData/action"}
 """What only people ask for, on the page: the picture of a screen."""
@@ -94,3 +96,15 @@ def test_a_failover_expects_what_the_drill_before_it_took(tmp_path: Path) -> Non
 def _boot_of(run: dict[str, Any]) -> float:
     probed = next(step for step in run["steps"] if (step["name"], step["target"]) == ("probe_workload", "sql"))
     return float(probed["ended_at"] - probed["started_at"])
+
+
+def test_a_world_is_forgotten_when_it_ends() -> None:
+    """Otherwise hundreds of scenarios in one process become slower and slower."""
+    before = _worlds()
+    assert played(SCENARIOS / "operator-failover.yaml")["passed"]
+    assert _worlds() == before
+
+
+def _worlds() -> int:
+    gc.collect()
+    return sum(isinstance(thing, VirtualLab) for thing in gc.get_objects())
