@@ -87,11 +87,11 @@ async def send(url: str, bodies: list[bytes]) -> dict[str, Any]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         await asyncio.gather(*(deliver(session, number, body) for number, body in enumerate(bodies)))
     waits = sorted(wait for _, wait in answers)
-    told: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for status, _ in answers:
-        told[str(status)] = told.get(str(status), 0) + 1
+        counts[str(status)] = counts.get(str(status), 0) + 1
     return {
-        "answers": told,
+        "answers": counts,
         "p50": statistics.median(waits),
         "p99": waits[min(len(waits) - 1, int(len(waits) * 0.99))],
         "slowest": waits[-1],
@@ -123,7 +123,7 @@ async def _recorded(lab: Lab) -> int:
     """How many alerts are in the history."""
     async with lab.tables() as service:
         rows = service.get_table_client("ColdsiteAlerts").list_entities(select=["alert_id"])
-        return len([one async for one in rows if "alert_id" in one])
+        return len([row async for row in rows if "alert_id" in row])
 
 
 def main() -> None:
@@ -138,13 +138,14 @@ def main() -> None:
         return
     bad = False
     for count in arguments.alerts or [100, 1000]:
-        one = asyncio.run(storm(count))
-        bad = bad or bool(one.problems)
-        answers = ", ".join(f"{number} x {status}" for status, number in sorted(one.answers.items()))
+        result = asyncio.run(storm(count))
+        bad = bad or bool(result.problems)
+        answers = ", ".join(f"{number} x {status}" for status, number in sorted(result.answers.items()))
         print(
-            f"{one.alerts} alerts within {OVER:.0f} s, two workers: {one.alerts / one.took:.0f} alerts/s, "
-            f"p50 {one.p50:.2f} s, p99 {one.p99:.2f} s, slowest {one.slowest:.2f} s ({answers}); "
-            f"{one.runs} run, {one.recorded} on record" + (f"; BAD: {'; '.join(one.problems)}" if one.problems else "")
+            f"{result.alerts} alerts within {OVER:.0f} s, two workers: {result.alerts / result.took:.0f} alerts/s, "
+            f"p50 {result.p50:.2f} s, p99 {result.p99:.2f} s, slowest {result.slowest:.2f} s ({answers}); "
+            f"{result.runs} run, {result.recorded} on record"
+            + (f"; BAD: {'; '.join(result.problems)}" if result.problems else "")
         )
     sys.exit(1 if bad else 0)
 

@@ -151,8 +151,8 @@ async def race(
 async def _events(lab: Lab, actions: Actions, situation: RaceSituation) -> None:
     """The outage and what else happens."""
     outage = {"at": f"{OUTAGE_AT:g}s", "do": "site.stop", "target": "primary"}
-    events = [Event.model_validate(one) for one in [*situation.events, outage]]
-    for event in sorted(events, key=lambda one: one.at):
+    events = [Event.model_validate(raw) for raw in [*situation.events, outage]]
+    for event in sorted(events, key=lambda event: event.at):
         await lab.clock.until(event.at.total_seconds())
         await actions.perform(event)
 
@@ -190,7 +190,7 @@ async def _coldsite(lab: Lab) -> tuple[dict[str, float], str]:
         run = next(iter(body.get("runs", [])), None)
         if run and (run["outcome"] or run["waiting_for"]):
             _, detail = await lab.call("GET", f"runs/{run['run_id']}")
-            decided = [one["started_at"] for one in detail["steps"] if one["target"].startswith("decided/")]
+            decided = [step["started_at"] for step in detail["steps"] if step["target"].startswith("decided/")]
             moments = {"decided": lab.clock.at(datetime.fromisoformat(decided[0]))} if decided else {}
             return moments, "customers moved" if run["outcome"] == "succeeded" else f"asks: {run['waiting_for']}"
     return {}, "still at work"
@@ -221,9 +221,9 @@ async def _script(lab: Lab, contestant: Contestant) -> tuple[dict[str, float], s
             process.kill()
         await process.wait()
         return {}, "still at work"
-    said = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
+    progress = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
     zero = time.time() - lab.clock.now / lab.clock.speed
-    moments = {one["moment"]: (one["at"] - zero) * lab.clock.speed for one in said}
+    moments = {report["moment"]: (report["at"] - zero) * lab.clock.speed for report in progress}
     if process.returncode == 0:
         return moments, "customers moved"
     lines = [line for line in err.decode().splitlines() if line.strip()]
@@ -317,21 +317,23 @@ def show(found: dict[str, dict[str, list[RaceResult]]], out: Console) -> None:
         for heading in ("", "dark", "decided to moved", "orders lost", "calls to Azure", "both open", "ends"):
             table.add_column(heading, justify="left" if heading in ("", "ends") else "right")
         for name, results in by_name.items():
-            middle = statistics.median(one.dark for one in results)
-            decided = [one.decided_to_moved for one in results if one.decided_to_moved is not None]
+            middle = statistics.median(result.dark for result in results)
+            decided = [result.decided_to_moved for result in results if result.decided_to_moved is not None]
             table.add_row(
                 name,
-                f"{middle:.0f} s" if all(one.served for one in results) else "still dark",
+                f"{middle:.0f} s" if all(result.served for result in results) else "still dark",
                 f"{statistics.median(decided):.0f} s" if decided else "-",
-                str(max(one.orders_lost for one in results)),
-                f"{statistics.median(one.calls for one in results):.0f}",
-                f"{max(one.both_enabled for one in results):.0f} s",
-                "; ".join(sorted({one.ended[:70] for one in results})),
+                str(max(result.orders_lost for result in results)),
+                f"{statistics.median(result.calls for result in results):.0f}",
+                f"{max(result.both_enabled for result in results):.0f} s",
+                "; ".join(sorted({result.ended[:70] for result in results})),
             )
         out.print(table)
-        if busy := [name for name, results in by_name.items() if max(one.processor_wait for one in results) >= BUSY]:
+        if busy := [
+            name for name, results in by_name.items() if max(result.processor_wait for result in results) >= BUSY
+        ]:
             out.print(f"The machine was busy, so do not believe these times: {', '.join(busy)}.", style="red")
-        floors = [one.floor for one in by_name.get(COLDSITE.name, []) if one.floor]
+        floors = [result.floor for result in by_name.get(COLDSITE.name, []) if result.floor]
         if floors:
             floor = statistics.median(floors)
             out.print(f"The floor of a careful failover, from the lab's own times: {floor:.0f} s ({spoken(floor)}).")
@@ -346,7 +348,11 @@ def main() -> None:
     parser.add_argument("--ordinary", action="store_true", help="the ordinary outage alone")
     arguments = parser.parse_args()
     logging.getLogger().setLevel(logging.CRITICAL)
-    chosen = [one for one in CONTESTANTS if not arguments.only or any(word in one.name for word in arguments.only)]
+    chosen = [
+        contestant
+        for contestant in CONTESTANTS
+        if not arguments.only or any(word in contestant.name for word in arguments.only)
+    ]
     out = Console(width=150)
     situations = [ORDINARY] if arguments.ordinary or arguments.az else SITUATIONS
     contestants, times = ([AZ], 1) if arguments.az else (chosen, arguments.times)

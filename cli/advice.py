@@ -23,7 +23,7 @@ def _answer_the_run(plan: dict[str, Any]) -> str | None:
     run = plan.get("run")
     if run is None or not run["waiting_for"]:
         return None
-    ways = " or ".join(f"`{one}`" for one in show.commands(run).split(" or "))
+    ways = " or ".join(f"`{command}`" for command in show.commands(run).split(" or "))
     return f"{ways}. `coldsite runs show {run['run_id']}` shows the run."
 
 

@@ -55,8 +55,8 @@ def use(name: str) -> None:
 def list_contexts() -> None:
     """List the Coldsites; the one in use is marked. Keys are not shown."""
     known = read()
-    for name, one in sorted(known.contexts.items()):
-        out.print(f"{'*' if name == known.current else ' '} {name}  {one.url}", markup=False, highlight=False)
+    for name, context in sorted(known.contexts.items()):
+        out.print(f"{'*' if name == known.current else ' '} {name}  {context.url}", markup=False, highlight=False)
     if not known.contexts:
         out.print("None yet. `coldsite context add NAME --url URL --app ID` adds one.")
 

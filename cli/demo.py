@@ -118,7 +118,8 @@ async def _blip(narrator: Narrator, lab: Lab) -> dict[str, Any]:
     await lab.clock.sleep(20)
     await lab.sites.cut("public", cut=False)
     run = await narrator.follow(lambda run: run["outcome"] is not None)
-    narrator.say(f"Outcome: {show.said(run)}. Customers stayed at the primary site; no machine was built.", "yellow")
+    outcome = show.state_words(run)
+    narrator.say(f"Outcome: {outcome}. Customers stayed at the primary site; no machine was built.", "yellow")
     return run
 
 

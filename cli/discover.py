@@ -86,10 +86,10 @@ def discover(subscription: str, credential: TokenCredential) -> Found:
         disks = {str(disk.id).lower(): disk for disk in compute.disks.list()}
         machines = list(compute.virtual_machines.list_all())
         return Found(
-            tuple(_profile(one) for one in traffic.profiles.list_by_subscription()),
-            {str(one.id): attached for one in machines if (attached := tuple(_attached(one, disks)))},
+            tuple(_profile(profile) for profile in traffic.profiles.list_by_subscription()),
+            {str(machine.id): attached for machine in machines if (attached := tuple(_attached(machine, disks)))},
             tuple(_interfaces(compute, subscription)),
-            {str(one.id): str(one.location) for one in machines},
+            {str(machine.id): str(machine.location) for machine in machines},
         )
 
 
@@ -109,14 +109,14 @@ def _word(value: Any) -> str:
     return str(getattr(value, "value", value))
 
 
-def _profile(one: Any) -> Profile:
-    properties = one.properties
+def _profile(profile: Any) -> Profile:
+    properties = profile.properties
     monitor = properties.monitor_config
     ordered = sorted(properties.endpoints or [], key=lambda endpoint: endpoint.properties.priority or 0)
     usable = [endpoint for endpoint in ordered if str(endpoint.type).rpartition("/")[2] in _ENDPOINTS]
     hosts = [_host_header(place) for place in (*(endpoint.properties for endpoint in usable), monitor) if place]
     return Profile(
-        id=str(one.id),
+        id=str(profile.id),
         hostname=str(properties.dns_config.fqdn),
         path=str(monitor.path if monitor and monitor.path else "/"),
         host=next(filter(None, hosts), ""),
@@ -161,7 +161,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
     The interfaces of private endpoints and link services belong to these and are never free.
     """
     properties = nic.get("properties") or {}
-    places = [one.get("properties") or {} for one in properties.get("ipConfigurations") or []]
+    places = [configuration.get("properties") or {} for configuration in properties.get("ipConfigurations") or []]
     usable = [
         place
         for place in places
@@ -169,7 +169,7 @@ def _interface(nic: dict[str, Any]) -> Interface | None:
         and place.get("privateIPAddress")
         and (place.get("subnet") or {}).get("id")
     ]
-    place = next((one for one in usable if one.get("primary")), next(iter(usable), None))
+    place = next((candidate for candidate in usable if candidate.get("primary")), next(iter(usable), None))
     if place is None:
         return None
     taken = any(properties.get(owner) for owner in ("virtualMachine", "privateEndpoint", "privateLinkService"))
@@ -214,8 +214,8 @@ def machines_of(disks: tuple[Disk, ...], interfaces: tuple[Interface, ...]) -> l
             problems.append(f"{name}: {len(systems)} of its disks hold an operating system; exactly one must.")
         missing = [f"{name}-{role}" for role, nic in zip(("failover", "drill"), nics, strict=True) if nic is None]
         problems += [
-            f"There is no free network interface {one}; infra/site/interfaces.bicep creates such interfaces."
-            for one in missing
+            f"There is no free network interface {nic_name}; infra/site/interfaces.bicep creates such interfaces."
+            for nic_name in missing
         ]
         if len(systems) == 1 and nics[0] and nics[1]:
             data = tuple(disk for disk in group if not disk.system)

@@ -57,27 +57,27 @@ def fleet(context: typer.Context, output: Output = Format.TABLE) -> None:
         raise typer.Exit(2)
     lines = asyncio.run(ask_all(known))
     if output is not Format.TABLE:
-        emit([asdict(one) for one in lines], output)
+        emit([asdict(line) for line in lines], output)
         return
     out.print(table(lines))
-    raise typer.Exit(0 if all(one.tone == "well" for one in lines) else 1)
+    raise typer.Exit(0 if all(line.tone == "well" for line in lines) else 1)
 
 
 def table(lines: list[Line]) -> Table:
     made = Table(box=None, pad_edge=False)
     for name in ("customer", "state", "what"):
         made.add_column(name, overflow="fold")
-    for one in lines:
-        name = one.context if one.plan in ("", one.context) else f"{one.context}/{one.plan}"
-        made.add_row(Text(name), Text(one.word, style=_STYLES.get(one.tone, "")), Text(one.sentence))
+    for line in lines:
+        name = line.context if line.plan in ("", line.context) else f"{line.context}/{line.plan}"
+        made.add_row(Text(name), Text(line.word, style=_STYLES.get(line.tone, "")), Text(line.sentence))
     return made
 
 
 async def ask_all(known: dict[str, Context]) -> list[Line]:
     """Every Coldsite side by side; one that does not answer in time delays no other."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWERS_WITHIN)) as session:
-        found = await asyncio.gather(*(_ask(session, name, one) for name, one in known.items()))
-    return sorted((line for lines in found for line in lines), key=lambda one: one.rank)
+        found = await asyncio.gather(*(_ask(session, name, context) for name, context in known.items()))
+    return sorted((line for lines in found for line in lines), key=lambda line: line.rank)
 
 
 async def _ask(session: aiohttp.ClientSession, name: str, context: Context) -> list[Line]:
@@ -102,8 +102,8 @@ def lines_of(name: str, status: dict[str, Any], url: str) -> list[Line]:
     """The plans of one status document."""
     page = str(status.get("page") or f"{url}/api/dashboard")
     lines = [
-        Line(name, str(one["name"]), str(one["word"]), str(one["tone"]), _sentence(one), page)
-        for one in status["plans"]
+        Line(name, str(plan["name"]), str(plan["word"]), str(plan["tone"]), _sentence(plan), page)
+        for plan in status["plans"]
     ]
     return lines or [Line(name, "", "NO PLAN", "asking", "No plan is deployed.", page)]
 

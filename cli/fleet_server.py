@@ -38,8 +38,8 @@ class FleetServer:
     """Receives and shows. A context without a secret cannot be verified, so it is not shown."""
 
     def __init__(self, contexts: dict[str, Context]) -> None:
-        self._keys = {name: key_of(one.secret) for name, one in contexts.items() if one.secret}
-        self._urls = {name: one.url.rstrip("/") for name, one in contexts.items()}
+        self._keys = {name: key_of(context.secret) for name, context in contexts.items() if context.secret}
+        self._urls = {name: context.url.rstrip("/") for name, context in contexts.items()}
         self._heard: dict[str, Heard] = {}
         self._seen: dict[str, float] = {}
         self._page = Environment(autoescape=True).from_string(_PAGE.read_text(encoding="utf-8"))
@@ -71,7 +71,9 @@ class FleetServer:
         except (ValueError, KeyError, TypeError, AttributeError):
             return web.Response(status=422, text="This is not a status of Coldsite.")
         now = time.monotonic()
-        self._seen = {one: at for one, at in self._seen.items() if now - at < SILENT_AFTER} | {message: now}
+        self._seen = {message_id: at for message_id, at in self._seen.items() if now - at < SILENT_AFTER} | {
+            message: now
+        }
         self._heard[name] = Heard(status, now)
         return web.Response(status=204)
 
@@ -86,11 +88,11 @@ class FleetServer:
                 found.append(Line(name, "", "SILENT", "silent", since, f"{url}/api/dashboard"))
             else:
                 found += lines_of(name, heard.status, url)
-        return sorted(found, key=lambda one: one.rank)
+        return sorted(found, key=lambda line: line.rank)
 
     async def show(self, request: web.Request) -> web.Response:
         lines = self.lines()
-        well = sum(one.tone == ORDER[-1] for one in lines)
+        well = sum(line.tone == ORDER[-1] for line in lines)
         at = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         text = self._page.render(lines=lines, well=well, at=at, script=self._script)
         return web.Response(text=text, content_type="text/html", headers={"Content-Security-Policy": self._policy})

@@ -106,10 +106,10 @@ def _run(file: Path, speed: float | None, engine: str | None) -> dict[str, Any]:
         out.print(f"  {spoken(max(0, at)):>12}  {text}", markup=False)
 
     _quiet()
-    return asyncio.run(_until_told(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell, engine)))
+    return asyncio.run(_until_terminated(run_scenario(scenario, plan, plan_file, file.parent, chosen, tell, engine)))
 
 
-async def _until_told[T](work: Coroutine[Any, Any, T]) -> T:
+async def _until_terminated[T](work: Coroutine[Any, Any, T]) -> T:
     """Runs to the end, or until SIGTERM: then every started process is ended first, as with Ctrl-C."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

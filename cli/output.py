@@ -41,7 +41,7 @@ class PrintingGroup(TyperGroup):
 
 
 def _long(args: list[str]) -> list[str]:
-    return ["--output=json" if one == "--json" else one for one in args]
+    return ["--output=json" if arg == "--json" else arg for arg in args]
 
 
 def emit(found: Any, output: Format) -> None:

@@ -59,8 +59,8 @@ def init(
 def _ask(question: str, offered: list[str], default: str) -> str:
     if not offered:
         return str(typer.prompt(question, default=default))
-    for number, one in enumerate(offered, start=1):
-        out.print(f"  {number}  {one}", markup=False)
+    for number, choice in enumerate(offered, start=1):
+        out.print(f"  {number}  {choice}", markup=False)
     first = offered.index(default) + 1
     while not 1 <= (chosen := int(typer.prompt(question, default=first, type=int))) <= len(offered):
         out.print(f"  Enter a number from 1 to {len(offered)}.", markup=False)

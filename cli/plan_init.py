@@ -42,7 +42,9 @@ def write_plan(name: str, found: Found, ask: Ask, folder: Path = PLANS) -> tuple
         raise UnclearError([f"{profile.id} has no second endpoint. Add one for Azure, disabled, with priority 2."])
     primary = _choose(ask, "Which endpoint is the primary site?", endpoints)
     recovery = next(endpoint for endpoint in profile.endpoints if endpoint is not primary)
-    machine_id = _choose(ask, "Which machine is the Double-Take machine?", {one: one for one in found.replicas})
+    machine_id = _choose(
+        ask, "Which machine is the Double-Take machine?", {replica: replica for replica in found.replicas}
+    )
     machines = machines_of(found.replicas[machine_id], found.interfaces)
     databases = [machine for machine in machines if machine.is_database]
     answers = {
@@ -115,7 +117,7 @@ def _text(
     answers: dict[str, str],
 ) -> str:
     types = {endpoint.name: endpoint.type for endpoint in profile.endpoints}
-    signal = _SQL_SIGNAL.format(**answers) if any(one.is_database for one in machines) else ""
+    signal = _SQL_SIGNAL.format(**answers) if any(found_machine.is_database for found_machine in machines) else ""
     return _PLAN.format(
         name=name,
         profile=profile,
@@ -130,13 +132,13 @@ def _text(
         sql_signal=signal,
         # A probe with a host speaks TLS, and Traffic Manager says which this site speaks.
         site=f"host: {answers['host']}, " if profile.secure else "",
-        workloads="".join(_workload(one, machines, answers) for one in machines),
+        workloads="".join(_workload(found_machine, machines, answers) for found_machine in machines),
         **answers,
     )
 
 
 def _workload(machine: FoundMachine, machines: list[FoundMachine], answers: dict[str, str]) -> str:
-    database = next((one.name for one in machines if one.is_database), None)
+    database = next((other.name for other in machines if other.is_database), None)
     data = "".join(f"\n          - {{lun: {lun}, disk: {disk.id}}}" for lun, disk in enumerate(machine.data))
     after = f"\n      depends_on: {{{database}: healthy}}" if database and not machine.is_database else ""
     probe = (

@@ -25,7 +25,7 @@ _WIDE = 100
 """Columns from which a table shows whole run ids."""
 
 
-def said(run: dict[str, Any]) -> str:
+def state_words(run: dict[str, Any]) -> str:
     """A run's state in the administrator's words."""
     if run["outcome"]:
         return OUTCOMES[run["outcome"]]
@@ -83,7 +83,10 @@ def timeline(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
 def run_details(run: dict[str, Any], factor: float = 1.0) -> RenderableType:
     """A whole run: its kind, the decision and its reason, the timeline, the result."""
     head = Text.assemble(
-        (f"{run['kind']} {run['run_id']}", "bold"), "  ", (said(run), colour(run)), f"  started by {run['trigger']}"
+        (f"{run['kind']} {run['run_id']}", "bold"),
+        "  ",
+        (state_words(run), colour(run)),
+        f"  started by {run['trigger']}",
     )
     parts: list[RenderableType] = [head, Text(f"Reason: {run['reason']}", style="dim")]
     if text := decision(run, factor):
@@ -150,7 +153,7 @@ def runs_table(runs: list[dict[str, Any]], factor: float = 1.0) -> RenderableTyp
         cells = [
             run["run_id"] if wide else short_id(run["run_id"]),
             run["kind"],
-            Text(said(run), style=colour(run)),
+            Text(state_words(run), style=colour(run)),
             run["trigger"],
             run["started_at"][:16].replace("T", " "),
             "" if measured is None else spoken(measured * factor),
@@ -319,10 +322,10 @@ def readiness_lines(found: dict[str, Any]) -> RenderableType:
     if not found["findings"]:
         return Text(f"{found['plan']}: ready. Nothing was found that would stop a failover.", style="green")
     lines: list[RenderableType] = []
-    for one in found["findings"]:
-        style = "bold red" if one["severity"] == "blocker" else "yellow"
-        lines.append(Text(f"{one['severity'].upper()}: {one['found']}", style=style))
-        lines.append(Text(f"  {one['why']} {one['fix']}"))
+    for finding in found["findings"]:
+        style = "bold red" if finding["severity"] == "blocker" else "yellow"
+        lines.append(Text(f"{finding['severity'].upper()}: {finding['found']}", style=style))
+        lines.append(Text(f"  {finding['why']} {finding['fix']}"))
     word = "ready, with warnings" if found["ready"] else "NOT ready"
     return Group(Text(f"{found['plan']}: {word}.", style="bold"), *lines)
 
@@ -343,9 +346,9 @@ def report_lines(found: dict[str, Any], factor: float = 1.0) -> RenderableType:
         )
     run = found["run"]
     return Group(
-        Text(f"{found['title']}: {run['kind']} {run['run_id']}: {said(run)}", style="bold"),
+        Text(f"{found['title']}: {run['kind']} {run['run_id']}: {state_words(run)}", style="bold"),
         Text(run["ended_because"] or ""),
-        *(Text(Measure.model_validate(one).sentence(factor)) for one in found["measures"]),
+        *(Text(Measure.model_validate(measure).sentence(factor)) for measure in found["measures"]),
         table,
         *(Text(f"  {line}") for line in found["people"]),
         Text(f"Left behind: {', '.join(found['left']) or 'nothing'}."),
@@ -359,7 +362,7 @@ def hindsight(runs: list[dict[str, Any]]) -> str | None:
     if not observed:
         return None
     judged = [Hindsight.model_validate(run["hindsight"]) for run in observed if run["hindsight"]]
-    right = sum(one.right for one in judged)
+    right = sum(judgement.right for judgement in judged)
     times = f"{len(observed)} time{'s' if len(observed) > 1 else ''}"
     return (
         f"Observe mode recorded a failover {times}: {right} would have been right, {len(judged) - right} would have "

@@ -139,7 +139,7 @@ class Actions:
     def _lose_tag(self, details: dict[str, Any]) -> None:
         """A person, or a policy, removes a tag from the newest snapshot."""
         snapshots = [r for key, r in self._lab.compute.resources.items() if "/snapshots/" in key.lower()]
-        newest = max(snapshots, key=lambda one: str(one["tags"].get(TAG_TAKEN_AT, "")), default=None)
+        newest = max(snapshots, key=lambda snapshot: str(snapshot["tags"].get(TAG_TAKEN_AT, "")), default=None)
         if newest is not None:
             newest["tags"].pop(str(details["tag"]), None)
 

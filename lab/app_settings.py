@@ -32,7 +32,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "COLDSITE_LOGS_ENDPOINT": f"{lab.front.url}/v1",
         "COLDSITE_WORKSPACE_ID": lab.logs.workspace,
         "COLDSITE_DNS_SERVER": f"127.0.0.1:{lab.dns.port}",
-        "COLDSITE_RESOLVERS": " ".join(f"127.0.0.1:{one.server.port}" for one in lab.resolvers.all),
+        "COLDSITE_RESOLVERS": " ".join(f"127.0.0.1:{resolver.server.port}" for resolver in lab.resolvers.all),
         "COLDSITE_WATCH_SCHEDULE": _every(lab, 20),
         "COLDSITE_HOUSEKEEPING_SCHEDULE": _every(lab, 60),
         "AzureWebJobs.start_drills.Disabled": "true",
@@ -42,7 +42,7 @@ def app_settings(lab: Lab, plans: Path) -> dict[str, str]:
         "RECOVERY_PUBLIC_ADDRESS": world.RECOVERY_PUBLIC + public,
         "OBSERVER_ADDRESS": f"{world.OBSERVER}:{lab.ports.http}",
         "SQL_PROBE": f"{world.SQL_USER}:{world.SQL_PASSWORD}",
-        **dict.fromkeys(("NOTIFY_URL", *(one.to for one in lab.plan.escalation)), lab.front.notify_url),
+        **dict.fromkeys(("NOTIFY_URL", *(step.to for step in lab.plan.escalation)), lab.front.notify_url),
         **lab.hooks.addresses(lab.front.plain_url),
     }
     if lab.options.people:

@@ -72,8 +72,8 @@ class Breaking:
     async def _act(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         if name == "heal":
-            for one in HEALS:
-                await self._do(one)
+            for event in HEALS:
+                await self._do(event)
             self._done.append("Everything is healed")
         elif name in HURTS:
             label, event = HURTS[name]
@@ -91,7 +91,7 @@ class Breaking:
             f'<form method="post" action="{self._path}/{name}"><button>{escape(label)}</button></form>'
             for name, (label, _) in HURTS.items()
         )
-        done = "".join(f"<li>{escape(one)}</li>" for one in self._done[-8:])
+        done = "".join(f"<li>{escape(label)}</li>" for label in self._done[-8:])
         text = (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Break the lab</title>'
             f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'

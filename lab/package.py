@@ -61,6 +61,6 @@ async def _run(*command: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    told, _ = await process.communicate()
+    output, _ = await process.communicate()
     if process.returncode:
-        raise ChildStartError(f"{' '.join(command)} ended with {process.returncode}: {told.decode().strip()}")
+        raise ChildStartError(f"{' '.join(command)} ended with {process.returncode}: {output.decode().strip()}")

@@ -112,8 +112,8 @@ def spoken_verdict(run: RecoveryRun, speed: float) -> str | None:
     detail = run.verdict_detail
     decision = Verdict.model_validate(detail).sentence(speed) if detail else run.verdict
     later = [s for s in (run.waiting_for, run.ended_because) if s and s != run.verdict]
-    told = [decision, *(sentence.replace(run.verdict or "\0", decision or "") for sentence in later)]
-    return " ".join(part for part in told if part) or None
+    sentences = [decision, *(sentence.replace(run.verdict or "\0", decision or "") for sentence in later)]
+    return " ".join(part for part in sentences if part) or None
 
 
 def orders_lost(lab: Lab, active: str) -> int:
@@ -158,10 +158,10 @@ def judge(report: dict[str, Any], expect: dict[str, Any]) -> list[str]:
         if key == "runs":
             failures += _judge_runs(report["runs"], wanted)
         elif key in ("verdict_mentions", "warnings_mention", "events_mention"):
-            said = " ".join(str(run["verdict"] or "") for run in report["runs"])
-            said = said if key == "verdict_mentions" else " ".join(report[key.removesuffix("_mention")])
-            missing = [word for word in _listed(wanted) if str(word).lower() not in said.lower()]
-            failures += [f"{key}: {word!r} does not occur in: {said}" for word in missing]
+            text = " ".join(str(run["verdict"] or "") for run in report["runs"])
+            text = text if key == "verdict_mentions" else " ".join(report[key.removesuffix("_mention")])
+            missing = [word for word in _listed(wanted) if str(word).lower() not in text.lower()]
+            failures += [f"{key}: {word!r} does not occur in: {text}" for word in missing]
         elif key == "steps":
             failures += _judge_steps(newest.get("steps", []), wanted)
         else:

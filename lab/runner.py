@@ -91,7 +91,7 @@ async def play(lab: Lab, scenario: Scenario, folder: Path, tell: Tell) -> dict[s
         await asyncio.gather(watching, *actions.sending, return_exceptions=True)
     report = await build_report(lab, scenario)
     leaked = await secrets_written(lab, json.dumps(report, default=str))
-    spared = [f"worker.kill {one} never happened" for one in lab.functions.dispatcher.spared]
+    spared = [f"worker.kill {kill} never happened" for kill in lab.functions.dispatcher.spared]
     report["failures"] = [*actions.failures, *watcher.failures, *leaked, *spared, *judge(report, scenario.expect)]
     report["passed"] = not report["failures"]
     return report
@@ -164,10 +164,10 @@ class Watcher:
             word = run["outcome"] or run["phase"]
             if self._seen.get(run["run_id"]) != (word, run["waiting_for"]):
                 self._seen[run["run_id"]] = (word, run["waiting_for"])
-                told = word.replace("_", " ")
+                news = word.replace("_", " ")
                 if run["waiting_for"] or run["outcome"]:
-                    told += f". {spoken_verdict(RecoveryRun.model_validate(run), lab.clock.speed) or ''}"
-                self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {told}".strip())
+                    news += f". {spoken_verdict(RecoveryRun.model_validate(run), lab.clock.speed) or ''}"
+                self._tell(lab.clock.now, f"{run['kind']} {run['run_id']}: {news}".strip())
                 self.changed()
         moving = any(is_moving(run) for run in runs)
         self.at_rest = was_quiet and self._quiet and not moving

@@ -220,8 +220,8 @@ def load_scenario(path: Path) -> tuple[Scenario, RecoveryPlan, Path]:
 
 def _explain(path: Path, error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"] if not str(part).startswith(("function-", "literal[")))
-    said = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
-    return f"{path}: {key}: {said}"
+    problem = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    return f"{path}: {key}: {problem}"
 
 
 def bare(key: str) -> str:

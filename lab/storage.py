@@ -87,7 +87,7 @@ class Azurite:
 
 async def _listening(command: list[str], log_file: Path, services: int = 1) -> asyncio.subprocess.Process:
     """Starts Azurite and waits until it says that each of its services listens. Raises ``ChildStartError``."""
-    before = len(_told(log_file))
+    before = len(_log_of(log_file))
     with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -95,14 +95,14 @@ async def _listening(command: list[str], log_file: Path, services: int = 1) -> a
     for _ in range(10 * _START_LIMIT):
         if process.returncode is not None:
             raise ChildStartError(f"Azurite ended at once; see {log_file}.")
-        if len(re.findall(rb"successfully (?:started|listen)", _told(log_file)[before:])) >= services:
+        if len(re.findall(rb"successfully (?:started|listen)", _log_of(log_file)[before:])) >= services:
             return process
         await asyncio.sleep(0.1)
     await _ended(process)
     raise ChildStartError(f"Azurite did not start within {_START_LIMIT} seconds; see {log_file}.")
 
 
-def _told(log_file: Path) -> bytes:
+def _log_of(log_file: Path) -> bytes:
     return log_file.read_bytes() if log_file.exists() else b""
 
 

@@ -70,7 +70,7 @@ def resolvers() -> list[str]:
     three that many customers use; empty where none are asked. Raises ``SettingError`` for anything else.
     """
     named = os.environ.get("COLDSITE_RESOLVERS", "1.1.1.1 8.8.8.8 9.9.9.9").split()
-    if wrong := [one for one in named if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?", one)]:
+    if wrong := [address for address in named if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?", address)]:
         raise SettingError(f"The app setting COLDSITE_RESOLVERS contains {wrong[0]!r}, which is not an IPv4 address.")
     return named
 

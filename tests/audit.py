@@ -38,31 +38,31 @@ def templates() -> Told:
     finding. The snapshot is left out: it is made from the templates, and its resource ids look like secrets.
     """
     snapshot = ("--skip-path", "contoso.snapshot.json")
-    status, text, said = _run(
+    status, text, complaint = _run(
         str(BIN / "checkov"), "-d", "infra", *snapshot, "--skip-download", "--compact", "--output", "json"
     )
     try:
-        told = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
-        return Told("found", (text + said)[-2000:])
-    reports = told if isinstance(told, list) else [told]
+        return Told("found", (text + complaint)[-2000:])
+    reports = parsed if isinstance(parsed, list) else [parsed]
     problems = [
-        f"{one['check_id']} {one['file_path']} {one['resource']}: {one['check_name']}"
+        f"{check['check_id']} {check['file_path']} {check['resource']}: {check['check_name']}"
         for report in reports
-        for one in report["results"]["failed_checks"]
+        for check in report["results"]["failed_checks"]
     ]
-    skipped = [one for report in reports for one in report["results"]["skipped_checks"]]
+    skipped = [check for report in reports for check in report["results"]["skipped_checks"]]
     problems += [
-        f"{one['check_id']} {one['file_path']}: skipped without a reason"
-        for one in skipped
-        if len(one["check_result"].get("suppress_comment") or "") < 20
+        f"{check['check_id']} {check['file_path']}: skipped without a reason"
+        for check in skipped
+        if len(check["check_result"].get("suppress_comment") or "") < 20
     ]
     unread = [Path(file) for report in reports for file in report["results"]["parsing_errors"]]
     problems += [f"{file.name} cannot be read" for file in unread if not _only_groups(file.read_text())]
     if not any(report["check_type"] == "bicep" and report["summary"]["resource_count"] for report in reports):
         problems.append("no resource was found in any template")
     if problems or status:
-        return Told("found", "\n".join(problems) or said[-2000:])
+        return Told("found", "\n".join(problems) or complaint[-2000:])
     passed = sum(report["summary"]["passed"] for report in reports)
     return Told("clean", f"{passed} checks passed, {len(skipped)} were skipped for reasons that stand in the templates")
 
@@ -75,37 +75,37 @@ def _only_groups(template: str) -> bool:
 
 def workflows() -> Told:
     """zizmor for vulnerabilities of the workflows, and their schema."""
-    status, text, said = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
+    status, text, complaint = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
     files = [str(path) for path in sorted((PROJECT / ".github" / "workflows").glob("*.yml"))]
     wrong, more, _ = _run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
     if status or wrong:
-        return Told("found", text + said + more)
+        return Told("found", text + complaint + more)
     return Told("clean", f"{len(files)} workflows")
 
 
 def python_packages() -> Told:
     """pip-audit over the deployed packages. Without ``--strict`` it would pass an index that returns no advisories."""
-    status, text, said = _run(
+    status, text, complaint = _run(
         str(BIN / "pip-audit"), "--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off",
         "-r", "requirements.txt",
     )  # fmt: skip
     if status == 0:
-        return Told("clean", said.strip())
+        return Told("clean", complaint.strip())
     vulnerable = "ID" in text and "Fix Versions" in text
-    return Told("found" if vulnerable else "unread", (text + said).strip()[-600:])
+    return Told("found" if vulnerable else "unread", (text + complaint).strip()[-600:])
 
 
 def node_packages() -> Told:
     """npm's own audit of Azurite, which is part of the lab only."""
-    status, text, said = _run(
+    status, text, complaint = _run(
         "npm", "--prefix", "lab/azurite", "audit", "--package-lock-only", "--audit-level=high", "--json"
     )
     try:
         report = json.loads(text[text.index("{") :])
     except ValueError:
-        return Told("unread", (text + said).strip()[-300:])
+        return Told("unread", (text + complaint).strip()[-300:])
     if "metadata" not in report:
-        return Told("unread", (said.strip() or str(report))[-300:])
+        return Told("unread", (complaint.strip() or str(report))[-300:])
     return Told("found" if status else "clean", str(report["metadata"]["vulnerabilities"]))
 
 
@@ -118,11 +118,11 @@ CHECKS: dict[str, Callable[[], Told]] = {
 
 
 def main() -> int:
-    told = {name: check() for name, check in CHECKS.items()}
-    for name, (verdict, text) in told.items():
+    complaints = {name: check() for name, check in CHECKS.items()}
+    for name, (verdict, text) in complaints.items():
         words = {"clean": "clean", "found": "FOUND", "unread": "NOT CHECKED: the advisories could not be read here"}
         print(f"{name}: {words[verdict]}\n  " + text.replace("\n", "\n  "))
-    verdicts = {verdict for verdict, _ in told.values()}
+    verdicts = {verdict for verdict, _ in complaints.values()}
     return 1 if "found" in verdicts else 3 if "unread" in verdicts else 0
 
 

@@ -75,7 +75,7 @@ async def evict_leftover(order: EvictOrder) -> Evicted:
         return Evicted(left=[holder.machine])  # It no longer holds the plan, so it is cleaning up or being ended.
     state = await site_state.read_state(order.run.plan)
     retiring = state.retire.get("run_id")
-    kept = retiring is not None and holder.run_id in {one.run_id for one in await line_of(retiring)}
+    kept = retiring is not None and holder.run_id in {member.run_id for member in await line_of(retiring)}
     if kept and state.protected_since_home:  # After a failback only their interfaces are needed.
         await retire_now(order.run.plan, state)
     elif not run.is_leftover:

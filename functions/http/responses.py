@@ -164,7 +164,7 @@ def read_request[T: Strict](model: type[T], req: func.HttpRequest) -> T:
     try:
         return model.model_validate(body_of(req))
     except ValidationError as error:
-        problems = "; ".join(_wrong(dict(one)) for one in error.errors(include_input=False))
+        problems = "; ".join(_wrong(dict(problem)) for problem in error.errors(include_input=False))
         raise BadRequestError(problems, 422) from None
 
 

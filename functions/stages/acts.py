@@ -29,6 +29,6 @@ def perform(
     stdout, stderr = streams_of(state.output)
     report = read_report(stdout)
     if state.state != "succeeded" or report is None or not report.done:
-        said = (report.message if report else "") or stderr or stdout.strip() or "nothing"
-        raise NeedsOperator(f"{name}: the script did not report that it was done: {said[:200]}")
+        output = (report.message if report else "") or stderr or stdout.strip() or "nothing"
+        raise NeedsOperator(f"{name}: the script did not report that it was done: {output[:200]}")
     return report

@@ -35,8 +35,8 @@ def ask_approval(
     until = work.now + deadline
     yield from pose(work, plan, Phase.WAITING_FOR_APPROVAL, question, ["approve", "reject", "abort"], until)
     silence = "the run proceeds" if at_silence else f"the run ends without a {work.kind}"
-    said = f"{question} {expects}".strip()
-    text = f"{said} Without a response before {until:%H:%M} UTC {silence}."
+    asked = f"{question} {expects}".strip()
+    text = f"{asked} Without a response before {until:%H:%M} UTC {silence}."
     title = f"Approval required: {plan.title} (run {work.run.run_id})"
     work.tell(plan.notify, "needs_operator", title, text, ["approve", "reject"])
     limit = work.ctx.create_timer(deadline)

@@ -55,7 +55,7 @@ class HomeCheck:
         does not answer is waited for, since the copy may take its database away for a while; writes of its own are not.
         """
         work, terms, began = self._work, self._plan.failback, self._work.now
-        good, told = 0, False
+        good, reported = 0, False
         while True:
             seen = yield from self.look("syncing")
             yield from work.record(home=seen.facts)
@@ -67,9 +67,9 @@ class HomeCheck:
             if good == 2:
                 return seen
             silent = problem is not None and seen.lag is None
-            if silent and not told:
+            if silent and not reported:
                 work.tell(self._plan.notify, "needs_operator", f"{self._plan.title}: home is not ready", problem or "")
-            told = silent
+            reported = silent
             yield from work.sleep(
                 self._plan.pause_between_looks(work.now - began) if problem else self._plan.detection.interval
             )

@@ -145,10 +145,10 @@ class Preparation:
         self._work.takes_aborts = False
         yield from self.stop("the decision")
         left = yield from delete_within_limit(self._work, self._plan)
-        said = f"Cleanup is incomplete: {', '.join(named(left))}." if left else "The preparations were undone."
-        said += " Replication may still be paused." if self._state.freezing else ""
-        said += " Housekeeping continues." if left or self._state.freezing else ""
-        because = f"{ending.because} {said}"
+        cleanup = f"Cleanup is incomplete: {', '.join(named(left))}." if left else "The preparations were undone."
+        cleanup += " Replication may still be paused." if self._state.freezing else ""
+        cleanup += " Housekeeping continues." if left or self._state.freezing else ""
+        because = f"{ending.because} {cleanup}"
         return EndRun(ending.outcome, because, cooldown=ending.cooldown, well_at=ending.well_at, **ending.facts)
 
     @property

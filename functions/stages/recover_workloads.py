@@ -76,7 +76,7 @@ class WorkloadsRecovery:
                     failed[name] = self._blamed.get(name) or outcome.problem or "Failed; no error was reported."
             self._release(waiting, created, failed)
         if failed:
-            causes_first = sorted(failed.items(), key=lambda one: (one[0] in self._blamed, one[0]))
+            causes_first = sorted(failed.items(), key=lambda failure: (failure[0] in self._blamed, failure[0]))
             raise NeedsOperator(" ".join(problem for _, problem in causes_first))
 
     def forget(self) -> None:

@@ -308,7 +308,9 @@ def take_set(
         if isinstance(answer, Refused):
             raise NeedsOperator(f"A snapshot was refused ({key}). {answer.refusal.sentence} Then `retry`.")
     started = {key: answer.operation for key, answer in answers.items() if isinstance(answer, Started)}
-    watched = [Watched(step="take_recovery_point", target=set_id, operation=one) for one in started.values()]
+    watched = [
+        Watched(step="take_recovery_point", target=set_id, operation=operation) for operation in started.values()
+    ]
     states = yield from work.finish(watched, plan.recovery.expected.snapshot, set_id)
     for state in states:
         if state.state != "succeeded":

@@ -56,12 +56,12 @@ async def openapi(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     takes = {operation.takes for operation in OPERATIONS if operation.takes}
-    answers = [gives for one in OPERATIONS for gives in (one.gives, one.rehearses) if gives]
+    answers = [gives for operation in OPERATIONS for gives in (operation.gives, operation.rehearses) if gives]
     gives = {model for given in answers for model in _models(given)}
     _, schemas = models_json_schema(
         [
-            *((model, "validation") for model in sorted(takes, key=lambda one: one.__name__)),
-            *((model, "serialization") for model in sorted(gives, key=lambda one: one.__name__)),
+            *((model, "validation") for model in sorted(takes, key=lambda model: model.__name__)),
+            *((model, "serialization") for model in sorted(gives, key=lambda model: model.__name__)),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -169,7 +169,7 @@ async def read_readiness(caller: Caller, req: func.HttpRequest) -> func.HttpResp
 async def try_notifications(caller: Caller, req: func.HttpRequest) -> func.HttpResponse:
     """What became of the message at each address; a failure is also a warning of the plan."""
     found = await send_test(plan_of(req), caller.name)
-    return answer({"deliveries": [one.model_dump(mode="json") for one in found]})
+    return answer({"deliveries": [delivery.model_dump(mode="json") for delivery in found]})
 
 
 @endpoint(

@@ -48,14 +48,14 @@ def _too_late(run: RecoveryRun) -> str:
         ApiOperation(
             "post",
             f"/runs/{{run_id}}/{word}",
-            one.summary,
-            one.needs,
+            action.summary,
+            action.needs,
             RecoveryRun,
             NoteRequest,
             202,
             CHANGES,
         )
-        for word, one in RUN_ACTIONS.items()
+        for word, action in RUN_ACTIONS.items()
     ]
     + [
         ApiOperation(

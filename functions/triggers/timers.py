@@ -27,7 +27,7 @@ _log = logging.getLogger("coldsite.schedules")
 async def _for_every_plan(what: Any, engine: DurableEngine) -> bool:
     """An error of one plan must not block the others. Returns whether there was none."""
 
-    async def one(plan: RecoveryPlan) -> bool:
+    async def is_done(plan: RecoveryPlan) -> bool:
         try:
             await what(plan, engine)
         except Exception as error:  # noqa: BLE001 (the other plans must continue)
@@ -35,7 +35,7 @@ async def _for_every_plan(what: Any, engine: DurableEngine) -> bool:
             return False
         return True
 
-    return all(await asyncio.gather(*(one(plan) for plan in PLANS.values())))
+    return all(await asyncio.gather(*(is_done(plan) for plan in PLANS.values())))
 
 
 @bp.timer_trigger(arg_name="timer", schedule="%COLDSITE_WATCH_SCHEDULE%")

@@ -78,7 +78,7 @@ def _local(moment: datetime, zone: str) -> str:
 async def document(plans: list[RecoveryPlan], caller: Caller) -> PageUpdate:
     """Every plan as a section. From stored state only: no site and no Azure service is asked."""
     facts = await asyncio.gather(*(_facts(plan, caller) for plan in plans))
-    drawn = {plan.name: _draw("plan.html", one) for plan, one in zip(plans, facts, strict=True)}
+    drawn = {plan.name: _draw("plan.html", shown) for plan, shown in zip(plans, facts, strict=True)}
     return _document(drawn)
 
 
@@ -108,7 +108,7 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         list_runs(plan.name, kind="drill", limit=_DRILLS_SHOWN),
         forecast(plan, "failover"),
     )
-    run = next((one for one in runs if one.run_id == view.active_run), None)
+    run = next((candidate for candidate in runs if candidate.run_id == view.active_run), None)
     seen = situation(view, datetime.now(UTC).replace(second=0, microsecond=0))
     may = [button for button in seen.buttons if button.needs in caller.roles]
     return {
@@ -117,7 +117,7 @@ async def _facts(plan: RecoveryPlan, caller: Caller) -> dict[str, Any]:
         "situation": seen,
         "buttons": may,
         "on_it": seen.on_it if seen.on_it and seen.on_it.needs in caller.roles else None,
-        "evidence": [_evidence_line(one) for one in (view.newest_look.evidence if view.newest_look else [])],
+        "evidence": [_evidence_line(evidence) for evidence in (view.newest_look.evidence if view.newest_look else [])],
         "forecast": expected,
         "run": run,
         "runs": runs,
@@ -136,15 +136,15 @@ def _screens(plan: RecoveryPlan, run: RecoveryRun | None, caller: Caller) -> lis
     return (run.builds_again or list(plan.recovery.workloads)) if stands else []
 
 
-def _evidence_line(one: Evidence) -> dict[str, str]:
+def _evidence_line(evidence: Evidence) -> dict[str, str]:
     """A signal in one line: what it says, how old that is, and what was seen."""
-    word = {"up": "up", "down": "down"}.get(one.state, "no data")
+    word = {"up": "up", "down": "down"}.get(evidence.state, "no data")
     return {
-        "signal": one.signal,
+        "signal": evidence.signal,
         "word": word,
-        "role": one.role,
-        "age": spoken(one.age) if one.age >= 1 else "now",
-        "detail": one.detail,
+        "role": evidence.role,
+        "age": spoken(evidence.age) if evidence.age >= 1 else "now",
+        "detail": evidence.detail,
     }
 
 
@@ -154,11 +154,11 @@ def _chart(plan: RecoveryPlan, drills: list[RecoveryRun]) -> list[dict[str, Any]
     good = [d for d in reversed(drills) if d.outcome is Outcome.SUCCEEDED and d.recovery_time_actual]
     return [
         {
-            "on": f"{one.started_at:%Y-%m-%d}",
-            "took": spoken(one.recovery_time_actual or 0),
-            "part": min(1.5, timedelta(seconds=one.recovery_time_actual or 0) / goal) if goal else 0.0,
+            "on": f"{drill.started_at:%Y-%m-%d}",
+            "took": spoken(drill.recovery_time_actual or 0),
+            "part": min(1.5, timedelta(seconds=drill.recovery_time_actual or 0) / goal) if goal else 0.0,
         }
-        for one in good
+        for drill in good
     ]
 
 

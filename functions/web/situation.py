@@ -90,7 +90,7 @@ def situation(plan: PlanView, now: datetime) -> Situation:
 
 def _without_evidence(text: str, plan: PlanView) -> str:
     """The question without its list of checks, which the page shows line by line."""
-    signals = [one.signal for one in plan.newest_look.evidence] if plan.newest_look else []
+    signals = [evidence.signal for evidence in plan.newest_look.evidence] if plan.newest_look else []
     words = "|".join(map(re.escape, signals))
     return re.sub(rf" ?\b(?:{words}): [^();]*\([^)]*\)[;.]", "", text) if words else text
 

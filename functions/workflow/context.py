@@ -201,17 +201,17 @@ class RunContext:
 
     def settle(self) -> Doing[None]:
         """Waits for all background activities but messages; their failures stop nothing, and are counted."""
-        for one in self._background:
-            if not one.is_complete:
-                yield task.when_any([one])
-            self.unwritten += one.is_failed and one in self._facts
+        for work in self._background:
+            if not work.is_complete:
+                yield task.when_any([work])
+            self.unwritten += work.is_failed and work in self._facts
         self._background.clear()
 
     def settle_messages(self) -> Doing[None]:
         """Waits until every message was delivered, or given up after many attempts."""
-        for one in self._messages:
-            if not one.is_complete:
-                yield task.when_any([one])
+        for message in self._messages:
+            if not message.is_complete:
+                yield task.when_any([message])
         self._messages.clear()
 
     # Operations of Azure
@@ -349,7 +349,7 @@ class RunContext:
         self._notifications += 1
         commands = [f"coldsite {word} {self.run.run_id}" for word in (*do, "runs show")]
         body = f"{text}\n\nRun {self.run.run_id}. Commands: {'; '.join(commands)}"
-        for setting in sorted({one.url_setting for one in to if on in one.on}):
+        for setting in sorted({notification.url_setting for notification in to if on in notification.on}):
             target = f"{on}/{setting}/{self._notifications}"
             order = NotifyOrder(
                 run=self.run, target=target, message=Message(url_setting=setting, title=title, text=body)

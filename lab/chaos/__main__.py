@@ -126,7 +126,7 @@ def _teller(out: Console, progress: Progress, trace: bool) -> Callable[[CellResu
                 markup=False,
                 style=None if result.passed else "red",
             )
-        for line in result.played.told if trace or not result.passed else []:
+        for line in result.played.log if trace or not result.passed else []:
             out.print(f"    {line}", markup=False, style="dim")
 
     return tell

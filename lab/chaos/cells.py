@@ -62,7 +62,7 @@ class Cell:
                 words += ["--seed", str(self.seed), "--number", str(self.number)]
         return " ".join(words)
 
-    def told(self) -> tuple[Story, list[dict[str, Any]]]:
+    def staged(self) -> tuple[Story, list[dict[str, Any]]]:
         """The story of this cell, and the additions to its timeline."""
         match self.kind:
             case "matrix":
@@ -104,7 +104,7 @@ async def play_cell(cell: Cell, speed: float, reference: Played | None = None, m
 
 
 async def _play(cell: Cell, speed: float, make_lab: MakeLab) -> Played:
-    story, more = cell.told()
+    story, more = cell.staged()
     try:
         played = await play(story, speed, *more, make_lab=make_lab)
     except Exception as error:  # noqa: BLE001 (an error of one cell must not end the others)
@@ -150,7 +150,7 @@ def matrix_cells(story: Story, occurring: dict[str, list[str]], loses: Loss = "p
 def uncovered(index: list[str], occurring: dict[str, dict[str, list[str]]]) -> list[str]:
     """The problems of the matrix itself: activities that no story reaches, and crash points that never occur."""
     tried = {c.activity for name, found in occurring.items() for c in matrix_cells(STORIES[name], found)}
-    told = [
+    problems = [
         f"The activity {name} occurs in no story of lab/chaos/stories.py. Extend `failover` if a failover runs it, "
         "`drill` if a drill does, else add a story."
         for name in index
@@ -158,5 +158,7 @@ def uncovered(index: list[str], occurring: dict[str, dict[str, list[str]]]) -> l
     ]
     for name, found in occurring.items():
         absent = sorted((STORIES[name].crash_in or frozenset()) - set(found))
-        told += [f"The story {name} names {one} in crash_in, but it does not occur in it." for one in absent]
-    return told
+        problems += [
+            f"The story {name} names {activity} in crash_in, but it does not occur in it." for activity in absent
+        ]
+    return problems

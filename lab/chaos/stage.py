@@ -44,7 +44,7 @@ class Played:
     processor_wait: float = 0.0
     """The largest share of time that the lab waited for a processor."""
     seconds: float = 0.0
-    told: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
 
 class ChaosLab(Lab):
@@ -112,7 +112,7 @@ class Stage:
         self._seen: list[tuple[Any, ...]] = []
 
     def _tell(self, at: float, text: str) -> None:
-        self._played.told.append(f"{at:6.0f} s  {text}")
+        self._played.log.append(f"{at:6.0f} s  {text}")
 
     async def __aenter__(self) -> Stage:
         self._following = asyncio.create_task(self._watcher.run())
@@ -189,7 +189,7 @@ class Stage:
         while not self._watcher.at_rest:
             if self.lab.clock.now > limit:
                 self._played.failures.append("The lab did not come to rest within a simulated hour.")
-                self._played.told += await self._where_the_workers_stand()
+                self._played.log += await self._where_the_workers_stand()
                 return
             await asyncio.sleep(self._watcher.pause)
 

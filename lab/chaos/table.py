@@ -30,10 +30,10 @@ def show(out: Console, results: list[CellResult], problems: list[str], seconds: 
     for problem in problems:
         out.print(f"\n[red]The matrix itself:[/] {escape(problem)}")
     slowest = max(results, key=lambda r: r.played.seconds, default=None)
-    told = f"\n{len(results) - len(failed)} of {len(results)} cells hold, in {spoken(seconds)}"
+    summary = f"\n{len(results) - len(failed)} of {len(results)} cells hold, in {spoken(seconds)}"
     if slowest:
-        told += f"; the slowest is {slowest.cell.title} with {slowest.played.seconds:.0f} s"
-    out.print(f"{told}.", style="green" if not failed and not problems else "red", markup=False)
+        summary += f"; the slowest is {slowest.cell.title} with {slowest.played.seconds:.0f} s"
+    out.print(f"{summary}.", style="green" if not failed and not problems else "red", markup=False)
 
 
 def _mark(result: CellResult | None) -> str:

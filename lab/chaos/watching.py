@@ -149,15 +149,17 @@ class Watching:
         ]
 
     def _moves_explained(self, runs: list[dict[str, Any]]) -> list[str]:
-        told = []
+        problems = []
         for move in (m for m in self.moves if m.by == "coldsite"):
             at = f"At {move.at:.0f} s Coldsite set the endpoints to {', '.join(sorted(move.enabled)) or 'none'}"
             mover = next((run for run in runs if _moved_by(run, move)), None)
             if mover is None:
-                told.append(f"{at}, and no run's history explains it.")
+                problems.append(f"{at}, and no run's history explains it.")
             elif move.opens and move.serving_for > CERTAIN and not self._asked(mover):
-                told.append(f"{at}, while the primary had served for {move.serving_for:.0f} s and could be seen to.")
-        return told
+                problems.append(
+                    f"{at}, while the primary had served for {move.serving_for:.0f} s and could be seen to."
+                )
+        return problems
 
     def _asked(self, run: dict[str, Any]) -> bool:
         """Whether a person has chosen: by starting the run, or by answering one."""
@@ -184,29 +186,29 @@ class Watching:
     @staticmethod
     def _one_at_a_time(runs: list[dict[str, Any]]) -> list[str]:
         """At most one run at a time; a drill that a failover has interrupted clears itself away beside it."""
-        told = []
+        problems = []
         holders = sorted((r for r in runs if r["outcome"] != "preempted"), key=lambda r: r["started_at"])
-        for one, other in pairwise(holders):
-            if one["ended_at"] is None or other["started_at"] < one["ended_at"] - SLACK:
-                told.append(f"{other['run_id']} began before {one['run_id']} had ended.")
-        return told
+        for earlier, later in pairwise(holders):
+            if earlier["ended_at"] is None or later["started_at"] < earlier["ended_at"] - SLACK:
+                problems.append(f"{later['run_id']} began before {earlier['run_id']} had ended.")
+        return problems
 
     @staticmethod
     def _nothing_left(report: dict[str, Any]) -> list[str]:
         """A failed run keeps its recovery point, which may be the last one."""
         failed = [short(r["run_id"]) for r in report["runs"] if (r["kind"], r["outcome"]) == ("failover", "failed")]
-        names = [one.split("/")[-1] for one in report["resources_left"] if not _kept(one, failed)]
+        names = [resource.split("/")[-1] for resource in report["resources_left"] if not _kept(resource, failed)]
         return [f"Left behind: {', '.join(names)}."] if names else []
 
     def _replica_as_it_was(self, report: dict[str, Any]) -> list[str]:
         now = self._replica_group()
         changed = [key for key in sorted(self._replica.keys() | now.keys()) if self._replica.get(key) != now.get(key)]
-        told = [f"In the replica group {key.split('/')[-1]} is not as it was." for key in changed]
+        problems = [f"In the replica group {key.split('/')[-1]} is not as it was." for key in changed]
         held = any(r["kind"] == "failover" and r["outcome"] is None for r in report["runs"])
         serving = report["active_site"] != "primary"
         if self._lab.replication.frozen and not held and not serving:
-            told.append("The replica is still frozen, and no failover needs that.")
-        return told
+            problems.append("The replica is still frozen, and no failover needs that.")
+        return problems
 
     def _recovery_stands(self, report: dict[str, Any]) -> list[str]:
         succeeded = any((r["kind"], r["outcome"]) == ("failover", "succeeded") for r in report["runs"])
@@ -216,15 +218,15 @@ class Watching:
         return [f"A failover succeeded, and the recovery site lacks {', '.join(lacking)}."] if lacking else []
 
     async def _every_run_ends(self, runs: list[dict[str, Any]]) -> list[str]:
-        told = []
+        problems = []
         for run in runs:
             if is_moving(run):
-                told.append(f"{run['run_id']} neither ended nor waits for a person: it is {run['phase']}.")
+                problems.append(f"{run['run_id']} neither ended nor waits for a person: it is {run['phase']}.")
             status = await self._lab.functions.dispatcher.status(run["run_id"])
             word = status["runtimeStatus"] if status else "Completed"
             if word != ("Completed" if run["outcome"] else "Running"):
-                told.append(f"The orchestration of {run['run_id']} is {word}; the history says {run['outcome']}.")
-        return told
+                problems.append(f"The orchestration of {run['run_id']} is {word}; the history says {run['outcome']}.")
+        return problems
 
 
 def short(run_id: str) -> str:

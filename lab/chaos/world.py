@@ -56,11 +56,11 @@ async def _steps(lab: Lab) -> dict[str, str]:
             rows = [dict(row) async for row in service.get_table_client("ColdsiteSteps").list_entities()]
         except ResourceNotFoundError:
             return {}
-    told: dict[str, list[str]] = {}
+    statuses_by_step: dict[str, list[str]] = {}
     for row in rows:
         key = f"{pattern(row['PartitionKey'])} {row['name']} {pattern(row['target'])}".strip()
-        told.setdefault(key, []).append(str(row["status"]))
-    return {key: ", ".join(sorted(statuses)) for key, statuses in sorted(told.items())}
+        statuses_by_step.setdefault(key, []).append(str(row["status"]))
+    return {key: ", ".join(sorted(statuses)) for key, statuses in sorted(statuses_by_step.items())}
 
 
 def differences(state: dict[str, Any], reference: dict[str, Any]) -> list[str]:
@@ -76,5 +76,5 @@ def differences(state: dict[str, Any], reference: dict[str, Any]) -> list[str]:
 def _flat(state: dict[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in state.items():
-        flat |= {f"{key}: {inner}": one for inner, one in value.items()} if isinstance(value, dict) else {key: value}
+        flat |= {f"{key}: {inner}": leaf for inner, leaf in value.items()} if isinstance(value, dict) else {key: value}
     return flat

@@ -131,9 +131,9 @@ class ResourceManager:
                 400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is required."
             )
         if route.versions and version not in route.versions:
-            told = ", ".join(sorted(route.versions))
+            modelled = ", ".join(sorted(route.versions))
             raise ArmError(
-                400, "InvalidApiVersionParameter", f"The api-version '{version}' is not modelled; {told} is."
+                400, "InvalidApiVersionParameter", f"The api-version '{version}' is not modelled; {modelled} is."
             )
         if route.action:
             self.identity.check(caller, route.action, path)

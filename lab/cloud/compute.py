@@ -45,13 +45,13 @@ class Compute:
             ("disks", DISK_API, self._put_disk),
             ("virtualMachines", VM_API, self._put_machine),
         ):
-            one, many = f"{GROUP}/{kind}/{{name}}", f"{GROUP}/{kind}"
-            arm.model("GET", one, f"Microsoft.Compute/{kind}/read", api, self._get)
-            arm.model("GET", many, f"Microsoft.Compute/{kind}/read", api, self._list)
+            single, listing = f"{GROUP}/{kind}/{{name}}", f"{GROUP}/{kind}"
+            arm.model("GET", single, f"Microsoft.Compute/{kind}/read", api, self._get)
+            arm.model("GET", listing, f"Microsoft.Compute/{kind}/read", api, self._list)
             everywhere = f"/subscriptions/{{subscription}}/providers/Microsoft.Compute/{kind}"
             arm.model("GET", everywhere, f"Microsoft.Compute/{kind}/read", api, self._list)
-            arm.model("PUT", one, f"Microsoft.Compute/{kind}/write", api, put)
-            arm.model("DELETE", one, f"Microsoft.Compute/{kind}/delete", api, self._delete)
+            arm.model("PUT", single, f"Microsoft.Compute/{kind}/write", api, put)
+            arm.model("DELETE", single, f"Microsoft.Compute/{kind}/delete", api, self._delete)
         machine = f"{GROUP}/virtualMachines/{{name}}"
         view = "Microsoft.Compute/virtualMachines/instanceView/read"
         arm.model("GET", f"{machine}/instanceView", view, VM_API, self._instance_view)

@@ -71,7 +71,7 @@ class Front:
 
     async def _subscriptions(self, call: Call) -> Answer:
         """Source: Azure/azure-rest-api-specs, Microsoft.Resources, GetSubscriptions example."""
-        one = {
+        subscription = {
             "id": f"/subscriptions/{self._subscription}",
             "subscriptionId": self._subscription,
             "tenantId": TENANT,
@@ -81,7 +81,7 @@ class Front:
             "authorizationSource": "RoleBased",
             "managedByTenants": [],
         }
-        return Answer(200, {"value": [one], "count": {"type": "Total", "value": 1}})
+        return Answer(200, {"value": [subscription], "count": {"type": "Total", "value": 1}})
 
     async def _metadata(self, request: web.Request) -> web.Response:
         """What ``az cloud register --endpoint-resource-manager`` reads; tried with az 2.91."""

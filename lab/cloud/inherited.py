@@ -15,8 +15,10 @@ def check_start(disk: dict[str, Any], body: dict[str, Any]) -> None:
     kept = (disk.get("securityProfile") or {}).get("securityType", "Standard")
     wanted = (body["properties"].get("securityProfile") or {}).get("securityType", "Standard")
     if kept != wanted:
-        told = f"Security type of VM ({wanted}) is not compatible with the security type of attached OS Disk ({kept})."
-        raise ArmError(400, "BadRequest", told)
+        message = (
+            f"Security type of VM ({wanted}) is not compatible with the security type of attached OS Disk ({kept})."
+        )
+        raise ArmError(400, "BadRequest", message)
     if disk.get("purchasePlan") and not body.get("plan"):
         raise ArmError(
             400,

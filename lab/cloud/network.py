@@ -107,6 +107,6 @@ def _as_seen_by(caller: str, nic: dict[str, Any]) -> dict[str, Any]:
     if caller != APP:
         return nic
     shown = copy.deepcopy(nic)
-    for one in shown["properties"]["ipConfigurations"]:
-        one["properties"]["privateIPAddress"] = loopback(one["properties"]["privateIPAddress"])
+    for configuration in shown["properties"]["ipConfigurations"]:
+        configuration["properties"]["privateIPAddress"] = loopback(configuration["properties"]["privateIPAddress"])
     return shown

@@ -25,8 +25,9 @@ class Permissions:
 
     async def _list(self, call: Call) -> Answer:
         place = call.path.lower().rsplit("/providers/microsoft.authorization", 1)[0] + "/"
-        roles = [one for one in self._identity.grants if place.startswith(one.scope.lower() + "/")]
+        roles = [grant for grant in self._identity.grants if place.startswith(grant.scope.lower() + "/")]
         value = [
-            {"actions": list(one.actions), "notActions": [], "dataActions": [], "notDataActions": []} for one in roles
+            {"actions": list(grant.actions), "notActions": [], "dataActions": [], "notDataActions": []}
+            for grant in roles
         ]
         return Answer(200, {"value": value})

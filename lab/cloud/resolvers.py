@@ -71,10 +71,10 @@ class Resolvers:
     async def start(self, traffic: TrafficManager, aliases: dict[str, str], *, listens: bool = True) -> None:
         for number in range(_COUNT):
             begins = (number + 1) / _COUNT
-            one = CachingResolver(self._clock, traffic.ttl, begins, traffic.resolve, traffic.fqdn, aliases)
-            await one.start(listens=listens)
-            self.all.append(one)
+            resolver = CachingResolver(self._clock, traffic.ttl, begins, traffic.resolve, traffic.fqdn, aliases)
+            await resolver.start(listens=listens)
+            self.all.append(resolver)
 
     async def stop(self) -> None:
-        for one in self.all:
-            await one.stop()
+        for resolver in self.all:
+            await resolver.stop()

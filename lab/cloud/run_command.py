@@ -54,15 +54,15 @@ class RunCommand:
             )
         self._running.add(key)
         script = "\n".join(call.body.get("script", []))
-        parameters = {str(one["name"]): str(one["value"]) for one in call.body.get("parameters", [])}
+        parameters = {str(parameter["name"]): str(parameter["value"]) for parameter in call.body.get("parameters", [])}
 
         def complete() -> dict[str, Any] | None:
             self._running.discard(key)
             if hangs:
                 return None
             out, err = self.on_script(path, script, parameters)
-            said = (("ComponentStatus/StdOut/succeeded", out), ("ComponentStatus/StdErr/succeeded", err))
-            return {"value": [status_of(code, "Info", "Provisioning succeeded", text) for code, text in said]}
+            streams = (("ComponentStatus/StdOut/succeeded", out), ("ComponentStatus/StdErr/succeeded", err))
+            return {"value": [status_of(code, "Info", "Provisioning succeeded", text) for code, text in streams]}
 
         seconds = _LONGEST_SCRIPT if hangs else self._arm.times.of("run_command", path)
         error = {"code": "VMExtensionProvisioningTimeout", "message": "The script ran too long."} if hangs else None

@@ -62,15 +62,15 @@ class TrafficManager:
         self._published: list[str] = []
         self._enabled = True
         group = "/subscriptions/{subscription}/resourceGroups/{group}/providers"
-        one = f"{group}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
+        template = f"{group}/Microsoft.Network/trafficManagerProfiles/{{profile}}"
         base = "Microsoft.Network/trafficManagerProfiles"
-        arm.model("GET", one, f"{base}/read", API, self._get_profile)
+        arm.model("GET", template, f"{base}/read", API, self._get_profile)
         everywhere = "/subscriptions/{subscription}/providers/Microsoft.Network/trafficManagerProfiles"
         arm.model("GET", everywhere, f"{base}/read", API, self._list_profiles)
         for kind in ("externalEndpoints", "azureEndpoints"):
-            arm.model("GET", f"{one}/{kind}/{{name}}", f"{base}/{kind}/read", API, self._get)
-            arm.model("PATCH", f"{one}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._patch)
-            arm.model("PUT", f"{one}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._put)
+            arm.model("GET", f"{template}/{kind}/{{name}}", f"{base}/{kind}/read", API, self._get)
+            arm.model("PATCH", f"{template}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._patch)
+            arm.model("PUT", f"{template}/{kind}/{{name}}", f"{base}/{kind}/write", API, self._put)
 
     def add(self, endpoint: EndpointState) -> None:
         endpoint.monitor = "CheckingEndpoint" if endpoint.enabled else "Disabled"

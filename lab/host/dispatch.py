@@ -122,7 +122,7 @@ class Dispatcher:
 
     def strike(self, write: Literal["azure", "history"]) -> bool:
         """A write was applied: kills the workers for which it was meant. True when there were any."""
-        doomed = {one: order for one, order in self._under_fire.items() if order.write in (None, write)}
+        doomed = {instance: order for instance, order in self._under_fire.items() if order.write in (None, write)}
         for instance, order in doomed.items():
             del self._under_fire[instance]
             instance.kill(order.loses)

@@ -48,10 +48,10 @@ class Provider:
     @classmethod
     def of(cls, durable: dict[str, Any], speed: float) -> Provider:
         """Reads ``extensions.durableTask``; what it does not say is Azure's default."""
-        said = durable.get("storageProvider", {})
-        poll = _seconds(said.get("maxQueuePollingInterval", "00:00:30"))
-        visibility = _seconds(said.get("controlQueueVisibilityTimeout", "00:05:00"))
-        return cls(int(said.get("partitionCount", 4)), poll / speed, visibility / speed, 1.0 / speed)
+        provider = durable.get("storageProvider", {})
+        poll = _seconds(provider.get("maxQueuePollingInterval", "00:00:30"))
+        visibility = _seconds(provider.get("controlQueueVisibilityTimeout", "00:05:00"))
+        return cls(int(provider.get("partitionCount", 4)), poll / speed, visibility / speed, 1.0 / speed)
 
 
 def _seconds(text: str) -> float:
@@ -110,7 +110,7 @@ class ProgramEngine:
         settings = dict(os.environ) | self._settings | {"ENGINE_STORAGE": self._storage.connection_string}
         for more in ({}, {"ENGINE_DISPATCH": "false"}):
             self._processes.append(await ChildProcess.start([self._program], self._log, settings | more))
-        self.address, self.clients = (str(one.hello["address"]) for one in self._processes)
+        self.address, self.clients = (str(process.hello["address"]) for process in self._processes)
 
     async def stop(self) -> None:
         for process in self._processes:

@@ -127,14 +127,14 @@ class ReplicationMachine:
             return json.dumps(
                 dict.fromkeys(("state", "queue_bytes", "replicated_until", "message")) | self._freezing
             ), ""
-        said = {
+        status = {
             "state": "good" if self._whole else self.state,
             "connected": self._connected() and not self.paused,
             "queue_bytes": 512 * (len(self._received) - self._applied),
             "replicated_until": self._replicated_until(),
             "message": "job-1 refused to be paused" if name == "freeze" and self.state == "unpausable" else "simulated",
         }
-        return json.dumps(self._freezing | said), ""
+        return json.dumps(self._freezing | status), ""
 
     @property
     def _freezing(self) -> dict[str, bool]:

@@ -176,8 +176,8 @@ class SqlServer:
         login = tds.read_login(body)
         wanted = login.database or "master"
         if refusals := self.login_refusals(login.user, login.password, wanted, is_probe=login.app == PROBE):
-            told = b"".join(tds.message(0xAA, r.number, r.level, r.text, self._name) for r in refusals)
-            await connection.send(told + tds.done(error=True))
+            refusal = b"".join(tds.message(0xAA, r.number, r.level, r.text, self._name) for r in refusals)
+            await connection.send(refusal + tds.done(error=True))
             return None
         await connection.send(tds.login_accepted(wanted, self._name))
         return Session(is_probe=login.app == PROBE)

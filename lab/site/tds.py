@@ -111,12 +111,12 @@ class Connection:
                 handshake.do_handshake()
                 break
             except ssl.SSLWantReadError:
-                if told := self._outgoing.read():
-                    await self.send(told, PRELOGIN)
+                if outgoing := self._outgoing.read():
+                    await self.send(outgoing, PRELOGIN)
                 _, body = await self.receive()
                 self._incoming.write(body)
-        if told := self._outgoing.read():
-            await self.send(told, PRELOGIN)
+        if outgoing := self._outgoing.read():
+            await self.send(outgoing, PRELOGIN)
         self._object = handshake
 
     def close(self) -> None:

@@ -139,8 +139,10 @@ class _File:
         lengths: dict[str, int] = {}
         for node in root.named_children:
             if node.type == "decorators":
-                said = [_child(one, "call_expression") for one in node.named_children]
-                lists = [one.named_children[1].named_children[0] for one in said if _text(one).startswith("allowed(")]
+                calls = [_child(decorator, "call_expression") for decorator in node.named_children]
+                lists = [
+                    call.named_children[1].named_children[0] for call in calls if _text(call).startswith("allowed(")
+                ]
                 allowed = self._value(lists[0], {}) if lists else None
                 lengths = {word: int(number) for word, number in _LENGTH.findall(_text(node))}
                 continue
@@ -309,23 +311,23 @@ class _File:
         raise self._refuse(node, f"{node.type} is not modelled: {_text(node)[:40]!r}")
 
     def _string(self, parts: list[Node], known: dict[str, Any]) -> str:
-        told = ""
+        text = ""
         for part in parts:
             match part.type:
                 case "interpolation":  # Blanks before it stand in its opening, where the grammar puts them.
-                    told += _text(part.children[0]).removesuffix("${") + str(self._value(part.named_children[0], known))
+                    text += _text(part.children[0]).removesuffix("${") + str(self._value(part.named_children[0], known))
                 case "escape_sequence":
-                    told += {"\\n": "\n", "\\t": "\t", "\\r": "\r"}.get(_text(part), _text(part)[1:])
+                    text += {"\\n": "\n", "\\t": "\t", "\\r": "\r"}.get(_text(part), _text(part)[1:])
                 case _:
-                    told += _text(part)
-        return told
+                    text += _text(part)
+        return text
 
     def _object(self, properties: list[Node], known: dict[str, Any]) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        for one in properties:
-            if one.named_children[0].type == "resource_declaration":
+        for member in properties:
+            if member.named_children[0].type == "resource_declaration":
                 continue
-            key, value = one.named_children[0], one.named_children[-1]
+            key, value = member.named_children[0], member.named_children[-1]
             name = self._value(key, known) if key.type == "string" else _text(key)
             found = self._value(value, known)
             if found is not None:
@@ -360,7 +362,7 @@ class _File:
         name, arguments = _text(node.named_children[0]), node.named_children[1]
         values = [self._value(argument, known) for argument in arguments.named_children]
         if own := self._functions.get(name):
-            named = [_text(_identifier(one)) for one in _child(own, "parameters").named_children]
+            named = [_text(_identifier(parameter)) for parameter in _child(own, "parameters").named_children]
             return self._value(own.named_children[-1], dict(zip(named, values, strict=True)))
         if name in ("loadJsonContent", "loadTextContent"):
             text = (self._file.parent / values[0]).read_text()

@@ -45,7 +45,7 @@ def _resource_id(scope: str, *parts: str) -> str:
     elif kind == 1:
         group = parts[0]
     provider, *types = parts[kind].split("/")
-    named = "/".join(f"{one}/{name}" for one, name in zip(types, parts[kind + 1 :], strict=True))
+    named = "/".join(f"{segment}/{name}" for segment, name in zip(types, parts[kind + 1 :], strict=True))
     return f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{provider}/{named}"
 
 
@@ -77,9 +77,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "take": lambda scope, value, count: value[:count],
     "tenant": lambda scope: {"tenantId": TENANT},
     "startsWith": lambda scope, text, start: str(text).lower().startswith(str(start).lower()),
-    "toObject": lambda scope, values, key, value: {key(one): value(one) for one in values},
+    "toObject": lambda scope, values, key, value: {key(item): value(item) for item in values},
     "toLower": lambda scope, text: str(text).lower(),
     "toUpper": lambda scope, text: str(text).upper(),
-    "union": lambda scope, *objects: {key: value for one in objects for key, value in one.items()},
+    "union": lambda scope, *objects: {key: value for part in objects for key, value in part.items()},
     "uniqueString": lambda scope, *parts: unique_string(*parts),
 }

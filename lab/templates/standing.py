@@ -73,10 +73,10 @@ def assigned(made: Deployment, principal: str) -> list[Grant]:
     """The custom roles that a deployment gives to one identity."""
     found = []
     for assignment in made.of_type("Microsoft.Authorization/roleAssignments"):
-        said = assignment.body["properties"]
-        role = made.resources.get(str(said["roleDefinitionId"]).lower())
-        if said["principalId"] == principal and role is not None:
-            actions = tuple(a for one in role.body["properties"]["permissions"] for a in one["actions"])
+        assigned_to = assignment.body["properties"]
+        role = made.resources.get(str(assigned_to["roleDefinitionId"]).lower())
+        if assigned_to["principalId"] == principal and role is not None:
+            actions = tuple(a for permission in role.body["properties"]["permissions"] for a in permission["actions"])
             found.append(Grant(assignment.id.rpartition("/providers/")[0], actions))
     return found
 
@@ -91,8 +91,8 @@ def standing(plan: RecoveryPlan) -> Standing:
     terms, traffic = plan.recovery, plan.traffic
     made = deployment(plan.name, take_apart(terms.resource_group).subscription)
     if made:
-        found, known = _deployed(made), {one["name"] for one in made.outputs["COLDSITE_SITE"]["workloads"]}
-        kinds = {one.endpoint: one.type for one in (traffic.primary, traffic.recovery)}
+        found, known = _deployed(made), {workload["name"] for workload in made.outputs["COLDSITE_SITE"]["workloads"]}
+        kinds = {place.endpoint: place.type for place in (traffic.primary, traffic.recovery)}
         for endpoint in found.endpoints:  # A plan may be tried with another kind of endpoint.
             endpoint.kind = kinds.get(endpoint.name, endpoint.kind)
     else:
@@ -114,31 +114,33 @@ def standing(plan: RecoveryPlan) -> Standing:
 def _deployed(made: Deployment) -> Standing:
     site: dict[str, Any] = made.outputs["COLDSITE_SITE"]
     profile = made.resources[site["traffic"]["profile"].lower()]
-    said = profile.body["properties"]
-    watch = said["monitorConfig"]
+    properties = profile.body["properties"]
+    watch = properties["monitorConfig"]
     return Standing(
         location=site["location"],
         machine=site["replication"]["machine"],
         profile=profile.id,
-        hostname=f"{said['dnsConfig']['relativeName']}.trafficmanager.net",
-        ttl=float(said["dnsConfig"]["ttl"]),
+        hostname=f"{properties['dnsConfig']['relativeName']}.trafficmanager.net",
+        ttl=float(properties["dnsConfig"]["ttl"]),
         monitor=MonitorConfig(
             interval=watch["intervalInSeconds"],
             timeout=watch["timeoutInSeconds"],
             tolerated=watch["toleratedNumberOfFailures"],
             path=watch["path"],
-            host=next(one["value"] for one in watch["customHeaders"] if one["name"] == "host"),
+            host=next(header["value"] for header in watch["customHeaders"] if header["name"] == "host"),
         ),
-        endpoints=[_endpoint(one) for one in said["endpoints"]],
+        endpoints=[_endpoint(endpoint) for endpoint in properties["endpoints"]],
         disks={disk["id"]: (disk["workload"], _label(disk)) for disk in site["disks"]},
         interfaces=dict(_interface(nic) for nic in made.of_type("Microsoft.Network/networkInterfaces")),
     )
 
 
-def _endpoint(one: dict[str, Any]) -> EndpointState:
-    said = one["properties"]
-    kind = one["type"].rpartition("/")[2]
-    return EndpointState(one["name"], kind, "", said["priority"], enabled=said["endpointStatus"] == "Enabled")
+def _endpoint(endpoint: dict[str, Any]) -> EndpointState:
+    properties = endpoint["properties"]
+    kind = endpoint["type"].rpartition("/")[2]
+    return EndpointState(
+        endpoint["name"], kind, "", properties["priority"], enabled=properties["endpointStatus"] == "Enabled"
+    )
 
 
 def _label(disk: dict[str, Any]) -> str:
@@ -147,5 +149,5 @@ def _label(disk: dict[str, Any]) -> str:
 
 
 def _interface(nic: Resource) -> tuple[str, tuple[str, str]]:
-    said = nic.body["properties"]["ipConfigurations"][0]["properties"]
-    return nic.id, (said["privateIPAddress"], said["subnet"]["id"])
+    properties = nic.body["properties"]["ipConfigurations"][0]["properties"]
+    return nic.id, (properties["privateIPAddress"], properties["subnet"]["id"])

@@ -27,14 +27,14 @@ async def interfaces(group: str) -> dict[str, InterfaceView]:
         response = await client.send_request(HttpRequest("GET", url))
         response.raise_for_status()
         body = response.json()
-        for one in body.get("value", []):
-            properties = one.get("properties", {})
+        for nic in body.get("value", []):
+            properties = nic.get("properties", {})
             configurations: list[dict[str, Any]] = properties.get("ipConfigurations") or []
             first = configurations[0].get("properties", {}) if configurations else {}
-            found[str(one["id"]).lower()] = InterfaceView(
+            found[str(nic["id"]).lower()] = InterfaceView(
                 address=str(first.get("privateIPAddress") or ""),
                 machine=(properties.get("virtualMachine") or {}).get("id"),
-                location=str(one.get("location") or ""),
+                location=str(nic.get("location") or ""),
                 dns_servers=[str(server) for server in (properties.get("dnsSettings") or {}).get("dnsServers") or []],
             )
         url = body.get("nextLink")
@@ -50,8 +50,8 @@ async def sizes(subscription: str, location: str) -> dict[str, SizeView]:
     async for sku in clients.compute(subscription).resource_skus.list(filter=f"location eq '{location}'"):
         if sku.resource_type != "virtualMachines" or not sku.name:
             continue
-        can = {str(one.name): str(one.value) for one in sku.capabilities or []}
-        wholly = [one for one in sku.restrictions or [] if word_of(one.type) == "Location"]
+        can = {str(capability.name): str(capability.value) for capability in sku.capabilities or []}
+        wholly = [restriction for restriction in sku.restrictions or [] if word_of(restriction.type) == "Location"]
         found[sku.name.lower()] = SizeView(
             family=sku.family or "",
             cores=int(can.get("vCPUs", "0")),
@@ -105,8 +105,8 @@ async def rights(place: str) -> list[Rights]:
         response.raise_for_status()
         body = response.json()
         found += [
-            Rights(actions=one.get("actions") or [], not_actions=one.get("notActions") or [])
-            for one in body.get("value", [])
+            Rights(actions=rights.get("actions") or [], not_actions=rights.get("notActions") or [])
+            for rights in body.get("value", [])
         ]
         url = body.get("nextLink")
     return found

@@ -26,7 +26,7 @@ async def clean_up(order: CleanUpOrder) -> CleanedUp:
     client = clients.compute(place.subscription)
     machines = await _owned(client.virtual_machines.list(place.group), order)
     if order.unfinished:
-        machines = [one for one in machines if not await may_be_up(client, place.group, one)]
+        machines = [machine for machine in machines if not await may_be_up(client, place.group, machine)]
     disks = await _owned(
         client.disks.list_by_resource_group(place.group), order, lambda disk: order.loose and not disk.managed_by
     )
@@ -113,7 +113,7 @@ def _held_by(machine: Any) -> set[str]:
     interfaces = (network.network_interfaces or []) if network else []
     disks = [storage.os_disk, *(storage.data_disks or [])] if storage else []
     managed = [disk.managed_disk for disk in disks if disk and disk.managed_disk]
-    return {str(one.id).lower() for one in [*interfaces, *managed]}
+    return {str(resource.id).lower() for resource in [*interfaces, *managed]}
 
 
 async def standing(group: str, plan: str) -> dict[str, set[str]]:

@@ -47,7 +47,7 @@ async def recovery_points(group: str, plan: str) -> list[PointInTime]:
         try:
             named = _Tags.model_validate(dict(tags))
         except ValidationError as error:
-            wrong = ", ".join(sorted({str(one["loc"][0]) for one in error.errors()}))
+            wrong = ", ".join(sorted({str(problem["loc"][0]) for problem in error.errors()}))
             _log.warning(
                 "The tags of snapshot %s were changed (%s); its set is not used.",
                 snapshot.name,

@@ -74,7 +74,7 @@ class Approval(Strict):
 
 def _or_off(schema: dict[str, Any]) -> None:
     """In the file, ``off`` stands for no trust."""
-    schema["anyOf"] = [{"const": "off"} if one == {"type": "null"} else one for one in schema["anyOf"]]
+    schema["anyOf"] = [{"const": "off"} if choice == {"type": "null"} else choice for choice in schema["anyOf"]]
 
 
 class Detection(Strict):

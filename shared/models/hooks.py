@@ -28,7 +28,7 @@ class Act(Strict):
     """How long a hook may take. A script may take ``recovery.operation_timeout``."""
 
     @model_validator(mode="after")
-    def _one(self) -> Act:
+    def _hook_or_script(self) -> Act:
         if (self.hook is None) == (self.script is None):
             raise ValueError("needs exactly one of hook, script")
         if (self.script is None) != (self.on is None):

@@ -74,7 +74,9 @@ class PointInTime(Strict):
 
     def of_workload(self, name: str) -> dict[str, str]:
         """The snapshots of one workload by disk label."""
-        return {key.partition("/")[2]: one for key, one in self.snapshots.items() if key.partition("/")[0] == name}
+        return {
+            key.partition("/")[2]: snapshot for key, snapshot in self.snapshots.items() if key.partition("/")[0] == name
+        }
 
     @property
     def holds_until(self) -> datetime | None:

@@ -141,7 +141,7 @@ class CleanedUp(Strict):
     @property
     def still_there(self) -> list[str]:
         """What is left: with Azure's reason where it gave one, else by its id."""
-        return [*self.reasons, *(one for one in self.left if take_apart(one).name not in self.refused)]
+        return [*self.reasons, *(resource for resource in self.left if take_apart(resource).name not in self.refused)]
 
     def as_step(self) -> StepEnd:
         if not self.left:

@@ -47,4 +47,4 @@ def is_host(value: str) -> bool:
             return bool(ipaddress.IPv4Address(value))
         return False
     labels = value.rstrip(".").split(".")
-    return _HOST.fullmatch(value) is not None and len(value) <= 253 and all(1 <= len(one) <= 63 for one in labels)
+    return _HOST.fullmatch(value) is not None and len(value) <= 253 and all(1 <= len(label) <= 63 for label in labels)

@@ -322,7 +322,7 @@ class RecoveryPlan(Strict):
     @property
     def addresses(self) -> list[str]:
         """The app settings of every address that is told of anything."""
-        return sorted({one.url_setting for one in self.notify} | {one.to for one in self.escalation})
+        return sorted({n.url_setting for n in self.notify} | {step.to for step in self.escalation})
 
     @property
     def settings(self) -> list[str]:

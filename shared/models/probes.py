@@ -71,7 +71,7 @@ class Probe(Strict):
     sql: SqlProbe | None = None
 
     @model_validator(mode="after")
-    def _one(self) -> Probe:
+    def _http_or_sql(self) -> Probe:
         if (self.http is None) == (self.sql is None):
             raise ValueError("needs exactly one of http, sql")
         return self

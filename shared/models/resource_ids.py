@@ -16,7 +16,7 @@ class ResourceName(NamedTuple):
     def is_in_group_of(self, other: ResourceName) -> bool:
         """Whether both are in one resource group; Azure ignores case."""
         mine, theirs = (self.subscription, self.group), (other.subscription, other.group)
-        return [one.lower() for one in mine] == [one.lower() for one in theirs]
+        return [part.lower() for part in mine] == [part.lower() for part in theirs]
 
 
 def take_apart(resource_id: str) -> ResourceName:

@@ -39,8 +39,10 @@ def is_genuine(key: bytes, headers: Mapping[str, str], body: bytes, now: float) 
     if not moment.isascii() or not moment.isdigit() or len(moment) > 12 or abs(now - int(moment)) > TOLERANCE:
         return False
     expected = _signed(key, message_id, moment, body)
-    given = [one.removeprefix("v1,") for one in headers.get("webhook-signature", "").split() if one.startswith("v1,")]
-    return any(hmac.compare_digest(one.encode(), expected.encode()) for one in given)
+    given = [
+        token.removeprefix("v1,") for token in headers.get("webhook-signature", "").split() if token.startswith("v1,")
+    ]
+    return any(hmac.compare_digest(candidate.encode(), expected.encode()) for candidate in given)
 
 
 def _signed(key: bytes, message_id: str, moment: str, body: bytes) -> str:

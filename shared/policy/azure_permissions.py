@@ -56,7 +56,7 @@ def places_of(plan: RecoveryPlan) -> dict[Place, str]:
 
 def missing(place: Place, granted: list[Rights]) -> list[str]:
     """The needed actions that no role grants: one role must grant an action and not take it back itself."""
-    return [action for action in NEEDED[place] if not any(_grants(one, action) for one in granted)]
+    return [action for action in NEEDED[place] if not any(_grants(rights, action) for rights in granted)]
 
 
 def _grants(rights: Rights, action: str) -> bool:

@@ -31,4 +31,4 @@ def maintenance(
     if paused_until and now < paused_until:
         because = f"Automatic failover is paused until {spoken_moment(paused_until)}: {pause_reason}."
         open_now.append(Maintenance(until=paused_until, because=because))
-    return max(open_now, key=lambda one: one.until, default=None)
+    return max(open_now, key=lambda maintenance: maintenance.until, default=None)

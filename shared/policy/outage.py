@@ -57,10 +57,10 @@ def decide(rounds: list[Round], detection: Detection, now: datetime) -> Verdict:
     last = views[-1]
     since = later = now
     max_age = detection.max_check_age
-    for one, seen in zip(reversed(rounds), reversed(views), strict=True):
-        if seen.says != last.says or bool(seen.veto) != bool(last.veto) or later - one.at > max_age:
+    for round_, view in zip(reversed(rounds), reversed(views), strict=True):
+        if view.says != last.says or bool(view.veto) != bool(last.veto) or later - round_.at > max_age:
             break
-        since = later = one.at
+        since = later = round_.at
     agreed = max(0.0, (now - since).total_seconds())
     moments = [*(r.at for r in rounds), now]
     steps = (later - earlier for earlier, later in pairwise(moments))
@@ -107,11 +107,11 @@ def _left_when_all(rounds: list[Round], views: list[RoundView], detection: Detec
     has no ``confirm_when_all``, or where not every path says so. One look is never enough.
     """
     later, looks = now, 0
-    for one, seen in zip(reversed(rounds), reversed(views), strict=True):
-        whole = seen.says == "down" and not seen.veto and set(seen.down_paths) == detection.paths
-        if not whole or later - one.at > detection.max_check_age:
+    for round_, view in zip(reversed(rounds), reversed(views), strict=True):
+        whole = view.says == "down" and not view.veto and set(view.down_paths) == detection.paths
+        if not whole or later - round_.at > detection.max_check_age:
             break
-        later, looks = one.at, looks + 1
+        later, looks = round_.at, looks + 1
     if detection.confirm_when_all is None or not looks:
         return float("inf")
     left = (detection.confirm_when_all - (now - later)).total_seconds()

@@ -52,9 +52,13 @@ class Measure(Strict):
 
 def progress(plan: RecoveryPlan, run: RecoveryRun, steps: list[Step], now: datetime) -> list[StepLine]:
     """The steps that people know, in the order in which they began; steps of one name are one line."""
-    wanted = {} if run.kind == "failback" else {(one.name, one.target): one for one in expected_timeline(plan)}
+    wanted = (
+        {}
+        if run.kind == "failback"
+        else {(planned.name, planned.target): planned for planned in expected_timeline(plan)}
+    )
     grouped: dict[str, list[Step]] = {}
-    for step in sorted(steps, key=lambda one: one.started_at):
+    for step in sorted(steps, key=lambda step: step.started_at):
         if step.name in STEPS and step.status != "skipped":
             grouped.setdefault(step_words(step.name, step.target), []).append(step)
     lines: list[StepLine] = []

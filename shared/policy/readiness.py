@@ -42,7 +42,7 @@ def findings(
         *_support(plan, facts),
         *_way_home(plan),
     ]
-    return sorted(found, key=lambda one: (one.severity != "blocker", one.code, one.subject))
+    return sorted(found, key=lambda finding: (finding.severity != "blocker", finding.code, finding.subject))
 
 
 def _unread(facts: ReadinessFacts) -> Iterator[Finding]:
@@ -215,7 +215,7 @@ def _interface(
 
 def _is_near(server: str, home: set[str]) -> bool:
     """Whether an address is in the same 256 addresses as one of the primary site's."""
-    return any(server.rpartition(".")[0] == one.rpartition(".")[0] for one in home)
+    return any(server.rpartition(".")[0] == address.rpartition(".")[0] for address in home)
 
 
 def _sizes(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) -> Iterator[Finding]:
@@ -322,13 +322,13 @@ def _site(plan: RecoveryPlan, active_site: ActiveSite, facts: ReadinessFacts) ->
             fix="Set it in the app, or correct the vault reference behind it.",
         )
     if active_site == "primary":
-        for one in facts.evidence:
-            if one.role == "evidence" and one.state == "no_data":
+        for evidence in facts.evidence:
+            if evidence.role == "evidence" and evidence.state == "no_data":
                 yield Finding(
                     code="blind_check",
-                    subject=one.signal,
+                    subject=evidence.signal,
                     severity="warning",
-                    found=f"The check {one.signal} has no data: {one.detail}.",
+                    found=f"The check {evidence.signal} has no data: {evidence.detail}.",
                     why="It could not help to confirm an outage.",
                     fix="Correct what its line says; `coldsite check` repeats it.",
                 )

@@ -165,11 +165,11 @@ def _moment(value: Any) -> datetime | None:
 def _without_connection(error: Exception, address: str) -> ProbeAnswer:
     """Why there is no connection: the network, or a server that answered and refused it."""
     chain = list(_chain(error))
-    if refusal := next((one for one in chain if isinstance(one, pytds.DatabaseError)), None):
+    if refusal := next((cause for cause in chain if isinstance(cause, pytds.DatabaseError)), None):
         return _refused(f"{address} answered and refused the login: {_words(refusal)}", number=_number(refusal))
-    if any(isinstance(one, OpenSSL.SSL.Error) for one in chain):
+    if any(isinstance(cause, OpenSSL.SSL.Error) for cause in chain):
         return _refused(f"{address} answered, but its certificate is not trusted", number=None)
-    if any(isinstance(one, pytds.ClosedConnectionError) for one in chain):
+    if any(isinstance(cause, pytds.ClosedConnectionError) for cause in chain):
         # No answer: a device in front may accept connections for a server that is gone.
         message = f"{address} accepts connections and closes them; it may require strict encryption"
         return ProbeAnswer(healthy=False, detail=message, untrusted=True)
@@ -209,9 +209,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _why(error: BaseException) -> str:
-    for one in _chain(error):
-        if isinstance(one, ConnectionRefusedError):
+    for cause in _chain(error):
+        if isinstance(cause, ConnectionRefusedError):
             return "refused the connection"
-        if isinstance(one, TimeoutError):
+        if isinstance(cause, TimeoutError):
             return "gave no answer in time"
     return f"cannot be reached ({_words(error)})"

@@ -98,7 +98,7 @@ def _plan_hint(*places: Any) -> str | None:
     ``alertContext.properties``.
     """
     found = (value for place in places for key, value in _mapping(place).items() if key.lower() == PLAN_PROPERTY)
-    return next((one.strip().lower() for one in found if isinstance(one, str) and one.strip()), None)
+    return next((hint.strip().lower() for hint in found if isinstance(hint, str) and hint.strip()), None)
 
 
 def _text(mapping: Mapping[str, Any], key: str) -> str | None:
@@ -113,7 +113,7 @@ def _text(mapping: Mapping[str, Any], key: str) -> str | None:
 
 
 def _conditions(context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [_mapping(one) for one in _list(_mapping(context.get("condition")).get("allOf"))]
+    return [_mapping(condition) for condition in _list(_mapping(context.get("condition")).get("allOf"))]
 
 
 def _endpoints(context: Mapping[str, Any]) -> list[str]:
@@ -130,7 +130,7 @@ def _endpoints(context: Mapping[str, Any]) -> list[str]:
 
 def _says_offline(context: Mapping[str, Any]) -> bool:
     """Whether the conditions of a metric alert mean an offline endpoint. Without conditions they may."""
-    named = [one for one in _conditions(context) if "metricName" in one]
+    named = [condition for condition in _conditions(context) if "metricName" in condition]
     return not named or any(map(_is_offline, named))
 
 

@@ -45,14 +45,14 @@ async def send_test(plan: RecoveryPlan, by: str) -> list[Delivery]:
         f"{by} asked for this message; nothing is wrong. Coldsite reaches this address.",
     )
 
-    async def one(address: str) -> Delivery:
+    async def try_address(address: str) -> Delivery:
         try:
             await deliver(plan.name, Message(url_setting=address, title=title, text=text))
         except NotDeliveredError as error:
             return Delivery(address=address, problem=str(error))
         return Delivery(address=address)
 
-    return list(await asyncio.gather(*(one(address) for address in plan.addresses)))
+    return list(await asyncio.gather(*(try_address(address) for address in plan.addresses)))
 
 
 async def _warn_of(plan: str, message: Message, trouble: str | None) -> None:
@@ -97,10 +97,10 @@ async def tell(plan: RecoveryPlan, message: str) -> bool:
 
 async def send_to_subscribers(plan: RecoveryPlan, message: str) -> bool:
     """As ``tell``, for a sentence that is recorded already."""
-    wanted = [one.url_setting for one in plan.notify if "needs_operator" in one.on]
+    wanted = [notification.url_setting for notification in plan.notify if "needs_operator" in notification.on]
     title, text = f"Action required: {plan.title}", f"{message}\nStatus: coldsite plan show {plan.name}"
-    messages = [Message(url_setting=one, title=title, text=text) for one in wanted]
-    results = await asyncio.gather(*(deliver(plan.name, one) for one in messages), return_exceptions=True)
+    messages = [Message(url_setting=address, title=title, text=text) for address in wanted]
+    results = await asyncio.gather(*(deliver(plan.name, sent) for sent in messages), return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException) and not isinstance(result, NotDeliveredError):
             raise result

@@ -32,22 +32,22 @@ async def escalate(plan: RecoveryPlan, state: SiteState) -> None:
         return
     waits = datetime.now(UTC) - run.waiting_since
     question = f"{run.run_id}/{run.waiting_since:%Y%m%dT%H%M%S}/"
-    told = [one for one in state.escalated if one.startswith(question)]
+    escalated = [entry for entry in state.escalated if entry.startswith(question)]
     for step in plan.escalation:
-        if waits < step.after or question + step.to in told:
+        if waits < step.after or question + step.to in escalated:
             continue
         try:
             await deliver(plan.name, _message(plan, run, step.to, waits.total_seconds()))
         except NotDeliveredError:
             continue
-        told.append(question + step.to)
-        await _remember(plan.name, told)
+        escalated.append(question + step.to)
+        await _remember(plan.name, escalated)
         await record_event(plan.name, f"The question of run {run.run_id} was escalated to {step.to}.")
 
 
-async def _remember(plan: str, told: list[str]) -> None:
+async def _remember(plan: str, escalated: list[str]) -> None:
     def change(state: SiteState) -> dict[str, Any]:
-        return {"escalated": told}
+        return {"escalated": escalated}
 
     await site_state.change_state(plan, change)
 

@@ -63,31 +63,34 @@ async def react_to_alert(body: bytes, plans: Iterable[RecoveryPlan], engine: Eng
 async def _react(news: list[MatchedAlert]) -> list[AlertAnswer]:
     """Answers alerts of one plan: each is stored first, so that none is lost, and acted on after."""
     plan = news[0].plan
-    unique = {one.alert.dedupe_key: one for one in news}
-    opening = {one.alert.alert_id for one in news if one.meaning == "primary_down"}
-    kept = await alerts.keep(plan.name, [one.alert for one in unique.values()], opening)
-    fresh = {key: one for key, one in unique.items() if key not in kept}
+    unique = {matched.alert.dedupe_key: matched for matched in news}
+    opening = {matched.alert.alert_id for matched in news if matched.meaning == "primary_down"}
+    kept = await alerts.keep(plan.name, [matched.alert for matched in unique.values()], opening)
+    fresh = {key: matched for key, matched in unique.items() if key not in kept}
     became = await _act(plan, fresh)
     await alerts.answer(plan.name, became)
     again = {
-        key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer="This alert was already received.")
-        for key, one in kept.items()
+        key: AlertAnswer(plan=plan.name, run_id=received.run_id, answer="This alert was already received.")
+        for key, received in kept.items()
     }
-    first = {key: AlertAnswer(plan=plan.name, run_id=one.run_id, answer=one.answer) for key, one in became.items()}
-    return [(again | first)[one.alert.dedupe_key] for one in news]
+    first = {
+        key: AlertAnswer(plan=plan.name, run_id=received.run_id, answer=received.answer)
+        for key, received in became.items()
+    }
+    return [(again | first)[matched.alert.dedupe_key] for matched in news]
 
 
 async def _act(plan: RecoveryPlan, fresh: dict[str, MatchedAlert]) -> dict[str, Received]:
     noted = Received(run_id=None, answer="Recorded; an alert of this kind starts nothing.")
     became = dict.fromkeys(fresh, noted)
-    firing = [key for key, one in fresh.items() if one.meaning == "primary_down"]
+    firing = [key for key, matched in fresh.items() if matched.meaning == "primary_down"]
     if firing:
         first = fresh[firing[0]]
         run_id, answer = await _start_run_or_say_why_not(plan, first.engine, f"Alert {first.alert.rule}")
         became |= dict.fromkeys(firing, Received(run_id=run_id, answer=answer))
-    for key, one in fresh.items():
-        if one.meaning == "primary_resolved":
-            became[key] = await _resolve(plan, one)
+    for key, matched in fresh.items():
+        if matched.meaning == "primary_resolved":
+            became[key] = await _resolve(plan, matched)
     return became
 
 

@@ -51,8 +51,8 @@ async def post_hook(
         return Called(done=False, detail=f"the hook answered {status} with a page of HTML, so it may be a login page")
     report = report or ActReport()
     done = 200 <= status < 300 and report.done is not False
-    said = f": {report.message}" if report.message else ""
-    return Called(done=done, detail=f"the hook answered {status}{said}", report=report)
+    message = f": {report.message}" if report.message else ""
+    return Called(done=done, detail=f"the hook answered {status}{message}", report=report)
 
 
 def _signature(call: str, body: bytes) -> dict[str, str]:

@@ -143,5 +143,5 @@ async def warn_of_plans_that_are_gone(deployed: Collection[str]) -> None:
             "the writes in Azure are stopped" if state.writes_stopped_by else None,
             f"its active site is: {state.active_site}" if state.active_site != "primary" else None,
         ]
-        if reasons := [one for one in left if one]:
+        if reasons := [reason for reason in left if reason]:
             _log.warning("%s plan %s is no longer deployed, and %s. Deploy it again.", WARNS, name, "; ".join(reasons))

@@ -62,7 +62,7 @@ async def well_again(plan: RecoveryPlan, state: SiteState) -> SiteState:
     check that said otherwise.
     """
     if state.known_bad:
-        state = await forget(plan, _told_by_traffic_manager(plan))
+        state = await forget(plan, _known_to_traffic_manager(plan))
     if state.last_look and state.last_look.says != "up" and not state.active_run:
         await look_now(plan)
     return state
@@ -78,7 +78,7 @@ async def forget(plan: RecoveryPlan, well: set[str]) -> SiteState:
     return await site_state.change_state(plan.name, change)
 
 
-def _told_by_traffic_manager(plan: RecoveryPlan) -> set[str]:
+def _known_to_traffic_manager(plan: RecoveryPlan) -> set[str]:
     """The checks that share a path with Traffic Manager's probes: an endpoint that is online was reached by it."""
     signals = plan.detection.signals
     paths = {s.path for s in signals.values() if s.traffic_manager is not None} | {"public"}

@@ -33,9 +33,9 @@ async def readiness(plan: RecoveryPlan) -> Readiness:
     facts = (await _gather(plan, kept_runs)).model_copy(update={"delivered": state.delivered})
     found = findings(plan, state.active_site, state.data_until, facts)
     result = Readiness(
-        plan=plan.name, at=facts.at, ready=all(one.severity != "blocker" for one in found), findings=found
+        plan=plan.name, at=facts.at, ready=all(finding.severity != "blocker" for finding in found), findings=found
     )
-    kept = {"at": facts.at.isoformat(), "findings": [one.model_dump(mode="json") for one in found]}
+    kept = {"at": facts.at.isoformat(), "findings": [finding.model_dump(mode="json") for finding in found]}
     await site_state.change_state(plan.name, lambda _: {"readiness": kept})
     return result
 
@@ -43,12 +43,12 @@ async def readiness(plan: RecoveryPlan) -> Readiness:
 async def sweep(plan: RecoveryPlan) -> None:
     """The same, for the timer: a new finding is told once, and again when it comes back after it had passed."""
     known = set((await site_state.read_state(plan.name)).readiness_told)
-    told = [
-        one.key
-        for one in (await readiness(plan)).findings
-        if one.key in known or await tell(plan, f"Readiness: {one.found} {one.why} {one.fix}")
+    reported = [
+        finding.key
+        for finding in (await readiness(plan)).findings
+        if finding.key in known or await tell(plan, f"Readiness: {finding.found} {finding.why} {finding.fix}")
     ]
-    await site_state.change_state(plan.name, lambda _: {"readiness_told": told})
+    await site_state.change_state(plan.name, lambda _: {"readiness_told": reported})
 
 
 async def _gather(plan: RecoveryPlan, kept: list[str]) -> ReadinessFacts:

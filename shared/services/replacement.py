@@ -50,6 +50,8 @@ async def _unwell(plan: RecoveryPlan) -> set[str]:
         if number and unwell:
             await asyncio.sleep(plan.recovery.probe.success_interval.total_seconds())
         asked = {name: plan.recovery.workloads[name] for name in sorted(unwell)}
-        seen = await asyncio.gather(*(probe_site(one.probes, one.address.failover) for one in asked.values()))
+        seen = await asyncio.gather(
+            *(probe_site(workload.probes, workload.address.failover) for workload in asked.values())
+        )
         unwell = {name for name, probed in zip(asked, seen, strict=True) if not probed.healthy}
     return unwell

@@ -41,14 +41,14 @@ class RunReport(Strict):
 async def write_report(plan: RecoveryPlan, run_id: str) -> RunReport:
     """The report as of now, also of a run in progress. Raises ``UnknownRunError``."""
     run = await read_run(run_id)
-    steps, state, told, chain = await asyncio.gather(
+    steps, state, journal, chain = await asyncio.gather(
         steps_of(run),
         site_state.read_state(plan.name),
         events.list_events(plan.name, _EVENTS_SEARCHED),
         verify_history(plan.name),
     )
     now = datetime.now(UTC)
-    people = [f"{spoken_moment(one.at)}: {one.text}" for one in reversed(told) if run_id in one.text]
+    people = [f"{spoken_moment(event.at)}: {event.text}" for event in reversed(journal) if run_id in event.text]
     return RunReport(
         run=run,
         title=plan.title,

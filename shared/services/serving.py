@@ -32,17 +32,19 @@ async def serving_failover(plan: RecoveryPlan, state: SiteState) -> Serving:
     Coldsite did.
     """
     runs = await list_runs(plan.name, kind="failover", limit=_LOOKS_BACK_ON)
-    run = next((one for one in runs if one.outcome is not None and one.holds_customers), None)
+    run = next((candidate for candidate in runs if candidate.outcome is not None and candidate.holds_customers), None)
     if run is None:
         return Serving(run_id="", moved_at=state.latched_at)
     line = await line_of(run.run_id)
-    built_by = {name: one.run_id for one in reversed(line) for name in one.builds_again or plan.recovery.workloads}
+    built_by = {
+        name: earlier.run_id for earlier in reversed(line) for name in earlier.builds_again or plan.recovery.workloads
+    }
     group = plan.recovery.resource_group
     return Serving(
         run_id=run.run_id,
         built_by=built_by,
         machines={n: compute_id(group, "virtualMachines", ids.machine_name(by, n)) for n, by in built_by.items()},
-        recovered_until=min(filter(None, (one.recovered_until for one in line)), default=None),
+        recovered_until=min(filter(None, (member.recovered_until for member in line)), default=None),
         moved_at=state.latched_at,
     )
 

@@ -163,8 +163,8 @@ async def _left_warnings(plan: RecoveryPlan, state: SiteState) -> Warnings:
     ]
     if not stuck:
         return {}
-    left = sorted({one for run_id in stuck for one in state.not_cleared.get(run_id, [])})
-    rest = f" {'; '.join(one.rstrip('.') for one in left)}." if left else ""
+    left = sorted({leftover for run_id in stuck for leftover in state.not_cleared.get(run_id, [])})
+    rest = f" {'; '.join(leftover.rstrip('.') for leftover in left)}." if left else ""
     return {
         "leftovers": f"Resources of {', '.join(stuck)} could not be deleted.{rest} Find them by the tag {ids.TAG_RUN} "
         "and remove the obstacle, such as a lock; Coldsite then deletes them."

@@ -25,7 +25,7 @@ async def weekly(plan: RecoveryPlan, now: datetime) -> None:
     """Sends the lines once a week, on Monday from eight o'clock in the plan's time zone. An address that does not
     accept them is a warning of the plan, and is not tried again: the week is claimed first.
     """
-    addresses = sorted({one.url_setting for one in plan.notify if "weekly" in one.on})
+    addresses = sorted({notification.url_setting for notification in plan.notify if "weekly" in notification.on})
     local = now.astimezone(ZoneInfo(plan.time_zone))
     week = f"{local:%G-W%V}"
     if not addresses or local.isoweekday() != 1 or local.hour < _FROM_HOUR:
@@ -85,7 +85,7 @@ def _readiness(state: SiteState) -> str:
     at = f"Readiness on {state.readiness['at'][:10]}"
     if not findings:
         return f"{at}: nothing stands in the way of a failover."
-    blockers = sum(one["severity"] == "blocker" for one in findings)
+    blockers = sum(finding["severity"] == "blocker" for finding in findings)
     counted = f"{_counted(blockers, 'blocker')}, {_counted(len(findings) - blockers, 'warning')}"
     return f"{at}: {counted}. First: {findings[0]['found']}"
 

@@ -44,7 +44,7 @@ async def keep(plan: str, alerts: Sequence[Alert], opening: set[str]) -> dict[st
     """
     now = datetime.now(UTC)
     new = {alert.dedupe_key: _row(plan, alert, now) for alert in alerts}
-    opened = {_open_key(one): to_entity(plan, _open_key(one), {"opened_at": now}) for one in opening}
+    opened = {_open_key(alert_id): to_entity(plan, _open_key(alert_id), {"opened_at": now}) for alert_id in opening}
     async with storage():
         rows = await table(ALERTS)
         work: list[Any] = [("create", row) for row in new.values()] + [("upsert", row) for row in opened.values()]
@@ -77,7 +77,7 @@ async def _one_by_one(
             return None
 
         kept = await asyncio.gather(*(keep_one(key, row) for key, row in new.items()))
-    return {key: one for key, one in zip(new, kept, strict=True) if one}
+    return {key: received for key, received in zip(new, kept, strict=True) if received}
 
 
 def _row(plan: str, alert: Alert, now: datetime) -> dict[str, Any]:
@@ -101,8 +101,8 @@ async def answer(plan: str, kept: dict[str, Received]) -> None:
     if not kept:
         return
     changes = [
-        ("update", to_entity(plan, key, {"run_id": one.run_id, "answer": one.answer}), {"mode": "merge"})
-        for key, one in kept.items()
+        ("update", to_entity(plan, key, {"run_id": received.run_id, "answer": received.answer}), {"mode": "merge"})
+        for key, received in kept.items()
     ]
     async with storage():
         await (await table(ALERTS)).submit_transaction(changes)
@@ -121,7 +121,7 @@ async def close_before(plan: str, moment: datetime) -> None:
         asked = rows.query_entities(
             f"{_OPEN} and opened_at lt @moment", parameters={"plan": plan, "moment": moment}, select=["RowKey"]
         )
-        for key in [str(one["RowKey"]) async for one in asked]:
+        for key in [str(row["RowKey"]) async for row in asked]:
             await rows.delete_entity(plan, key)
 
 

@@ -271,7 +271,7 @@ async def note_not_cleared(plan: str, run_id: str, left: list[str]) -> None:
     """Stores the leftovers of an ended run that could not be deleted, and why; nothing when all are gone."""
 
     def note(state: SiteState) -> dict[str, Any]:
-        others = {one: what for one, what in state.not_cleared.items() if one != run_id}
+        others = {other: what for other, what in state.not_cleared.items() if other != run_id}
         return {"not_cleared": others | ({run_id: left} if left else {})}
 
     await change_state(plan, note)

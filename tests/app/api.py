@@ -140,10 +140,10 @@ class Api:
         }
         worker = self.lab.functions.workers[0]
         returned = self._loop.run(worker.invoke(function, [("req", "http", value)]), LIMIT)["return"]
-        told = http.client.HTTPMessage()
+        headers_given = http.client.HTTPMessage()
         for name, text in returned["headers"].items():
-            told[name] = text
-        return Answer(returned["status"], told, base64.b64decode(returned["body"]))
+            headers_given[name] = text
+        return Answer(returned["status"], headers_given, base64.b64decode(returned["body"]))
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
@@ -196,9 +196,11 @@ class Api:
         """What the worker has written so far."""
         return (self.lab.folder / "worker.log").read_text()
 
-    def told(self, words: str) -> int:
+    def notified(self, words: str) -> int:
         """How many notifications contained these words."""
-        return self._loop.call(lambda: sum(words in str(one["message"]) for one in self.lab.front.notifications))
+        return self._loop.call(
+            lambda: sum(words in str(message["message"]) for message in self.lab.front.notifications)
+        )
 
     def history_intact(self) -> bool:
         """Whether no ended run was changed."""

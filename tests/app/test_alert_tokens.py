@@ -219,8 +219,8 @@ def test_a_forged_token_does_not_shut_out_azure_monitor(api: Api) -> None:
     "roles", [[], ["operator"], ["actiongroupssecurewebhook"], "ActionGroupsSecureWebhook", None], ids=repr
 )
 def test_refuses_azure_monitor_without_its_role_and_says_which(api: Api, roles: Any) -> None:
-    told = send(api, api.lab.identity.webhook_token(roles=roles)).problem(403)
-    assert "ActionGroupsSecureWebhook" in told["detail"]
+    problem = send(api, api.lab.identity.webhook_token(roles=roles)).problem(403)
+    assert "ActionGroupsSecureWebhook" in problem["detail"]
 
 
 @pytest.mark.parametrize(

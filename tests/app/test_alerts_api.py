@@ -91,8 +91,8 @@ def test_a_budget_alert_carries_nulls_and_is_refused(api: Api) -> None:
 
 def test_an_alert_about_the_recovery_endpoint_starts_nothing(api: Api) -> None:
     recovery = api.lab.plan.traffic.recovery.endpoint
-    told = api.post("/api/alerts", api.alert("traffic-manager-fired", "other", endpoint=recovery)).problem(422)
-    assert "primary endpoint" in told["detail"]
+    problem = api.post("/api/alerts", api.alert("traffic-manager-fired", "other", endpoint=recovery)).problem(422)
+    assert "primary endpoint" in problem["detail"]
 
 
 @pytest.mark.parametrize("filler", [b" ", b"x"])

@@ -66,7 +66,7 @@ class Engine:
     def __init__(self) -> None:
         self.running: set[str] = set()
         self.ended: dict[str, datetime] = {}
-        self.told: list[tuple[str, str, dict[str, Any]]] = []
+        self.sent: list[tuple[str, str, dict[str, Any]]] = []
 
     async def start(self, orchestrator: str, instance_id: str, data: dict[str, Any]) -> None:
         self.running.add(instance_id)
@@ -75,13 +75,13 @@ class Engine:
         return "running" if instance_id in self.running else "unknown"
 
     async def send(self, instance_id: str, event: str, data: dict[str, Any]) -> None:
-        self.told.append((instance_id, event, data))
+        self.sent.append((instance_id, event, data))
 
     async def purge_ended_before(self, moment: datetime) -> None:
         self.ended = {instance: began for instance, began in self.ended.items() if began >= moment}
 
     def aborted(self, run_id: str) -> bool:
-        return any((instance, event) == (run_id, EVENT_ABORT) for instance, event, _ in self.told)
+        return any((instance, event) == (run_id, EVENT_ABORT) for instance, event, _ in self.sent)
 
 
 # Runs that begin while housekeeping looks
@@ -120,7 +120,7 @@ def test_a_drill_that_begins_while_housekeeping_looks_is_not_ended(
         return (await site_state.read_state(plan.name)).active_run, await read_run(begun[0].run_id)
 
     holder, drill = app.run(night())
-    assert (holder, drill.outcome, engine.told) == (drill.run_id, None, [])
+    assert (holder, drill.outcome, engine.sent) == (drill.run_id, None, [])
 
 
 def test_a_drill_whose_plan_was_taken_long_ago_is_told_although_whoever_took_it_died(
@@ -135,7 +135,7 @@ def test_a_drill_whose_plan_was_taken_long_ago_is_told_although_whoever_took_it_
         return engine, drill, failover.run_id
 
     engine, drill, failover = app.run(night())
-    assert (drill.run_id, EVENT_ABORT, {"by": failover, "preempted": True}) in engine.told
+    assert (drill.run_id, EVENT_ABORT, {"by": failover, "preempted": True}) in engine.sent
     assert not engine.aborted(failover)
 
 
@@ -162,7 +162,7 @@ def test_an_operator_takes_over_from_an_automatic_run_that_is_still_checking(app
 
     engine, check, mine, holder = app.run(night())
     assert holder == mine.run_id
-    assert (check.run_id, EVENT_ABORT, {"by": mine.run_id, "preempted": True}) in engine.told
+    assert (check.run_id, EVENT_ABORT, {"by": mine.run_id, "preempted": True}) in engine.sent
 
 
 @pytest.mark.parametrize("held_by", ["a run that builds", "another operator", "a run without a row yet"])
@@ -215,7 +215,7 @@ def test_a_lost_run_is_not_over_while_a_child_of_any_attempt_still_builds(
         return child, meanwhile, await read_run(run.run_id)
 
     child, meanwhile, afterwards = app.run(night())
-    assert engine.told == [(child, EVENT_ABORT, {"by": "the end of its run"})]
+    assert engine.sent == [(child, EVENT_ABORT, {"by": "the end of its run"})]
     assert (meanwhile.outcome, afterwards.outcome) == (None, Outcome.FAILED)
 
 
@@ -242,11 +242,11 @@ def test_a_service_that_stays_unreadable_is_warned_of(
     assert list(app.run(site_state.read_state(denied.name)).unseen_since) == ["Traffic Manager"]
     assert f"Coldsite failed: {denied.name}: Traffic Manager could not be read (" in caplog.text
     assert after(minutes=10) == {}
-    ((about, said),) = after(minutes=20).items()
+    ((about, warning),) = after(minutes=20).items()
     assert about == "unseen/Traffic Manager"
-    assert said.startswith("Coldsite has been unable to read Traffic Manager since ")
-    assert said.endswith("Check the roles of its identity.")
-    assert f"Coldsite warns: {denied.name}: {said}" in caplog.text
+    assert warning.startswith("Coldsite has been unable to read Traffic Manager since ")
+    assert warning.endswith("Check the roles of its identity.")
+    assert f"Coldsite warns: {denied.name}: {warning}" in caplog.text
     assert app.run(warned(readable)) == {}
 
 
@@ -284,15 +284,15 @@ def test_a_recovery_point_that_was_begun_and_never_completed_is_warned_of(
 def test_what_a_plan_left_that_is_no_longer_deployed_is_warned_of(
     app: AppSide, plan: RecoveryPlan, caplog: pytest.LogCaptureFixture, left: dict[str, Any], words: str | None
 ) -> None:
-    def said() -> list[str]:
-        return [one for one in caplog.messages if f"plan {plan.name} is" in one]
+    def warnings() -> list[str]:
+        return [message for message in caplog.messages if f"plan {plan.name} is" in message]
 
     app.run(site_state.change_state(plan.name, lambda _: {"pause_reason": "it has a state"} | left))
     app.run(warn_of_plans_that_are_gone([plan.name]))
-    assert said() == []
+    assert warnings() == []
     app.run(warn_of_plans_that_are_gone([]))
     gone = f"Coldsite warns: plan {plan.name} is no longer deployed, and {words}. Deploy it again."
-    assert said() == ([gone] if words else [])
+    assert warnings() == ([gone] if words else [])
 
 
 def test_orchestrations_that_ended_long_ago_are_purged_once_a_day(app: AppSide, readable: RecoveryPlan) -> None:
@@ -325,7 +325,7 @@ async def page(**query: str) -> list[str]:
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Three plans."""
-    plans = {one.name: one for one in (another(), another(), another())}
+    plans = {plan.name: plan for plan in (another(), another(), another())}
     for name in list(PLANS):
         monkeypatch.delitem(PLANS, name)
     for name, plan in plans.items():

@@ -71,12 +71,12 @@ PLACES = [
 ]
 
 
-def reveals_nothing(api: Api, answer: Answer, told: str) -> None:
+def reveals_nothing(api: Api, answer: Answer, expected: str) -> None:
     """No local path, no Python text, and no echo of the request."""
     for secret in ("/work", "/tmp", "/api/runs/x", "/api/plans/x", str(api.lab.folder), ".py", "Traceback", "Error"):
         assert secret not in answer.text
-    assert told not in answer.text
-    assert told[:60] not in answer.text
+    assert expected not in answer.text
+    assert expected[:60] not in answer.text
 
 
 @pytest.mark.parametrize(("method", "place"), PLACES)
@@ -101,9 +101,9 @@ def test_an_id_that_is_none_is_not_found_and_not_repeated(api: Api, method: str,
     ],
 )
 def test_what_is_not_there_is_answered_with_where_to_look(api: Api, method: str, path: str) -> None:
-    told = api.ask(method, path, b'{"reason": "x"}' if method == "POST" else b"").problem(404)
-    assert told["title"] == "Not found"
-    assert "GET /api/" in told["detail"]
+    problem = api.ask(method, path, b'{"reason": "x"}' if method == "POST" else b"").problem(404)
+    assert problem["title"] == "Not found"
+    assert "GET /api/" in problem["detail"]
 
 
 def test_a_run_cannot_be_told_what_there_is_no_word_for(api: Api) -> None:
@@ -192,9 +192,9 @@ def test_nothing_of_all_this_has_started_anything(api: Api) -> None:
 
 
 def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence(api: Api) -> None:
-    told = api.post("/api/plans/contoso/failover", {"reason": "I am nervous"}).problem(409)
-    assert "acknowledge_primary_healthy" in told["detail"]
-    seen = {one["signal"]: one["state"] for one in told["evidence"]}
+    problem = api.post("/api/plans/contoso/failover", {"reason": "I am nervous"}).problem(409)
+    assert "acknowledge_primary_healthy" in problem["detail"]
+    seen = {evidence["signal"]: evidence["state"] for evidence in problem["evidence"]}
     assert seen == dict.fromkeys(("public", "traffic", "vpn", "heartbeat", "observer", "azure"), "up")
     assert (api.runs(), api.writes(), api.left_over()) == ([], {}, [])
 
@@ -203,20 +203,20 @@ def test_a_failover_away_from_a_primary_that_serves_is_refused_with_the_evidence
 
 
 def test_a_planned_failover_of_a_plan_that_cannot_stop_the_source_is_refused_with_what_it_lacks(api: Api) -> None:
-    told = api.post("/api/plans/contoso/failover", {"reason": "moving offices", "mode": "planned"}).problem(409)
-    assert "it lacks fence (a hook that stops the source's writes)." in told["detail"]
-    assert "start an unplanned failover and acknowledge" in told["detail"]
+    problem = api.post("/api/plans/contoso/failover", {"reason": "moving offices", "mode": "planned"}).problem(409)
+    assert "it lacks fence (a hook that stops the source's writes)." in problem["detail"]
+    assert "start an unplanned failover and acknowledge" in problem["detail"]
     assert (api.runs(), api.writes()) == ([], {})
 
 
 @pytest.mark.parametrize("point", ["nonsense", "latest_good", "before:2027-01-15T20:00:00Z", "contoso-point-2027"])
 def test_a_recovery_point_that_is_not_there_starts_nothing(api: Api, point: str) -> None:
     body = {"reason": "x", "acknowledge_primary_healthy": True, "recovery_point": point}
-    told = api.post("/api/plans/contoso/failover", body).problem(409)
-    assert told["detail"] == (
+    problem = api.post("/api/plans/contoso/failover", body).problem(409)
+    assert problem["detail"] == (
         f"No recovery point matches {point!r}. There is none; `coldsite points contoso` lists them."
     )
-    assert (told["points"], api.runs()) == ([], [])
+    assert (problem["points"], api.runs()) == ([], [])
 
 
 # Reading
@@ -225,7 +225,7 @@ def test_a_recovery_point_that_is_not_there_starts_nothing(api: Api, point: str)
 def test_a_check_asks_every_signal_now_and_starts_nothing(api: Api) -> None:
     checked = api.get("/api/plans/contoso/check").json
     assert (checked["plan"], checked["says"]) == ("contoso", "up")
-    assert {one["signal"] for one in checked["evidence"]} == {
+    assert {evidence["signal"] for evidence in checked["evidence"]} == {
         "public",
         "traffic",
         "vpn",
@@ -285,7 +285,7 @@ def test_a_plan_tells_its_state_and_keeps_its_scripts_to_itself(api: Api) -> Non
     assert (plan["active_site"], plan["primary_latched"], plan["mode"]) == ("primary", False, "automatic")
     assert plan["plan"]["traffic"]["hostname"] == "contoso.trafficmanager.net"
     assert "script_texts" not in api.get("/api/plans/contoso").text
-    assert [one["name"] for one in api.get("/api/plans").json["plans"]] == ["contoso"]
+    assert [plan["name"] for plan in api.get("/api/plans").json["plans"]] == ["contoso"]
 
 
 def test_reading_never_acts(api: Api) -> None:

@@ -24,7 +24,10 @@ def test_without_storage_every_route_says_try_again_and_goes_on_afterwards(api: 
 
 def test_a_check_needs_no_history(api: Api) -> None:
     with api.without_storage():
-        assert {one["signal"] for one in api.get("/api/plans/contoso/check").json["evidence"]} >= {"public", "vpn"}
+        assert {evidence["signal"] for evidence in api.get("/api/plans/contoso/check").json["evidence"]} >= {
+            "public",
+            "vpn",
+        }
 
 
 def _body(path: str) -> object:

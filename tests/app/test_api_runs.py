@@ -28,9 +28,9 @@ def test_a_drill_is_accepted_with_a_location_that_can_be_followed(api: Api) -> N
 
 def test_a_plan_that_a_drill_holds_is_busy_and_names_it(api: Api) -> None:
     with api.started("drill") as run_id:
-        told = api.post("/api/plans/contoso/drill", {"reason": "Another"}).problem(409)
-        assert told["run_id"] == run_id
-        assert run_id in told["detail"]
+        problem = api.post("/api/plans/contoso/drill", {"reason": "Another"}).problem(409)
+        assert problem["run_id"] == run_id
+        assert run_id in problem["detail"]
         assert [run["run_id"] for run in api.runs("?limit=1")] == [run_id]
 
 
@@ -128,17 +128,17 @@ def test_runs_are_told_newest_first_and_narrowed_down_by_what_is_asked(api: Api)
         with api.started(kind, **body) as run_id:
             ids.insert(0, run_id)
     failover, newer, older = ids
-    told = [run["run_id"] for run in api.runs("?limit=200")]
-    assert told[:3] == ids
+    run_ids = [run["run_id"] for run in api.runs("?limit=200")]
+    assert run_ids[:3] == ids
     assert [run["run_id"] for run in api.runs("?limit=2")] == [failover, newer]
     assert [run["run_id"] for run in api.runs("?limit=1")] == [failover]
     assert [run["run_id"] for run in api.runs("?kind=drill&limit=2")] == [newer, older]
     assert api.runs("?kind=failover&plan=contoso")[0]["run_id"] == failover
     assert api.runs("?kind=failback") == []
-    assert [run["run_id"] for run in api.runs(f"?before={failover}&limit=200")] == told[1:]
+    assert [run["run_id"] for run in api.runs(f"?before={failover}&limit=200")] == run_ids[1:]
     assert [run["run_id"] for run in api.runs(f"?before={failover}&kind=drill&limit=1")] == [newer]
     assert api.runs("?before=other-d20200115203000000-abcd") == []
-    assert [run["run_id"] for run in api.runs("?before=other-d20900115203000000-abcd&limit=200")] == told
+    assert [run["run_id"] for run in api.runs("?before=other-d20900115203000000-abcd&limit=200")] == run_ids
 
 
 def test_reading_a_run_does_not_move_it(api: Api) -> None:

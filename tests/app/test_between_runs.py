@@ -53,12 +53,12 @@ def warnings(api: Api) -> list[str]:
 
 def warned(api: Api, words: str) -> None:
     """The warning is in the plan, in the site's events, and sent once; it stays without being sent again."""
-    told = api.told(words)
-    (one,) = warnings(api)
-    assert words in one
-    assert warnings(api) == [one]
-    assert api.story()[0] == one
-    assert api.told(words) == told + 1
+    before = api.notified(words)
+    (warning,) = warnings(api)
+    assert words in warning
+    assert warnings(api) == [warning]
+    assert api.story()[0] == warning
+    assert api.notified(words) == before + 1
 
 
 def passed(api: Api, words: str) -> None:
@@ -105,7 +105,7 @@ def old_primary_runs(api: Api) -> Iterator[None]:
 
 def test_all_is_quiet_while_everything_is_as_it_must_be(api: Api) -> None:
     assert warnings(api) == []
-    assert (api.story(), api.told("")) == ([], 0)
+    assert (api.story(), api.notified("")) == ([], 0)
 
 
 def test_what_a_run_left_is_cleared_away_as_soon_as_azure_allows_it(api: Api) -> None:
@@ -159,12 +159,12 @@ def test_each_day_in_azure_is_told_once_until_customers_are_home(moved: Api) -> 
     since = moved.plan()["last_point_at"] or datetime.now(UTC).isoformat()
     for days, span in ((1, "1 day"), (7, "7 days")):
         moved.change_state(latched_at=(datetime.now(UTC) - timedelta(days=days, hours=1)).isoformat())
-        told = moved.told("Not protected by replication")
-        (one,) = warnings(moved)
-        assert one.startswith(f"Not protected by replication for {span}: customers are served from Azure.")
-        assert ("certificates" in one) is (days == 7)
-        assert warnings(moved) == [one]
-        assert moved.told("Not protected by replication") == told + 1
+        before = moved.notified("Not protected by replication")
+        (warning,) = warnings(moved)
+        assert warning.startswith(f"Not protected by replication for {span}: customers are served from Azure.")
+        assert ("certificates" in warning) is (days == 7)
+        assert warnings(moved) == [warning]
+        assert moved.notified("Not protected by replication") == before + 1
     moved.change_state(latched_at=since)
     passed(moved, "Not protected by replication for 7 days")
 
@@ -186,12 +186,12 @@ def test_an_old_primary_that_was_enabled_by_hand_is_reported_and_left_to_the_ope
 
 def test_a_warning_does_not_pass_because_checks_failed(moved: Api) -> None:
     with switched(moved, "on-premises", "enable"):
-        told = moved.told(ENABLED)
+        before = moved.notified(ENABLED)
         known = warnings(moved)
         moved.perform("arm.fault", operation="GET externalEndpoints", error="429", times=100)
         unseen = warnings(moved)
         moved.perform("arm.heal")
-        assert (unseen, warnings(moved), moved.told(ENABLED)) == (known, known, told + 1)
+        assert (unseen, warnings(moved), moved.notified(ENABLED)) == (known, known, before + 1)
     passed(moved, ENABLED)
 
 
@@ -204,9 +204,9 @@ def test_a_recovery_endpoint_that_was_disabled_by_hand_is_reported(moved: Api) -
 def test_an_old_primary_that_answers_is_told_by_the_signals_that_saw_it(moved: Api) -> None:
     with old_primary_runs(moved):
         warned(moved, ANSWERS)
-        (said,) = moved.plan()["warnings"]
-        assert "vpn: " in said
-        assert "public: " in said
+        (warning,) = moved.plan()["warnings"]
+        assert "vpn: " in warning
+        assert "public: " in warning
     passed(moved, ANSWERS)
 
 
@@ -217,13 +217,13 @@ def test_an_old_primary_that_takes_writes_is_told(moved: Api) -> None:
         server.load([ShopOrder("placed in the office", datetime.now(UTC).isoformat())])
 
     with old_primary_runs(moved):
-        assert [WRITES in one for one in warnings(moved)] == [False]
+        assert [WRITES in warning for warning in warnings(moved)] == [False]
         moved.on_loop(write)
-        told, answers = moved.told(WRITES), moved.told(ANSWERS)
-        assert [one for one in warnings(moved) if WRITES in one]
+        before, answers = moved.notified(WRITES), moved.notified(ANSWERS)
+        assert [warning for warning in warnings(moved) if WRITES in warning]
         moved.housekeeping()
-        assert (moved.told(WRITES), moved.told(ANSWERS)) == (told + 1, answers)
-    assert [one for one in warnings(moved) if ANSWERS in one] == []
+        assert (moved.notified(WRITES), moved.notified(ANSWERS)) == (before + 1, answers)
+    assert [warning for warning in warnings(moved) if ANSWERS in warning] == []
 
 
 def test_a_pause_is_in_the_story_with_its_reason(moved: Api) -> None:
@@ -253,31 +253,31 @@ def locking(moved: Api) -> Api:
 
 
 def test_an_old_primary_that_was_enabled_by_hand_is_locked_out_again(locking: Api) -> None:
-    known, told = warnings(locking), locking.told(LOCKED_AGAIN)
+    known, before = warnings(locking), locking.notified(LOCKED_AGAIN)
     locking.perform("traffic.enable", endpoint="on-premises")
     assert warnings(locking) == known
     assert not locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
     assert locking.story()[0] == f"{ENABLED} in Traffic Manager, while customers are served from Azure. {LOCKED_AGAIN}"
     locking.housekeeping()
-    assert locking.told(LOCKED_AGAIN) == told + 1
+    assert locking.notified(LOCKED_AGAIN) == before + 1
 
 
 def test_during_a_pause_it_is_only_told_and_locked_out_afterwards(locking: Api) -> None:
     locking.post("/api/plans/contoso/pause", {"for": "2h", "reason": "we try the old site"})
     with switched(locking, "on-premises", "enable"):
-        assert [one for one in warnings(locking) if ENABLED in one]
+        assert [warning for warning in warnings(locking) if ENABLED in warning]
         assert locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
         locking.post("/api/plans/contoso/pause", {"for": "0s", "reason": "done"})
-        assert [one for one in warnings(locking) if ENABLED in one] == []
+        assert [warning for warning in warnings(locking) if ENABLED in warning] == []
         assert not locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
-    assert [one for one in locking.story()[:3] if LOCKED_AGAIN in one]
-    assert [one for one in locking.story()[:3] if one.startswith(f"Resolved: {ENABLED}")]
+    assert [event for event in locking.story()[:3] if LOCKED_AGAIN in event]
+    assert [event for event in locking.story()[:3] if event.startswith(f"Resolved: {ENABLED}")]
 
 
 def test_without_a_recovery_endpoint_the_primary_is_not_locked_out(locking: Api) -> None:
     """Otherwise no site would serve."""
     with switched(locking, "azure", "disable"), switched(locking, "on-premises", "enable"):
-        assert [one for one in warnings(locking) if ENABLED in one]
+        assert [warning for warning in warnings(locking) if ENABLED in warning]
         assert locking.on_loop(lambda: locking.lab.traffic.endpoints["on-premises"].enabled)
     warnings(locking)
 

@@ -53,12 +53,12 @@ def test_a_period_that_is_none_is_refused_with_the_reason(api: Api, period: str)
 
 def test_the_command_prints_writes_a_page_and_a_table(api: Api, tmp_path: Path) -> None:
     target = ["--url", api.lab.functions.url, "--key", api.lab.functions.function_key]
-    run, said = CliRunner(), ""
+    run, printed = CliRunner(), ""
     for more in ([], ["--html", str(tmp_path / "a.html")], ["--csv", str(tmp_path / "a.csv")]):
         result = run.invoke(command, ["evidence", "contoso", *more, *target])
         assert result.exit_code == 0, result.output
-        said += result.output
-    assert "1 drills, of which 1 succeeded; 0 failovers." in said
+        printed += result.output
+    assert "1 drills, of which 1 succeeded; 0 failovers." in printed
     assert "<h1>Contoso web shop: recovery tests and failovers</h1>" in (tmp_path / "a.html").read_text()
     (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
     assert (row["kind"], row["outcome"], row["met"]) == ("drill", "succeeded", "True")

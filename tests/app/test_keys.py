@@ -127,12 +127,12 @@ def test_the_app_itself_ignores_a_principal_while_sign_in_is_off(api: Api) -> No
 
 def test_a_failover_by_key_is_refused_where_the_plan_asks_for_four_eyes(api: Api) -> None:
     wanted = {"reason": "The building is on fire", "acknowledge_primary_healthy": True}
-    told = api.ask("POST", "/api/plans/contoso/failover", wanted, headers={"X-MS-CLIENT-PRINCIPAL": FORGED}).problem(
+    problem = api.ask("POST", "/api/plans/contoso/failover", wanted, headers={"X-MS-CLIENT-PRINCIPAL": FORGED}).problem(
         409
     )
-    assert "four eyes" in told["detail"]
-    assert "a function key does not identify a person" in told["detail"]
-    assert "COLDSITE_SIGN_IN" in told["detail"]
+    assert "four eyes" in problem["detail"]
+    assert "a function key does not identify a person" in problem["detail"]
+    assert "COLDSITE_SIGN_IN" in problem["detail"]
     assert (api.runs(), api.plan()["active_run"], api.writes()) == ([], None, {})
 
 

@@ -78,8 +78,8 @@ def test_rejects_every_caller_while_sign_in_is_off(api: Api, method: str, path: 
         {"Authorization": f"Bearer {api.lab.identity.person_token('ada', ['viewer', 'operator', 'approver'])}"},
     ]
     for headers in shown:
-        told = api.ask(method, path, b"{}", None, headers).problem(401)["detail"]
-        assert "App Service Authentication is off; every request is rejected" in told
+        problem = api.ask(method, path, b"{}", None, headers).problem(401)["detail"]
+        assert "App Service Authentication is off; every request is rejected" in problem
 
 
 def test_the_app_itself_believes_no_principal_without_proof(api: Api) -> None:

@@ -45,8 +45,8 @@ def test_the_document_describes_every_route() -> None:
 
 def test_every_call_of_people_names_the_role_that_it_needs() -> None:
     calls = [call for methods in document()["paths"].values() for call in methods.values()]
-    told = [call.get("description", "") for call in calls]
-    assert sum(any(f"the role {role}" in text for role in ROLES) for text in told) == len(calls) - 1
+    descriptions = [call.get("description", "") for call in calls]
+    assert sum(any(f"the role {role}" in text for role in ROLES) for text in descriptions) == len(calls) - 1
 
 
 def test_the_app_serves_its_document(api: Api) -> None:

@@ -23,7 +23,7 @@ def api() -> Iterator[Api]:
 def codes(api: Api) -> set[tuple[str, str]]:
     answer = api.get(PATH)
     assert answer.status == 200, answer.text
-    return {(one["code"], one["subject"]) for one in answer.json["findings"]}
+    return {(finding["code"], finding["subject"]) for finding in answer.json["findings"]}
 
 
 ORDINARY = {("drill", "drill"), ("notification", "NOTIFY_URL"), ("points", "recovery points"), ("data", "replica")}
@@ -66,7 +66,7 @@ def test_a_right_that_is_missing_is_a_finding_and_hides_nothing_else(api: Api) -
     grants: list[Any] = api.lab.identity._grants
     kept = list(grants)
     action = "Microsoft.Compute/skus/read"
-    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(one, action) for one in kept]))
+    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(grant, action) for grant in kept]))
     try:
         found = codes(api)
     finally:
@@ -76,19 +76,19 @@ def test_a_right_that_is_missing_is_a_finding_and_hides_nothing_else(api: Api) -
 
 
 def _without(grant: Any, action: str) -> Any:
-    return type(grant)(grant.scope, tuple(one for one in grant.actions if one != action))
+    return type(grant)(grant.scope, tuple(granted for granted in grant.actions if granted != action))
 
 
 def test_a_role_that_grants_less_than_a_failover_needs_is_a_blocker(api: Api) -> None:
     grants: list[Any] = api.lab.identity._grants
     kept = list(grants)
     action = "Microsoft.Compute/virtualMachines/write"
-    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(one, action) for one in kept]))
+    api.on_loop(lambda: grants.__setitem__(slice(None), [_without(grant, action) for grant in kept]))
     try:
         answer = api.get(PATH)
     finally:
         api.on_loop(lambda: grants.__setitem__(slice(None), kept))
-    (finding,) = [one for one in answer.json["findings"] if one["code"] == "right"]
+    (finding,) = [finding for finding in answer.json["findings"] if finding["code"] == "right"]
     assert (finding["subject"], finding["severity"]) == ("recovery", "blocker")
     assert action in finding["found"]
     assert not answer.json["ready"]

@@ -37,15 +37,15 @@ def test_a_rehearsal_shows_both_sites_and_stores_nothing(api: Api) -> None:
 
 
 def test_what_contradicts_is_refused_with_both_views(api: Api) -> None:
-    told = api.ask_as("ada", "POST", PATH, {"served_from": "recovery", "reason": "a mistake"}).problem(409)
-    assert "Traffic Manager routes to the primary site." in told["detail"]
-    assert "The recovery site does not serve:" in told["detail"]
-    assert told["found"]["routes_to"] == "primary"
+    problem = api.ask_as("ada", "POST", PATH, {"served_from": "recovery", "reason": "a mistake"}).problem(409)
+    assert "Traffic Manager routes to the primary site." in problem["detail"]
+    assert "The recovery site does not serve:" in problem["detail"]
+    assert problem["found"]["routes_to"] == "primary"
 
 
 def test_only_azure_can_be_settled_for_good(api: Api) -> None:
-    told = api.ask_as("ada", "POST", PATH, HOME | {"for_good": True}).problem(409)
-    assert "only for Azure" in told["detail"]
+    problem = api.ask_as("ada", "POST", PATH, HOME | {"for_good": True}).problem(409)
+    assert "only for Azure" in problem["detail"]
 
 
 def test_four_eyes_are_two_people(api: Api) -> None:

@@ -45,8 +45,12 @@ PAUSE = {"for": "1h", "reason": "Windows updates"}
 
 def principal(*claims: tuple[str, str], kind: str = "aad") -> str:
     """The platform's header, forged."""
-    told = {"auth_typ": kind, "claims": [{"typ": name, "val": value} for name, value in claims], "role_typ": "roles"}
-    return base64.b64encode(json.dumps(told).encode()).decode()
+    principal = {
+        "auth_typ": kind,
+        "claims": [{"typ": name, "val": value} for name, value in claims],
+        "role_typ": "roles",
+    }
+    return base64.b64encode(json.dumps(principal).encode()).decode()
 
 
 ROLES = [("roles", role) for role in ("viewer", "operator", "approver")]
@@ -76,11 +80,11 @@ def without_date(answer: Answer) -> tuple[int, list[tuple[str, str]], bytes]:
 
 def test_a_refusal_is_told_in_the_history_and_in_the_log(api: Api) -> None:
     api.ask_as("vic", "POST", "/api/plans/contoso/pause?code=secret", PAUSE).problem(403)
-    told = api.refusals()[0]["text"]
-    assert told.startswith("403 POST /api/plans/contoso/pause: vic@contoso.example (")
-    assert told.endswith("lacks the role operator; has viewer")
+    refusal = api.refusals()[0]["text"]
+    assert refusal.startswith("403 POST /api/plans/contoso/pause: vic@contoso.example (")
+    assert refusal.endswith("lacks the role operator; has viewer")
     assert "Refused POST /api/plans/contoso/pause (403): vic@contoso.example (" in api.log()
-    assert "code=secret" not in api.log() + told
+    assert "code=secret" not in api.log() + refusal
 
 
 # Unauthenticated calls
@@ -200,8 +204,8 @@ def test_the_app_reads_a_principal_in_each_of_its_spellings(api: Api, shown: str
 
 def test_a_role_that_coldsite_does_not_know_opens_nothing(api: Api) -> None:
     shown = principal(("oid", ADA), ("roles", "admin"), ("roles", "operators"), ("groups", "operator"))
-    told = api.past_the_platform("list_plans", {"X-MS-CLIENT-PRINCIPAL": shown}).problem(403)
-    assert "The role viewer" in told["detail"]
+    problem = api.past_the_platform("list_plans", {"X-MS-CLIENT-PRINCIPAL": shown}).problem(403)
+    assert "The role viewer" in problem["detail"]
 
 
 # Roles
@@ -237,8 +241,8 @@ def test_a_viewer_reads_a_run_and_sees_who_started_it(api: Api, run_id: str) -> 
 @pytest.mark.parametrize("place", ACTING)
 def test_a_viewer_with_a_forged_principal_remains_a_viewer(api: Api, place: str, spelling: str) -> None:
     headers = api.lab.credentials("vic") | {spelling: FORGED, "X-MS-CLIENT-PRINCIPAL-ID": ADA}
-    told = api.ask("POST", place.format("contoso"), PAUSE, None, headers).problem(403)
-    assert f"The role {ACTING[place]} is required." in told["detail"]
+    problem = api.ask("POST", place.format("contoso"), PAUSE, None, headers).problem(403)
+    assert f"The role {ACTING[place]} is required." in problem["detail"]
     assert api.ask("GET", "/api/plans", key=None, headers=headers).status == 200
 
 
@@ -283,8 +287,8 @@ def test_an_action_that_does_not_exist_is_no_hint_either(api: Api, run_id: str) 
 )
 def test_refuses_another_sites_page_even_with_a_good_token(api: Api, origin: str) -> None:
     shown = origin.format(host=api.lab.functions.url.removeprefix("http://"))
-    told = api.ask_as("ada", "POST", "/api/plans/contoso/pause", PAUSE, Origin=shown).problem(403)
-    assert "pages of other sites" in told["detail"]
+    problem = api.ask_as("ada", "POST", "/api/plans/contoso/pause", PAUSE, Origin=shown).problem(403)
+    assert "pages of other sites" in problem["detail"]
     api.ask_as("ada", "GET", "/api/plans", Origin=shown).problem(403)
     assert api.plan()["paused_until"] is None
 

@@ -77,9 +77,9 @@ def test_another_recovery_point_is_refused_where_it_would_come_too_late_or_mean_
     app: AppSide, word: str, changes: dict[str, Any], says: str
 ) -> None:
     run = waiting(app, Phase.NEEDS_OPERATOR, [word], **changes)
-    status, told, engine = tell(app, run, word, {"recovery_point": "latest_good"})
-    assert (status, engine.told) == (409, [])
-    assert says in told["detail"]
+    status, answer, engine = tell(app, run, word, {"recovery_point": "latest_good"})
+    assert (status, engine.sent) == (409, [])
+    assert says in answer["detail"]
 
 
 @pytest.mark.parametrize(
@@ -97,50 +97,50 @@ def test_a_run_takes_the_answers_that_it_waits_for_and_no_others(
     app: AppSide, phase: Phase, answers: list[str], word: str
 ) -> None:
     run = waiting(app, phase, answers, cutover=CutoverState.BEGUN if answers == ["retry"] else CutoverState.NOT_STARTED)
-    status, told, engine = tell(app, run, word, {"reason": "so it is"})
+    status, answer, engine = tell(app, run, word, {"reason": "so it is"})
     if word in answers:
         heard = {"by": KEY_HOLDER.name, "reason": "so it is", "hold": 3}
-        assert (status, engine.told) == (202, [(run.run_id, RUN_ACTIONS[word].event, heard)])
+        assert (status, engine.sent) == (202, [(run.run_id, RUN_ACTIONS[word].event, heard)])
     else:
-        assert (status, engine.told) == (409, [])
-        assert told["title"] == "Conflict"
+        assert (status, engine.sent) == (409, [])
+        assert answer["title"] == "Conflict"
 
 
 @pytest.mark.parametrize("word", ["retry", "approve", "reject"])
 def test_a_word_that_is_no_answer_is_refused_with_the_question_and_its_answers(app: AppSide, word: str) -> None:
     run = waiting(app, Phase.NEEDS_OPERATOR, ASKS)
-    status, told, _ = tell(app, run, word)
-    assert (status, told["answers"], told["phase"]) == (409, ASKS, "needs_operator")
+    status, answer, _ = tell(app, run, word)
+    assert (status, answer["answers"], answer["phase"]) == (409, ASKS, "needs_operator")
     for part in (QUESTION, f"`coldsite proceed {run.run_id}`", f"`coldsite abort {run.run_id}`"):
-        assert part in told["detail"]
+        assert part in answer["detail"]
 
 
 def test_a_run_that_asks_nothing_says_what_it_does_in_plain_words(app: AppSide) -> None:
-    status, told, _ = tell(app, waiting(app, Phase.WAITING_FOR_APPROVAL, []), "retry")
-    assert (status, told["answers"]) == (409, [])
-    assert told["detail"] == (
+    status, answer, _ = tell(app, waiting(app, Phase.WAITING_FOR_APPROVAL, []), "retry")
+    assert (status, answer["answers"]) == (409, [])
+    assert answer["detail"] == (
         "`retry` is only valid while a run waits for a fix (current phase: waiting for approval). No answer is required."
     )
 
 
 def test_a_run_that_clears_away_takes_no_second_abort(app: AppSide) -> None:
-    status, told, _ = tell(app, waiting(app, Phase.CLEANING_UP, []), "abort")
-    assert (status, told["detail"]) == (409, "The run is ending; cleanup is in progress.")
+    status, answer, _ = tell(app, waiting(app, Phase.CLEANING_UP, []), "abort")
+    assert (status, answer["detail"]) == (409, "The run is ending; cleanup is in progress.")
 
 
 def test_a_run_that_was_aborted_takes_no_other_word(app: AppSide) -> None:
     run = waiting(app, Phase.NEEDS_OPERATOR, ASKS)
     assert tell(app, run, "abort")[0] == 202
-    status, told, engine = tell(app, run, "proceed")
-    assert (status, engine.told) == (409, [])
-    assert "has aborted the run" in told["detail"]
+    status, answer, engine = tell(app, run, "proceed")
+    assert (status, engine.sent) == (409, [])
+    assert "has aborted the run" in answer["detail"]
 
 
 def test_after_the_cutover_has_begun_no_abort_is_taken(app: AppSide) -> None:
     run = waiting(app, Phase.NEEDS_OPERATOR, ["retry"], cutover=CutoverState.BEGUN)
-    status, told, _ = tell(app, run, "abort")
+    status, answer, _ = tell(app, run, "abort")
     assert status == 409
-    assert "only goes forward" in told["detail"]
+    assert "only goes forward" in answer["detail"]
 
 
 def test_a_refused_word_leaves_no_trace_in_the_sites_story_and_a_taken_one_does(app: AppSide) -> None:
@@ -156,11 +156,11 @@ def test_a_refused_word_leaves_no_trace_in_the_sites_story_and_a_taken_one_does(
 def test_a_note_is_recorded_at_any_time_and_reaches_no_run(app: AppSide, facts: dict[str, Any]) -> None:
     run = waiting(app, Phase.COMPLETED if facts else Phase.CUTTING_OVER, [], **facts)
     status, _, engine = tell(app, run, "note", {"reason": "the insurer was called"})
-    assert (status, engine.told) == (202, [])
+    assert (status, engine.sent) == (202, [])
     (newest, *_) = app.run(events.list_events(run.plan))
     assert newest.text == f"Note on run {run.run_id} by {KEY_HOLDER.name}: the insurer was called"
 
 
 def test_a_note_without_a_text_is_refused(app: AppSide) -> None:
-    status, told, _ = tell(app, waiting(app, Phase.RECOVERING, []), "note")
-    assert (status, told["detail"]) == (422, "reason: the text of the note is missing.")
+    status, answer, _ = tell(app, waiting(app, Phase.RECOVERING, []), "note")
+    assert (status, answer["detail"]) == (422, "reason: the text of the note is missing.")

@@ -27,10 +27,10 @@ def test_an_alert_that_meets_the_unforeseen_is_asked_for_again(api: Api) -> None
     body = api.alert("traffic-manager-fired", "in a bad moment")
     with unreadable_state(api):
         answer = api.post("/api/alerts", body)
-        told = answer.problem(503)
-    assert told["title"] == "Service unavailable"
+        problem = answer.problem(503)
+    assert problem["title"] == "Service unavailable"
     assert int(answer.headers["Retry-After"]) > 0
-    assert "Unexpected error (JSONDecodeError). See Coldsite's log." in told["detail"]
+    assert "Unexpected error (JSONDecodeError). See Coldsite's log." in problem["detail"]
     for secret in ("half a", "Traceback", ".py"):
         assert secret not in answer.text
     assert "Coldsite failed: unexpected error" in api.log()

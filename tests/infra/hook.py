@@ -74,12 +74,12 @@ class Hook:
 
     def ends_well(self, fail: str = "", **settings: str) -> Ran:
         ran = self.run(fail, **settings)
-        assert ran.error is None, ran.said
+        assert ran.error is None, ran.visible
         return ran
 
     def stops(self, fail: str = "", **settings: str) -> str:
         """The hook ends with an error, and sets no azd setting."""
         ran = self.run(fail, **settings)
-        assert ran.error is not None, ran.said
+        assert ran.error is not None, ran.visible
         assert self.azure.settings == {}
-        return ran.said
+        return ran.visible

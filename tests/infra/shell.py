@@ -34,7 +34,7 @@ class Ran:
     slept: float
 
     @property
-    def said(self) -> str:
+    def visible(self) -> str:
         """All visible output."""
         return "\n".join([*self.output, self.text, self.error or ""])
 
@@ -55,8 +55,8 @@ class PowerShell:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, f"PowerShell ended while it ran {script.name}."
-        said = json.loads(line)
-        return Ran(said["output"], "\n".join(said["text"]), said["error"], said["slept"])
+        result = json.loads(line)
+        return Ran(result["output"], "\n".join(result["text"]), result["error"], result["slept"])
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

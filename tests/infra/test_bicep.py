@@ -114,8 +114,8 @@ OPTIONAL = {
 def test_a_variable_that_is_empty_means_the_default(site: Any) -> None:
     """GitHub passes a variable that does not exist as an empty one."""
     spelled, empty = evaluated(site(**OPTIONAL)), evaluated(site(**dict.fromkeys(OPTIONAL, "")))
-    assert {path: one.body for path, one in empty.resources.items()} == {
-        path: one.body for path, one in spelled.resources.items()
+    assert {path: resource.body for path, resource in empty.resources.items()} == {
+        path: resource.body for path, resource in spelled.resources.items()
     }
     assert empty.outputs == spelled.outputs
 
@@ -170,7 +170,7 @@ def test_a_site_that_is_to_be_made_must_be_described() -> None:
 
 @needs_bicep
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "words"),
     [
         (beside(planName=""), "COLDSITE_PLAN is not set. It holds the name of the recovery plan"),
         (beside(failoverNetworkId=""), "COLDSITE_FAILOVER_NETWORK is '', and not the resource id of a network"),
@@ -178,10 +178,10 @@ def test_a_site_that_is_to_be_made_must_be_described() -> None:
     ],
     ids=["no plan", "no network", "no site"],
 )
-def test_the_compiler_says_the_same(tmp_path: Path, parameters: dict[str, Any], said: str) -> None:
+def test_the_compiler_says_the_same(tmp_path: Path, parameters: dict[str, Any], words: str) -> None:
     done = compiled(tmp_path, parameters)
     assert done.returncode != 0
-    assert said in done.stderr + done.stdout
+    assert words in done.stderr + done.stdout
 
 
 def policies(made: Deployment) -> int:
@@ -205,7 +205,7 @@ def test_deployments_of_the_subscription_have_another_name_in_another_region() -
 def test_both_endpoints_are_names_or_both_are_addresses(address: str) -> None:
     """Traffic Manager refuses a profile that mixes them."""
     (profile,) = evaluated(contoso(primaryAddress=address)).of_type("Microsoft.Network/trafficManagerProfiles")
-    primary, recovery = (one["properties"]["target"] for one in profile.body["properties"]["endpoints"])
+    primary, recovery = (endpoint["properties"]["target"] for endpoint in profile.body["properties"]["endpoints"])
     assert primary == address
     assert str(recovery).endswith(".dnsSettings.fqdn>" if address.startswith("www") else ".properties.ipAddress>")
 
@@ -213,7 +213,9 @@ def test_both_endpoints_are_names_or_both_are_addresses(address: str) -> None:
 def test_azd_finds_one_resource_group_for_the_app() -> None:
     made = evaluated(contoso())
     tagged = [
-        one.name for one in made.of_type("Microsoft.Resources/resourceGroups") if "azd-env-name" in one.body["tags"]
+        resource.name
+        for resource in made.of_type("Microsoft.Resources/resourceGroups")
+        if "azd-env-name" in resource.body["tags"]
     ]
     assert tagged == [made.outputs["AZURE_RESOURCE_GROUP"]] == ["rg-coldsite-contoso"]
 
@@ -222,15 +224,17 @@ def test_azd_finds_one_resource_group_for_the_app() -> None:
 def test_the_strict_network_is_a_choice_and_neither_is_open(strict: bool) -> None:
     made = evaluated(contoso(strictNetwork=strict))
     ends, gateways = made.of_type("Microsoft.Network/privateEndpoints"), made.of_type("Microsoft.Network/natGateways")
-    assert (len(ends), "ng-coldsite-contoso" in [one.name for one in gateways]) == ((6, True) if strict else (0, False))
+    assert (len(ends), "ng-coldsite-contoso" in [gateway.name for gateway in gateways]) == (
+        (6, True) if strict else (0, False)
+    )
     functions = f"{SUBSCRIPTION}/resourceGroups/rg-coldsite-contoso/providers/Microsoft.Network/virtualNetworks/vnet-coldsite-contoso/subnets/functions"
     closed = [*made.of_type("Microsoft.Storage/storageAccounts"), *made.of_type("Microsoft.KeyVault/vaults")]
     assert len(closed) == 3
-    for one in closed:
-        said = one.body["properties"]
-        assert said["publicNetworkAccess"] == ("Disabled" if strict else "Enabled")
-        assert said["networkAcls"]["defaultAction"] == "Deny"
-        assert [rule["id"] for rule in said["networkAcls"]["virtualNetworkRules"]] == (
+    for resource in closed:
+        properties = resource.body["properties"]
+        assert properties["publicNetworkAccess"] == ("Disabled" if strict else "Enabled")
+        assert properties["networkAcls"]["defaultAction"] == "Deny"
+        assert [rule["id"] for rule in properties["networkAcls"]["virtualNetworkRules"]] == (
             [] if strict else [f"/subscriptions/{functions}"]
         )
 
@@ -238,7 +242,9 @@ def test_the_strict_network_is_a_choice_and_neither_is_open(strict: bool) -> Non
 @pytest.mark.parametrize("chosen", [False, True])
 def test_durable_task_scheduler_is_a_choice(chosen: bool) -> None:
     made = evaluated(contoso(taskScheduler=chosen))
-    (settings,) = [one for one in made.of_type("Microsoft.Web/sites/config") if one.name == "appsettings"]
+    (settings,) = [
+        resource for resource in made.of_type("Microsoft.Web/sites/config") if resource.name == "appsettings"
+    ]
     durable = {name: value for name, value in settings.body["properties"].items() if "durableTask" in name}
     assert len(made.of_type("Microsoft.DurableTask/schedulers/taskHubs")) == int(chosen)
     start = "AzureFunctionsJobHost__extensions__durableTask__"
@@ -255,11 +261,11 @@ def test_durable_task_scheduler_is_a_choice(chosen: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "rules"),
+    ("addresses", "rules"),
     [("", []), ("203.0.113.7", ["203.0.113.7"]), ("203.0.113.7,203.0.113.8", ["203.0.113.7", "203.0.113.8"])],
 )
-def test_administrators_reach_the_vault_from_the_addresses_that_were_named(said: str, rules: list[str]) -> None:
-    (vault,) = evaluated(contoso(administratorAddresses=said)).of_type("Microsoft.KeyVault/vaults")
+def test_administrators_reach_the_vault_from_the_addresses_that_were_named(addresses: str, rules: list[str]) -> None:
+    (vault,) = evaluated(contoso(administratorAddresses=addresses)).of_type("Microsoft.KeyVault/vaults")
     assert [rule["value"] for rule in vault.body["properties"]["networkAcls"]["ipRules"]] == rules
 
 
@@ -275,15 +281,15 @@ def test_further_settings_are_secrets_of_the_vault_and_never_replace_the_app_s_o
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "words"),
     [
         ({"environmentName": ""}, "environmentName has 0 letters, and needs 1"),
         ({"createSite": "false"}, "createSite is 'false', and no bool"),
         ({"site": []}, r"site is \[\], and no object"),
     ],
 )
-def test_a_value_of_another_type_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(TemplateError, match=said):
+def test_a_value_of_another_type_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(TemplateError, match=words):
         evaluated(contoso(**changes))
 
 
@@ -334,21 +340,25 @@ def test_the_evaluator_reads_every_value_as_the_compiler_does() -> None:
     """Names included: unique strings and guids are computed as in Azure. Role assignments have names that only Azure
     knows.
     """
-    ours = {path: one for path, one in evaluated(contoso()).resources.items() if not one.existing}
-    named = {path: one for path, one in ours.items() if one.type.lower() != ROLE_ASSIGNMENT}
-    theirs = {one["id"].lower(): one for one in snapshot() if one["type"].lower() != ROLE_ASSIGNMENT}
+    ours = {path: resource for path, resource in evaluated(contoso()).resources.items() if not resource.existing}
+    named = {path: resource for path, resource in ours.items() if resource.type.lower() != ROLE_ASSIGNMENT}
+    theirs = {
+        resource["id"].lower(): resource for resource in snapshot() if resource["type"].lower() != ROLE_ASSIGNMENT
+    }
     assert set(named) == set(theirs)
-    told = []
-    for path, one in named.items():
+    found = []
+    for path, resource in named.items():
         known = {
             key: value
             for key, value in theirs[path].items()
             if key not in ("id", "type", "apiVersion", "name", "dependsOn", "scope")
         }
-        assert theirs[path]["name"].rsplit("/", 1)[-1].lower() == one.name.lower()
-        body = {key: value for key, value in one.body.items() if key not in ("name", "dependsOn", "scope", "parent")}
-        told += differences(body, known, path)
-    assert told == []
+        assert theirs[path]["name"].rsplit("/", 1)[-1].lower() == resource.name.lower()
+        body = {
+            key: value for key, value in resource.body.items() if key not in ("name", "dependsOn", "scope", "parent")
+        }
+        found += differences(body, known, path)
+    assert found == []
 
 
 def test_the_evaluator_gives_every_role_that_the_compiler_gives() -> None:
@@ -356,9 +366,12 @@ def test_the_evaluator_gives_every_role_that_the_compiler_gives() -> None:
         return str(properties["roleDefinitionId"]).lower()
 
     ours = Counter(
-        given(one.body["properties"]) for one in evaluated(contoso()).of_type("Microsoft.Authorization/roleAssignments")
+        given(resource.body["properties"])
+        for resource in evaluated(contoso()).of_type("Microsoft.Authorization/roleAssignments")
     )
-    theirs = Counter(given(one["properties"]) for one in snapshot() if one["type"].lower() == ROLE_ASSIGNMENT)
+    theirs = Counter(
+        given(resource["properties"]) for resource in snapshot() if resource["type"].lower() == ROLE_ASSIGNMENT
+    )
     assert ours == theirs
 
 

@@ -18,31 +18,31 @@ from tests.serving import served
 pytestmark = needs_powershell
 
 WORKS = (200, {"seconds": 1.5, "problems": []})
-type Said = int | str | list[int] | tuple[int, dict[str, Any]]
+type Reply = int | str | list[int] | tuple[int, dict[str, Any]]
 
 
 @contextmanager
-def serving(answers: Mapping[str, Said]) -> Iterator[tuple[str, list[str]]]:
+def serving(answers: Mapping[str, Reply]) -> Iterator[tuple[str, list[str]]]:
     """Each path's answer: a status, several in turn, ``close``, or a status with a document. Other paths answer 401.
 
     ``METHOD path`` stands before ``path`` and that before ``*``; a request with a forged sign-in is ``... forged``.
     """
     seen: list[str] = []
-    left = {key: list(said) for key, said in answers.items() if isinstance(said, list)}
+    left = {key: list(answer) for key, answer in answers.items() if isinstance(answer, list)}
 
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            told = f"{self.command} {self.path}" + (" forged" if "X-MS-CLIENT-PRINCIPAL" in self.headers else "")
-            seen.append(told)
-            key = next((one for one in (told, self.path, "*") if one in answers), "")
-            said: Any = answers.get(key, 401)
+            call = f"{self.command} {self.path}" + (" forged" if "X-MS-CLIENT-PRINCIPAL" in self.headers else "")
+            seen.append(call)
+            key = next((key for key in (call, self.path, "*") if key in answers), "")
+            reply: Any = answers.get(key, 401)
             if key in left:
-                said = left[key].pop(0) if len(left[key]) > 1 else left[key][0]
-            if said == "close":
+                reply = left[key].pop(0) if len(left[key]) > 1 else left[key][0]
+            if reply == "close":
                 self.close_connection = True
                 return
-            status, body = said if isinstance(said, tuple) else (said, {})
+            status, body = reply if isinstance(reply, tuple) else (reply, {})
             self.send_response(status)
             if status == 302:
                 self.send_header("Location", "/login")
@@ -96,7 +96,7 @@ NO_PLAN = (200, {"seconds": 1.5, "problems": ["No recovery plan is deployed: pla
 def test_a_site_that_was_just_made_needs_no_plan_yet(shell: PowerShell, tmp_path: Path) -> None:
     with serving({"/api/selfcheck": NO_PLAN}) as (url, _):
         ran = check(shell, tmp_path, url, COLDSITE_CREATE_SITE="true", COLDSITE_PLAN="acme")
-    assert ran.error is None, ran.said
+    assert ran.error is None, ran.visible
     assert "plans/acme.yaml does not exist" in ran.text
 
 
@@ -104,7 +104,7 @@ def test_a_site_that_was_just_made_needs_no_plan_yet(shell: PowerShell, tmp_path
 def test_every_other_deployment_needs_a_plan(shell: PowerShell, tmp_path: Path, create_site: str, plan: str) -> None:
     with serving({"/api/selfcheck": NO_PLAN}) as (url, _):
         ran = check(shell, tmp_path, url, COLDSITE_CREATE_SITE=create_site, COLDSITE_PLAN=plan)
-    assert "No recovery plan is deployed" in ran.said
+    assert "No recovery plan is deployed" in ran.visible
     assert ran.error is not None
 
 
@@ -112,7 +112,7 @@ def test_every_other_deployment_needs_a_plan(shell: PowerShell, tmp_path: Path, 
 def test_an_app_that_is_late_is_waited_for(shell: PowerShell, tmp_path: Path, late: list[int]) -> None:
     with serving({"*": late, "/api/selfcheck": WORKS}) as (url, _):
         ran = check(shell, tmp_path, url + "/")
-    assert ran.error is None, ran.said
+    assert ran.error is None, ran.visible
     assert ran.slept == 6 * (len(late) - 1)
 
 
@@ -127,7 +127,7 @@ def test_an_app_that_is_late_is_waited_for(shell: PowerShell, tmp_path: Path, la
     ],
 )
 def test_an_open_door_stops_the_deployment(
-    shell: PowerShell, tmp_path: Path, answers: dict[str, Said], open_doors: int
+    shell: PowerShell, tmp_path: Path, answers: dict[str, Reply], open_doors: int
 ) -> None:
     with serving(answers) as (url, _):
         ran = check(shell, tmp_path, url)
@@ -135,12 +135,12 @@ def test_an_open_door_stops_the_deployment(
     assert f"{open_doors} of 4 doors are open" in str(ran.error)
 
 
-@pytest.mark.parametrize("said", [500, 404, "close"])
-def test_an_app_that_does_not_work_is_silent_and_not_open(shell: PowerShell, tmp_path: Path, said: Said) -> None:
-    with serving({"*": said}) as (url, seen):
+@pytest.mark.parametrize("reply", [500, 404, "close"])
+def test_an_app_that_does_not_work_is_silent_and_not_open(shell: PowerShell, tmp_path: Path, reply: Reply) -> None:
+    with serving({"*": reply}) as (url, seen):
         ran = check(shell, tmp_path, url)
     assert "SILENT" in ran.text
-    assert "OPEN" not in ran.said
+    assert "OPEN" not in ran.visible
     assert "nothing is known of its doors" in str(ran.error)
     assert ran.slept < 120
     assert set(seen) == {"GET /api/plans"}
@@ -157,7 +157,7 @@ def test_a_redirect_to_a_sign_in_page_is_neither_followed_nor_open(shell: PowerS
     with serving({"*": 302, "/login": 200}) as (url, seen):
         ran = check(shell, tmp_path, url)
     assert "is redirected (302)" in str(ran.error)
-    assert "OPEN" not in ran.said
+    assert "OPEN" not in ran.visible
     assert "GET /login" not in seen
 
 
@@ -168,7 +168,7 @@ def test_without_an_address_nothing_is_asked(shell: PowerShell, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("reply", "expected"),
     [
         (401, "does not accept a token"),
         ((403, {"detail": "The role viewer is required."}), "The role viewer is required."),
@@ -179,21 +179,23 @@ def test_without_an_address_nothing_is_asked(shell: PowerShell, tmp_path: Path) 
     ],
 )
 def test_what_does_not_prove_that_it_works_is_not_called_installed(
-    shell: PowerShell, tmp_path: Path, said: Said, told: str
+    shell: PowerShell, tmp_path: Path, reply: Reply, expected: str
 ) -> None:
-    with serving({"/api/selfcheck": said}) as (url, _):
+    with serving({"/api/selfcheck": reply}) as (url, _):
         ran = check(shell, tmp_path, url)
-    assert told in str(ran.error)
+    assert expected in str(ran.error)
     assert "works   " not in ran.text
 
 
 @pytest.mark.parametrize(
-    ("app", "token", "told"), [("", "a.b.c", "COLDSITE_APP"), ("app-1", "", "give yourself a role")]
+    ("app", "token", "expected"), [("", "a.b.c", "COLDSITE_APP"), ("app-1", "", "give yourself a role")]
 )
-def test_without_a_token_it_says_what_to_do(shell: PowerShell, tmp_path: Path, app: str, token: str, told: str) -> None:
+def test_without_a_token_it_says_what_to_do(
+    shell: PowerShell, tmp_path: Path, app: str, token: str, expected: str
+) -> None:
     with serving({"/api/selfcheck": WORKS}) as (url, _):
         ran = check(shell, tmp_path, url, app, token)
-    assert told.lower() in str(ran.error).lower()
+    assert expected.lower() in str(ran.error).lower()
     assert f"check.ps1 -Url {url}" in str(ran.error)
 
 
@@ -219,5 +221,5 @@ def test_a_token_is_found_beside_a_warning_and_never_shown(
 ) -> None:
     with serving({"/api/selfcheck": WORKS}) as (url, _):
         ran = check(shell, tmp_path, url, token=token, warns=warns)
-    assert (ran.error is None) is bool(token), ran.said
-    assert "se.cr.et" not in ran.said
+    assert (ran.error is None) is bool(token), ran.visible
+    assert "se.cr.et" not in ran.visible

@@ -25,12 +25,12 @@ def complete(state: Any) -> None:
     """A registration as Coldsite needs it, whatever existed before."""
     app = state["apps"][-1]
     assert f"api://{app['appId']}" in app["identifierUris"]
-    enabled = [one for one in app["api"]["oauth2PermissionScopes"] if one["isEnabled"]]
+    enabled = [scope for scope in app["api"]["oauth2PermissionScopes"] if scope["isEnabled"]]
     assert {"appId": CLI, "delegatedPermissionIds": [enabled[0]["id"]]} in app["api"]["preAuthorizedApplications"]
     assert app["api"]["requestedAccessTokenVersion"] == 2
     assert {role["value"] for role in app["appRoles"]} == {role["value"] for role in ROLES}
-    principal = next(one for one in state["sps"] if one["appId"] == app["appId"])
-    sender = next(one for one in state["sps"] if one["appId"] == MONITOR)
+    principal = next(principal for principal in state["sps"] if principal["appId"] == app["appId"])
+    sender = next(principal for principal in state["sps"] if principal["appId"] == MONITOR)
     assert principal["appRoleAssignmentRequired"]
     webhook = next(role["id"] for role in ROLES if role["value"] == "ActionGroupsSecureWebhook")
     given = {"principalId": sender["id"], "resourceId": principal["id"], "appRoleId": webhook}
@@ -85,14 +85,20 @@ def test_whoever_deploys_is_an_owner_and_may_operate(shell: PowerShell, tmp_path
     hook.ends_well()
     operator = next(role["id"] for role in ROLES if role["value"] == "operator")
     assert hook.azure.state["owners"] == {"obj-1": ["me-1"]}
-    assert [one["principalId"] for one in hook.azure.state["assignments"] if one["appRoleId"] == operator] == ["me-1"]
+    assert [
+        assignment["principalId"]
+        for assignment in hook.azure.state["assignments"]
+        if assignment["appRoleId"] == operator
+    ] == ["me-1"]
 
 
 def test_a_pipeline_may_ask_whether_coldsite_works(shell: PowerShell, tmp_path: Path) -> None:
     hook = Hook(shell, tmp_path, "sign-in.ps1", directory(registration(scope(5)), user="servicePrincipal"))
     hook.ends_well()
     viewer = next(role["id"] for role in ROLES if role["value"] == "viewer")
-    given = [one["principalId"] for one in hook.azure.state["assignments"] if one["appRoleId"] == viewer]
+    given = [
+        assignment["principalId"] for assignment in hook.azure.state["assignments"] if assignment["appRoleId"] == viewer
+    ]
     assert given == ["principal-of-anna"]
 
 
@@ -111,7 +117,7 @@ def test_what_others_put_into_the_registration_stays(shell: PowerShell, tmp_path
     complete(hook.azure.state)
     (found,) = hook.azure.state["apps"]
     assert "https://contoso.example/x" in found["identifierUris"]
-    assert "a-tool" in [one["appId"] for one in found["api"]["preAuthorizedApplications"]]
+    assert "a-tool" in [application["appId"] for application in found["api"]["preAuthorizedApplications"]]
 
 
 def test_a_name_with_a_blank_and_a_quote(shell: PowerShell, tmp_path: Path) -> None:
@@ -141,15 +147,15 @@ def test_a_call_that_fails_stops_the_deployment(shell: PowerShell, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("fail", "said"),
+    ("fail", "words"),
     [
         ("ad=login", "az"),
         ("ad app create=empty", "az gave no answer"),
         ("ad app create=403", "az"),
     ],
 )
-def test_what_az_refuses_stops_the_deployment(shell: PowerShell, tmp_path: Path, fail: str, said: str) -> None:
-    assert said in Hook(shell, tmp_path, "sign-in.ps1", directory()).stops(fail)
+def test_what_az_refuses_stops_the_deployment(shell: PowerShell, tmp_path: Path, fail: str, words: str) -> None:
+    assert words in Hook(shell, tmp_path, "sign-in.ps1", directory()).stops(fail)
 
 
 def test_azd_that_keeps_nothing_stops_the_deployment(shell: PowerShell, tmp_path: Path) -> None:
@@ -158,9 +164,9 @@ def test_azd_that_keeps_nothing_stops_the_deployment(shell: PowerShell, tmp_path
 
 def test_two_registrations_of_one_name_are_not_chosen_from(shell: PowerShell, tmp_path: Path) -> None:
     twins = [registration(scope(5)), registration(scope(5), id="obj-2", appId="app-2")]
-    said = Hook(shell, tmp_path, "sign-in.ps1", directory(*twins)).stops()
-    assert "app-1, app-2" in said
-    assert "azd env set COLDSITE_APP" in said
+    output = Hook(shell, tmp_path, "sign-in.ps1", directory(*twins)).stops()
+    assert "app-1, app-2" in output
+    assert "azd env set COLDSITE_APP" in output
 
 
 def test_another_directory_is_not_written_to(shell: PowerShell, tmp_path: Path) -> None:
@@ -179,10 +185,10 @@ def test_a_registration_that_is_given_is_left_alone_and_what_it_lacks_is_said(
 ) -> None:
     state = directory(registration(appRoles=ROLES[:1]))
     hook = Hook(shell, tmp_path, "sign-in.ps1", state)
-    said = hook.ends_well(**GIVEN).text
+    output = hook.ends_well(**GIVEN).text
     assert hook.azure.state == state
     for lacking in ("operator", "api://app-1", CLI, "version 2", "owner add --id app-1", "enterprise application"):
-        assert lacking in said
+        assert lacking in output
 
 
 def test_a_registration_that_an_earlier_run_made_lacks_nothing(shell: PowerShell, tmp_path: Path) -> None:
@@ -197,9 +203,9 @@ def test_a_second_administrator_hears_how_to_become_an_owner(shell: PowerShell, 
     hook = Hook(shell, tmp_path, "sign-in.ps1", directory(registration(scope(5))))
     hook.ends_well()
     (tmp_path / "state.json").write_text(json.dumps(hook.azure.state | {"me": "me-2"}))
-    said = hook.ends_well(**GIVEN).text
-    assert "az ad app owner add --id app-1 --owner-object-id me-2" in said
-    assert "a role for you" in said
+    output = hook.ends_well(**GIVEN).text
+    assert "az ad app owner add --id app-1 --owner-object-id me-2" in output
+    assert "a role for you" in output
 
 
 def test_a_registration_that_is_given_and_not_there_stops_the_deployment(shell: PowerShell, tmp_path: Path) -> None:
@@ -273,38 +279,38 @@ def test_a_profile_that_cannot_be_read_stops_the_deployment(shell: PowerShell, t
 
 def test_a_profile_that_should_be_there_and_is_not_stops_the_deployment(shell: PowerShell, tmp_path: Path) -> None:
     hook = Hook(shell, tmp_path, "routing.ps1", directory(sub_b=[FAILED_OVER]))
-    said = hook.stops(**{PRIMARY: "Disabled", RECOVERY: "Enabled"})
-    assert "is not in the group acme-edge of the subscription sub-a" in said
+    output = hook.stops(**{PRIMARY: "Disabled", RECOVERY: "Enabled"})
+    assert "is not in the group acme-edge of the subscription sub-a" in output
 
 
 def test_a_site_that_exists_must_be_found(shell: PowerShell, tmp_path: Path) -> None:
     """Only with createSite is there a deployment before there is a profile."""
     Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)))).ends_well(COLDSITE_CREATE_SITE="true")
-    said = Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)))).run().said
-    assert "The Traffic Manager profile acme is not in the group acme-edge" in said
-    assert "azd env set COLDSITE_PROFILE_NAME NAME" in said
+    output = Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)))).run().visible
+    assert "The Traffic Manager profile acme is not in the group acme-edge" in output
+    assert "azd env set COLDSITE_PROFILE_NAME NAME" in output
 
 
 def test_the_primary_sites_endpoint_must_be_found(shell: PowerShell, tmp_path: Path) -> None:
     hook = Hook(shell, tmp_path, "before.ps1", directory(registration(scope(5)), sub_a=[profile()]))
-    said = hook.run(COLDSITE_PRIMARY_ENDPOINT="premises").said
-    assert "The profile acme has no endpoint premises; it has on-premises, azure." in said
+    output = hook.run(COLDSITE_PRIMARY_ENDPOINT="premises").visible
+    assert "The profile acme has no endpoint premises; it has on-premises, azure." in output
     assert PRIMARY not in hook.azure.settings
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "words"),
     [
         ({"name": "page", "priority": 3, "endpointStatus": "Disabled"}, "has the endpoints on-premises, azure, page"),
         ({"name": "azure", "priority": 2, "endpointStatus": "Stopped"}, "neither Enabled nor Disabled"),
     ],
 )
 def test_endpoints_that_are_not_two_sites_stop_the_deployment(
-    shell: PowerShell, tmp_path: Path, more: dict[str, Any], said: str
+    shell: PowerShell, tmp_path: Path, more: dict[str, Any], words: str
 ) -> None:
     ends = [end for end in FAILED_OVER["endpoints"] if end["name"] != more["name"]]
     hook = Hook(shell, tmp_path, "routing.ps1", directory(sub_a=[FAILED_OVER | {"endpoints": [*ends, more]}]))
-    assert said in hook.run().said
+    assert words in hook.run().visible
     assert RECOVERY not in hook.azure.settings
 
 
@@ -370,6 +376,6 @@ def test_without_az_nothing_is_deployed(tmp_path: Path) -> None:
 
 
 def test_azd_runs_every_hook_that_there_is() -> None:
-    told = (PROJECT / "azure.yaml").read_text()
+    text = (PROJECT / "azure.yaml").read_text()
     called = (HOOKS / "before.ps1").read_text()
-    assert {hook.name for hook in HOOKS.glob("*.ps1") if hook.name not in told + called} == set()
+    assert {hook.name for hook in HOOKS.glob("*.ps1") if hook.name not in text + called} == set()

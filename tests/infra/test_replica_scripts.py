@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def good(self) -> ReplicaState:
-        assert self.state is not None, self.ran.said
+        assert self.state is not None, self.ran.visible
         return self.state
 
 
@@ -63,8 +63,8 @@ class Machine:
         ran = self._shell.run(SCRIPTS / f"{script}.ps1", given, before)
         output = "\n".join(ran.output)
         assert len(output.encode()) < 4096
-        told = [{"code": "ComponentStatus/StdOut/succeeded", "message": output}]
-        state = None if ran.error else read_output(told)
+        streams = [{"code": "ComponentStatus/StdOut/succeeded", "message": output}]
+        state = None if ran.error else read_output(streams)
         if ran.error:
             assert not output, "A script that cannot do its work prints no answer."
         return Answer(ran, state, log.read_text().splitlines() if log.exists() else [])
@@ -86,11 +86,11 @@ pytestmark = needs_powershell
 @pytest.mark.parametrize("script", NAMES)
 def test_a_replica_in_order(machine: Machine, kind: str, strings: bool, script: str) -> None:
     """The three kinds of job keep their details in three places; states are enums, or strings."""
-    said = machine.run(script, job(kind=kind, queue=1234), job("job-2", kind=kind), strings=strings)
-    assert (said.good.state, said.good.connected, said.good.queue_bytes) == ("good", True, 1234)
-    assert said.good.frozen is (script == "freeze")
+    report = machine.run(script, job(kind=kind, queue=1234), job("job-2", kind=kind), strings=strings)
+    assert (report.good.state, report.good.connected, report.good.queue_bytes) == ("good", True, 1234)
+    assert report.good.frozen is (script == "freeze")
     verb = {"status": None, "freeze": "Suspend", "thaw": "Resume", "reverse": "Reverse"}[script]
-    assert said.did == ([f"{verb} job-1", f"{verb} job-2"] if verb else [])
+    assert report.did == ([f"{verb} job-1", f"{verb} job-2"] if verb else [])
 
 
 def test_a_mirror_state_of_complete_is_at_rest(machine: Machine) -> None:
@@ -100,8 +100,8 @@ def test_a_mirror_state_of_complete_is_at_rest(machine: Machine) -> None:
 @pytest.mark.parametrize("mirroring", [job(high="Mirroring", mirror="Mirror", queue=99), job(mirror="Calculating")])
 def test_a_replica_that_is_mirroring_is_not_paused(machine: Machine, mirroring: Any) -> None:
     for script in ("status", "freeze", "thaw"):
-        said = machine.run(script, mirroring)
-        assert (said.good.state, said.good.connected, said.good.frozen) == ("mirroring", True, False)
+        report = machine.run(script, mirroring)
+        assert (report.good.state, report.good.connected, report.good.frozen) == ("mirroring", True, False)
     assert machine.run("freeze", mirroring).did == []
 
 
@@ -112,25 +112,25 @@ def test_a_job_without_details_that_is_still_working_is_not_copied(machine: Mach
     machine.memory.write_text("good")
     working = job(high=word, noDetails=True)
     assert machine.run("status", working, *others).good.state == "mirroring"
-    said = machine.run("freeze", working, *others)
-    assert (said.good.frozen, said.copied, said.did) == (False, False, [])
+    report = machine.run("freeze", working, *others)
+    assert (report.good.frozen, report.copied, report.did) == (False, False, [])
 
 
 def test_a_job_without_details_and_with_an_unknown_word_is_not_frozen(machine: Machine) -> None:
     machine.memory.write_text("good")
-    said = machine.run("freeze", job(high="Rearranging", noDetails=True, suspend="never"))
-    assert (said.good.frozen, said.copied) == (False, False)
+    report = machine.run("freeze", job(high="Rearranging", noDetails=True, suspend="never"))
+    assert (report.good.frozen, report.copied) == (False, False)
 
 
 def test_a_mirror_that_begins_while_it_freezes_is_seen(machine: Machine) -> None:
-    said = machine.run("freeze", job(then=[{"mirror": "Mirror", "high": "Mirroring"}]))
-    assert (said.good.state, said.copied) == ("mirroring", False)
+    report = machine.run("freeze", job(then=[{"mirror": "Mirror", "high": "Mirroring"}]))
+    assert (report.good.state, report.copied) == ("mirroring", False)
 
 
 def test_a_pause_that_takes_its_time_is_waited_for(machine: Machine) -> None:
-    said = machine.run("freeze", job(suspend="slow"))
-    assert said.copied
-    assert 0 < said.ran.slept < 10
+    report = machine.run("freeze", job(suspend="slow"))
+    assert report.copied
+    assert 0 < report.ran.slept < 10
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,12 @@ def test_a_pause_that_takes_its_time_is_waited_for(machine: Machine) -> None:
     ids=["no effect", "refused", "second refused", "other word, refused", "other word, no effect", "no word, refused"],
 )
 def test_a_replica_that_cannot_be_paused_is_not_called_frozen(machine: Machine, jobs: list[Any]) -> None:
-    said = machine.run("freeze", *jobs)
-    assert said.good.frozen is False
-    assert not said.copied
-    assert said.ran.slept <= 30
+    report = machine.run("freeze", *jobs)
+    assert report.good.frozen is False
+    assert not report.copied
+    assert report.ran.slept <= 30
     if jobs[-1].get("suspend") == "throw":
-        assert f"{jobs[-1]['id']} refused to be paused: " in said.good.message
+        assert f"{jobs[-1]['id']} refused to be paused: " in report.good.message
 
 
 def test_pausing_twice_changes_nothing(machine: Machine) -> None:
@@ -161,35 +161,35 @@ def test_pausing_twice_changes_nothing(machine: Machine) -> None:
 
 def test_a_pause_that_is_pending_is_not_thawed(machine: Machine) -> None:
     """freeze.ps1 may have given up waiting for the pause; it takes effect later."""
-    said = machine.run("thaw", job(target="PausePending", resume="throw"))
-    assert said.good.frozen is True
-    assert "job-1 refused to go on: " in said.good.message
+    report = machine.run("thaw", job(target="PausePending", resume="throw"))
+    assert report.good.frozen is True
+    assert "job-1 refused to go on: " in report.good.message
 
 
 def test_a_source_that_reconnects_and_refuses_the_pause_is_not_frozen(machine: Machine) -> None:
     machine.memory.write_text("good")
-    said = machine.run("freeze", job(mirror="Unknown", suspend="throw"))
-    assert not said.copied
+    report = machine.run("freeze", job(mirror="Unknown", suspend="throw"))
+    assert not report.copied
 
 
 def test_a_target_that_does_not_go_on_is_still_frozen(machine: Machine) -> None:
-    said = machine.run("thaw", job(target="Paused", resume="never"))
-    assert said.good.frozen is True
-    assert said.ran.slept == 30
+    report = machine.run("thaw", job(target="Paused", resume="never"))
+    assert report.good.frozen is True
+    assert report.ran.slept == 30
 
 
 def test_one_job_that_refuses_does_not_keep_the_others_paused(machine: Machine) -> None:
     gone = job(high="Stopped", **REFUSES)
-    said = machine.run("thaw", gone, job("job-2", target="Paused"))
-    assert said.did == ["Resume job-1", "Resume job-2"]
-    assert said.good.frozen is False
+    report = machine.run("thaw", gone, job("job-2", target="Paused"))
+    assert report.did == ["Resume job-1", "Resume job-2"]
+    assert report.good.frozen is False
 
 
 def test_a_job_that_stays_paused_is_named(machine: Machine) -> None:
-    said = machine.run("thaw", job(target="Paused", resume="throw"), job("job-2", target="Paused"))
-    assert said.good.frozen is True
-    assert "job-1 refused to go on: " in said.good.message
-    assert said.did == ["Resume job-1", "Resume job-2"]
+    report = machine.run("thaw", job(target="Paused", resume="throw"), job("job-2", target="Paused"))
+    assert report.good.frozen is True
+    assert "job-1 refused to go on: " in report.good.message
+    assert report.did == ["Resume job-1", "Resume job-2"]
 
 
 # A source that is gone
@@ -201,19 +201,19 @@ def test_a_silent_replica_is_what_it_was_when_last_connected(
     machine: Machine, gone: Any, remembered: str, copied: bool
 ) -> None:
     machine.memory.write_text(remembered)
-    said = machine.run("freeze", gone)
-    assert said.copied is copied
-    assert said.good.state == ("good" if copied else "stopped")
-    assert said.good.connected is False
-    assert "Double-Take gives no details of job-1" in said.good.message
+    report = machine.run("freeze", gone)
+    assert report.copied is copied
+    assert report.good.state == ("good" if copied else "stopped")
+    assert report.good.connected is False
+    assert "Double-Take gives no details of job-1" in report.good.message
 
 
 def test_a_silent_job_that_refuses_the_pause_is_not_called_empty(machine: Machine) -> None:
     """Double-Take does not report the queue, so whether data will still be written is unknown."""
     machine.memory.write_text("good")
-    said = machine.run("freeze", NO_DETAILS | {"suspend": "throw"})
-    assert not said.copied
-    assert said.good.queue_bytes is None
+    report = machine.run("freeze", NO_DETAILS | {"suspend": "throw"})
+    assert not report.copied
+    assert report.good.queue_bytes is None
 
 
 @pytest.mark.parametrize(
@@ -247,34 +247,34 @@ def test_status_forgets_nothing_when_the_source_is_gone(machine: Machine) -> Non
 
 def test_a_memory_that_cannot_be_written_is_said(machine: Machine) -> None:
     machine.memory.mkdir()
-    said = machine.run("status", job())
-    assert "could not be written" in said.good.message
+    report = machine.run("status", job())
+    assert "could not be written" in report.good.message
 
 
 def test_one_silent_job_of_two(machine: Machine) -> None:
     machine.memory.write_text("good")
-    said = machine.run("freeze", job(), job("job-2", high="Stopped", noDetails=True))
-    assert said.copied
-    assert said.good.connected is False
+    report = machine.run("freeze", job(), job("job-2", high="Stopped", noDetails=True))
+    assert report.copied
+    assert report.good.connected is False
 
 
 def test_a_source_that_died_in_the_middle_of_a_mirror(machine: Machine) -> None:
     machine.memory.write_text("good")
-    said = machine.run("freeze", job(high="Stopped", mirror="Stopped"))
-    assert (said.good.state, said.copied) == ("mirroring", False)
+    report = machine.run("freeze", job(high="Stopped", mirror="Stopped"))
+    assert (report.good.state, report.copied) == ("mirroring", False)
 
 
 def test_what_is_still_queued_is_not_copied(machine: Machine) -> None:
-    said = machine.run("freeze", job(high="Stopped", queue=5_000_000_000, suspend="throw"))
-    assert not said.copied
-    assert said.good.queue_bytes == 5_000_000_000
-    assert said.ran.slept == 30
+    report = machine.run("freeze", job(high="Stopped", queue=5_000_000_000, suspend="throw"))
+    assert not report.copied
+    assert report.good.queue_bytes == 5_000_000_000
+    assert report.ran.slept == 30
 
 
 def test_a_job_whose_source_is_gone_and_that_refuses_is_frozen_when_nothing_is_queued(machine: Machine) -> None:
-    said = machine.run("freeze", job(high="Stopped", **REFUSES), job("job-2"))
-    assert said.copied
-    assert "job-1 is not paused, and nothing is queued for it" in said.good.message
+    report = machine.run("freeze", job(high="Stopped", **REFUSES), job("job-2"))
+    assert report.copied
+    assert "job-1 is not paused, and nothing is queued for it" in report.good.message
 
 
 def test_paused_without_details_counts_as_paused(machine: Machine) -> None:
@@ -290,9 +290,9 @@ def test_paused_without_details_counts_as_paused(machine: Machine) -> None:
 def test_details_that_are_nowhere_are_said_and_are_no_mirror(
     machine: Machine, nothing: Any, strict: str, script: str
 ) -> None:
-    said = machine.run(script, nothing, before=strict)
-    assert said.good.state == "stopped"
-    assert "Double-Take gives no details of job-1" in said.good.message
+    report = machine.run(script, nothing, before=strict)
+    assert report.good.state == "stopped"
+    assert "Double-Take gives no details of job-1" in report.good.message
 
 
 # Machines that cannot answer
@@ -315,9 +315,9 @@ def test_a_script_that_cannot_ask_ends_with_an_error(machine: Machine, script: s
 )
 @pytest.mark.parametrize("high", ["Protecting", "Stopped"])
 def test_a_command_that_is_missing_is_named(machine: Machine, script: str, missing: list[str], high: str) -> None:
-    said = machine.run(script, job(high=high), noCommands=missing)
-    assert missing[0] in str(said.ran.error)
-    assert said.did == []
+    report = machine.run(script, job(high=high), noCommands=missing)
+    assert missing[0] in str(report.ran.error)
+    assert report.did == []
 
 
 def test_either_name_of_the_reversing_command_will_do(machine: Machine) -> None:
@@ -326,9 +326,9 @@ def test_either_name_of_the_reversing_command_will_do(machine: Machine) -> None:
 
 
 def test_a_job_that_refuses_to_reverse_is_an_error_that_names_each(machine: Machine) -> None:
-    said = machine.run("reverse", job(reverse="throw"), job("job-2"))
-    assert "Not reversed: job-1: " in str(said.ran.error)
-    assert "Reversed: job-2." in str(said.ran.error)
+    report = machine.run("reverse", job(reverse="throw"), job("job-2"))
+    assert "Not reversed: job-1: " in str(report.ran.error)
+    assert "Reversed: job-2." in str(report.ran.error)
 
 
 # The answer
@@ -342,9 +342,9 @@ def test_the_keys_come_in_the_order_of_the_documents(machine: Machine) -> None:
 
 @pytest.mark.parametrize("high", ['Pro"tec\nting \\ {x} <&> äö', "x" * 5000])
 def test_any_word_of_double_take_fits_into_the_answer(machine: Machine, high: str) -> None:
-    said = machine.run("status", job(high=high))
-    assert len(said.good.message) <= 500
-    assert said.good.message.startswith(high[:20])
+    report = machine.run("status", job(high=high))
+    assert len(report.good.message) <= 500
+    assert report.good.message.startswith(high[:20])
 
 
 def test_what_commands_hand_back_is_not_part_of_the_answer(machine: Machine) -> None:
@@ -364,13 +364,13 @@ def test_the_oldest_time_of_all_jobs_is_told_in_utc(machine: Machine, zone: str,
         job(until="2026-11-01T20:04:00Z", untilKind=kind),
         job("job-2", until="2026-11-01T20:00:00Z", untilKind=kind),
     ]
-    said = machine.run("status", *jobs, zone=zone)
-    assert said.good.replicated_until == datetime(2026, 11, 1, 20, 0, tzinfo=UTC)
+    report = machine.run("status", *jobs, zone=zone)
+    assert report.good.replicated_until == datetime(2026, 11, 1, 20, 0, tzinfo=UTC)
 
 
 def test_a_job_without_a_time_makes_the_age_unknown(machine: Machine) -> None:
-    said = machine.run("status", job(until="2026-11-01T20:04:00Z", untilKind="Utc"), job("job-2"))
-    assert said.good.replicated_until is None
+    report = machine.run("status", job(until="2026-11-01T20:04:00Z", untilKind="Utc"), job("job-2"))
+    assert report.good.replicated_until is None
 
 
 # The scripts themselves

@@ -36,14 +36,14 @@ def test_settings_that_are_complete_pass(shell: PowerShell, tmp_path: Path) -> N
 def test_a_setting_that_is_missing_is_named_with_its_command(
     shell: PowerShell, tmp_path: Path, missing: str, value: str
 ) -> None:
-    said = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {missing: value})
-    assert f"{missing} is not set. It holds" in said
-    assert f"azd env set {missing}" in said
-    assert "1 setting must be corrected" in said
+    output = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {missing: value})
+    assert f"{missing} is not set. It holds" in output
+    assert f"azd env set {missing}" in output
+    assert "1 setting must be corrected" in output
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "words"),
     [
         ("COLDSITE_PLAN", "acme", "coldsite plan init acme"),
         ("COLDSITE_PLAN", "Acme Shop", "small letters"),
@@ -72,17 +72,17 @@ def test_a_setting_that_is_missing_is_named_with_its_command(
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
-    shell: PowerShell, tmp_path: Path, name: str, value: str, said: str
+    shell: PowerShell, tmp_path: Path, name: str, value: str, words: str
 ) -> None:
-    told = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {name: value})
-    assert f"{name} is" in told
-    assert said in told
-    assert value == "acme" or f"Type: azd env set {name}" in told
-    assert "s3cret" not in told
+    output = Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | {name: value})
+    assert f"{name} is" in output
+    assert words in output
+    assert value == "acme" or f"Type: azd env set {name}" in output
+    assert "s3cret" not in output
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "words"),
     [
         ({"COLDSITE_DRILL_NETWORK": SETTINGS["COLDSITE_FAILOVER_NETWORK"]}, "a drill would not be isolated"),
         ({"COLDSITE_RECOVERY_ADDRESS": "203.0.113.10"}, "are the same"),
@@ -95,9 +95,9 @@ def test_a_setting_that_makes_no_sense_is_named_and_no_secret_is_shown(
     ],
 )
 def test_settings_that_contradict_each_other_are_named(
-    shell: PowerShell, tmp_path: Path, settings: dict[str, str], said: str
+    shell: PowerShell, tmp_path: Path, settings: dict[str, str], words: str
 ) -> None:
-    assert said in Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | settings)
+    assert words in Hook(shell, tmp_path, "settings.ps1", directory()).stops(**SETTINGS | settings)
 
 
 def test_a_network_of_ones_own_choice_passes(shell: PowerShell, tmp_path: Path) -> None:
@@ -115,10 +115,10 @@ def test_a_name_that_no_template_knows_is_named(shell: PowerShell, tmp_path: Pat
 
 def test_a_site_that_is_to_be_made_must_be_described(shell: PowerShell, tmp_path: Path) -> None:
     hook = Hook(shell, tmp_path, "settings.ps1", directory())
-    said = hook.stops(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_FAILOVER_NETWORK": ""})
-    assert "infra/main.parameters.json does not describe the site" in said
-    assert "COLDSITE_VPN_KEY is not set" in said
-    assert "COLDSITE_FAILOVER_NETWORK" not in said
+    output = hook.stops(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_FAILOVER_NETWORK": ""})
+    assert "infra/main.parameters.json does not describe the site" in output
+    assert "COLDSITE_VPN_KEY is not set" in output
+    assert "COLDSITE_FAILOVER_NETWORK" not in output
 
 
 def test_the_plan_of_a_site_that_is_to_be_made_comes_later(shell: PowerShell, tmp_path: Path) -> None:
@@ -126,14 +126,14 @@ def test_the_plan_of_a_site_that_is_to_be_made_comes_later(shell: PowerShell, tm
     hook = Hook(shell, tmp_path, "settings.ps1", directory())
     ran = hook.run(**SETTINGS | {"COLDSITE_CREATE_SITE": "true", "COLDSITE_PLAN": "acme"})
     assert "plans/acme.yaml does not exist yet" in ran.text
-    assert "COLDSITE_PLAN is" not in ran.said
+    assert "COLDSITE_PLAN is" not in ran.visible
 
 
 EXAMPLE = json.loads((PROJECT / "infra" / "contoso.parameters.json").read_text())["parameters"]["site"]["value"]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "words"),
     [
         ({}, None),
         ({"replica": None}, "site.replica is missing"),
@@ -144,7 +144,7 @@ EXAMPLE = json.loads((PROJECT / "infra" / "contoso.parameters.json").read_text()
     ],
 )
 def test_a_site_is_described_whole_and_without_misspelt_keys(
-    shell: PowerShell, tmp_path: Path, change: dict[str, Any], said: str | None
+    shell: PowerShell, tmp_path: Path, change: dict[str, Any], words: str | None
 ) -> None:
     for file in ("azure.yaml", "infra/main.bicep", "infra/contoso.parameters.json", "infra/hooks/settings.ps1"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -159,4 +159,4 @@ def test_a_site_is_described_whole_and_without_misspelt_keys(
         "COLDSITE_REPLICA_PASSWORD": "p",
     }
     ran = shell.run(tmp_path / "infra" / "hooks" / "settings.ps1", environment(tmp_path, **settings))
-    assert ran.error is None if said is None else said in ran.said
+    assert ran.error is None if words is None else words in ran.visible

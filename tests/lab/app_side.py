@@ -59,13 +59,13 @@ def as_the_app(azure: Azure, **settings: str) -> Iterator[AppSide]:
     """The settings that point the app to ``azure``, plus ``settings``."""
     trust(azure.ca)
     with pytest.MonkeyPatch.context() as environment:
-        told = {
+        defaults = {
             "IDENTITY_ENDPOINT": azure.front.identity_url,
             "IDENTITY_HEADER": azure.identity.header,
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
             "COLDSITE_RESOURCE_MANAGER": azure.front.url,
         }
-        for name, value in (told | settings).items():
+        for name, value in (defaults | settings).items():
             environment.setenv(name, value)
         side = AppSide(azure)
         try:

@@ -101,7 +101,10 @@ async def faults_of(page: Page) -> list[str]:
     for scheme in SCHEMES:
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         found = await Axe().run(page)
-        faults += [f"{scheme}: {one['id']}: {one['nodes'][0]['html'][:120]}" for one in found.response["violations"]]
+        faults += [
+            f"{scheme}: {violation['id']}: {violation['nodes'][0]['html'][:120]}"
+            for violation in found.response["violations"]
+        ]
     for zoom in ZOOMS:
         await page.evaluate(f"document.documentElement.style.fontSize = '{zoom}'")
         wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -53,8 +53,8 @@ def answer(value):
 
 @app.route(route="greet/{name:alpha}", methods=["GET", "POST"])
 async def greet(req: func.HttpRequest) -> func.HttpResponse:
-    told = {"name": req.route_params["name"], "query": dict(req.params), "body": req.get_body().decode()}
-    return answer(told | {"method": req.method})
+    seen = {"name": req.route_params["name"], "query": dict(req.params), "body": req.get_body().decode()}
+    return answer(seen | {"method": req.method})
 
 
 @app.route(route="headers", auth_level=func.AuthLevel.ANONYMOUS)

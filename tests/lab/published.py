@@ -41,7 +41,7 @@ def example[T: Callable[..., None]](method: str, template: str, file: str) -> Ca
     return keep
 
 
-def one(kind: str) -> str:
+def single(kind: str) -> str:
     return f"{GROUP}/Microsoft.Compute/{kind}/{{name}}"
 
 

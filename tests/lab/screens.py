@@ -86,9 +86,9 @@ def seen(signal: str, state: str, detail: str, **more: Any) -> Evidence:
 
 
 def look(says: str, since: timedelta = timedelta(minutes=10), *evidence: Evidence) -> NewestLook:
-    told = list(evidence) or [seen("public", "down", "127.1.0.10 refused the connection")]
+    shown = list(evidence) or [seen("public", "down", "127.1.0.10 refused the connection")]
     return NewestLook.model_validate(
-        {"at": NOW, "says": says, "since": NOW - since, "sentence": "What every check saw.", "evidence": told}
+        {"at": NOW, "says": says, "since": NOW - since, "sentence": "What every check saw.", "evidence": shown}
     )
 
 

@@ -89,7 +89,7 @@ def plan_with(**signals: Any) -> RecoveryPlan:
 async def judged(at_most: float | None = None, **signals: Any) -> dict[str, Evidence]:
     """One round of evidence, by signal."""
     order = Sources.of(plan_with(**signals))
-    return {one.signal: one for one in (await gather(order, at_most)).evidence}
+    return {evidence.signal: evidence for evidence in (await gather(order, at_most)).evidence}
 
 
 def page_signal(port: int, /, path: str = "public", **http: Any) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def test_a_setting_that_holds_no_address_is_no_data_and_is_named(monkeypatch: py
 
 @pytest.mark.parametrize("value", NO_ADDRESSES)
 def test_what_is_no_address_is_refused_where_a_plan_writes_it(value: str) -> None:
-    with pytest.raises(PlanError) as told:
+    with pytest.raises(PlanError) as caught:
         plan_with(public=page_signal(1, connect_to=value))
-    assert "connect_to" in str(told.value)
+    assert "connect_to" in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [f"{ADDRESS}:PORT", ADDRESS])

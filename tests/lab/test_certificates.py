@@ -159,14 +159,14 @@ def test_a_handshake_that_is_cut_off_is_no_data_and_no_proof_of_life(context: Ca
 
 
 @pytest.mark.parametrize(
-    ("after", "said"),
+    ("after", "words"),
     [(b"\r\n\r\n", "uses plain HTTP"), (b"", "the TLS handshake failed (wrong version number)")],
     ids=["waits for a whole request", "answers at once"],
 )
-def test_a_site_that_speaks_plain_http_on_the_port_of_tls_lives_and_is_misconfigured(after: bytes, said: str) -> None:
+def test_a_site_that_speaks_plain_http_on_the_port_of_tls_lives_and_is_misconfigured(after: bytes, words: str) -> None:
     found, answer = ask(None, after, timeout="1s")
     assert_alive_but_unknown(found, answer)
-    assert said in found.detail
+    assert words in found.detail
 
 
 def test_an_authority_of_ones_own_is_named_by_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,9 @@ def test_an_activity_that_no_story_reaches_fails_the_matrix() -> None:
     everything = {name: {activity: ["azure", "history"] for activity in index} for name in STORIES}
     assert "create_machine" in index
     assert uncovered(index, everything) == []
-    told = uncovered([*index, "brew_coffee"], everything)
-    assert len(told) == 1
-    assert "brew_coffee occurs in no story" in told[0]
+    problems = uncovered([*index, "brew_coffee"], everything)
+    assert len(problems) == 1
+    assert "brew_coffee occurs in no story" in problems[0]
 
 
 def test_a_story_that_no_longer_reaches_its_activity_fails_the_matrix() -> None:
@@ -66,8 +66,8 @@ def test_a_story_that_no_longer_reaches_its_activity_fails_the_matrix() -> None:
 
 
 def test_a_difference_is_told_with_both_sides() -> None:
-    told = differences({"runs": {"drill failed": 1}, "frozen": True}, {"runs": {"drill succeeded": 1}, "frozen": True})
-    assert told == [
+    found = differences({"runs": {"drill failed": 1}, "frozen": True}, {"runs": {"drill succeeded": 1}, "frozen": True})
+    assert found == [
         "runs: drill failed: nothing without the crash, 1 with it",
         "runs: drill succeeded: 1 without the crash, nothing with it",
     ]
@@ -82,7 +82,7 @@ def test_every_story_speaks_the_language_of_scenarios() -> None:
 
 def test_a_seed_always_tells_the_same_stories() -> None:
     names = ["claim_run", "create_machine", "seal_run"]
-    told = [random_stories.tell(1, number, names) for number in range(200)]
-    assert told == [random_stories.tell(1, number, names) for number in range(200)]
-    assert len({repr(story.timeline) for story in told}) == 200
-    assert all(story.scenario().timeline for story in told)
+    stories = [random_stories.tell(1, number, names) for number in range(200)]
+    assert stories == [random_stories.tell(1, number, names) for number in range(200)]
+    assert len({repr(story.timeline) for story in stories}) == 200
+    assert all(story.scenario().timeline for story in stories)

@@ -233,9 +233,9 @@ def test_what_azure_will_not_delete_is_told_with_its_reason(app: AppSide) -> Non
     parts = built(app)
     app.azure.arm.faults.add(Fault("DELETE virtualMachines", "ScopeLocked", times=100))
     order = CleanUpOrder(run=REF, group=RECOVERY, keep_snapshots=True)
-    told = app.run(clean_up(order))
-    assert lower(*told.left) == lower(parts["virtualMachines"], parts["disks"])
-    (reason,) = told.reasons
+    result = app.run(clean_up(order))
+    assert lower(*result.left) == lower(parts["virtualMachines"], parts["disks"])
+    (reason,) = result.reasons
     assert reason.startswith(f"{ids.machine_name(RUN, 'sql')}: ")
     assert "ScopeLocked" in reason
     app.azure.arm.faults.clear()

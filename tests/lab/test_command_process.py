@@ -30,16 +30,16 @@ def wanted_by(distribution: str, extra: str = "") -> set[str]:
     """The names of everything that an installation with this extra brings."""
     found: set[str] = set()
     todo = [
-        one
-        for one in metadata.requires(distribution) or []
-        if (match := EXTRA.search(one)) is None or match.group(1) == extra
+        requirement
+        for requirement in metadata.requires(distribution) or []
+        if (match := EXTRA.search(requirement)) is None or match.group(1) == extra
     ]
     while todo:
         if (name := name_of(todo.pop())) in found:
             continue
         found.add(name)
         try:
-            todo += [one for one in metadata.requires(name) or [] if not EXTRA.search(one)]
+            todo += [requirement for requirement in metadata.requires(name) or [] if not EXTRA.search(requirement)]
         except metadata.PackageNotFoundError:
             continue  # It is for another system.
     return found
@@ -62,11 +62,11 @@ def test_it_reads_nothing_that_an_installation_of_the_command_lacks() -> None:
     origins = metadata.packages_distributions()
     modules = done.stdout.split()
     read = {name.partition(".")[0] for name in modules}
-    lacking = {one for one in read if one in origins and not {name_of(d) for d in origins[one]} & brought}
+    lacking = {module for module in read if module in origins and not {name_of(d) for d in origins[module]} & brought}
     assert lacking - {"_distutils_hack"} == set()
     assert "lab" not in read
     azure = tuple(name.replace("-", ".") for name in brought if name.startswith("azure-"))
-    assert [one for one in modules if one.startswith("azure.") and not one.startswith(azure)] == []
+    assert [module for module in modules if module.startswith("azure.") and not module.startswith(azure)] == []
 
 
 @pytest.mark.parametrize("command", [["lab", "up"], ["plan", "init", "acme", "-s", "one"]], ids=lambda words: words[0])

@@ -31,8 +31,8 @@ def spoken(minutes: float = 0) -> str:
 
 
 def checked(says: str, *evidence: Evidence) -> dict[str, Any]:
-    told = {"plan": "contoso", "at": NOW, "says": says, "sentence": "All.", "evidence": list(evidence)}
-    return Checked.model_validate(told).model_dump(mode="json")
+    look = {"plan": "contoso", "at": NOW, "says": says, "sentence": "All.", "evidence": list(evidence)}
+    return Checked.model_validate(look).model_dump(mode="json")
 
 
 BLIND = seen("vpn", "no_data", "10.1.0.5 answered and refused the login: Login failed (error 18456)", spoke=True)
@@ -61,11 +61,11 @@ def test_check_says_what_the_checks_come_to_and_which_are_blind(
 
 def test_check_prints_one_line_a_signal_with_path_state_and_age(site: Coldsite) -> None:
     site.says("plans/contoso/check", checked("unclear", GONE, BLIND, BEAT, REGION))
-    said = site.run("check", "contoso")
-    assert "public public down 203.0.113.10 gave no answer in time" in said
-    assert "vpn vpn no data 10.1.0.5 answered and refused the login" in said
-    assert "agent agent up last sign of life, 4 min 3 s ago" in said
-    assert "azure recovery no incidents no incidents reported in westeurope" in said
+    output = site.run("check", "contoso")
+    assert "public public down 203.0.113.10 gave no answer in time" in output
+    assert "vpn vpn no data 10.1.0.5 answered and refused the login" in output
+    assert "agent agent up last sign of life, 4 min 3 s ago" in output
+    assert "azure recovery no incidents no incidents reported in westeurope" in output
 
 
 def test_check_starts_nothing(site: Coldsite) -> None:
@@ -89,17 +89,17 @@ def test_what_a_check_was_told_is_printed_as_it_is(site: Coldsite) -> None:
 
 def point(name: str, minutes: int, consistency: str = "application") -> dict[str, Any]:
     taken = NOW - timedelta(minutes=minutes)
-    told = {"id": name, "taken_at": taken, "data_until": taken - timedelta(minutes=4), "consistency": consistency}
-    return PointView.model_validate(told).model_dump(mode="json")
+    point = {"id": name, "taken_at": taken, "data_until": taken - timedelta(minutes=4), "consistency": consistency}
+    return PointView.model_validate(point).model_dump(mode="json")
 
 
 def test_points_lists_ids_times_and_consistency(site: Coldsite) -> None:
     site.says("plans/contoso/points", {"points": [point("set-2", 5), point("set-1", 65, "crash")]})
-    said = site.run("points", "contoso")
-    assert "recovery point taken data from consistency" in said
-    assert f"set-2 {spoken(5)} {spoken(9)} application" in said
-    assert f"set-1 {spoken(65)} {spoken(69)} crash" in said
-    assert said.index("set-2") < said.index("set-1")
+    output = site.run("points", "contoso")
+    assert "recovery point taken data from consistency" in output
+    assert f"set-2 {spoken(5)} {spoken(9)} application" in output
+    assert f"set-1 {spoken(65)} {spoken(69)} crash" in output
+    assert output.index("set-2") < output.index("set-1")
 
 
 def test_no_points_are_said_to_be_none(site: Coldsite) -> None:
@@ -152,10 +152,10 @@ def test_the_question_before_a_failover_says_what_it_costs(
         found["replica"]["data_until"] = None
     site.says("plans/contoso", found)
     site.says("plans/contoso/failover?what_if=true", forecasted())
-    said = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
-    assert "customers are sent to Azure after 6 min 54 s" in said
+    output = site.run("failover", "contoso", "--reason", "Fire", *options, answer="n\n", code=1)
+    assert "customers are sent to Azure after 6 min 54 s" in output
     question = question.format(data_until=spoken(2))
-    assert f"{question} Build Contoso web shop in Azure and cut over?" in said
+    assert f"{question} Build Contoso web shop in Azure and cut over?" in output
     assert [path for path, _ in site.sent] == ["/api/plans/contoso/failover?what_if=true"]
 
 
@@ -172,9 +172,9 @@ def test_a_refused_failover_shows_what_the_checks_saw(site: Coldsite) -> None:
     site.says("plans/contoso", plan())
     evidence = [GOOD.model_dump(mode="json"), REGION.model_dump(mode="json")]
     site.says("plans/contoso/failover", {"detail": "The primary site serves.", "evidence": evidence}, 409)
-    said = site.run("failover", "contoso", "--reason", "Fire", "--yes", code=None)
-    assert "public public up 203.0.113.10 answered 200" in said
-    assert "The primary site serves." in said
+    output = site.run("failover", "contoso", "--reason", "Fire", "--yes", code=None)
+    assert "public public up 203.0.113.10 answered 200" in output
+    assert "The primary site serves." in output
 
 
 # Answers to a run
@@ -193,9 +193,9 @@ def test_a_refused_failover_shows_what_the_checks_saw(site: Coldsite) -> None:
 def test_an_answer_is_sent_to_the_run_and_said_to_be(site: Coldsite, words: list[str], printed: str) -> None:
     site.says(f"runs/{RUN}", waiting("needs_operator", "Which?").model_dump(mode="json") | {"title": "x"})
     site.says(f"runs/{RUN}/{words[0]}", {}, 202)
-    said = site.run(*words, answer="y\n")
-    assert printed in said
-    assert "`coldsite runs watch f-abcd` follows it." in said
+    output = site.run(*words, answer="y\n")
+    assert printed in output
+    assert "`coldsite runs watch f-abcd` follows it." in output
     assert [path for path, _ in site.sent] == [f"/api/runs/{RUN}/{words[0]}"]
 
 
@@ -215,9 +215,9 @@ def test_the_end_of_a_drill_announces_no_check(site: Coldsite) -> None:
 def test_proceed_shows_the_question_and_sends_nothing_without_a_yes(site: Coldsite) -> None:
     question = f"The primary site serves again. {MARKUP}"
     site.says(f"runs/{RUN}", waiting("needs_operator", question).model_dump(mode="json"))
-    said = site.run("proceed", RUN, answer="n\n", code=1)
-    assert question in said
-    assert "Proceed all the same?" in said
+    output = site.run("proceed", RUN, answer="n\n", code=1)
+    assert question in output
+    assert "Proceed all the same?" in output
     assert site.sent == []
 
 
@@ -233,10 +233,10 @@ def shown(**replica: Any) -> dict[str, Any]:
 
 def test_a_plan_is_shown_with_its_objectives_and_how_replication_is(site: Coldsite) -> None:
     site.says("plans/contoso", shown())
-    said = site.run("plan", "show", "contoso")
-    assert "Objectives: recovery time 30 min, data loss 15 min." in said
-    assert f"Replication: good; data until {spoken(2)} (checked {spoken()})." in said
-    assert MARKUP in said
+    output = site.run("plan", "show", "contoso")
+    assert "Objectives: recovery time 30 min, data loss 15 min." in output
+    assert f"Replication: good; data until {spoken(2)} (checked {spoken()})." in output
+    assert MARKUP in output
 
 
 @pytest.mark.parametrize(
@@ -256,15 +256,15 @@ def test_what_is_not_known_of_a_replica_is_said(site: Coldsite, replica: dict[st
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "words"),
     [
         ("https://<your app>", "https://<your app> is not a URL. `azd env get-value COLDSITE_URL` prints yours."),
         ("http://coldsite.example", "http://coldsite.example is not https"),
         ("https://127.0.0.1:9", "Coldsite at https://127.0.0.1:9 does not answer"),
     ],
 )
-def test_an_address_that_cannot_be_right_is_one_sentence(url: str, said: str) -> None:
-    with pytest.raises(ApiError, match=re.escape(said)):
+def test_an_address_that_cannot_be_right_is_one_sentence(url: str, words: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(words)):
         Api(find_target(url, "key")).get("plans")
 
 

@@ -61,6 +61,6 @@ def test_a_run_ends_without_its_copy_and_the_events_say_so(api: Api) -> None:
     api._loop.run(api.lab.blobs.stop(), LIMIT)
     run = drilled(api)
     assert run["outcome"] == "succeeded"
-    assert any(f"document of run {run['run_id']} could not be copied" in told for told in api.story())
+    assert any(f"document of run {run['run_id']} could not be copied" in event for event in api.story())
     assert api.history_intact()
     assert any("The copies could not be read" in problem for problem in verified(api)["problems"])

@@ -74,10 +74,10 @@ def test_the_option_wins_over_the_variable(
 
 PROGRAM_TEXT = """#!{python}
 import json, os, sys
-told = {{name: value for name, value in os.environ.items() if name.startswith("ENGINE_")}}
+settings = {{name: value for name, value in os.environ.items() if name.startswith("ENGINE_")}}
 with open({notes!r}, "a") as notes:
-    notes.write(json.dumps(told) + "\\n")
-print(json.dumps({{"address": "127.0.0.1:1", "hub": told["ENGINE_HUB"]}}), flush=True)
+    notes.write(json.dumps(settings) + "\\n")
+print(json.dumps({{"address": "127.0.0.1:1", "hub": settings["ENGINE_HUB"]}}), flush=True)
 sys.stdin.read()
 """
 

@@ -106,7 +106,7 @@ def sites(app: AppSide, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sites]:
 
 def seen(app: AppSide, signal: str, asked: RecoveryPlan | None = None) -> Evidence:
     order = Sources.of(asked or plan())
-    return next(one for one in app.run(gather(order)).evidence if one.signal == signal)
+    return next(evidence for evidence in app.run(gather(order)).evidence if evidence.signal == signal)
 
 
 # The recovery site is not taken for the primary

@@ -136,7 +136,7 @@ def test_customers_in_azure_are_told_where_the_way_back_is_written(site: Coldsit
 
 
 @pytest.mark.parametrize(
-    ("last", "said"),
+    ("last", "words"),
     [
         (None, "no drill has succeeded yet; `coldsite drill contoso` runs one."),
         (
@@ -147,9 +147,9 @@ def test_customers_in_azure_are_told_where_the_way_back_is_written(site: Coldsit
     ],
 )
 def test_a_drill_is_recommended_by_the_age_of_the_last_good_one(
-    site: Coldsite, last: datetime | None, said: str
+    site: Coldsite, last: datetime | None, words: str
 ) -> None:
-    assert site.overview(plan(last_good_drill=last)).endswith(said)
+    assert site.overview(plan(last_good_drill=last)).endswith(words)
 
 
 @pytest.mark.parametrize("days", [0, 99])

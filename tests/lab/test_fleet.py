@@ -91,19 +91,19 @@ def forty() -> Iterator[None]:
 
 def test_forty_customers_are_shown_worst_first_in_three_seconds(forty: None) -> None:
     found = json.loads(run("fleet", "--output", "json"))
-    assert [one["context"] for one in found[:3]] == ["customer07", "customer38", "gone"]
+    assert [line["context"] for line in found[:3]] == ["customer07", "customer38", "gone"]
     assert "For 5 min" in found[0]["sentence"]
     assert "kim is on it." in found[0]["sentence"]
     assert "(401)" in found[1]["sentence"]
     assert len(found) == 40
-    assert {one["word"] for one in found[3:]} == {"ALL WELL"}
+    assert {line["word"] for line in found[3:]} == {"ALL WELL"}
     printed = run("fleet", code=1)
     assert printed.index("customer07") < printed.index("customer00")
 
 
 def test_a_context_is_used_until_another_is_named(own_contexts: Path) -> None:
-    with coldsite() as one, coldsite() as other:
-        for name, site in (("one", one), ("other", other)):
+    with coldsite() as first, coldsite() as other:
+        for name, site in (("one", first), ("other", other)):
             site.says("plans", {"plans": []})
             site.says("runs?limit=5", {"runs": []})
             run("context", "add", name, "--url", site.url, "--key", name)

@@ -73,7 +73,7 @@ def test_no_sign_is_none_and_no_error(app: AppSide, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "words"),
     [
         ("Heartbeat | distinct Computer", "SQL01"),
         ("Heartbeat | summarize count()", "10"),
@@ -81,11 +81,11 @@ def test_no_sign_is_none_and_no_error(app: AppSide, query: str) -> None:
         ("print x = 1.5", "1.5"),
     ],
 )
-def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: AppSide, query: str, said: str) -> None:
-    with pytest.raises(QueryAnswerError) as told:
+def test_rows_without_a_time_are_refused_with_what_the_query_must_answer(app: AppSide, query: str, words: str) -> None:
+    with pytest.raises(QueryAnswerError) as caught:
         app.run(newest_sign(query, WINDOW))
-    assert said in str(told.value)
-    assert "must return the time of the newest sign of life" in str(told.value)
+    assert words in str(caught.value)
+    assert "must return the time of the newest sign of life" in str(caught.value)
 
 
 def test_a_time_in_the_future_is_no_sign_of_life(app: AppSide) -> None:
@@ -93,9 +93,9 @@ def test_a_time_in_the_future_is_no_sign_of_life(app: AppSide) -> None:
     found = app.run(newest_sign(query, WINDOW))
     assert found is not None
     assert found <= datetime.now(UTC)
-    with pytest.raises(QueryAnswerError) as told:
+    with pytest.raises(QueryAnswerError) as caught:
         app.run(newest_sign("print x = datetime(2099-12-31)", WINDOW))
-    assert "only times in the future" in str(told.value)
+    assert "only times in the future" in str(caught.value)
 
 
 def test_a_name_of_digits_is_no_time(app: AppSide) -> None:
@@ -110,7 +110,7 @@ def ask(app: AppSide, query: str, stale_after: str = "30m") -> dict[str, Evidenc
     agent = {"path": "agent", "logs": {"query": "heartbeat.kql", "stale_after": stale_after}}
     plan = plan_with(agent=agent, vpn=sql_signal(free_port()))
     order = Sources.of(plan).model_copy(update={"queries": {"heartbeat.kql": query}})
-    return {one.signal: one for one in app.run(gather(order)).evidence}
+    return {evidence.signal: evidence for evidence in app.run(gather(order)).evidence}
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)

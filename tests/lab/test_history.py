@@ -211,7 +211,7 @@ def alert(number: int | str, condition: str = "Fired", delivery: str = "") -> Al
 
 
 def keep(app: AppSide, plan: str, *news: Alert, opening: bool = True) -> dict[str, Received]:
-    ids = {one.alert_id for one in news if opening and one.condition == "Fired"}
+    ids = {news_item.alert_id for news_item in news if opening and news_item.condition == "Fired"}
     return app.run(alerts.keep(plan, list(news), ids))
 
 
@@ -320,15 +320,15 @@ def test_as_many_as_are_answered_at_once_fit_into_one_transaction(app: AppSide, 
     """All of them fired, so each has two rows, and Table Storage takes a hundred."""
     storm = [alert(number) for number in range(AT_ONCE)]
     assert keep(app, plan, *storm) == {}
-    app.run(alerts.answer(plan, {one.dedupe_key: STARTED for one in storm}))
+    app.run(alerts.answer(plan, {alert.dedupe_key: STARTED for alert in storm}))
     assert len(keep(app, plan, *storm)) == AT_ONCE
     assert open_alerts(app, plan) == 50
 
 
 @pytest.mark.parametrize("alert_id", ["/subscriptions/s/providers/x#y?z\\w", "a" * 1000, "é 'or' 1 eq 1"])
 def test_an_alerts_id_may_hold_anything(app: AppSide, plan: str, alert_id: str) -> None:
-    one = alert(1).model_copy(update={"alert_id": alert_id})
-    keep(app, plan, one)
+    stored = alert(1).model_copy(update={"alert_id": alert_id})
+    keep(app, plan, stored)
     assert open_alerts(app, plan) == 1
     app.run(alerts.close(plan, alert_id))
     assert open_alerts(app, plan) == 0

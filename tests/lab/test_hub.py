@@ -197,13 +197,13 @@ def failure_of_a_child(peer: Peer, ending: pb.OrchestratorAction) -> pb.TaskFail
 
 
 def test_a_childs_failure_reaches_its_parent_with_type_and_message(hub: Peer) -> None:
-    told = failure("CapacityError", "no room")
-    assert failure_of_a_child(hub, end(pb.ORCHESTRATION_STATUS_FAILED, failure_details=told)) == told
+    details = failure("CapacityError", "no room")
+    assert failure_of_a_child(hub, end(pb.ORCHESTRATION_STATUS_FAILED, failure_details=details)) == details
 
 
 def test_uncorrected_backend_loses_the_type_of_a_childs_failure(uncorrected: Peer) -> None:
-    told = failure("CapacityError", "no room")
-    heard = failure_of_a_child(uncorrected, end(pb.ORCHESTRATION_STATUS_FAILED, failure_details=told))
+    details = failure("CapacityError", "no room")
+    heard = failure_of_a_child(uncorrected, end(pb.ORCHESTRATION_STATUS_FAILED, failure_details=details))
     assert heard.errorType.endswith("Exception")
 
 

@@ -49,8 +49,8 @@ def test_sixty_clients_wait_for_an_instance_that_a_worker_then_ends(hub: Peer) -
     stream = hub.stream()
     hub.start("order")
     hub.answer(stream.take(), end())
-    told = [call.result().orchestrationState.orchestrationStatus for call in waiting]
-    assert told == [pb.ORCHESTRATION_STATUS_COMPLETED] * 60
+    statuses = [call.result().orchestrationState.orchestrationStatus for call in waiting]
+    assert statuses == [pb.ORCHESTRATION_STATUS_COMPLETED] * 60
 
 
 def test_uncorrected_backend_answers_no_client_while_ten_clients_wait(uncorrected: Peer) -> None:

@@ -27,7 +27,7 @@ def app() -> Iterator[AppSide]:
 
 def marks(set_id: str, label: str, **changes: str) -> dict[str, str]:
     workload, disk = label.split("/")
-    told = {
+    tags = {
         ids.TAG_PLAN: PLAN,
         ids.TAG_SET: set_id,
         ids.TAG_WORKLOAD: workload,
@@ -37,7 +37,7 @@ def marks(set_id: str, label: str, **changes: str) -> dict[str, str]:
         "coldsite-set-size": "2",
         ids.TAG_DATA_UNTIL: DATA_UNTIL.isoformat(),
     }
-    return told | changes
+    return tags | changes
 
 
 def take(app: AppSide, set_id: str, **changes: str) -> None:
@@ -114,8 +114,8 @@ def test_a_tag_that_cannot_be_read_only_costs_its_own_set(
     take(app, "set-2")
     change(app, "set-1", tag, value)
     assert list(found(app)) == ["set-2"]
-    (said,) = [record.getMessage() for record in caplog.records if "set-1-sql-os" in record.getMessage()]
-    assert tag in said
+    (warning,) = [record.getMessage() for record in caplog.records if "set-1-sql-os" in record.getMessage()]
+    assert tag in warning
 
 
 def test_a_tag_that_others_added_costs_nothing(app: AppSide) -> None:

@@ -97,12 +97,12 @@ def test_a_broken_address_does_not_silence_the_others_and_is_a_warning(
 ) -> None:
     monkeypatch.setenv("TEAMS_URL", value)
     assert app.run(send_to_subscribers(plan, "No size is available."))
-    ((key, said),) = warnings(app, plan).items()
+    ((key, warning),) = warnings(app, plan).items()
     assert box.titles == [f"Action required: {plan.title}"]
     assert key == f"{UNDELIVERED}TEAMS_URL"
-    assert said.startswith("Notifications are not delivered: ")
-    assert "TEAMS_URL" in said
-    assert SECRET not in said
+    assert warning.startswith("Notifications are not delivered: ")
+    assert "TEAMS_URL" in warning
+    assert SECRET not in warning
 
 
 def test_a_warning_about_an_address_goes_when_it_takes_a_message_again(
@@ -136,9 +136,9 @@ def test_a_service_that_refuses_is_named_by_its_setting_alone(
     app: AppSide, plan: RecoveryPlan, box: Mailbox, status: int
 ) -> None:
     box.refusals = [status]
-    with pytest.raises(NotDeliveredError) as told:
+    with pytest.raises(NotDeliveredError) as caught:
         app.run(deliver(plan.name, Message(url_setting="MAIL_URL", title="Title", text="Text")))
-    assert str(told.value) == "The service behind MAIL_URL did not accept the message."
+    assert str(caught.value) == "The service behind MAIL_URL did not accept the message."
     assert list(warnings(app, plan)) == [f"{UNDELIVERED}MAIL_URL"]
 
 
@@ -161,10 +161,12 @@ def test_the_engine_tries_a_refused_message_again_and_the_run_goes_on_meanwhile(
             wait_until(lambda: box.asked >= 3, LIMIT, "the message is sent again")
             wait_until(lambda: any(run_id in m["message"] for m in box.messages), LIMIT, "it was taken")
         run = api.read(run_id)
-        told = {s["target"]: s for s in run["steps"] if s["name"] == "notify" and s["target"].startswith("started/")}
+        deliveries = {
+            s["target"]: s for s in run["steps"] if s["name"] == "notify" and s["target"].startswith("started/")
+        }
         plan = api.plan()
     assert run["outcome"] == "aborted"
-    first = next(step for target, step in told.items() if "NOTIFY_URL" in target)
+    first = next(step for target, step in deliveries.items() if "NOTIFY_URL" in target)
     assert (first["status"], first["attempts"]) == ("succeeded", 3)
     assert [w for w in plan["warnings"] if "TEAMS_URL" in w]
     assert not [w for w in plan["warnings"] if "NOTIFY_URL" in w]

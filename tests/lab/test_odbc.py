@@ -36,16 +36,16 @@ import json, sys, mssql_python
 mssql_python.pooling(enabled=False)
 address, encrypt, user, password, statements = json.loads(sys.argv[1])
 options = f"SERVER={address};DATABASE=master;UID={user};PWD={{{password}}};Encrypt={encrypt};TrustServerCertificate=yes"
-told = []
+answers = []
 try:
     with mssql_python.connect(options, autocommit=True, timeout=10) as connection:
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement)
-            told.append([str(value) for value in cursor.fetchone()] if cursor.description else [])
+            answers.append([str(value) for value in cursor.fetchone()] if cursor.description else [])
 except mssql_python.Error as error:
-    told.append(["refused", str(error)])
-print(json.dumps(told))
+    answers.append(["refused", str(error)])
+print(json.dumps(answers))
 """
 PROBE = [
     "SELECT state_desc FROM sys.databases WHERE name = 'Orders'",
@@ -72,8 +72,8 @@ def ask(driver: str, address: str, encrypt: str, password: str = PASSWORD) -> li
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told: list[list[str]] = json.loads(done.stdout)
-    return told
+    answers: list[list[str]] = json.loads(done.stdout)
+    return answers
 
 
 @DRIVERS
@@ -86,9 +86,9 @@ def test_microsofts_driver_is_told_what_the_probe_is_told(
 
 @DRIVERS
 def test_microsofts_driver_hears_of_a_wrong_password(server: Server, driver: str) -> None:
-    (told,) = ask(driver, PLAIN, "no", "wrong")
-    assert told[0] == "refused"
-    assert "Login failed" in told[1]
+    (answer,) = ask(driver, PLAIN, "no", "wrong")
+    assert answer[0] == "refused"
+    assert "Login failed" in answer[1]
 
 
 @DRIVERS

@@ -95,11 +95,11 @@ def test_check_and_points_say_what_a_running_site_is_like(api: Api) -> None:
 def test_check_names_what_cannot_be_seen_and_what_to_correct(api: Api) -> None:
     api.perform("sql.odd", target="primary/sql", password="changed")
     try:
-        said = command(api, "check", "contoso")
+        output = command(api, "check", "contoso")
     finally:
         api.perform("sql.odd", target="primary/sql", login_number=0)
-    assert said.endswith("No data from vpn: fix the problem on its line.")
-    assert "(error 18456)" in said
+    assert output.endswith("No data from vpn: fix the problem on its line.")
+    assert "(error 18456)" in output
 
 
 # arm.body

@@ -123,13 +123,13 @@ def test_two_people_press_at_once_and_one_run_is_made() -> None:
     plan = contoso_with({"detection.mode": "observe"})
 
     async def main() -> None:
-        async with Lab(plan, PLAN, LabOptions(speed=40)) as lab, opened(lab) as (one, _), opened(lab) as (other, _):
+        async with Lab(plan, PLAN, LabOptions(speed=40)) as lab, opened(lab) as (first, _), opened(lab) as (other, _):
             await lab.sites.run("primary", running=False)
-            for page in (one, other):
+            for page in (first, other):
                 await says(page, "SHOP DOWN")
-            pressed = await asyncio.gather(*(press(page, "Fail over now") for page in (one, other)))
+            pressed = await asyncio.gather(*(press(page, "Fail over now") for page in (first, other)))
             assert sorted(pressed) == ["", "refused"], pressed
-            await says(one, "RUNNING IN AZURE (NOT PROTECTED)")
+            await says(first, "RUNNING IN AZURE (NOT PROTECTED)")
             await says(other, "RUNNING IN AZURE (NOT PROTECTED)")
             _, body = await lab.call("GET", "runs?kind=failover")
             assert [run["outcome"] for run in body["runs"] if run["trigger"] == "operator"] == ["succeeded"]

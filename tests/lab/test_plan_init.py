@@ -74,14 +74,14 @@ def test_the_plan_only_observes_and_must_earn_its_trust(written: tuple[RecoveryP
 
 
 def test_it_says_what_azd_needs_to_know(written: tuple[RecoveryPlan, str]) -> None:
-    told = written[1]
+    printed = written[1]
     for line in (
         "COLDSITE_PLAN shop",
         "COLDSITE_EDGE_GROUP_NAME contoso-edge",
         "COLDSITE_PRIMARY_ENDPOINT on-premises",
     ):
-        assert f"azd env set {line}" in told
-    assert "vnet-contoso-failover" in told
+        assert f"azd env set {line}" in printed
+    assert "vnet-contoso-failover" in printed
 
 
 def test_it_asks_at_most_eight_questions(written: tuple[RecoveryPlan, str]) -> None:
@@ -131,10 +131,10 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
     disks = (disk("dt-web-data"), disk("dt-sql-os", "Windows"), disk("dt-sql-data-2"))
     with pytest.raises(UnclearError) as caught:
         machines_of(disks, (nic("sql-failover"), nic("sql-drill", taken=True), nic("web-failover")))
-    said = str(caught.value)
-    assert "web: 0 of its disks hold an operating system" in said
-    assert "sql-drill" in said
-    assert "web-drill" in said
+    problem = str(caught.value)
+    assert "web: 0 of its disks hold an operating system" in problem
+    assert "sql-drill" in problem
+    assert "web-drill" in problem
 
 
 def test_disks_are_grouped_by_the_machine_that_their_names_tell() -> None:

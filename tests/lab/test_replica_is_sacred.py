@@ -55,7 +55,7 @@ def refused(azure: Azure, method: str, path: str, version: str, body: Any = None
 
 def without(disk: str) -> dict[str, Any]:
     """The replication machine as a PUT without one disk, which detaches that disk."""
-    os, *data = [one for one in REPLICATED.values() if one != disk]
+    os, *data = [other for other in REPLICATED.values() if other != disk]
     return machine_from(os, NIC, data=tuple(data))
 
 

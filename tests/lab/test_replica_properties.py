@@ -95,5 +95,5 @@ def test_a_key_that_coldsite_may_not_use_is_refused_by_name(app: AppSide) -> Non
 def test_a_copy_cannot_be_downloaded(app: AppSide) -> None:
     snapshot, disk, _ = recovered(app)
     for copy in (snapshot, disk):
-        said = copy["properties"]
-        assert (said["networkAccessPolicy"], said["publicNetworkAccess"]) == ("DenyAll", "Disabled")
+        properties = copy["properties"]
+        assert (properties["networkAccessPolicy"], properties["publicNetworkAccess"]) == ("DenyAll", "Disabled")

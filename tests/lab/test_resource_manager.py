@@ -46,7 +46,7 @@ from tests.lab.published import (
     differences,
     everywhere,
     example,
-    one,
+    single,
 )
 
 
@@ -59,7 +59,7 @@ def azure() -> Iterator[Azure]:
 # Snapshots and disks
 
 
-@example("PUT", one("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Create_InstantAccessSnapshot.json")
+@example("PUT", single("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Create_InstantAccessSnapshot.json")
 def test_snapshot_of_a_disk_is_accepted_with_202_and_updating(azure: Azure) -> None:
     seen, path = Recorder(), compute("snapshots", "point")
     body = copy_of(SOURCE)
@@ -77,7 +77,7 @@ def test_snapshot_of_a_disk_is_accepted_with_202_and_updating(azure: Azure) -> N
     assert finished.properties.provisioning_state == "Succeeded"
 
 
-@example("GET", one("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Get.json")
+@example("GET", single("snapshots"), f"{DISK_FILES}/snapshotExamples/Snapshot_Get.json")
 def test_snapshot_tells_what_it_was_made_from(azure: Azure) -> None:
     azure.finished(azure.put_snapshot())
     seen = Recorder()
@@ -90,7 +90,7 @@ def test_snapshot_tells_what_it_was_made_from(azure: Azure) -> None:
     assert body["properties"]["creationData"]["sourceUniqueId"] == source["properties"]["uniqueId"]
 
 
-@example("PUT", one("disks"), f"{DISK_FILES}/diskExamples/Disk_Create_ByCopyingASnapshot.json")
+@example("PUT", single("disks"), f"{DISK_FILES}/diskExamples/Disk_Create_ByCopyingASnapshot.json")
 def test_disk_from_a_snapshot_is_accepted_with_202_and_updating(azure: Azure) -> None:
     azure.finished(azure.put_snapshot())
     seen, path, body = Recorder(), compute("disks", "sql-os"), copy_of(compute("snapshots", "point"))
@@ -103,13 +103,13 @@ def test_disk_from_a_snapshot_is_accepted_with_202_and_updating(azure: Azure) ->
     assert poller.result(LIMIT).properties.provisioning_state == "Succeeded"
 
 
-@example("GET", one("disks"), f"{STABLE_DISK_FILES}/diskExamples/Disk_Get.json")
+@example("GET", single("disks"), f"{STABLE_DISK_FILES}/diskExamples/Disk_Get.json")
 def test_disk_names_its_machine_only_while_it_is_attached(azure: Azure) -> None:
     disk, seen, client = azure.disk("sql-os"), Recorder(), azure.compute_client()
     client.disks.get("rg-recovery", "sql-os", raw_response_hook=seen)
     azure.finished(azure.put_machine("sql", disk))
     client.disks.get("rg-recovery", "sql-os", raw_response_hook=seen)
-    free, attached = (one.reply.body for one in seen)
+    free, attached = (call.reply.body for call in seen)
     check(seen[0], "GET", disk, DISKS, 200)
     assert differences(free, DISK) == []
     assert free["type"] == "Microsoft.Compute/disks"
@@ -118,8 +118,8 @@ def test_disk_names_its_machine_only_while_it_is_attached(azure: Azure) -> None:
     assert attached["properties"]["diskState"] == "Attached"
 
 
-@example("DELETE", one("snapshots"), f"{STABLE_DISK_FILES}/snapshotExamples/Snapshot_Delete.json")
-@example("DELETE", one("disks"), f"{DISK_FILES}/diskExamples/Disk_Delete.json")
+@example("DELETE", single("snapshots"), f"{STABLE_DISK_FILES}/snapshotExamples/Snapshot_Delete.json")
+@example("DELETE", single("disks"), f"{DISK_FILES}/diskExamples/Disk_Delete.json")
 @pytest.mark.parametrize("kind", ["snapshots", "disks"])
 def test_deletion_is_accepted_with_202_and_an_absent_resource_answers_204(azure: Azure, kind: str) -> None:
     azure.disk("point")
@@ -163,7 +163,7 @@ def test_list_of_the_subscription_holds_every_groups_resources(azure: Azure, kin
 # Machines
 
 
-@example("PUT", one("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Create_FromASpecializedSharedImage.json")
+@example("PUT", single("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Create_FromASpecializedSharedImage.json")
 def test_machine_is_created_with_201_and_updated_with_200(azure: Azure) -> None:
     disk, seen, client = azure.disk("sql-os"), Recorder(), azure.compute_client()
     body = machine_from(disk, NIC)
@@ -183,7 +183,7 @@ def test_machine_is_created_with_201_and_updated_with_200(azure: Azure) -> None:
     assert updated.body["properties"]["vmId"] == created["properties"]["vmId"]
 
 
-@example("GET", one("virtualMachines"), f"{STABLE_MACHINE_FILES}/VirtualMachine_Get.json")
+@example("GET", single("virtualMachines"), f"{STABLE_MACHINE_FILES}/VirtualMachine_Get.json")
 def test_machine_shows_its_size_its_disks_and_its_interface(azure: Azure) -> None:
     azure.finished(azure.put_machine("sql", azure.disk("sql-os"), data=(azure.disk("sql-data"),)))
     seen = Recorder()
@@ -198,7 +198,7 @@ def test_machine_shows_its_size_its_disks_and_its_interface(azure: Azure) -> Non
 
 @example(
     "GET",
-    f"{one('virtualMachines')}/instanceView",
+    f"{single('virtualMachines')}/instanceView",
     f"{STABLE_MACHINE_FILES}/VirtualMachine_Get_InstanceView.json",
 )
 def test_instance_view_of_a_running_machine_says_provisioned_and_running(azure: Azure) -> None:
@@ -212,7 +212,7 @@ def test_instance_view_of_a_running_machine_says_provisioned_and_running(azure: 
     assert differences(body, {"vmAgent.vmAgentVersion": str, "vmAgent.statuses": list}) == []
 
 
-@example("DELETE", one("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Delete_Force.json")
+@example("DELETE", single("virtualMachines"), f"{MACHINE_FILES}/VirtualMachine_Delete_Force.json")
 def test_deleted_machine_sets_its_disks_and_its_interface_free(azure: Azure) -> None:
     disk = azure.disk("sql-os")
     azure.finished(azure.put_machine("sql", disk))
@@ -254,7 +254,7 @@ def test_list_of_the_subscriptions_machines_holds_every_groups(azure: Azure) -> 
 
 @example(
     "POST",
-    f"{one('virtualMachines')}/runCommand",
+    f"{single('virtualMachines')}/runCommand",
     f"{SCRIPT_FILES}/VirtualMachineRunCommand.json",
 )
 def test_run_command_ends_in_two_values_standard_output_and_standard_error(azure: Azure) -> None:

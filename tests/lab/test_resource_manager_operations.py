@@ -58,15 +58,15 @@ DISK_PLACED = {"sku.name": str, "properties.encryption.type": str}
 def test_orders_and_their_first_polls_say_when_to_ask_again_as_recorded() -> None:
     """See ``_RETRY_AFTER`` in lab/cloud/operations.py: Run Command, later polls and ended operations say nothing."""
     with simulated(speed=1.0, times=Times(snapshot=60, disk=60)) as azure:
-        told = {
+        fields = {
             "snapshot": azure.put_snapshot(),
             "run command": azure.ask("POST", f"{HELPER}/runCommand", MACHINES, {"commandId": "RunPowerShellScript"}),
         }
         polls = {
             kind: [azure.ask("GET", reply.headers["Azure-AsyncOperation"]) for _ in range(2)]
-            for kind, reply in told.items()
+            for kind, reply in fields.items()
         }
-        assert {kind: _advice([told[kind], *polls[kind]]) for kind in told} == {
+        assert {kind: _advice([fields[kind], *polls[kind]]) for kind in fields} == {
             "snapshot": ["2", "10", None],
             "run command": [None, None, None],
         }

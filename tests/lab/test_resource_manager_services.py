@@ -69,8 +69,8 @@ def test_interface_shows_its_address_and_the_machine_that_has_it(azure: Azure) -
 def test_every_interface_of_a_group_is_listed(azure: Azure) -> None:
     reply = azure.ask("GET", f"{RECOVERY}/providers/Microsoft.Network/networkInterfaces", NETWORK)
     assert reply.status == 200
-    assert {one["id"] for one in reply.body["value"]} == {NIC, OTHER_NIC}
-    assert [differences(one, RESOURCE) for one in reply.body["value"]] == [[], []]
+    assert {resource["id"] for resource in reply.body["value"]} == {NIC, OTHER_NIC}
+    assert [differences(resource, RESOURCE) for resource in reply.body["value"]] == [[], []]
 
 
 @example(
@@ -81,8 +81,8 @@ def test_every_interface_of_a_group_is_listed(azure: Azure) -> None:
 def test_every_interface_of_a_subscription_is_listed(azure: Azure) -> None:
     reply = azure.ask("GET", f"{ROOT}/providers/Microsoft.Network/networkInterfaces", NETWORK, person=True)
     assert reply.status == 200
-    assert {one["id"] for one in reply.body["value"]} == {NIC, OTHER_NIC}
-    assert [differences(one, RESOURCE) for one in reply.body["value"]] == [[], []]
+    assert {resource["id"] for resource in reply.body["value"]} == {NIC, OTHER_NIC}
+    assert [differences(resource, RESOURCE) for resource in reply.body["value"]] == [[], []]
 
 
 @example(
@@ -214,10 +214,10 @@ def test_a_declared_issue_is_listed_with_the_service_and_region_that_it_touches(
     assert azure.ask("GET", path, HEALTH).body == {"value": []}
     azure.health.in_trouble = "Virtual Machines"
     (event,) = azure.ask("GET", path, HEALTH).body["value"]
-    told = {f"properties.{key}": str for key in ("eventType", "status", "title", "impactStartTime", "lastUpdateTime")}
+    fields = {f"properties.{key}": str for key in ("eventType", "status", "title", "impactStartTime", "lastUpdateTime")}
     impact = {"impactedService": str, "impactedRegions": list}
     region = {"impactedRegion": str, "impactedSubscriptions": list, "status": str, "updates": list}
-    assert differences(event, {"id": str, "name": str, "type": str} | told) == []
-    assert [differences(one, impact) for one in event["properties"]["impact"]] == [[]]
+    assert differences(event, {"id": str, "name": str, "type": str} | fields) == []
+    assert [differences(region, impact) for region in event["properties"]["impact"]] == [[]]
     assert differences(event["properties"]["impact"][0]["impactedRegions"][0], region) == []
     assert (event["properties"]["eventType"], event["properties"]["status"]) == ("ServiceIssue", "Active")

@@ -73,7 +73,7 @@ def test_a_wrong_expectation_fails_with_status_1_and_says_what_differs(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         ("name: x\nplan: plans/nowhere.yaml\n", "plan: 'plans/nowhere.yaml' is a file neither"),
         ("name: x\n", "plan: Field required"),
@@ -97,15 +97,15 @@ def test_a_wrong_expectation_fails_with_status_1_and_says_what_differs(tmp_path:
         ),
     ],
 )
-def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, words: str) -> None:
     done = command(str(write(tmp_path, text)))
     assert done.returncode == 2, done.stdout + done.stderr
-    assert said in done.stderr
+    assert words in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "words"),
     [
         ("do: arm.fault, operation: PUT disks, error: lost, skip: few", "skip: 'few' is not a number"),
         ("do: arm.fault, operation: PUT disks, error: lost, times: -1", "times: -1 is not a number"),
@@ -118,12 +118,12 @@ def test_a_bad_file_says_where_with_status_2(tmp_path: Path, text: str, said: st
         ("do: azure.health, state: trouble, region: westeurope", "azure.health takes no region"),
     ],
 )
-def test_an_event_that_makes_no_sense_is_refused_before_anything_starts(tmp_path: Path, event: str, said: str) -> None:
+def test_an_event_that_makes_no_sense_is_refused_before_anything_starts(tmp_path: Path, event: str, words: str) -> None:
     file = write(tmp_path, f"name: x\nplan: plans/contoso.yaml\ntimeline: [{{at: 0s, {event}}}]\n")
     with pytest.raises(ScenarioError) as caught:
         load_scenario(file)
     assert str(caught.value).startswith(f"{file}: timeline.0: ")
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_without_the_app_customers_are_not_moved(tmp_path: Path) -> None:

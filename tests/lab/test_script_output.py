@@ -42,10 +42,10 @@ def printed(out: str, err: str = "") -> list[dict[str, Any]]:
     ],
 )
 def test_the_line_is_found(output: list[dict[str, Any]]) -> None:
-    said = read_output(output)
-    assert (said.state, said.frozen, said.connected, said.queue_bytes) == ("good", True, True, 0)
-    assert said.replicated_until == UNTIL
-    assert said.in_order
+    report = read_output(output)
+    assert (report.state, report.frozen, report.connected, report.queue_bytes) == ("good", True, True, 0)
+    assert report.replicated_until == UNTIL
+    assert report.in_order
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_the_line_is_found(output: list[dict[str, Any]]) -> None:
 )
 def test_what_a_script_does_not_know_is_not_known(change: tuple[str, str], field: str, value: object) -> None:
     assert change[0] in GOOD
-    said = read_output(printed(GOOD.replace(*change)))
-    assert getattr(said, field) == value
-    assert said.in_order is (field in ("replicated_until", "message", "frozen"))
+    report = read_output(printed(GOOD.replace(*change)))
+    assert getattr(report, field) == value
+    assert report.in_order is (field in ("replicated_until", "message", "frozen"))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_what_cannot_be_read_is_refused_with_words(output: list[dict[str, Any]] 
 
 
 @pytest.mark.parametrize(
-    ("said", "trouble"),
+    ("fields", "trouble"),
     [
         ({"state": "good", "frozen": False, "connected": True, "queue_bytes": 0}, None),
         ({"state": "good", "frozen": False, "connected": True, "queue_bytes": 9}, None),
@@ -107,10 +107,10 @@ def test_what_cannot_be_read_is_refused_with_words(output: list[dict[str, Any]] 
         ({"state": None, "frozen": None}, "its state is unknown"),
     ],
 )
-def test_the_trouble_of_a_replica_is_told_in_a_few_words(said: dict[str, Any], trouble: str | None) -> None:
-    state = ReplicaState.model_validate(said)
+def test_the_trouble_of_a_replica_is_told_in_a_few_words(fields: dict[str, Any], trouble: str | None) -> None:
+    state = ReplicaState.model_validate(fields)
     assert state.trouble == trouble
-    assert state.usable is (said["state"] == "good")
+    assert state.usable is (fields["state"] == "good")
 
 
 # The lab's replication machine
@@ -133,10 +133,10 @@ class Machine:
 def test_the_lab_says_whether_the_source_is_connected_and_from_when_the_data_are() -> None:
     machine = Machine()
     before = datetime.now(UTC)
-    said = machine.says("status")
-    assert (said.state, said.connected, said.frozen, said.in_order) == ("good", True, False, True)
-    assert said.replicated_until
-    assert said.replicated_until >= before
+    report = machine.says("status")
+    assert (report.state, report.connected, report.frozen, report.in_order) == ("good", True, False, True)
+    assert report.replicated_until
+    assert report.replicated_until >= before
     machine.reaches = False
     later = machine.says("status")
     assert (later.state, later.connected, later.in_order) == ("good", False, False)
@@ -153,6 +153,6 @@ def test_data_grow_old_from_the_moment_at_which_the_source_is_cut_off() -> None:
 def test_a_replica_whose_state_is_unknown_says_nulls_and_is_not_frozen() -> None:
     machine = Machine()
     machine.replication.state = "unknown"
-    said = machine.says("freeze")
-    assert (said.state, said.frozen, said.connected, said.queue_bytes) == ("unknown", False, None, None)
-    assert (said.replicated_until, said.usable, said.trouble) == (None, False, "its state is unknown")
+    report = machine.says("freeze")
+    assert (report.state, report.frozen, report.connected, report.queue_bytes) == ("unknown", False, None, None)
+    assert (report.replicated_until, report.usable, report.trouble) == (None, False, "its state is unknown")

@@ -51,9 +51,9 @@ def test_a_site_that_is_silent_is_down_on_every_path_at_the_same_time_out(silenc
             shop=page_signal(port, host="shop.contoso.example", timeout="1s"),
             vpn=sql_signal(port, timeout="1s"),
         )
-    said = f"{ADDRESS} gave no answer in time"
-    assert {(one.state, one.counts_as, one.detail, one.spoke) for one in found.values()} == {
-        ("down", "down", said, False)
+    detail = f"{ADDRESS} gave no answer in time"
+    assert {(evidence.state, evidence.counts_as, evidence.detail, evidence.spoke) for evidence in found.values()} == {
+        ("down", "down", detail, False)
     }
     assert round_view(list(found.values()), 2).says == "down"
 
@@ -64,7 +64,7 @@ def test_silence_is_given_up_in_the_time_that_the_plan_names(silence: Silence, s
     with silence() as port:
         began = datetime.now(UTC)
         found = ask(page=page_signal(port, timeout=f"{seconds}s"), vpn=sql_signal(port, timeout=f"{seconds}s"))
-    assert {one.state for one in found.values()} == {"down"}
+    assert {evidence.state for evidence in found.values()} == {"down"}
     assert datetime.now(UTC) - began < timedelta(seconds=seconds + 2)
 
 
@@ -72,7 +72,7 @@ def test_silence_is_given_up_in_the_time_that_the_plan_names(silence: Silence, s
 def test_silence_beside_a_patient_signal_is_down_at_its_own_time_out(silence: Silence) -> None:
     with silence() as port:
         found = ask(page=page_signal(port, timeout="500ms"), vpn=sql_signal(free_port(), timeout="30s"))
-    assert {name: one.state for name, one in found.items()} == {"page": "down", "vpn": "down"}
+    assert {name: evidence.state for name, evidence in found.items()} == {"page": "down", "vpn": "down"}
     assert found["vpn"].detail == f"{ADDRESS} refused the connection"
 
 
@@ -117,7 +117,10 @@ def test_a_signal_that_cannot_be_asked_leaves_the_evidence_of_the_others(
             return await judged(broken=signal, good=page_signal(port), gone=sql_signal(free_port()))
 
     found = asyncio.run(round_())
-    assert {name: one.state for name, one in found.items() if name != "broken"} == {"good": "up", "gone": "down"}
+    assert {name: evidence.state for name, evidence in found.items() if name != "broken"} == {
+        "good": "up",
+        "gone": "down",
+    }
     assert found["broken"].state == "no_data"
     assert found["broken"].detail
 

@@ -176,9 +176,9 @@ def test_a_measure_that_is_slow_leaves_the_database_healthy_and_is_given_up(serv
     assert datetime.now(UTC) - began < timedelta(seconds=6)
 
 
-@pytest.mark.parametrize("said", ["Jan 15 2026  8:00PM", "15.01.2026 20:00:00", "1799956800", "soon", ""])
-def test_a_measure_that_is_no_time_leaves_the_database_healthy(server: Server, said: str) -> None:
-    assert_unmeasured(server, " ".join(repr(said).split()), "is not a time", query=f"SELECT '{said}'")
+@pytest.mark.parametrize("words", ["Jan 15 2026  8:00PM", "15.01.2026 20:00:00", "1799956800", "soon", ""])
+def test_a_measure_that_is_no_time_leaves_the_database_healthy(server: Server, words: str) -> None:
+    assert_unmeasured(server, " ".join(repr(words).split()), "is not a time", query=f"SELECT '{words}'")
 
 
 def test_a_measure_that_is_a_number_leaves_the_database_healthy(server: Server) -> None:
@@ -246,9 +246,9 @@ def test_what_is_no_sql_server_of_ours_is_no_data_and_never_an_error(
             found = (await judged(vpn=signal))["vpn"]
             return found, await probe_sql(SqlProbe.model_validate(signal["sql"]))
 
-    found, said = asyncio.run(both())
+    found, other = asyncio.run(both())
     assert (found.state, found.spoke) == ("no_data", True), found.detail
-    assert (said.healthy, said.answered, said.untrusted) == (False, True, True)
+    assert (other.healthy, other.answered, other.untrusted) == (False, True, True)
     assert found.detail.startswith(ADDRESS)
 
 

@@ -98,9 +98,9 @@ class TestProbe:
         self, monkeypatch: pytest.MonkeyPatch, value: str
     ) -> None:
         monkeypatch.setenv("SQL_LOGIN", value)
-        with pytest.raises(SettingError, match="SQL_LOGIN") as told:
+        with pytest.raises(SettingError, match="SQL_LOGIN") as caught:
             ask()
-        assert "secret-word" not in str(told.value)
+        assert "secret-word" not in str(caught.value)
 
     def test_a_login_setting_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("SQL_LOGIN")

@@ -82,7 +82,7 @@ def test_reads_and_writes_are_passed_on_with_their_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "told"),
+    ("method", "path", "expected"),
     [
         ("POST", "ColdsiteAlerts", ["ColdsiteAlerts"]),
         ("PUT", "ColdsiteRuns(PartitionKey='contoso',RowKey='1')", ["ColdsiteRuns"]),
@@ -92,12 +92,12 @@ def test_reads_and_writes_are_passed_on_with_their_answers() -> None:
         ("GET", "ColdsiteRuns()", []),
     ],
 )
-def test_a_write_that_was_applied_is_heard_with_its_table(method: str, path: str, told: list[str]) -> None:
+def test_a_write_that_was_applied_is_heard_with_its_table(method: str, path: str, expected: list[str]) -> None:
     async def story() -> None:
         table = Table()
         async with behind_a_front(table) as ask:
             await ask(method, path, "row")
-        assert table.heard == told
+        assert table.heard == expected
 
     asyncio.run(story())
 

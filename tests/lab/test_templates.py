@@ -75,11 +75,13 @@ def test_no_storage_account_can_be_reached_by_key_or_from_the_internet() -> None
     accounts = made().of_type("Microsoft.Storage/storageAccounts")
     assert len(accounts) == 2
     for account in accounts:
-        said = account.body["properties"]
-        assert said["allowSharedKeyAccess"] is False
-        assert said["allowBlobPublicAccess"] is False
-        assert said["networkAcls"]["defaultAction"] == "Deny"
-        assert [rule["id"].rpartition("/")[2] for rule in said["networkAcls"]["virtualNetworkRules"]] == ["functions"]
+        properties = account.body["properties"]
+        assert properties["allowSharedKeyAccess"] is False
+        assert properties["allowBlobPublicAccess"] is False
+        assert properties["networkAcls"]["defaultAction"] == "Deny"
+        assert [rule["id"].rpartition("/")[2] for rule in properties["networkAcls"]["virtualNetworkRules"]] == [
+            "functions"
+        ]
 
 
 def test_what_is_not_bicep_is_refused_with_file_and_line(tmp_path: Path) -> None:
@@ -169,18 +171,18 @@ def test_every_interfaces_address_lies_in_its_subnet_and_no_two_are_equal() -> N
     for address, subnet in places.values():
         assert ipaddress.ip_address(address) in ranges[subnet]
     whole = sorted(ranges.values())
-    assert not any(one.overlaps(other) for one, other in itertools.pairwise(whole))
+    assert not any(before.overlaps(other) for before, other in itertools.pairwise(whole))
 
 
 def test_nothing_gets_out_of_the_drill_network_and_only_coldsite_gets_in() -> None:
     rules = next(g for g in made().of_type("Microsoft.Network/networkSecurityGroups") if g.name.endswith("-drill"))
     drill = "10.21.1.0/24"
     for rule in rules.body["properties"]["securityRules"]:
-        said = rule["properties"]
-        if said["access"] == "Allow" and said["direction"] == "Outbound":
-            assert said["destinationAddressPrefix"] == drill
-        if said["access"] == "Allow" and said["direction"] == "Inbound":
-            assert said["sourceAddressPrefix"] in (drill, "10.250.0.0/25")
+        properties = rule["properties"]
+        if properties["access"] == "Allow" and properties["direction"] == "Outbound":
+            assert properties["destinationAddressPrefix"] == drill
+        if properties["access"] == "Allow" and properties["direction"] == "Inbound":
+            assert properties["sourceAddressPrefix"] in (drill, "10.250.0.0/25")
     denied = [
         r["properties"]["direction"]
         for r in rules.body["properties"]["securityRules"]
@@ -273,7 +275,10 @@ def test_a_deployment_after_a_failover_leaves_the_customers_where_they_are() -> 
     parameters |= {"primaryStatus": "Disabled", "recoveryStatus": "Enabled"}
     later = evaluate(INFRA / "main.bicep", parameters, f"/subscriptions/{SUBSCRIPTION}")
     (profile,) = later.of_type("Microsoft.Network/trafficManagerProfiles")
-    states = {one["name"]: one["properties"]["endpointStatus"] for one in profile.body["properties"]["endpoints"]}
+    states = {
+        endpoint["name"]: endpoint["properties"]["endpointStatus"]
+        for endpoint in profile.body["properties"]["endpoints"]
+    }
     assert states == {"on-premises": "Disabled", "azure": "Enabled"}
 
 
@@ -316,9 +321,13 @@ def test_alerts_go_where_coldsite_listens_with_a_token_and_in_the_common_schema(
 
 def test_the_metric_alert_watches_the_primary_endpoint_every_minute() -> None:
     (rule,) = made().of_type("Microsoft.Insights/metricAlerts")
-    said, plan = rule.body["properties"], contoso()
-    (criterion,) = said["criteria"]["allOf"]
-    assert (said["evaluationFrequency"], said["windowSize"], said["scopes"]) == ("PT1M", "PT1M", [plan.traffic.profile])
+    properties, plan = rule.body["properties"], contoso()
+    (criterion,) = properties["criteria"]["allOf"]
+    assert (properties["evaluationFrequency"], properties["windowSize"], properties["scopes"]) == (
+        "PT1M",
+        "PT1M",
+        [plan.traffic.profile],
+    )
     assert (criterion["timeAggregation"], criterion["operator"], criterion["threshold"]) == ("Maximum", "LessThan", 1)
     assert criterion["dimensions"][0]["values"] == [plan.traffic.primary.endpoint]
 

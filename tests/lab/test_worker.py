@@ -200,8 +200,8 @@ def test_the_durable_webhook_tells_how_an_instance_stands_to_the_master_key_alon
     path = "/runtime/webhooks/durabletask/instances/asked-for"
     assert [lab.call("GET", path, key).status for key in (None, lab.host.function_key)] == [401, 401]
     answer = lab.call("GET", path, lab.host.master_key)
-    told = json.loads(answer.body)
-    assert (answer.status, told["instanceId"], told["runtimeStatus"]) == (200, "asked-for", "Completed")
+    seen = json.loads(answer.body)
+    assert (answer.status, seen["instanceId"], seen["runtimeStatus"]) == (200, "asked-for", "Completed")
     assert lab.call("GET", path + "-nobody", lab.host.master_key).status == 404
 
 
@@ -288,8 +288,8 @@ def test_an_activitys_exception_arrives_as_bare_class_name_and_first_line(
 
 def test_an_unknown_activity_is_answered_as_a_failure(lab: Lab) -> None:
     lab.order("unknown-activity", "report_failure", {"activity": "weld"})
-    told = lab.outcome("unknown-activity").get_output()
-    assert told == ["FunctionNotFound", "The app has no activity named weld."]
+    output = lab.outcome("unknown-activity").get_output()
+    assert output == ["FunctionNotFound", "The app has no activity named weld."]
 
 
 def test_an_unknown_orchestrator_is_answered_as_a_failure(lab: Lab) -> None:

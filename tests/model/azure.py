@@ -124,8 +124,8 @@ class Azure:
 
     def start_snapshot(self, order: SnapshotOrder) -> Started | Refused:
         resource = self._id("snapshots", order.group, order.name)
-        if told := self._already_there(resource):
-            return told
+        if refusal := self._already_there(resource):
+            return refusal
         assert order.source in self._replica_disks, f"{order.source} is no disk of the replica"
         assert order.tags["coldsite-consistency"] == "crash" or self.replica.frozen, (
             f"{order.name} is called application-consistent, but the replica is not frozen"
@@ -141,8 +141,8 @@ class Azure:
             if order.freezing is None:
                 self.delete(found)
             return Refused(refusal=REFUSALS["permanent" if order.freezing else "conflict"])
-        if told := self._already_there(resource):
-            return told
+        if refusal := self._already_there(resource):
+            return refusal
         if source is None or source.state != "Succeeded":
             return Refused(refusal=ABSENT)
         return self._create("create_disk", Resource(resource, dict(order.tags), source.content))
@@ -188,16 +188,16 @@ class Azure:
         mine = [r for r in self.owned(order.of_run or order.run.run_id) if r.kind in kinds]
         mine = [r for r in mine if order.workload in (None, r.tags.get(ids.TAG_WORKLOAD))]
         mine = [r for r in mine if not (order.unfinished and r.state == "Succeeded")]
-        for one in mine:
-            attached = any(one.id in machine.uses for machine in self._machines())
+        for resource in mine:
+            attached = any(resource.id in machine.uses for machine in self._machines())
             if not attached:
-                self.delete(one)
-        return CleanedUp(left=sorted(one.id for one in mine))
+                self.delete(resource)
+        return CleanedUp(left=sorted(resource.id for resource in mine))
 
-    def delete(self, one: Resource) -> None:
-        if one.state != "Deleting" and not self.locked:
-            one.state = "Deleting"
-            self._begin(one.id, "delete", lambda: self._gone(one), hangs=False)
+    def delete(self, resource: Resource) -> None:
+        if resource.state != "Deleting" and not self.locked:
+            resource.state = "Deleting"
+            self._begin(resource.id, "delete", lambda: self._gone(resource), hangs=False)
 
     def look(self, operation: Operation) -> OperationState:
         if operation.url and operation.url in self._jobs:
@@ -227,9 +227,13 @@ class Azure:
     def points(self, plan: str) -> list[PointInTime]:
         """Every complete set, newest first."""
         sets: dict[str, list[Resource]] = {}
-        for one in self.resources.values():
-            if one.kind == "snapshots" and one.state == "Succeeded" and one.tags.get(ids.TAG_PLAN) == plan:
-                sets.setdefault(one.tags[ids.TAG_SET], []).append(one)
+        for resource in self.resources.values():
+            if (
+                resource.kind == "snapshots"
+                and resource.state == "Succeeded"
+                and resource.tags.get(ids.TAG_PLAN) == plan
+            ):
+                sets.setdefault(resource.tags[ids.TAG_SET], []).append(resource)
         whole = [
             PointInTime.model_validate(
                 {
@@ -298,9 +302,9 @@ class Azure:
 
         return self._begin(made.id, made.kind, created, hangs=trouble == "hangs")
 
-    def _gone(self, one: Resource) -> OperationState:
-        if self.resources.get(one.id) is one:
-            del self.resources[one.id]
+    def _gone(self, resource: Resource) -> OperationState:
+        if self.resources.get(resource.id) is resource:
+            del self.resources[resource.id]
         return OperationState(state="succeeded")
 
     def _begin(self, resource: str, kind: str, finish: Callable[[], OperationState], *, hangs: bool) -> Started:

@@ -283,8 +283,8 @@ class Engine(Hub):
             outcome[:] = [_failed(task_id, "BrokenError", f"{name} broke")]
 
         def exit_process() -> None:
-            said = f"Exception while executing function: Functions.{name}"
-            outcome[:] = [_failed(task_id, "Microsoft.Azure.WebJobs.Host.FunctionInvocationException", said)]
+            message = f"Exception while executing function: Functions.{name}"
+            outcome[:] = [_failed(task_id, "Microsoft.Azure.WebJobs.Host.FunctionInvocationException", message)]
 
         tell = self._for_this_execution(instance, lambda: self._tell(instance, outcome[0]))
         steps: dict[Mishap | None, Sequence[Callable[[], None]]] = {

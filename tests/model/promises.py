@@ -34,13 +34,13 @@ def check_that_all_rests(world: World) -> None:
 def check_what_runs_say(world: World) -> None:
     """At rest, before housekeeping runs: a run has reported its leftovers and a frozen replica."""
     for run in world.records.runs.values():
-        told = run.ended_because or ""
-        if run.is_leftover and not any(word in told for word in ADMITTED):
+        reason = run.ended_because or ""
+        if run.is_leftover and not any(word in reason for word in ADMITTED):
             left = [r.name for r in world.azure.owned(run.run_id) if r.kind != "snapshots" or not run.keeps_its_point]
-            assert not left, f"{run.run_id} ({told}) says nothing of {left}"
+            assert not left, f"{run.run_id} ({reason}) says nothing of {left}"
             frozen = world.replica.frozen and world.records.state.frozen_by == run.run_id
-            assert not frozen or "could not be thawed" in told, (
-                f"{run.run_id} ({told}) says nothing of the frozen replica"
+            assert not frozen or "could not be thawed" in reason, (
+                f"{run.run_id} ({reason}) says nothing of the frozen replica"
             )
 
 

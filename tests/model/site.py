@@ -181,7 +181,7 @@ class Replica:
             self.frozen, self.era = wanted, self.era + 1
             self.held_until = self.heard_at() if wanted else None
             self.thawed_at = self.thawed_at if wanted else self.clock()
-        said = ReplicaState(
+        state = ReplicaState(
             state=self.state,
             frozen=self.frozen,
             connected=self.connected(),
@@ -189,4 +189,4 @@ class Replica:
             replicated_until=self.holds_until,
             message="model",
         ).model_dump(mode="json")
-        return [{"code": "ComponentStatus/StdOut/succeeded", "message": json.dumps(said)}]
+        return [{"code": "ComponentStatus/StdOut/succeeded", "message": json.dumps(state)}]

@@ -15,7 +15,9 @@ from tests.model.front import Front
 from tests.model.promises import check_at_rest, come_to_rest
 from tests.model.world import World
 
-IN_VIRTUAL_TIME = frozenset[str]().union(*(STORIES[one].crash_in or () for one in ("failback", "accident", "hooked")))
+IN_VIRTUAL_TIME = frozenset[str]().union(
+    *(STORIES[story].crash_in or () for story in ("failback", "accident", "hooked"))
+)
 """The way home, rebuilds in Azure and hooks are played in virtual time only."""
 NOT_IN_AN_OUTAGE = {
     "find_recovery_points",

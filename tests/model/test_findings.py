@@ -136,9 +136,9 @@ def test_a_run_that_could_not_record_a_fact_says_so_when_it_ends(outage: Front, 
     until_phase(outage, run_id, Phase.RECOVERING)
     outage.world.engine.befall("record_step", "raises", failures)
     assert end(outage, run_id) is Outcome.SUCCEEDED
-    said = "The history of this run is incomplete: its storage was unavailable."
-    assert (said in (outage.world.records.runs[run_id].ended_because or "")) is lost
-    assert (said in outage.world.told[-1].message.text) is lost
+    sentence = "The history of this run is incomplete: its storage was unavailable."
+    assert (sentence in (outage.world.records.runs[run_id].ended_because or "")) is lost
+    assert (sentence in outage.world.notifications[-1].message.text) is lost
 
 
 def test_the_row_says_how_often_building_began(front: Front) -> None:
@@ -374,4 +374,4 @@ def test_a_question_that_is_asked_once_more_is_told_once_more(outage: Front) -> 
         until_phase(outage, run_id, Phase.NEEDS_OPERATOR)
         outage.world.primary.change(alive=False)
         until_phase(outage, run_id, Phase.VERIFYING)
-    assert sum("is serving traffic again" in order.message.text for order in outage.world.told) == 2
+    assert sum("is serving traffic again" in order.message.text for order in outage.world.notifications) == 2

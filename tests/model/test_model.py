@@ -90,8 +90,8 @@ class AnythingMayHappen(RuleBasedStateMachine):
         self.world = World(plan)
         self.front = Front(self.world, plan)
         self.disasters = 0
-        for one in refused:
-            self.world.azure.trouble(*one)
+        for trouble in refused:
+            self.world.azure.trouble(*trouble)
         if story == "an outage":
             self._disaster()
         elif story == "a drill":

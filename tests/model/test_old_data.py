@@ -52,7 +52,7 @@ def test_data_from_three_hours_before_the_outage_bring_a_person_before_anything_
     assert timedelta(0) <= front.plan.detection.approval.deadline - left < timedelta(minutes=1)
     assert {resource.kind for resource in front.world.azure.resources.values()} <= {"snapshots"}
     front.world.engine.advance(timedelta(seconds=10))
-    assert any("Approval required" in order.message.title for order in front.world.told)
+    assert any("Approval required" in order.message.title for order in front.world.notifications)
 
 
 def test_a_yes_covers_the_age_that_the_question_named_and_moves_the_customers(front: Front, asked: str) -> None:

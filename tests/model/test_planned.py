@@ -43,9 +43,9 @@ def test_a_planned_failover_recovers_the_newest_change_of_the_primary(front: Fro
 
 def test_a_hook_that_lies_moves_no_customers(front: Front, planned: str) -> None:
     front.world.primary.hook_lies = True
-    said = held(front, planned)
-    assert "its writes did not stop" in said
-    assert "Traffic is unchanged, since a planned failover must not lose data" in said
+    sentence = held(front, planned)
+    assert "its writes did not stop" in sentence
+    assert "Traffic is unchanged, since a planned failover must not lose data" in sentence
     assert front.steer(planned, "retry")
     front.world.engine.advance(timedelta(minutes=30))
     assert front.world.records.runs[planned].outcome is None
@@ -60,9 +60,9 @@ def test_a_hook_that_cannot_be_reached_moves_no_customers(front: Front, planned:
 def test_a_replica_that_does_not_hold_everything_moves_no_customers(front: Front, planned: str) -> None:
     until = front.world.clock() - timedelta(hours=1)
     front.world.replica.heard_at = lambda: until
-    said = held(front, planned)
-    assert "The replica does not hold everything" in said
-    assert "it holds changes until 2027-01-15 02:00 UTC" in said
+    sentence = held(front, planned)
+    assert "The replica does not hold everything" in sentence
+    assert "it holds changes until 2027-01-15 02:00 UTC" in sentence
 
 
 def test_a_planned_failover_that_is_ended_lets_the_primary_write_again(front: Front, planned: str) -> None:

@@ -97,7 +97,7 @@ class World:
         self.retried_at: dict[str, datetime] = {}
         self.proceeded: set[str] = set()
         """Runs that an operator told to cut over anyway."""
-        self.told: list[NotifyOrder] = []
+        self.notifications: list[NotifyOrder] = []
         self.activities: dict[str, Callable[[Any], Any]] = {
             name: getattr(self, name) for name in app_activities() if hasattr(self, name)
         }
@@ -156,7 +156,7 @@ class World:
         return Strict()
 
     def notify(self, order: NotifyOrder) -> Strict:
-        self.told.append(order)
+        self.notifications.append(order)
         return Strict()
 
     # OutageConfirmation at the primary
@@ -243,7 +243,9 @@ class World:
         thawed = order.freezing is not None and self.records.state.frozen_at != order.freezing
         if thawed or self._is_too_late(order.not_after):
             return SetStarted(operations=dict.fromkeys(order.snapshots, LATE))
-        return SetStarted(operations={key: self.azure.start_snapshot(one) for key, one in order.snapshots.items()})
+        return SetStarted(
+            operations={key: self.azure.start_snapshot(snapshot) for key, snapshot in order.snapshots.items()}
+        )
 
     def find_recovery_points(self, order: FindPointsOrder) -> PointsFound:
         """The timer's points, the run's own, and those that a failed failover left as perhaps the last."""

@@ -64,7 +64,7 @@ class Execution:
             self._function, base64.b64encode(request.SerializeToString()).decode()
         )
         replayed = pb.OrchestratorResponse.FromString(base64.b64decode(answer)).actions
-        assert [_without_trace(one) for one in replayed] == [_without_trace(one) for one in actions], (
+        assert [_without_trace(action) for action in replayed] == [_without_trace(action) for action in actions], (
             f"{self._id} orders something else when it is replayed: {replayed}"
         )
 

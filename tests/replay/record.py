@@ -47,14 +47,16 @@ def record(story: dict[str, Any]) -> str:
         async with VirtualLab(plan, plan_file, options_of(scenario, speed=1.0), loop) as lab:
             report = await play(lab, scenario, STORIES.parent, lambda at, text: None)
             instances = lab.hub.instances.values()
-            while waits := [one.id for one in instances if one.status == "running"]:
+            while waits := [instance.id for instance in instances if instance.status == "running"]:
                 if lab.clock.now > LONGEST:
                     raise NotAsWantedError(f"{', '.join(waits)} did not come to rest.")
                 await lab.clock.sleep(60)
-            if missing := wanted - {one.name for one in instances}:
+            if missing := wanted - {instance.name for instance in instances}:
                 raise NotAsWantedError(f"{', '.join(sorted(missing))} did not run.")
             _refuse_another_end(scenario, report)
-            text = stored.as_text(scenario.name, [stored.split(one.id, one.history) for one in instances])
+            text = stored.as_text(
+                scenario.name, [stored.split(instance.id, instance.history) for instance in instances]
+            )
             _refuse_what_is_private(lab, text)
             return text
 

@@ -85,8 +85,8 @@ def _recorded(event: pb.HistoryEvent) -> Order:
     kind = event.WhichOneof("eventType")
     match kind:
         case "taskScheduled":
-            told = event.taskScheduled
-            return _order("activity", event.eventId, name=told.name, input=_value(told, "input"))
+            scheduled = event.taskScheduled
+            return _order("activity", event.eventId, name=scheduled.name, input=_value(scheduled, "input"))
         case "timerCreated":
             return _order("timer", event.eventId, fireAt=event.timerCreated.fireAt.ToJsonString())
         case "subOrchestrationInstanceCreated":

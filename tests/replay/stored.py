@@ -96,11 +96,11 @@ def read(path: Path) -> list[History]:
     data = json.loads(path.read_text(encoding="utf-8"))
     return [
         History(
-            one["instance"],
-            one["orchestrator"],
-            [Turn(_events(turn["heard"]), _events(turn["ordered"])) for turn in one["turns"]],
+            history["instance"],
+            history["orchestrator"],
+            [Turn(_events(turn["heard"]), _events(turn["ordered"])) for turn in history["turns"]],
         )
-        for one in data["histories"]
+        for history in data["histories"]
     ]
 
 

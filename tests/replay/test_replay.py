@@ -140,7 +140,7 @@ def a_failover() -> History:
 
 
 @pytest.mark.parametrize(
-    ("orchestrator", "said"),
+    ("orchestrator", "words"),
     [
         (with_change(other_input), "input.changes.new: was not there, is true"),
         (with_change(other_activity), "verify_page\n"),
@@ -154,12 +154,12 @@ def a_failover() -> History:
     ],
     ids=["input", "name", "one more", "timer", "child", "event", "result", "failure", "removed"],
 )
-def test_a_changed_orchestrator_is_caught(orchestrator: Orchestrator | None, said: str) -> None:
+def test_a_changed_orchestrator_is_caught(orchestrator: Orchestrator | None, words: str) -> None:
     if replay(a_failover(), with_change(Changed)):
         pytest.skip("The history parts from today's code without a change too; its own test says where.")
     parting = replay(a_failover(), orchestrator)
     assert parting is not None
-    assert said in f"{parting}\n"
+    assert words in f"{parting}\n"
 
 
 # Then histories that the current code did not produce.
@@ -168,8 +168,8 @@ def test_a_changed_orchestrator_is_caught(orchestrator: Orchestrator | None, sai
 def test_an_activity_that_is_missing_from_the_history_is_caught() -> None:
     history = a_failover()
     history.turns[0].ordered.clear()
-    said = str(replay(history, todays_orchestrators()["failover"]))
-    assert "turn 1 of" in said and "then: nothing\n  now:  activity 1 claim_run" in said
+    difference = str(replay(history, todays_orchestrators()["failover"]))
+    assert "turn 1 of" in difference and "then: nothing\n  now:  activity 1 claim_run" in difference
 
 
 def test_a_number_that_became_a_truth_is_caught() -> None:

@@ -73,11 +73,13 @@ def for_people(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             docs.add((node.value.lineno, node.value.value))
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and any(".command" in ast.unparse(one) for one in node.decorator_list):
+        if isinstance(node, ast.FunctionDef) and any(
+            ".command" in ast.unparse(decorator) for decorator in node.decorator_list
+        ):
             helps |= docs & set(strings(ast.Module(node.body[:1], [])))
-    for said in strings(tree):
-        if said in helps or (said not in docs and _is_sentence(said[1])):
-            yield said[1]
+    for literal in strings(tree):
+        if literal in helps or (literal not in docs and _is_sentence(literal[1])):
+            yield literal[1]
 
 
 def _is_sentence(text: str) -> bool:
@@ -104,9 +106,9 @@ def _of_page(source: str) -> Iterator[str]:
     source = re.sub(r"\{\{\s*([\w.]+).*?\}\}", lambda hit: "{" + hit[1].split(".")[-1] + "}", source)
     source = re.sub(r"\{\{.*?\}\}", lambda hit: " / ".join(re.findall(r'"(\w[^"]+)"', hit[0])), source)
     for text in re.split(r"\{%.*?%\}|</?(?!a\b|b\b|code\b|em\b|strong\b)\w[^>]*>", source, flags=re.DOTALL):
-        said = " ".join(re.sub(r"<[^>]*>", "", text).split())
-        if _is_sentence(said):
-            yield said
+        sentence = " ".join(re.sub(r"<[^>]*>", "", text).split())
+        if _is_sentence(sentence):
+            yield sentence
 
 
 def _of_script(source: str) -> Iterator[str]:
@@ -114,9 +116,9 @@ def _of_script(source: str) -> Iterator[str]:
     for hit in re.finditer(
         r'"((?:[^"\\\n]|\\.)*)"|`([^`]*)`|\'((?:[^\'\\\n]|\\.)*)\'', re.sub(r"(?m)^\s*//.*$", "", source)
     ):
-        said = " ".join((hit[1] or hit[2] or hit[3] or "").split())
-        if _is_sentence(said):
-            yield said
+        sentence = " ".join((hit[1] or hit[2] or hit[3] or "").split())
+        if _is_sentence(sentence):
+            yield sentence
 
 
 _OTHERS = {".html": _of_page, ".js": _of_script, ".psm1": _of_script}
@@ -124,13 +126,13 @@ _OTHERS = {".html": _of_page, ".js": _of_script, ".psm1": _of_script}
 
 def problems(path: str, source: str) -> list[str]:
     """The forbidden words of one file, each with its place and with what to write instead."""
-    told = []
+    found = []
     for at, text in (*strings(ast.parse(source)), *comments(source)):
         for words, instead in FORBIDDEN.items():
             for hit in re.finditer(rf"\b({words})\b", text, re.IGNORECASE) if " " in text else ():
                 line = at + text.count("\n", 0, hit.start())
-                told.append(f"{path}:{line}: {' '.join(hit.group().split())!r}: {instead}")
-    return told
+                found.append(f"{path}:{line}: {' '.join(hit.group().split())!r}: {instead}")
+    return found
 
 
 def all_problems() -> list[str]:

@@ -90,7 +90,7 @@ def test_a_refusal_without_a_code_is_named_by_its_status() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "other", "same"),
     [
         ("Standard_D4s_v5", "Standard_D8s_v5", True),
         ("Standard_D4s_v5", "Standard_D96s_v5", True),
@@ -103,8 +103,8 @@ def test_a_refusal_without_a_code_is_named_by_its_status() -> None:
         ("Standard_NC24ads_A100_v4", "Standard_NC48ads_A10_v4", False),
     ],
 )
-def test_sizes_share_a_quota_family_when_only_their_number_differs(one: str, other: str, same: bool) -> None:
-    assert (family(one) == family(other)) is same
+def test_sizes_share_a_quota_family_when_only_their_number_differs(first: str, other: str, same: bool) -> None:
+    assert (family(first) == family(other)) is same
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,24 @@ def test_no_file_of_python_is_longer_than_400_lines() -> None:
         for file in _sources(package)
     }
     assert {file: lines for file, lines in lengths.items() if lines > 400} == {}
+
+
+UNTELLING = {"one", "said", "told"}
+"""Names of values that say nothing of what is in them."""
+
+
+def test_no_value_has_a_name_that_says_nothing_of_it() -> None:
+    found = [
+        f"{file.relative_to(PROJECT)}:{node.lineno}: {name}"
+        for package in (*PACKAGES, "bench", "tests")
+        for file in _sources(package)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if (name := _value_named_by(node)) in UNTELLING
+    ]
+    assert found == []
+
+
+def _value_named_by(node: ast.AST) -> str | None:
+    if isinstance(node, ast.arg):
+        return node.arg
+    return node.id if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else None

@@ -89,7 +89,7 @@ def test_only_the_primarys_own_checks_are_bad_and_each_with_its_last_sign_of_lif
 # Checks of the replica
 
 
-def said(
+def replica_state(
     word: Literal["good", "mirroring", "stopped", "unknown"] = "good",
     *,
     connected: bool | None = True,
@@ -113,19 +113,19 @@ def test_without_any_look_the_age_of_the_data_is_not_known() -> None:
 
 
 def test_a_replica_in_order_holds_everything_until_the_look() -> None:
-    assert looked_again(state(), NOW, said()).data_until == NOW
+    assert looked_again(state(), NOW, replica_state()).data_until == NOW
 
 
 @pytest.mark.parametrize(
     "what",
     [
-        pytest.param(said("mirroring"), id="mirroring"),
-        pytest.param(said("stopped"), id="stopped"),
-        pytest.param(said("unknown"), id="unknown"),
-        pytest.param(said(connected=False), id="the source is gone"),
-        pytest.param(said(connected=None), id="a script that says nothing of the source"),
-        pytest.param(said(queued=1), id="something is queued"),
-        pytest.param(said(queued=None), id="a queue that is not known"),
+        pytest.param(replica_state("mirroring"), id="mirroring"),
+        pytest.param(replica_state("stopped"), id="stopped"),
+        pytest.param(replica_state("unknown"), id="unknown"),
+        pytest.param(replica_state(connected=False), id="the source is gone"),
+        pytest.param(replica_state(connected=None), id="a script that says nothing of the source"),
+        pytest.param(replica_state(queued=1), id="something is queued"),
+        pytest.param(replica_state(queued=None), id="a queue that is not known"),
     ],
 )
 def test_a_replica_that_is_not_in_order_says_nothing_of_its_age(what: ReplicaState) -> None:
@@ -134,13 +134,13 @@ def test_a_replica_that_is_not_in_order_says_nothing_of_its_age(what: ReplicaSta
 
 def test_the_scripts_own_word_on_the_age_counts_also_when_the_source_is_gone() -> None:
     until = NOW - timedelta(hours=3)
-    assert looked_again(state(), NOW, said(connected=False, until=until)).data_until == until
+    assert looked_again(state(), NOW, replica_state(connected=False, until=until)).data_until == until
 
 
 def test_what_is_known_of_the_age_only_grows() -> None:
     """Replication stops at eight; later reports do not change what the replica held then."""
-    good = looked_again(state(), NOW, said(until=NOW - MINUTE))
-    later = looked_again(good, NOW + timedelta(hours=3), said("stopped", until=NOW - timedelta(hours=2)))
+    good = looked_again(state(), NOW, replica_state(until=NOW - MINUTE))
+    later = looked_again(good, NOW + timedelta(hours=3), replica_state("stopped", until=NOW - timedelta(hours=2)))
     silent = looked_again(
         later, NOW + timedelta(hours=4), None, "The status script could not be started on the replication machine."
     )
@@ -149,21 +149,21 @@ def test_what_is_known_of_the_age_only_grows() -> None:
 
 
 def test_the_first_of_the_bad_looks_is_remembered_until_a_good_one() -> None:
-    first = looked_again(state(), NOW, said("stopped"))
+    first = looked_again(state(), NOW, replica_state("stopped"))
     second = looked_again(first, NOW + MINUTE, None, "no answer")
-    well = looked_again(second, NOW + 2 * MINUTE, said())
-    assert [replica(one).bad_since for one in (first, second, well)] == [NOW, NOW, None]
-    assert [replica(one).problem for one in (first, second, well)] == ["it has stopped", "no answer", None]
+    well = looked_again(second, NOW + 2 * MINUTE, replica_state())
+    assert [replica(state).bad_since for state in (first, second, well)] == [NOW, NOW, None]
+    assert [replica(state).problem for state in (first, second, well)] == ["it has stopped", "no answer", None]
 
 
 def test_an_older_look_at_the_replica_changes_nothing() -> None:
-    newer = looked_again(state(), NOW, said("stopped"))
-    assert looked_at_replica(newer, NOW - SECOND, said(), None, {"orders": NOW}) == {}
+    newer = looked_again(state(), NOW, replica_state("stopped"))
+    assert looked_at_replica(newer, NOW - SECOND, replica_state(), None, {"orders": NOW}) == {}
 
 
 def test_the_newest_commit_of_each_database_at_home_only_grows() -> None:
     def noted(before: SiteState, minute: int, **commits: datetime) -> SiteState:
-        return after(before, looked_at_replica(before, NOW + minute * MINUTE, said(), None, commits))
+        return after(before, looked_at_replica(before, NOW + minute * MINUTE, replica_state(), None, commits))
 
     first = noted(state(), 0, orders=NOW, stock=NOW - MINUTE)
     later = noted(first, 1, orders=NOW - MINUTE, stock=NOW)
@@ -173,13 +173,13 @@ def test_the_newest_commit_of_each_database_at_home_only_grows() -> None:
 
 def test_a_script_that_answers_local_time_makes_no_data_newer_and_is_in_trouble() -> None:
     """In winter Amsterdam is an hour ahead of UTC, which would hide an hour of lost data."""
-    later = looked_again(state(), NOW, said(queued=1, until=NOW + timedelta(hours=1)))
+    later = looked_again(state(), NOW, replica_state(queued=1, until=NOW + timedelta(hours=1)))
     assert later.data_until is None
     assert replica(later).problem == "its script reports a replicated_until in the future; it must be UTC"
 
 
 def test_clocks_may_differ_a_little() -> None:
-    later = looked_again(state(), NOW, said(queued=1, until=NOW + MINUTE))
+    later = looked_again(state(), NOW, replica_state(queued=1, until=NOW + MINUTE))
     assert (later.data_until, replica(later).problem) == (NOW + MINUTE, None)
 
 

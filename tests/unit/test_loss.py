@@ -35,8 +35,8 @@ def test_data_are_too_old_beyond_the_limit_only(age: timedelta, asks: bool) -> N
 
 
 def test_the_question_names_the_moment_the_loss_and_the_limit() -> None:
-    said = loss_question(OUTAGE - timedelta(hours=3), OUTAGE, LIMIT)
-    assert said == (
+    sentence = loss_question(OUTAGE - timedelta(hours=3), OUTAGE, LIMIT)
+    assert sentence == (
         "Azure's data are from 2027-01-15 17:00 UTC, 3 h before the outage. "
         "Everything since then would be lost; the plan's loss_limit is 1 h."
     )
@@ -73,8 +73,8 @@ def test_what_was_recovered_is_compared_with_what_home_had(
 
 
 def test_the_question_about_commits_names_both_and_the_least_that_is_lost() -> None:
-    said = commit_question(commits(orders=-300), commits(orders=-120), OUTAGE, LIMIT)
-    assert said is not None
+    sentence = commit_question(commits(orders=-300), commits(orders=-120), OUTAGE, LIMIT)
+    assert sentence is not None
     for part in (
         "database orders",
         "2027-01-15 15:00 UTC",
@@ -82,15 +82,15 @@ def test_the_question_about_commits_names_both_and_the_least_that_is_lost() -> N
         "At least 3 h",
         "loss_limit is 1 h",
     ):
-        assert part in said
+        assert part in sentence
 
 
 def test_of_several_databases_each_is_compared_with_itself_and_the_worst_is_named() -> None:
     home = commits(orders=-1, stock=-1, archive=-5000)
     assert commit_question(commits(orders=-2, stock=-30, archive=-5000), home, OUTAGE, LIMIT) is None
-    said = commit_question(commits(orders=-2, stock=-300, archive=-5090), home, OUTAGE, LIMIT)
-    assert said is not None
-    assert "database stock is from 2027-01-15 15:00 UTC" in said
+    sentence = commit_question(commits(orders=-2, stock=-300, archive=-5090), home, OUTAGE, LIMIT)
+    assert sentence is not None
+    assert "database stock is from 2027-01-15 15:00 UTC" in sentence
 
 
 def test_a_database_that_was_measured_on_one_side_only_is_no_reason_to_ask() -> None:

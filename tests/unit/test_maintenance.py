@@ -96,9 +96,9 @@ def state(**changes: object) -> SiteState:
     ],
 )
 def test_says_why_a_run_must_not_look_now(changes: dict[str, object], because: str | None) -> None:
-    said = why_unsafe(state(**changes), "failover")
-    assert (said is None) == (because is None)
-    assert because is None or (said is not None and because in said)
+    sentence = why_unsafe(state(**changes), "failover")
+    assert (sentence is None) == (because is None)
+    assert because is None or (sentence is not None and because in sentence)
 
 
 @pytest.mark.parametrize(

@@ -263,12 +263,12 @@ def test_a_control_signal_alone_does_not_show_that_the_primary_serves() -> None:
 # What must hold for any evidence
 
 
-def says_down(one: Round, quorum: int) -> bool:
+def says_down(round_: Round, quorum: int) -> bool:
     """An independent reading of the rule: control up, nothing up on the private path, customers not served on the
     public one, ``quorum`` paths down.
     """
-    control = [e for e in one.evidence if e.role == "control"]
-    checks = [e for e in one.evidence if e.role == "evidence"]
+    control = [e for e in round_.evidence if e.role == "control"]
+    checks = [e for e in round_.evidence if e.role == "evidence"]
     down = {e.path for e in checks if e.counts_as == "down"} - {e.path for e in checks if e.counts_as == "up"}
     private_up = any(e.path == "private" and e.counts_as == "up" for e in checks)
     public = {e.counts_as for e in checks if e.path == "public"}
@@ -276,8 +276,8 @@ def says_down(one: Round, quorum: int) -> bool:
     return all(e.counts_as == "up" for e in control) and not private_up and not served and len(down) >= quorum
 
 
-def in_trouble(one: Round) -> bool:
-    return any(e.role == "recovery" and e.counts_as == "down" for e in one.evidence)
+def in_trouble(round_: Round) -> bool:
+    return any(e.role == "recovery" and e.counts_as == "down" for e in round_.evidence)
 
 
 ANY_STATES = st.fixed_dictionaries({signal: st.sampled_from(get_args(State)) for signal in SIGNALS})

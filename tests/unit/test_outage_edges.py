@@ -221,8 +221,8 @@ def test_a_time_without_checks_is_no_disagreement() -> None:
     """
     rounds = looked(0, 10, 20, *range(900, 1000, 10))
     back = next(n for n, r in enumerate(rounds) if r.at >= START + timedelta(seconds=900))
-    said = [decide(rounds[:n], DETECTION, rounds[n - 1].at).decision for n in range(back + 1, len(rounds) + 1)]
-    assert said == ["keep_looking"] * 9 + ["confirmed"]
+    decisions = [decide(rounds[:n], DETECTION, rounds[n - 1].at).decision for n in range(back + 1, len(rounds) + 1)]
+    assert decisions == ["keep_looking"] * 9 + ["confirmed"]
 
 
 def test_disagreement_before_and_after_a_gap_adds_up_to_the_deadline() -> None:
@@ -312,10 +312,10 @@ def test_a_primary_that_was_known_to_be_alive_in_part_did_not_come_back() -> Non
 def test_a_primary_that_we_see_serve_serves_however_slow_traffic_manager_is_to_notice(
     page: State, traffic: State, serves: bool
 ) -> None:
-    told = [
-        one.model_copy(update={"direct": one.signal not in ("traffic", "heartbeat")})
-        for one in evidence(OUTAGE | {"public": page, "traffic": traffic})
+    seen = [
+        check.model_copy(update={"direct": check.signal not in ("traffic", "heartbeat")})
+        for check in evidence(OUTAGE | {"public": page, "traffic": traffic})
     ]
-    assert primary_serves(told) is serves
+    assert primary_serves(seen) is serves
     if serves:
-        assert round_view(told, quorum=1).says != "down"
+        assert round_view(seen, quorum=1).says != "down"

@@ -35,8 +35,8 @@ ODD = st.one_of(
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
-        yield from places(one, (*path, key))
+    for key, value in inner:
+        yield from places(value, (*path, key))
 
 
 PLACES = [path for path in places(contoso_data()) if path]
@@ -84,7 +84,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         (BOMB, "more than 20000 values"),
         ("[" * 40 + "]" * 40, "more than 32 levels"),
@@ -97,9 +97,9 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ids=["a bomb of aliases", "deep", "very deep", "long", "in itself", "an object", "half a letter"],
 )
 def test_a_file_that_would_cost_more_than_it_can_be_worth_is_refused(
-    tmp_path: Path, text: str | bytes, said: str
+    tmp_path: Path, text: str | bytes, words: str
 ) -> None:
     file = tmp_path / "any.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(PlanError, match=said):
+    with pytest.raises(PlanError, match=words):
         read_yaml(file)

@@ -47,8 +47,8 @@ def test_a_plan_without_scripts_loads_where_a_person_decides(mode: str) -> None:
 
 
 def test_one_path_is_enough_for_a_plan_that_asks_a_person() -> None:
-    one = {"detection.signals": {"traffic": {"path": "public", "traffic_manager": {}}}, "detection.quorum": 1}
-    assert contoso_with(one | {"detection.mode": "approve"}).detection.paths == {"public"}
+    changes = {"detection.signals": {"traffic": {"path": "public", "traffic_manager": {}}}, "detection.quorum": 1}
+    assert contoso_with(changes | {"detection.mode": "approve"}).detection.paths == {"public"}
 
 
 def test_a_plan_survives_json_with_the_same_hash() -> None:

@@ -33,11 +33,11 @@ def test_a_plan_that_can_stop_the_source_and_measure_both_sides_is_not_limited()
     ],
 )
 def test_says_what_a_plan_lacks_for_it_and_what_to_do_instead(changes: dict[str, Any], names: list[str]) -> None:
-    said = planned_limitation(contoso_with(changes))
-    assert said is not None
+    sentence = planned_limitation(contoso_with(changes))
+    assert sentence is not None
     keys = ("fence", "replication.scripts", "recovery_point_query")
-    assert [key for key in keys if f"{key} " in said] == names
-    assert said.endswith("start an unplanned failover and acknowledge that the primary is serving.")
+    assert [key for key in keys if f"{key} " in sentence] == names
+    assert sentence.endswith("start an unplanned failover and acknowledge that the primary is serving.")
 
 
 @pytest.mark.parametrize("point", ["latest_good", "before:2027-01-15T20:00:00Z", "contoso-point-1"])
@@ -51,10 +51,10 @@ def test_every_measured_database_needs_a_signal_that_asks_it_at_the_primary() ->
     plan = contoso_with(FENCE)
     probe = contoso_data()["recovery"]["workloads"]["sql"]["probes"][0]
     both = [probe, {"sql": probe["sql"] | {"database": "Stock"}}]
-    said = planned_limitation(contoso_with(FENCE | {"recovery.workloads.sql.probes": both}))
+    sentence = planned_limitation(contoso_with(FENCE | {"recovery.workloads.sql.probes": both}))
     assert planned_limitation(plan) is None
-    assert said is not None
-    assert "it lacks a sql signal that asks the primary's database stock." in said
+    assert sentence is not None
+    assert "it lacks a sql signal that asks the primary's database stock." in sentence
 
 
 def test_the_commit_probe_asks_the_primarys_server_with_the_recovered_databases_query() -> None:

@@ -50,7 +50,9 @@ def good() -> dict[str, Any]:
 
 def found(data_until: datetime | None = NOW, **changes: Any) -> list[tuple[str, str, str]]:
     facts = ReadinessFacts.model_validate(good() | changes)
-    return [(one.severity, one.code, one.subject) for one in findings(PLAN, "primary", data_until, facts)]
+    return [
+        (finding.severity, finding.code, finding.subject) for finding in findings(PLAN, "primary", data_until, facts)
+    ]
 
 
 def nic(role: str, **changes: Any) -> dict[str, Any]:
@@ -69,8 +71,8 @@ def test_what_the_plan_says_of_software_and_of_the_way_home_is_checked() -> None
         }
     )
     facts = ReadinessFacts.model_validate(good())
-    told = {one.subject: one.found for one in findings(plan, "primary", NOW, facts)}
-    assert told == {
+    sentences = {finding.subject: finding.found for finding in findings(plan, "primary", NOW, facts)}
+    assert sentences == {
         "sql/sql-server-2016": "Microsoft's support of SQL Server 2016 on sql ended on 2026-07-14.",
         "sql/windows-server-2016": "Microsoft's support of Windows Server 2016 on sql ended on 2027-01-12.",
         "failback": "The plan does not say that the way home is licensed (failback.licensed).",
@@ -146,10 +148,10 @@ def test_data_of_unknown_age_block_automatic_mode() -> None:
 
 def test_every_finding_says_why_it_matters_and_how_to_fix_it() -> None:
     facts = ReadinessFacts.model_validate(good() | {"interfaces": {}, "sizes": {}, "profile": SLOW, "last_drill": None})
-    for one in findings(PLAN, "primary", None, facts):
-        assert one.found.endswith(".")
-        assert one.why.endswith(".")
-        assert one.fix.endswith((".", "runs one."))
+    for finding in findings(PLAN, "primary", None, facts):
+        assert finding.found.endswith(".")
+        assert finding.why.endswith(".")
+        assert finding.fix.endswith((".", "runs one."))
 
 
 def test_the_machines_that_serve_from_azure_are_no_fault() -> None:

@@ -262,6 +262,6 @@ def test_hindsight_says_how_long_it_lasted_and_how_long_a_failover_takes(
 
 
 def test_hindsight_survives_the_history() -> None:
-    one = Hindsight(out_for=12.5, back=True, failover_takes=600)
-    again = Hindsight.model_validate(one.model_dump(mode="json"))
-    assert (again, again.sentence()) == (one, one.sentence())
+    hindsight = Hindsight(out_for=12.5, back=True, failover_takes=600)
+    again = Hindsight.model_validate(hindsight.model_dump(mode="json"))
+    assert (again, again.sentence()) == (hindsight, hindsight.sentence())

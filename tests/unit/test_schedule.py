@@ -73,9 +73,9 @@ def test_a_schedule_of_six_fields_is_one(schedule: str) -> None:
     ],
 )
 def test_what_is_no_schedule_of_six_fields_is_refused_with_an_example(schedule: str) -> None:
-    said = schedule_problem(schedule)
-    assert said is not None
-    assert said.startswith(f"{SIX_FIELDS}, for example 0 0 3 1 1,4,7,10 *")
+    sentence = schedule_problem(schedule)
+    assert sentence is not None
+    assert sentence.startswith(f"{SIX_FIELDS}, for example 0 0 3 1 1,4,7,10 *")
 
 
 @pytest.mark.parametrize(

@@ -51,5 +51,5 @@ def test_names_and_longer_words_are_no_hits(source: str) -> None:
 
 
 def test_every_forbidden_word_is_planted() -> None:
-    found = {hit.rsplit(": ", 1)[1] for said in PLANTED.values() for hit in problems("a.py", f"# {said}\n")}
+    found = {hit.rsplit(": ", 1)[1] for sentence in PLANTED.values() for hit in problems("a.py", f"# {sentence}\n")}
     assert len(found) == len(FORBIDDEN), set(FORBIDDEN.values()) - found

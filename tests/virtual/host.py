@@ -207,7 +207,9 @@ class VirtualDispatcher:
     def strike(self, write: str) -> bool:
         """A write was applied: ends the workers for which it was meant. True when there were any."""
         doomed = {
-            one: one.under_fire for one in self.workers if one.under_fire and one.under_fire.write in (None, write)
+            worker: worker.under_fire
+            for worker in self.workers
+            if worker.under_fire and worker.under_fire.write in (None, write)
         }
         for worker, order in doomed.items():
             self.kill(worker, order.loses)
@@ -338,15 +340,15 @@ class VirtualHost(FunctionsHost):
 @functools.cache
 def _user_functions() -> dict[str, Callable[..., Awaitable[Any]]]:
     """The app's functions by name; those with a durable client take it as an object."""
-    found = {name: one.get_user_function() for name, one in app_functions().items()}
+    found = {name: function.get_user_function() for name, function in app_functions().items()}
     return {name: getattr(function, "client_function", function) for name, function in found.items()}
 
 
 def _index() -> list[dict[str, Any]]:
     """Every function with its bindings, as the worker reports them to the host."""
     return [
-        {"name": name, "bindings": [json.loads(raw) for raw in one.get_raw_bindings()]}
-        for name, one in app_functions().items()
+        {"name": name, "bindings": [json.loads(raw) for raw in function.get_raw_bindings()]}
+        for name, function in app_functions().items()
     ]
 
 

@@ -227,8 +227,8 @@ class VirtualLab(Lab):
         return sorted(addresses)
 
     async def _answers_as_resolver(self, name: str, resolver: str, timeout: float = 3.0) -> list[str]:
-        (one,) = [one for one in self.resolvers.all if resolver == f"127.0.0.1:{one.server.port}"]
-        return sorted(one.resolve(name) or [])
+        (asked,) = [known for known in self.resolvers.all if resolver == f"127.0.0.1:{known.server.port}"]
+        return sorted(asked.resolve(name) or [])
 
     async def _public_keys(self, wanted: Any) -> Any:
         answer = await self.identity.keys(request_of("GET", "https://azure.lab/", tenant=wanted.tenant))

@@ -18,7 +18,7 @@ PLAN = {
 }
 
 
-def told(*timeline: dict[str, Any], until: str = "40m") -> tuple[list[str], dict[str, Any]]:
+def escalation(*timeline: dict[str, Any], until: str = "40m") -> tuple[list[str], dict[str, Any]]:
     """The titles of the messages in order, and the report."""
     dies = {"at": "10s", "do": "site.stop", "target": "primary"}
     scenario = Scenario.model_validate(
@@ -28,13 +28,13 @@ def told(*timeline: dict[str, Any], until: str = "40m") -> tuple[list[str], dict
     async def main(loop: VirtualLoop) -> tuple[list[str], dict[str, Any]]:
         async with VirtualLab(contoso_with(PLAN), FILE, options_of(scenario, speed=1.0), loop) as lab:
             report = await play(lab, scenario, PROJECT, lambda at, text: None)
-            return [one["title"] for one in lab.front.notifications], report
+            return [message["title"] for message in lab.front.notifications], report
 
     return run(main)
 
 
 def test_a_question_that_no_person_takes_on_goes_to_one_address_after_another_once() -> None:
-    titles, report = told()
+    titles, report = escalation()
     (asked,) = [run for run in report["runs"] if run["phase"] == "waiting_for_approval"]
     escalated = [title for title in titles if title.startswith("Unanswered for")]
     run_id = asked["run_id"]
@@ -45,13 +45,13 @@ def test_a_question_that_no_person_takes_on_goes_to_one_address_after_another_on
 
 def test_a_person_who_is_on_it_ends_the_escalation_and_is_named() -> None:
     on_it = {"at": "15m", "do": "operator.acknowledge", "by": "kim", "reason": "I look", "answer": 202}
-    titles, _ = told(on_it)
+    titles, _ = escalation(on_it)
     assert sum(title.startswith("Unanswered for") for title in titles) == 1
 
 
 def test_nothing_is_acknowledged_where_nothing_is_asked() -> None:
     approved = {"at": "5m", "do": "operator.approve", "answer": 202}
     late = {"at": "6m", "do": "operator.acknowledge", "answer": 409}
-    titles, report = told(approved, late)
+    titles, report = escalation(approved, late)
     assert not [title for title in titles if title.startswith("Unanswered for")]
     assert report["failures"] == []

@@ -69,8 +69,8 @@ def test_the_whole_life_of_a_plan_needs_every_permission_and_nothing_outside_the
     report = play(tmp_path, STORY)
     assert report["failures"] == []
     given = {(grant.scope, action) for grant in grants_of(contoso()) for action in grant.actions}
-    assert {tuple(one) for one in report["arm_calls"]["permissions"]} == {
-        one for one in given if one[1] not in BY_PEOPLE
+    assert {tuple(call) for call in report["arm_calls"]["permissions"]} == {
+        call for call in given if call[1] not in BY_PEOPLE
     }
 
 

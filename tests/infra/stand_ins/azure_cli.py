@@ -82,19 +82,19 @@ def change_registration(app: dict[str, Any], change: dict[str, Any]) -> None:
     api = change["api"]
     if "oauth2PermissionScopes" in api:
         scopes = as_list(api["oauth2PermissionScopes"], "api.oauth2PermissionScopes")
-        if not all(isinstance(one, dict) and all(one.get(key) for key in SCOPE_NEEDS) for one in scopes):
+        if not all(isinstance(scope, dict) and all(scope.get(key) for key in SCOPE_NEEDS) for scope in scopes):
             refuse(400, "Request_BadRequest", "A permission scope lacks a property.")
         for key in ("id", "value"):
-            if len({one[key] for one in scopes}) < len(scopes):
+            if len({scope[key] for scope in scopes}) < len(scopes):
                 refuse(400, "Request_BadRequest", "Request contains a property with duplicate values.")
-        kept = {one["id"] for one in scopes}
+        kept = {scope["id"] for scope in scopes}
         if any(old["isEnabled"] and old["id"] not in kept for old in app["api"]["oauth2PermissionScopes"]):
             refuse(400, "CannotDeleteOrUpdateEnabledEntitlement", "Permission cannot be deleted unless disabled first.")
         app["api"]["oauth2PermissionScopes"] = scopes
     if "preAuthorizedApplications" in api:
-        known = {one["id"] for one in app["api"]["oauth2PermissionScopes"]}
+        known = {scope["id"] for scope in app["api"]["oauth2PermissionScopes"]}
         clients = as_list(api["preAuthorizedApplications"], "api.preAuthorizedApplications")
-        if any(set(as_list(one["delegatedPermissionIds"], "delegatedPermissionIds")) - known for one in clients):
+        if any(set(as_list(client["delegatedPermissionIds"], "delegatedPermissionIds")) - known for client in clients):
             refuse(400, "InvalidPermissionId", "A permission is not one of this application's.")
         app["api"]["preAuthorizedApplications"] = clients
     app["api"]["requestedAccessTokenVersion"] = api.get("requestedAccessTokenVersion")
@@ -106,10 +106,10 @@ def rest() -> Any:
     if (kind, method) == ("applications", "PATCH"):
         return change_registration(registration(key), body())
     if kind == "servicePrincipals" and more == ["appRoleAssignedTo"]:
-        if key not in [one["id"] for one in state["sps"]]:
+        if key not in [principal["id"] for principal in state["sps"]]:
             refuse(404, "Request_ResourceNotFound", f"Resource '{key}' does not exist.")
         if method == "GET":
-            return {"value": [one for one in state["assignments"] if one["resourceId"] == key]}
+            return {"value": [assignment for assignment in state["assignments"] if assignment["resourceId"] == key]}
         wanted = body()
         if set(wanted) != {"principalId", "resourceId", "appRoleId"} or not all(wanted.values()):
             refuse(400, "Request_BadRequest", "One or more properties are missing.")
@@ -141,7 +141,7 @@ def directory() -> Any:
                 refuse(400, "BadRequest", "/me request is only valid with delegated authentication flow.")
             return {"id": state["me"]}
         case ["app", "owner", "list"]:
-            return [{"id": one} for one in state["owners"].get(registration(option("--id"))["id"], [])]
+            return [{"id": owner} for owner in state["owners"].get(registration(option("--id"))["id"], [])]
         case ["app", "owner", "add"]:
             owners = state["owners"].setdefault(registration(option("--id"))["id"], [])
             return owners.append(option("--owner-object-id"))
@@ -154,7 +154,7 @@ def directory() -> Any:
             return new_registration()
         case ["sp", "list", *_]:
             wanted = option("--filter").split("'")[1]
-            return [one for one in state["sps"] if one["appId"] == wanted]
+            return [principal for principal in state["sps"] if principal["appId"] == wanted]
         case ["sp", "show", *_]:
             return {"id": f"principal-of-{option('--id')}", "appId": option("--id")}
         case ["sp", "create", *_]:
@@ -162,7 +162,9 @@ def directory() -> Any:
             state["sps"].append(made)
             return made
         case ["sp", "update", *_] if option("--set") == "appRoleAssignmentRequired=true":
-            next(one for one in state["sps"] if one["id"] == option("--id"))["appRoleAssignmentRequired"] = True
+            next(principal for principal in state["sps"] if principal["id"] == option("--id"))[
+                "appRoleAssignmentRequired"
+            ] = True
             return None
     raise EndError(f"the stand-in knows no: az {WORDS}", 2)
 
@@ -196,8 +198,8 @@ def traffic_manager() -> Any:
 
 def mishap() -> None:
     before = [json.loads(line)["argv"] for line in CALLS.read_text().splitlines()] if CALLS.exists() else []
-    for one in filter(None, os.environ.get("FAKE_AZ_FAIL", "").split(";")):
-        where, kind = one.rsplit("=", 1)
+    for failure in filter(None, os.environ.get("FAKE_AZ_FAIL", "").split(";")):
+        where, kind = failure.rsplit("=", 1)
         where, _, times = where.partition("*")
         if where.isdigit():
             hit = int(where) == len(before) + 1
