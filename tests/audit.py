@@ -38,13 +38,13 @@ def templates() -> Told:
     finding. The snapshot is left out: it is made from the templates, and its resource ids look like secrets.
     """
     snapshot = ("--skip-path", "contoso.snapshot.json")
-    status, text, complaint = _run(
+    status, text, stderr = _run(
         str(BIN / "checkov"), "-d", "infra", *snapshot, "--skip-download", "--compact", "--output", "json"
     )
     try:
         parsed = json.loads(text)
     except ValueError:
-        return Told("found", (text + complaint)[-2000:])
+        return Told("found", (text + stderr)[-2000:])
     reports = parsed if isinstance(parsed, list) else [parsed]
     problems = [
         f"{check['check_id']} {check['file_path']} {check['resource']}: {check['check_name']}"
@@ -62,7 +62,7 @@ def templates() -> Told:
     if not any(report["check_type"] == "bicep" and report["summary"]["resource_count"] for report in reports):
         problems.append("no resource was found in any template")
     if problems or status:
-        return Told("found", "\n".join(problems) or complaint[-2000:])
+        return Told("found", "\n".join(problems) or stderr[-2000:])
     passed = sum(report["summary"]["passed"] for report in reports)
     return Told("clean", f"{passed} checks passed, {len(skipped)} were skipped for reasons that stand in the templates")
 
@@ -75,37 +75,37 @@ def _only_groups(template: str) -> bool:
 
 def workflows() -> Told:
     """zizmor for vulnerabilities of the workflows, and their schema."""
-    status, text, complaint = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
+    status, text, stderr = _run(str(BIN / "zizmor"), "--offline", "--no-progress", ".github/workflows")
     files = [str(path) for path in sorted((PROJECT / ".github" / "workflows").glob("*.yml"))]
     wrong, more, _ = _run(str(BIN / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows", *files)
     if status or wrong:
-        return Told("found", text + complaint + more)
+        return Told("found", text + stderr + more)
     return Told("clean", f"{len(files)} workflows")
 
 
 def python_packages() -> Told:
     """pip-audit over the deployed packages. Without ``--strict`` it would pass an index that returns no advisories."""
-    status, text, complaint = _run(
+    status, text, stderr = _run(
         str(BIN / "pip-audit"), "--strict", "--disable-pip", "--require-hashes", "--progress-spinner", "off",
         "-r", "requirements.txt",
     )  # fmt: skip
     if status == 0:
-        return Told("clean", complaint.strip())
+        return Told("clean", stderr.strip())
     vulnerable = "ID" in text and "Fix Versions" in text
-    return Told("found" if vulnerable else "unread", (text + complaint).strip()[-600:])
+    return Told("found" if vulnerable else "unread", (text + stderr).strip()[-600:])
 
 
 def node_packages() -> Told:
     """npm's own audit of Azurite, which is part of the lab only."""
-    status, text, complaint = _run(
+    status, text, stderr = _run(
         "npm", "--prefix", "lab/azurite", "audit", "--package-lock-only", "--audit-level=high", "--json"
     )
     try:
         report = json.loads(text[text.index("{") :])
     except ValueError:
-        return Told("unread", (text + complaint).strip()[-300:])
+        return Told("unread", (text + stderr).strip()[-300:])
     if "metadata" not in report:
-        return Told("unread", (complaint.strip() or str(report))[-300:])
+        return Told("unread", (stderr.strip() or str(report))[-300:])
     return Told("found" if status else "clean", str(report["metadata"]["vulnerabilities"]))
 
 
@@ -118,11 +118,11 @@ CHECKS: dict[str, Callable[[], Told]] = {
 
 
 def main() -> int:
-    complaints = {name: check() for name, check in CHECKS.items()}
-    for name, (verdict, text) in complaints.items():
+    results = {name: check() for name, check in CHECKS.items()}
+    for name, (verdict, text) in results.items():
         words = {"clean": "clean", "found": "FOUND", "unread": "NOT CHECKED: the advisories could not be read here"}
         print(f"{name}: {words[verdict]}\n  " + text.replace("\n", "\n  "))
-    verdicts = {verdict for verdict, _ in complaints.values()}
+    verdicts = {verdict for verdict, _ in results.values()}
     return 1 if "found" in verdicts else 3 if "unread" in verdicts else 0
 
 

@@ -140,10 +140,10 @@ class Api:
         }
         worker = self.lab.functions.workers[0]
         returned = self._loop.run(worker.invoke(function, [("req", "http", value)]), LIMIT)["return"]
-        headers_given = http.client.HTTPMessage()
+        returned_headers = http.client.HTTPMessage()
         for name, text in returned["headers"].items():
-            headers_given[name] = text
-        return Answer(returned["status"], headers_given, base64.b64decode(returned["body"]))
+            returned_headers[name] = text
+        return Answer(returned["status"], returned_headers, base64.b64decode(returned["body"]))
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
